@@ -1,0 +1,75 @@
+//! When must a search stop, and whom does it tell how far it is? Shared by every solver; a limit is never an error.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How far a search is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Which part of the search runs, e.g. `anneal`.
+    pub phase: &'static str,
+    /// Thousandths of the phase done, 0 to 1000.
+    pub done: u32,
+    /// Scaled objective of the best placement so far.
+    pub objective: i128,
+    /// Scaled upper bound, when one is proven.
+    pub bound: Option<i128>,
+}
+
+/// Deadline, stop flag and progress listener of one run.
+#[derive(Clone, Default)]
+pub struct Control {
+    deadline: Option<Instant>,
+    stop: Arc<AtomicBool>,
+    listener: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
+}
+
+impl Control {
+    /// No limit, no listener.
+    pub fn unlimited() -> Control {
+        Control::default()
+    }
+
+    /// Stops `limit` from now at the latest.
+    pub fn with_time_limit(mut self, limit: Duration) -> Control {
+        self.deadline = Instant::now().checked_add(limit);
+        self
+    }
+
+    /// Stops when the flag becomes true (a signal handler sets it).
+    pub fn with_stop(mut self, stop: Arc<AtomicBool>) -> Control {
+        self.stop = stop;
+        self
+    }
+
+    /// Calls `listener` now and then.
+    pub fn with_listener(mut self, listener: impl Fn(Progress) + Send + Sync + 'static) -> Control {
+        self.listener = Some(Arc::new(listener));
+        self
+    }
+
+    /// The same stop flag and listener, ending at the earlier of the own deadline and `limit` from now.
+    pub fn within(&self, limit: Duration) -> Control {
+        let mine = Instant::now().checked_add(limit);
+        let deadline = [self.deadline, mine].into_iter().flatten().min();
+        Control { deadline, ..self.clone() }
+    }
+
+    /// True when the search must end.
+    pub fn must_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Time left; `None` without a limit.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Tells the listener, if any.
+    pub fn report(&self, progress: Progress) {
+        if let Some(listener) = &self.listener {
+            listener(progress);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Bayplan decides where every VM, container and AI job of a data centre should run, all at once.
+//!
+//! ```text
+//! maximise    Σ_task weight · share − Σ cost terms         (r · p/c; `model::score`)
+//! subject to  Σ_task requirement · share ≤ allocatable     on every node, for every resource
+//!             and every other rule                         (`model::violations`)
+//! ```
+
+pub mod control;
+pub mod model;
+pub mod plan;

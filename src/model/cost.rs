@@ -1,0 +1,208 @@
+//! How good is a placement? The one definition of the objective: Σ r·p/c minus every cost term, in integers.
+//!
+//! All figures are *scaled* points: 1 point = [`SHARE_ONE`] (see `share.rs`), so that fractions of elastic and divisible
+//! tasks need no rounding.
+//!
+//! ```text
+//! value         = Σ_task weight · share
+//! load          = Σ_resource load_weight · Σ_node max(0, used − soft_limit)
+//! balance       = Σ_term weight · Σ_node max(0, target · free(resource) − free(other))
+//! task_move     = task_move_weight  · Σ_{task moved} move_cost
+//! group_move    = group_move_weight · max_group |{task in group : moved}|
+//! node_move     = node_move_weight  · Σ_{task moved} Σ_{piece on a new node} pair_cost(first node before, piece's node)
+//! price         = price_weight · Σ_{node in use} price
+//! fragmentation = weight · Σ_node Σ_mix parts · (free milli of devices that the mix item cannot use)
+//! objective     = value − all of these
+//! ```
+//!
+//! A task is *moved* when it ran somewhere at the start and now runs on other nodes, or nowhere. Starting a waiting task
+//! is no move. Load, balance and the move terms on rigid tasks are those of the ROADEF/EURO 2012 challenge; fragmentation
+//! follows FGD (USENIX ATC'23, §3) with integers. A task without a group never counts for `group_move`.
+
+use super::{DeviceRequest, NodeId, Placement, Problem, ResourceId, SHARE_ONE, Spot, TaskId};
+
+/// Scaled points by term.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Score {
+    /// Σ weight · share.
+    pub value: i128,
+    /// Load above soft limits.
+    pub load: i128,
+    /// Free amounts out of proportion.
+    pub balance: i128,
+    /// Moved tasks.
+    pub task_move: i128,
+    /// Largest number moved in a group.
+    pub group_move: i128,
+    /// Between which nodes.
+    pub node_move: i128,
+    /// Nodes in use.
+    pub price: i128,
+    /// Unusable free devices.
+    pub fragmentation: i128,
+}
+
+impl Score {
+    /// The cost terms with their names, in the order of every table.
+    pub fn terms(&self) -> [(&'static str, i128); 7] {
+        [
+            ("load", self.load),
+            ("balance", self.balance),
+            ("task_move", self.task_move),
+            ("group_move", self.group_move),
+            ("node_move", self.node_move),
+            ("price", self.price),
+            ("fragmentation", self.fragmentation),
+        ]
+    }
+
+    /// Sum of the cost terms.
+    pub fn cost(&self) -> i128 {
+        self.terms().iter().map(|(_, points)| points).sum()
+    }
+
+    /// What is maximised.
+    pub fn objective(&self) -> i128 {
+        self.value - self.cost()
+    }
+}
+
+/// What is used on every node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    resource_count: usize,
+    amounts: Vec<i128>,
+    pieces: Vec<u32>,
+    devices: Vec<Vec<u32>>,
+}
+
+impl Usage {
+    /// Sums a placement. A piece's device bits beyond the node's devices are ignored here; `rules.rs` reports them.
+    pub fn of(problem: &Problem, placement: &Placement) -> Usage {
+        let resource_count = problem.resources.len();
+        let mut usage = Usage {
+            resource_count,
+            amounts: vec![0; problem.nodes.len() * resource_count],
+            pieces: vec![0; problem.nodes.len()],
+            devices: problem.nodes.iter().map(|node| vec![0; node.devices.len()]).collect(),
+        };
+        for task in problem.task_ids() {
+            for piece in placement.spot(task).pieces() {
+                let row = piece.node.index() * resource_count;
+                for (slot, amount) in usage.amounts[row..].iter_mut().zip(problem.requirement(task)) {
+                    *slot += i128::from(*amount) * i128::from(piece.share.parts());
+                }
+                usage.pieces[piece.node.index()] += 1;
+                if let Some(request) = &problem.tasks[task.index()].device {
+                    for (index, used) in usage.devices[piece.node.index()].iter_mut().enumerate() {
+                        *used += if piece.devices >> index & 1 == 1 { request.milli } else { 0 };
+                    }
+                }
+            }
+        }
+        usage
+    }
+
+    /// Scaled amount of a resource used on a node.
+    #[inline]
+    pub fn amount(&self, node: NodeId, resource: ResourceId) -> i128 {
+        self.amounts[node.index() * self.resource_count + resource.index()]
+    }
+
+    /// Number of pieces on a node.
+    pub fn pieces(&self, node: NodeId) -> u32 {
+        self.pieces[node.index()]
+    }
+
+    /// Milli used of each device of a node.
+    pub fn devices(&self, node: NodeId) -> &[u32] {
+        &self.devices[node.index()]
+    }
+}
+
+/// The score of a placement.
+pub fn score(problem: &Problem, placement: &Placement) -> Score {
+    let usage = Usage::of(problem, placement);
+    let one = i128::from(SHARE_ONE);
+    let objective = &problem.objective;
+    let mut score = Score::default();
+    for node in problem.node_ids() {
+        let allocatable = problem.allocatable(node);
+        let soft_limit = problem.soft_limit(node);
+        for (r, resource) in problem.resources.iter().enumerate() {
+            let used = usage.amount(node, ResourceId::new(r));
+            score.load += i128::from(resource.load_weight) * (used - i128::from(soft_limit[r]) * one).max(0);
+        }
+        for term in &objective.balance {
+            let free = |r: ResourceId| i128::from(allocatable[r.index()]) * one - usage.amount(node, r);
+            let missing = i128::from(term.target) * free(term.resource) - free(term.other);
+            score.balance += i128::from(term.weight) * missing.max(0);
+        }
+        if usage.pieces(node) > 0 {
+            score.price += i128::from(objective.price_weight) * i128::from(problem.nodes[node.index()].price) * one;
+        }
+        if objective.fragmentation_weight > 0 {
+            score.fragmentation +=
+                i128::from(objective.fragmentation_weight) * fragmentation(problem, &usage, node) * one;
+        }
+    }
+    let mut moved_in_group = vec![0i128; problem.groups.len()];
+    for task in problem.task_ids() {
+        let spec = &problem.tasks[task.index()];
+        let spot = placement.spot(task);
+        score.value += i128::from(spec.weight) * i128::from(spot.total_parts());
+        if is_moved(problem, placement, task) {
+            score.task_move += i128::from(objective.task_move_weight) * i128::from(spec.move_cost) * one;
+            score.node_move +=
+                i128::from(objective.node_move_weight) * i128::from(pair_cost(problem, task, spot)) * one;
+            if let Some(group) = spec.group {
+                moved_in_group[group.index()] += 1;
+            }
+        }
+    }
+    let most = moved_in_group.into_iter().max().unwrap_or(0);
+    score.group_move = i128::from(objective.group_move_weight) * most * one;
+    score
+}
+
+/// True when a task that ran at the start now runs on other nodes, or nowhere.
+pub fn is_moved(problem: &Problem, placement: &Placement, task: TaskId) -> bool {
+    let (before, after) = (problem.current.spot(task), placement.spot(task));
+    let nodes = |spot: &Spot| spot.pieces().iter().map(|piece| piece.node).collect::<Vec<_>>();
+    match (before, after) {
+        (Spot::Unplaced, _) => false,
+        (Spot::On(old), Spot::On(new)) => old.node != new.node,
+        _ => nodes(before) != nodes(after),
+    }
+}
+
+/// Pair cost of a task's new nodes, before its weight.
+fn pair_cost(problem: &Problem, task: TaskId, spot: &Spot) -> i64 {
+    let before = problem.current.spot(task);
+    let Some(from) = before.node() else { return 0 };
+    let newcomers = spot.pieces().iter().filter(|piece| !before.is_on(piece.node));
+    newcomers.map(|piece| problem.pair_cost(from, piece.node)).sum()
+}
+
+/// Σ_mix parts · (free milli that the item cannot use) on one node.
+pub fn fragmentation(problem: &Problem, usage: &Usage, node: NodeId) -> i128 {
+    let one = i128::from(SHARE_ONE);
+    let spec = &problem.nodes[node.index()];
+    let free: Vec<u32> = usage.devices(node).iter().map(|used| super::DEVICE_MILLI.saturating_sub(*used)).collect();
+    let room = |r: usize| i128::from(problem.allocatable(node)[r]) * one - usage.amount(node, ResourceId::new(r));
+    let unusable = |requirement: &[i64], request: &DeviceRequest| -> i128 {
+        let eligible = request.eligible(spec);
+        let usable = |d: usize| eligible >> d & 1 == 1 && free[d] >= request.milli;
+        let hosts = (0..free.len()).filter(|d| usable(*d)).count() >= request.count as usize
+            && requirement.iter().enumerate().all(|(r, amount)| i128::from(*amount) * one <= room(r));
+        let lost = free.iter().enumerate().filter(|(d, _)| !hosts || !usable(*d));
+        lost.map(|(_, milli)| i128::from(*milli)).sum()
+    };
+    problem.objective.mix.iter().map(|item| i128::from(item.parts) * unusable(&item.requirement, &item.device)).sum()
+}
+
+/// Dynamic scaling f(load, available) = available − load: the headroom of the whole cluster per resource, in scaled units.
+pub fn headroom(problem: &Problem, usage: &Usage, resource: ResourceId) -> i128 {
+    let available: i128 = problem.node_ids().map(|node| i128::from(problem.allocatable(node)[resource.index()])).sum();
+    available * i128::from(SHARE_ONE) - problem.node_ids().map(|node| usage.amount(node, resource)).sum::<i128>()
+}

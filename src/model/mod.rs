@@ -1,0 +1,27 @@
+//! What do capacity, rule, cost and plan *mean*? The only module that defines violations and costs.
+//!
+//! [`Snapshot`] (names, unchecked) → [`Problem::new`] (all faults at once) → [`Problem`] (indices, immutable) and
+//! [`Placement`] → [`violations`] and [`score`]. The optimizer, the kernels and the exact solver work on faster forms of
+//! the same definitions and are held to these by tests; the verifier recomputes them on its own.
+
+mod check;
+mod cost;
+mod fault;
+mod ids;
+mod placement;
+mod problem;
+mod rules;
+mod share;
+mod snapshot;
+
+pub use cost::{Score, Usage, fragmentation, headroom, is_moved, score};
+pub use fault::{FAULT_SHOWN_MAX, Fault, Faults};
+pub use ids::{DomainId, GroupId, LevelId, NodeId, ResourceId, TaskId};
+pub use placement::{Piece, Placement, Spot};
+pub use problem::{
+    AMOUNT_MAX, Balance, DEVICE_COUNT_MAX, DEVICE_MILLI, Dependency, Device, DeviceRequest, Group, Level, MixItem,
+    MoveCosts, MoveRules, Node, Objective, Problem, Resource, Sharing, Spread, Taint, Task, Toleration,
+};
+pub use rules::{Place, Rule, Violation, forbidden, total_excess, violations, worsened};
+pub use share::{SHARE_ONE, Share, scaled_text};
+pub use snapshot::*;

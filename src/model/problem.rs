@@ -1,0 +1,351 @@
+//! What is to be placed, on what, under which rules? The indexed, checked, immutable form of a snapshot.
+//!
+//! A [`Problem`] is built once by [`Problem::new`] (in `check.rs`), which reports every fault of the snapshot at once.
+//! Afterwards all indices are in range, all amounts are between 0 and [`AMOUNT_MAX`], and names are unique.
+
+use super::{DomainId, GroupId, LevelId, NodeId, Placement, ResourceId, Share, TaskId, TaskKind};
+use std::collections::BTreeMap;
+
+/// Largest amount, weight or cost a snapshot may contain: 2^40. Times [`super::SHARE_ONE`] (< 2^20), times 2^24 summands,
+/// stays below 2^127 with room for a product of two of them.
+pub const AMOUNT_MAX: i64 = 1 << 40;
+/// Milli of one device.
+pub const DEVICE_MILLI: u32 = 1000;
+/// Most devices on a node: they are held in a 64-bit set.
+pub const DEVICE_COUNT_MAX: usize = 64;
+
+/// One counted quantity.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// Unique name.
+    pub name: String,
+    /// Unit shown to people.
+    pub unit: String,
+    /// A moving task holds it on source and target at once.
+    pub transient: bool,
+    /// Points per unit above a soft limit.
+    pub load_weight: i64,
+}
+
+/// A taint of a node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Taint {
+    /// Key.
+    pub key: String,
+    /// Value, may be empty.
+    pub value: String,
+}
+
+/// One device of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Device {
+    /// Index into [`Problem::device_kinds`].
+    pub kind: u32,
+    /// Index into [`Problem::device_models`].
+    pub model: u32,
+}
+
+/// One machine.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Unique name.
+    pub name: String,
+    /// Facts that selectors match.
+    pub labels: BTreeMap<String, String>,
+    /// Taints.
+    pub taints: Vec<Taint>,
+    /// Domain per level; `domains[0]` is the node itself.
+    pub domains: Vec<DomainId>,
+    /// Index into [`Problem::pools`].
+    pub pool: Option<u32>,
+    /// Points for using it, times `price_weight`.
+    pub price: i64,
+    /// No newcomers.
+    pub cordoned: bool,
+    /// Devices, numbered by position.
+    pub devices: Vec<Device>,
+    /// Row and column in [`MoveCosts`].
+    pub move_class: u32,
+}
+
+/// How much of its requirement a task can be granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sharing {
+    /// 0 or 1.
+    Rigid,
+    /// 0, or `min` to 1, on one node; `min` > 0.
+    Elastic {
+        /// Least share.
+        min: Share,
+    },
+    /// 0 to 1, split over nodes.
+    Divisible,
+}
+
+/// `count` whole devices, or `milli` of one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DeviceRequest {
+    /// Index into [`Problem::device_kinds`].
+    pub kind: u32,
+    /// 1 to 64.
+    pub count: u32,
+    /// 1 to 1000; below 1000 only with count 1.
+    pub milli: u32,
+    /// Accepted models (sorted indices into [`Problem::device_models`]); empty = any.
+    pub models: Vec<u32>,
+}
+
+impl DeviceRequest {
+    /// Devices of `node` that this request may use, as a bit set.
+    pub fn eligible(&self, node: &Node) -> u64 {
+        let fits = |device: &Device| {
+            device.kind == self.kind && (self.models.is_empty() || self.models.binary_search(&device.model).is_ok())
+        };
+        node.devices.iter().enumerate().filter(|(_, d)| fits(d)).fold(0, |set, (i, _)| set | 1 << i)
+    }
+}
+
+/// A taint that a task accepts; `None` matches everything.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Toleration {
+    /// Key.
+    pub key: Option<String>,
+    /// Value.
+    pub value: Option<String>,
+}
+
+impl Toleration {
+    /// True when the taint is accepted.
+    pub fn accepts(&self, taint: &Taint) -> bool {
+        self.key.as_ref().is_none_or(|key| *key == taint.key)
+            && self.value.as_ref().is_none_or(|value| *value == taint.value)
+    }
+}
+
+/// One VM, container or job worker.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// Unique name.
+    pub name: String,
+    /// What it is.
+    pub kind: TaskKind,
+    /// Points when fully granted.
+    pub weight: i64,
+    /// How much it can be granted.
+    pub sharing: Sharing,
+    /// Devices wanted; only rigid tasks have a request.
+    pub device: Option<DeviceRequest>,
+    /// It may not move.
+    pub pinned: bool,
+    /// It may be stopped.
+    pub evictable: bool,
+    /// Points for moving it, times `task_move_weight`.
+    pub move_cost: i64,
+    /// Its group.
+    pub group: Option<GroupId>,
+    /// Labels required.
+    pub selector: BTreeMap<String, Vec<String>>,
+    /// Taints accepted.
+    pub tolerations: Vec<Toleration>,
+}
+
+/// A group covers at least `min` domains of `level`, or as many as it has placed tasks if those are fewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spread {
+    /// The level.
+    pub level: LevelId,
+    /// Least number of domains.
+    pub min: u32,
+}
+
+/// Every domain of `level` that has a task of this group has one of `group`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dependency {
+    /// The group needed.
+    pub group: GroupId,
+    /// The level compared.
+    pub level: LevelId,
+}
+
+/// Tasks that share rules.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Unique name.
+    pub name: String,
+    /// Members in ascending order.
+    pub members: Vec<TaskId>,
+    /// Levels at which no two members share a domain, ascending.
+    pub conflict: Vec<LevelId>,
+    /// Spread rules, at most one per level.
+    pub spread: Vec<Spread>,
+    /// What it needs nearby.
+    pub depends_on: Vec<Dependency>,
+    /// All or nothing.
+    pub gang: bool,
+    /// Most members in motion at once.
+    pub max_unavailable: Option<u32>,
+}
+
+/// A level of domains.
+#[derive(Debug, Clone)]
+pub struct Level {
+    /// `node`, `rack`, `zone` …
+    pub name: String,
+    /// Domain names; nodes without a domain have one of their own.
+    pub domains: Vec<String>,
+}
+
+/// `weight · Σ_node max(0, target · free(resource) − free(other))`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Balance {
+    /// Whose free amount …
+    pub resource: ResourceId,
+    /// … calls for this one's.
+    pub other: ResourceId,
+    /// Factor.
+    pub target: i64,
+    /// Points per missing unit.
+    pub weight: i64,
+}
+
+/// Cost between classes of nodes; moving to the same *node* is no move and costs nothing.
+#[derive(Debug, Clone, Default)]
+pub struct MoveCosts {
+    /// Number of classes.
+    pub class_count: usize,
+    /// Shape: class_count × class_count, row = from.
+    pub cost: Vec<i64>,
+}
+
+/// One kind of expected task for the fragmentation measure.
+#[derive(Debug, Clone)]
+pub struct MixItem {
+    /// Frequency.
+    pub parts: i64,
+    /// Shape: resource_count.
+    pub requirement: Vec<i64>,
+    /// Devices.
+    pub device: DeviceRequest,
+}
+
+/// Points for each soft term.
+#[derive(Debug, Clone, Default)]
+pub struct Objective {
+    /// Balance terms.
+    pub balance: Vec<Balance>,
+    /// Times each moved task's cost.
+    pub task_move_weight: i64,
+    /// Times the largest number of moved tasks in one group.
+    pub group_move_weight: i64,
+    /// Times the pair cost.
+    pub node_move_weight: i64,
+    /// Times the price of every used node.
+    pub price_weight: i64,
+    /// Pair costs.
+    pub move_costs: MoveCosts,
+    /// Points per unusable (milli × parts).
+    pub fragmentation_weight: i64,
+    /// Expected tasks.
+    pub mix: Vec<MixItem>,
+}
+
+/// How moves may be carried out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MoveRules {
+    /// All moves run at once, transient resources stay taken on the old node.
+    pub simultaneous: bool,
+    /// Most moves of a plan.
+    pub max_moves: Option<u32>,
+    /// Most moves at one time that touch a node.
+    pub max_per_node: Option<u32>,
+}
+
+/// A checked snapshot.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// Name of the snapshot.
+    pub name: String,
+    /// Resources.
+    pub resources: Vec<Resource>,
+    /// Levels; `levels[0]` is `node`.
+    pub levels: Vec<Level>,
+    /// Nodes.
+    pub nodes: Vec<Node>,
+    /// Tasks.
+    pub tasks: Vec<Task>,
+    /// Groups.
+    pub groups: Vec<Group>,
+    /// Pool names.
+    pub pools: Vec<String>,
+    /// Device kind names.
+    pub device_kinds: Vec<String>,
+    /// Device model names.
+    pub device_models: Vec<String>,
+    /// Soft terms.
+    pub objective: Objective,
+    /// Rules for moves.
+    pub moves: MoveRules,
+    /// SHA-256 of the snapshot, in hexadecimal: a plan names it, and is refused on any other state.
+    pub fingerprint: String,
+    /// Where everything runs now.
+    pub current: Placement,
+    pub(super) allocatable: Vec<i64>,
+    pub(super) soft_limit: Vec<i64>,
+    pub(super) requirement: Vec<i64>,
+}
+
+impl Problem {
+    /// Capacity of a node. Shape: resource_count.
+    #[inline]
+    pub fn allocatable(&self, node: NodeId) -> &[i64] {
+        let width = self.resources.len();
+        &self.allocatable[node.index() * width..][..width]
+    }
+
+    /// Load above this costs points. Shape: resource_count.
+    #[inline]
+    pub fn soft_limit(&self, node: NodeId) -> &[i64] {
+        let width = self.resources.len();
+        &self.soft_limit[node.index() * width..][..width]
+    }
+
+    /// Amounts of a fully granted task. Shape: resource_count.
+    #[inline]
+    pub fn requirement(&self, task: TaskId) -> &[i64] {
+        let width = self.resources.len();
+        &self.requirement[task.index() * width..][..width]
+    }
+
+    /// Domain of a node at a level.
+    #[inline]
+    pub fn domain(&self, node: NodeId, level: LevelId) -> DomainId {
+        self.nodes[node.index()].domains[level.index()]
+    }
+
+    /// All node ids.
+    pub fn node_ids(&self) -> impl ExactSizeIterator<Item = NodeId> + use<> {
+        (0..self.nodes.len()).map(NodeId::new)
+    }
+
+    /// All task ids.
+    pub fn task_ids(&self) -> impl ExactSizeIterator<Item = TaskId> + use<> {
+        (0..self.tasks.len()).map(TaskId::new)
+    }
+
+    /// All group ids.
+    pub fn group_ids(&self) -> impl ExactSizeIterator<Item = GroupId> + use<> {
+        (0..self.groups.len()).map(GroupId::new)
+    }
+
+    /// Pair cost of a move, before its weight; 0 for `from == to`.
+    #[inline]
+    pub fn pair_cost(&self, from: NodeId, to: NodeId) -> i64 {
+        if from == to || self.objective.move_costs.class_count == 0 {
+            return 0;
+        }
+        let costs = &self.objective.move_costs;
+        let row = self.nodes[from.index()].move_class as usize;
+        let column = self.nodes[to.index()].move_class as usize;
+        costs.cost[row * costs.class_count + column]
+    }
+}
