@@ -6,6 +6,8 @@
 //!             and every other rule                         (`model::violations`)
 //! ```
 
+pub mod bulk;
 pub mod control;
+pub mod kernel;
 pub mod model;
 pub mod plan;

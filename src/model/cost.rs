@@ -109,6 +109,11 @@ impl Usage {
         self.amounts[node.index() * self.resource_count + resource.index()]
     }
 
+    /// Scaled amounts used on a node. Shape: resource_count.
+    pub fn amounts(&self, node: NodeId) -> &[i128] {
+        &self.amounts[node.index() * self.resource_count..][..self.resource_count]
+    }
+
     /// Number of pieces on a node.
     pub fn pieces(&self, node: NodeId) -> u32 {
         self.pieces[node.index()]
@@ -127,17 +132,9 @@ pub fn score(problem: &Problem, placement: &Placement) -> Score {
     let objective = &problem.objective;
     let mut score = Score::default();
     for node in problem.node_ids() {
-        let allocatable = problem.allocatable(node);
-        let soft_limit = problem.soft_limit(node);
-        for (r, resource) in problem.resources.iter().enumerate() {
-            let used = usage.amount(node, ResourceId::new(r));
-            score.load += i128::from(resource.load_weight) * (used - i128::from(soft_limit[r]) * one).max(0);
-        }
-        for term in &objective.balance {
-            let free = |r: ResourceId| i128::from(allocatable[r.index()]) * one - usage.amount(node, r);
-            let missing = i128::from(term.target) * free(term.resource) - free(term.other);
-            score.balance += i128::from(term.weight) * missing.max(0);
-        }
+        let (load, balance) = node_cost(problem, node, usage.amounts(node));
+        score.load += load;
+        score.balance += balance;
         if usage.pieces(node) > 0 {
             score.price += i128::from(objective.price_weight) * i128::from(problem.nodes[node.index()].price) * one;
         }
@@ -163,6 +160,22 @@ pub fn score(problem: &Problem, placement: &Placement) -> Score {
     let most = moved_in_group.into_iter().max().unwrap_or(0);
     score.group_move = i128::from(objective.group_move_weight) * most * one;
     score
+}
+
+/// Load and balance points of one node that uses these scaled amounts. Shape: resource_count.
+pub fn node_cost(problem: &Problem, node: NodeId, used: &[i128]) -> (i128, i128) {
+    let one = i128::from(SHARE_ONE);
+    let (allocatable, soft_limit) = (problem.allocatable(node), problem.soft_limit(node));
+    let (mut load, mut balance) = (0, 0);
+    for (r, resource) in problem.resources.iter().enumerate() {
+        load += i128::from(resource.load_weight) * (used[r] - i128::from(soft_limit[r]) * one).max(0);
+    }
+    for term in &problem.objective.balance {
+        let free = |r: ResourceId| i128::from(allocatable[r.index()]) * one - used[r.index()];
+        let missing = i128::from(term.target) * free(term.resource) - free(term.other);
+        balance += i128::from(term.weight) * missing.max(0);
+    }
+    (load, balance)
 }
 
 /// True when a task that ran at the start now runs on other nodes, or nowhere.

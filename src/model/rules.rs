@@ -154,11 +154,13 @@ impl Violation {
     }
 }
 
-/// Why a task may not enter a node, whatever else runs there; `None` when it may. A task may always stay where it is.
+/// Why a task may not be on a node, whatever else runs there; `None` when it may. A task may always stay where it is.
 pub fn forbidden(problem: &Problem, task: TaskId, node: NodeId) -> Option<Rule> {
-    if problem.current.spot(task).is_on(node) {
-        return None;
-    }
+    if problem.current.spot(task).is_on(node) { None } else { newcomer_forbidden(problem, task, node) }
+}
+
+/// Why a task that is not on a node may not enter it, whatever else runs there; `None` when it may.
+pub fn newcomer_forbidden(problem: &Problem, task: TaskId, node: NodeId) -> Option<Rule> {
     let (spec, host) = (&problem.tasks[task.index()], &problem.nodes[node.index()]);
     if host.cordoned {
         return Some(Rule::Cordon);

@@ -1,0 +1,407 @@
+//! How does the search begin? Broken rules are repaired first, then what waits is placed, best fit.
+//!
+//! Tiles of tasks are scored against all nodes in parallel (`kernel/score.rs`); the results are taken in order, and a task
+//! whose node has changed since is scored again on its own. So the result does not depend on the number of threads.
+
+use super::pack::{NOWHERE, Pack, UNGROUPED};
+use super::state::State;
+use crate::control::Control;
+use crate::kernel::random::log2_q16;
+use crate::kernel::points::Shared;
+use crate::kernel::score::{Candidate, Nodes, Target, judge, score};
+use crate::model::{LevelId, NodeId, Place, Problem, TaskId, Violation, violations};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Tasks scored against the same state.
+const TILE: usize = 128;
+/// Tasks of one broken rule that repair tries to move.
+const SUSPECTS_MAX: usize = 4096;
+
+/// The state that annealing starts from.
+pub fn build(problem: &Problem, pack: &Pack, control: &Control) -> State {
+    let mut builder = Builder::new(problem, pack);
+    builder.repair(control);
+    builder.admit(control);
+    builder.state
+}
+
+/// A state that can be edited one task at a time with every rule in view.
+pub struct Builder<'a> {
+    problem: &'a Problem,
+    pack: &'a Pack,
+    /// The placement so far.
+    pub state: State,
+    /// Members per row and domain.
+    present: Vec<BTreeMap<u32, u32>>,
+    /// Members placed per group.
+    placed: Vec<u32>,
+    /// Members per group.
+    members: Vec<Vec<u32>>,
+}
+
+impl<'a> Builder<'a> {
+    /// Everything at home.
+    pub fn new(problem: &'a Problem, pack: &'a Pack) -> Builder<'a> {
+        let state = State::at_home(pack);
+        let mut members = vec![Vec::new(); pack.groups.len()];
+        for (task, group) in pack.group.iter().enumerate().filter(|(_, group)| **group != UNGROUPED) {
+            members[*group as usize].push(task as u32);
+        }
+        let mut builder = Builder {
+            problem,
+            pack,
+            state,
+            present: vec![BTreeMap::new(); pack.rows.len()],
+            placed: vec![0; pack.groups.len()],
+            members,
+        };
+        for task in 0..pack.home.len() {
+            builder.count(task, builder.state.at[task], 1);
+        }
+        builder
+    }
+
+    fn count(&mut self, task: usize, node: u32, sign: i32) {
+        let group = self.pack.group[task];
+        if group == UNGROUPED || node == NOWHERE {
+            return;
+        }
+        let placed = &mut self.placed[group as usize];
+        *placed = placed.wrapping_add_signed(sign);
+        let group = self.pack.groups[group as usize];
+        for r in group.row..group.row + group.row_count {
+            let domain = self.problem.domain(NodeId(node), LevelId(self.pack.rows[r as usize].level)).0;
+            let count = self.present[r as usize].entry(domain).or_default();
+            *count = count.wrapping_add_signed(sign);
+            if *count == 0 {
+                self.present[r as usize].remove(&domain);
+            }
+        }
+    }
+
+    /// Moves a task to a node or the pool.
+    pub fn relocate(&mut self, task: usize, node: u32, devices: u64) {
+        self.count(task, self.state.at[task], -1);
+        self.state.relocate(self.pack, task, node, devices);
+        self.count(task, node, 1);
+    }
+
+    /// Nodes that the group rules close to a task, given where the other members are; empty = none.
+    fn closed(&self, task: usize) -> Vec<u64> {
+        let group = self.pack.group[task];
+        if group == UNGROUPED {
+            return Vec::new();
+        }
+        let packed = self.pack.groups[group as usize];
+        let mut closed = vec![0u64; self.pack.price.len().div_ceil(64)];
+        if packed.conflict {
+            let others = self.members[group as usize].iter().filter(|other| **other as usize != task);
+            for at in others.map(|other| self.state.at[*other as usize]).filter(|at| *at != NOWHERE) {
+                closed[at as usize / 64] |= 1 << (at % 64);
+            }
+        }
+        for r in packed.row..packed.row + packed.row_count {
+            let row = &self.pack.rows[r as usize];
+            let present = &self.present[r as usize];
+            let wanted = row.spread.min(self.placed[group as usize] + 1);
+            let must_widen = row.spread > 0 && (present.len() as u32) < wanted;
+            let needs = |domain: &u32| row.needs.iter().all(|other| self.present[*other as usize].contains_key(domain));
+            for node in self.problem.node_ids() {
+                let domain = self.problem.domain(node, LevelId(row.level)).0;
+                let is_present = present.contains_key(&domain);
+                if (is_present && (row.conflict || must_widen)) || !needs(&domain) {
+                    closed[node.index() / 64] |= 1 << (node.index() % 64);
+                }
+            }
+        }
+        closed
+    }
+
+    fn best(&self, task: usize) -> Option<Target> {
+        self.scored(task, None)
+    }
+
+    /// What it would mean to put a task (now in the pool) on a node.
+    pub fn judge(&self, task: usize, node: u32) -> Option<Target> {
+        self.scored(task, Some(node))
+    }
+
+    /// The best target of a task, or that on one node.
+    fn scored(&self, task: usize, only: Option<u32>) -> Option<Target> {
+        let closed = self.closed(task);
+        let (pack, state) = (self.pack, &self.state);
+        let nodes = Nodes {
+            count: pack.price.len(),
+            limit: &pack.limit,
+            soft: &pack.soft,
+            capacity: &pack.capacity,
+            used: &state.used,
+            held: &state.held,
+            tasks_here: &state.tasks_here,
+            price: &pack.price,
+            class: &pack.node_class,
+            move_class: &pack.move_class,
+            device_used: &state.device_used,
+        };
+        let candidate = Candidate {
+            requirement: &pack.requirement[task * pack.lanes..][..pack.lanes],
+            class_row: pack.class_row[task],
+            pair_row: pack.pair_row[task],
+            home: pack.home[task],
+            home_devices: pack.home_devices[task],
+            move_points: pack.move_points[task],
+            device_count: pack.device[task].0,
+            device_milli: pack.device[task].1,
+            closed: &closed,
+        };
+        match pack.lanes {
+            4 => run::<4>(&pack.shared, &nodes, &candidate, only),
+            8 => run::<8>(&pack.shared, &nodes, &candidate, only),
+            12 => run::<12>(&pack.shared, &nodes, &candidate, only),
+            16 => run::<16>(&pack.shared, &nodes, &candidate, only),
+            _ => run::<32>(&pack.shared, &nodes, &candidate, only),
+        }
+    }
+
+    /// Places what waits, densest and largest first; a gang as a whole or not at all. Repeated while it helps, because a
+    /// dependency may be met only later.
+    fn admit(&mut self, control: &Control) {
+        let mut waiting = self.waiting();
+        loop {
+            let before = waiting.len();
+            for tile in waiting.chunks(TILE) {
+                if control.must_stop() {
+                    return;
+                }
+                self.admit_tile(tile);
+            }
+            waiting.retain(|task| self.state.at[*task as usize] == NOWHERE);
+            let depends = waiting.iter().any(|task| self.pack.group[*task as usize] != UNGROUPED);
+            if waiting.len() == before || !depends {
+                return;
+            }
+        }
+    }
+
+    fn waiting(&self) -> Vec<u32> {
+        let pack = self.pack;
+        let mut total = vec![1i64; pack.lanes];
+        for row in pack.capacity.chunks(pack.lanes) {
+            for (sum, amount) in total.iter_mut().zip(row) {
+                *sum += i64::from(*amount);
+            }
+        }
+        // Share of the cluster in its scarcest resource, devices included, in 2^30ths.
+        let devices = self.problem.nodes.iter().map(|node| node.devices.len() as i64).sum::<i64>().max(1);
+        let size = |task: usize| {
+            let row = &pack.requirement[task * pack.lanes..][..pack.lanes];
+            let amounts = row.iter().zip(&total).map(|(amount, total)| (i64::from(*amount) << 30) / total);
+            let (count, milli) = pack.device[task];
+            amounts.max().unwrap_or(0).max((i64::from(count) * i64::from(milli) << 30) / (devices * 1000)).max(1)
+        };
+        let waits = |task: &usize| pack.movable[*task] && self.state.at[*task] == NOWHERE;
+        let mut list: Vec<(u32, i64, u32)> = (0..pack.home.len())
+            .filter(waits)
+            .map(|task| {
+                // Density in powers of two: within a class, large first packs better.
+                let density = (i128::from(pack.value[task]) << 20) / i128::from(size(task));
+                (128 - density.max(1).leading_zeros(), size(task), task as u32)
+            })
+            .collect();
+        list.sort_by_key(|(density, size, task)| (std::cmp::Reverse((*density, *size)), *task));
+        list.into_iter().map(|(_, _, task)| task).collect()
+    }
+
+    fn admit_tile(&mut self, tile: &[u32]) {
+        let this = &*self;
+        let targets: Vec<_> = tile.par_iter().map(|task| this.best(*task as usize)).collect();
+        let mut touched = BTreeSet::new();
+        for (task, target) in tile.iter().zip(targets) {
+            let task = *task as usize;
+            if self.state.at[task] != NOWHERE {
+                continue;
+            }
+            let group = self.pack.group[task];
+            if group != UNGROUPED && self.pack.groups[group as usize].gang {
+                touched.extend(self.admit_gang(group));
+                continue;
+            }
+            let is_stale = |target: &Target| group != UNGROUPED || touched.contains(&target.node);
+            let target = match target {
+                Some(target) if is_stale(&target) => self.best(task),
+                None if group != UNGROUPED => self.best(task),
+                other => other,
+            };
+            if let Some(target) = target {
+                self.relocate(task, target.node, target.devices);
+                touched.insert(target.node);
+            }
+        }
+    }
+
+    /// Places all waiting members of a gang, or none.
+    fn admit_gang(&mut self, group: u32) -> Vec<u32> {
+        let waiting = |task: &u32| self.state.at[*task as usize] == NOWHERE;
+        let members: Vec<u32> = self.members[group as usize].iter().copied().filter(waiting).collect();
+        if members.iter().any(|task| !self.pack.movable[*task as usize]) {
+            return Vec::new();
+        }
+        let mut done = Vec::new();
+        for task in &members {
+            let Some(target) = self.best(*task as usize) else {
+                for task in members.iter().take(done.len()) {
+                    self.relocate(*task as usize, NOWHERE, 0);
+                }
+                return done;
+            };
+            self.relocate(*task as usize, target.node, target.devices);
+            done.push(target.node);
+        }
+        done
+    }
+
+    /// Moves tasks out of broken rules as long as the total excess shrinks.
+    fn repair(&mut self, control: &Control) {
+        let broken = violations(self.problem, &self.problem.current);
+        for violation in broken {
+            for task in self.suspects(&violation) {
+                if control.must_stop() {
+                    return;
+                }
+                if self.pack.movable[task] && self.still_broken(&violation) {
+                    self.try_repair(task);
+                }
+            }
+        }
+    }
+
+    /// Tasks that could mend a violation by moving, the cheapest move first.
+    fn suspects(&self, violation: &Violation) -> Vec<usize> {
+        let on_node = |node: NodeId| -> Vec<usize> {
+            self.problem.task_ids().map(TaskId::index).filter(|task| self.state.at[*task] == node.0).collect()
+        };
+        let of_group = |group: usize| -> Vec<usize> {
+            self.problem.groups[group].members.iter().map(|task| task.index()).collect()
+        };
+        let mut list = match violation.place {
+            Place::NodeResource(node, _) | Place::NodeDevice(node, _) => on_node(node),
+            Place::Task(task) | Place::TaskNode(task, _) => vec![task.index()],
+            Place::GroupDomain(group, ..) | Place::GroupLevel(group, _) | Place::Group(group) => of_group(group.index()),
+            Place::Needs(group, other, ..) => [of_group(group.index()), of_group(other.index())].concat(),
+            Place::Plan => Vec::new(),
+        };
+        list.sort_by_key(|task| (self.pack.move_points[*task], *task));
+        list.truncate(SUSPECTS_MAX);
+        list
+    }
+
+    /// Cheap test whether a capacity violation is still there; other kinds are judged by the excess of a move.
+    fn still_broken(&self, violation: &Violation) -> bool {
+        let Place::NodeResource(node, resource) = violation.place else { return true };
+        let slot = node.index() * self.pack.lanes + resource.index();
+        self.state.used[slot] > self.pack.capacity[slot]
+    }
+
+    fn try_repair(&mut self, task: usize) {
+        let (from, devices) = (self.state.at[task], self.state.devices[task]);
+        if from == NOWHERE {
+            return;
+        }
+        let before = self.local_excess(task, from);
+        self.relocate(task, NOWHERE, 0);
+        let target = self.best(task).filter(|target| target.node != from);
+        if let Some(target) = target {
+            let gone = self.local_excess(task, from);
+            self.relocate(task, target.node, target.devices);
+            let excess = self.local_excess(task, from) + self.node_excess(target.node);
+            if excess < before + self.node_excess(target.node) || gone + 1 < before && excess <= before {
+                return;
+            }
+            self.relocate(task, NOWHERE, 0);
+        }
+        self.relocate(task, from, devices);
+    }
+
+    /// Excess on a node and in a task's group: what moving the task away from that node can change.
+    fn local_excess(&self, task: usize, node: u32) -> i64 {
+        let mut excess = self.node_excess(node);
+        let group = self.pack.group[task];
+        if group == UNGROUPED {
+            return excess;
+        }
+        let packed = self.pack.groups[group as usize];
+        if packed.conflict {
+            let nodes = self.members[group as usize].iter().map(|member| self.state.at[*member as usize]);
+            let nodes: Vec<u32> = nodes.filter(|at| *at != NOWHERE).collect();
+            excess += (nodes.len() - nodes.iter().collect::<BTreeSet<_>>().len()) as i64;
+        }
+        for r in packed.row..packed.row + packed.row_count {
+            let row = &self.pack.rows[r as usize];
+            let present = &self.present[r as usize];
+            if row.conflict {
+                excess += present.values().map(|count| i64::from(*count) - 1).sum::<i64>();
+            }
+            let wanted = row.spread.min(self.placed[group as usize]);
+            excess += i64::from(wanted.saturating_sub(present.len() as u32));
+            let missing = |here: &BTreeMap<u32, u32>, there: &BTreeMap<u32, u32>| {
+                here.keys().filter(|domain| !there.contains_key(domain)).count() as i64
+            };
+            excess += row.needs.iter().map(|other| missing(present, &self.present[*other as usize])).sum::<i64>();
+            excess += row.needed_by.iter().map(|other| missing(&self.present[*other as usize], present)).sum::<i64>();
+        }
+        let home = TaskId::new(task);
+        if let Some(rule) = (node != NOWHERE && self.state.at[task] == node)
+            .then(|| crate::model::newcomer_forbidden(self.problem, home, NodeId(node)))
+            .flatten()
+        {
+            // Staying in a place that would not be entered again is no violation; only devices of the wrong model are.
+            excess += i64::from(rule == crate::model::Rule::DeviceModel);
+        }
+        excess
+    }
+
+    fn node_excess(&self, node: u32) -> i64 {
+        let lanes = self.pack.lanes;
+        let (row, width) = (node as usize * lanes, self.pack.shared.device_width);
+        let over = |r: usize| i64::from((self.state.used[row + r] - self.pack.capacity[row + r]).max(0));
+        let devices = &self.state.device_used[node as usize * width..][..width];
+        (0..lanes).map(over).sum::<i64>() + devices.iter().map(|used| i64::from(used.saturating_sub(1000))).sum::<i64>()
+    }
+}
+
+fn run<const L: usize>(shared: &Shared, nodes: &Nodes<'_>, task: &Candidate<'_>, only: Option<u32>) -> Option<Target> {
+    match only {
+        Some(node) => judge::<L>(shared, nodes, task, node as usize),
+        None => score::<L>(shared, nodes, task),
+    }
+}
+
+/// Where the search is hot and where it is cold, as log2 in 65,536ths of 256ths of a point (see `exp2_q16`).
+///
+/// Hot is what an average task weighs in load and balance points, or is worth; cold is a small part of what an average move
+/// costs, or of the least a task is worth.
+pub fn temperatures(pack: &Pack) -> (i64, i64) {
+    let shared = &pack.shared;
+    let (mut load, mut value, mut price, mut count) = (0i128, 0i128, 0i128, 0i128);
+    for task in (0..pack.home.len()).filter(|task| pack.movable[*task]) {
+        let row = &pack.requirement[task * pack.lanes..][..pack.lanes];
+        load += row.iter().zip(&shared.load_weight).map(|(q, w)| i128::from(*q) * i128::from(*w)).sum::<i128>();
+        for term in &shared.balance {
+            let amount = i128::from(row[term.resource as usize]) * i128::from(term.target) + i128::from(row[term.other as usize]);
+            load += amount * i128::from(term.weight);
+        }
+        value += i128::from(pack.value[task]);
+        let pair = i128::from(shared.pair.iter().copied().max().unwrap_or(0));
+        price += i128::from(pack.move_points[task]) + pair / 2;
+        count += 1;
+    }
+    let count = count.max(1);
+    let q8 = |points: i128, divide: i128| ((points << 8) / (count * divide)).clamp(64, 1 << 50) as i64;
+    let hot = q8(load.max(value), 2);
+    let cold = if price > 0 { q8(price, 20) } else { hot / 2000 };
+    let cold = if value > 0 { cold.min(q8(value, 40)) } else { cold };
+    let cold = cold.clamp(16, hot);
+    (log2_q16(hot.max(256)), log2_q16(cold.max(256)))
+}
+

@@ -1,0 +1,131 @@
+//! Who gets what is left? Grows elastic tasks on their nodes and pours divisible ones into the free amounts.
+//!
+//! The most valuable per unit of the scarcest resource comes first. On a node the points of one task's share are concave
+//! and piecewise linear (value is linear, load and balance are convex), so the best share is at a kink or an end; all are
+//! tried. One task at a time: for several tasks on several resources this is a heuristic, which `exact` does not share.
+
+use crate::model::{
+    NodeId, Piece, Placement, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId, Usage, newcomer_forbidden, node_cost,
+};
+
+/// The placement with the free amounts handed out.
+pub fn fill(problem: &Problem, mut placement: Placement) -> Placement {
+    let stretches = |task: &TaskId| problem.tasks[task.index()].sharing != Sharing::Rigid;
+    let mut order: Vec<TaskId> = problem.task_ids().filter(stretches).collect();
+    if order.is_empty() {
+        return placement;
+    }
+    let width = problem.resources.len();
+    let mut total = vec![1i128; width];
+    let mut room: Vec<Vec<i128>> = Vec::with_capacity(problem.nodes.len());
+    for node in problem.node_ids() {
+        let capacity = problem.allocatable(node);
+        room.push(capacity.iter().map(|amount| i128::from(*amount) * i128::from(SHARE_ONE)).collect());
+        for (sum, amount) in total.iter_mut().zip(capacity) {
+            *sum += i128::from(*amount);
+        }
+    }
+    // Value per share of the cluster, in 2^40ths.
+    let density = |task: &TaskId| {
+        let size = problem.requirement(*task).iter().zip(&total).map(|(amount, total)| (i128::from(*amount) << 40) / total);
+        (i128::from(problem.tasks[task.index()].weight) << 40) / size.max().unwrap_or(0).max(1)
+    };
+    order.sort_by_cached_key(|task| (std::cmp::Reverse(density(task)), *task));
+    restore_pinned(problem, &mut placement, &order);
+    let usage = Usage::of(problem, &placement);
+    let mut used: Vec<Vec<i128>> = problem.node_ids().map(|node| usage.amounts(node).to_vec()).collect();
+    hold_for_leavers(problem, &placement, &mut room);
+    for task in order {
+        let spec = &problem.tasks[task.index()];
+        if spec.pinned {
+            continue;
+        }
+        let mut pieces = placement.spot(task).pieces().to_vec();
+        let nodes = match spec.sharing {
+            Sharing::Divisible => divisible_nodes(problem, task),
+            _ => pieces.iter().map(|piece| piece.node).collect(),
+        };
+        let mut left = SHARE_ONE - pieces.iter().map(|piece| piece.share.parts()).sum::<u32>();
+        for node in nodes {
+            let (room, used) = (&room[node.index()], &mut used[node.index()]);
+            let parts = best_parts(problem, task, node, room, used, left);
+            if parts == 0 {
+                continue;
+            }
+            left -= parts;
+            for (slot, amount) in used.iter_mut().zip(problem.requirement(task)) {
+                *slot += i128::from(*amount) * i128::from(parts);
+            }
+            let more = |share: Share| Share::from_parts(share.parts() + parts).expect("never above 1");
+            match pieces.iter_mut().find(|piece| piece.node == node) {
+                Some(piece) => piece.share = more(piece.share),
+                None => pieces.push(Piece { node, share: more(Share::ZERO), devices: 0 }),
+            }
+        }
+        placement.set(task, Spot::from_pieces(pieces));
+    }
+    placement
+}
+
+/// Pinned tasks have exactly the share they had.
+fn restore_pinned(problem: &Problem, placement: &mut Placement, order: &[TaskId]) {
+    for task in order.iter().filter(|task| problem.tasks[task.index()].pinned) {
+        placement.set(*task, problem.current.spot(*task).clone());
+    }
+}
+
+/// Takes what moved tasks hold on the nodes they left out of the room there, where moves are simultaneous.
+fn hold_for_leavers(problem: &Problem, placement: &Placement, room: &mut [Vec<i128>]) {
+    if !problem.moves.simultaneous {
+        return;
+    }
+    for task in problem.task_ids() {
+        let left = problem.current.spot(task).pieces().iter().filter(|piece| !placement.spot(task).is_on(piece.node));
+        for piece in left {
+            for (r, amount) in problem.requirement(task).iter().enumerate().filter(|(r, _)| problem.resources[*r].transient) {
+                room[piece.node.index()][r] -= i128::from(*amount) * i128::from(piece.share.parts());
+            }
+        }
+    }
+}
+
+/// Where a divisible task may go: first where it is, then, unless a group rule would have to be asked, everywhere else.
+fn divisible_nodes(problem: &Problem, task: TaskId) -> Vec<NodeId> {
+    let spot = problem.current.spot(task);
+    let mut nodes: Vec<NodeId> = spot.pieces().iter().map(|piece| piece.node).collect();
+    if problem.tasks[task.index()].group.is_none() {
+        let open = |node: &NodeId| !spot.is_on(*node) && newcomer_forbidden(problem, task, *node).is_none();
+        nodes.extend(problem.node_ids().filter(open));
+    }
+    nodes
+}
+
+/// The number of parts, up to `most`, that brings most points on this node; the larger of equals.
+fn best_parts(problem: &Problem, task: TaskId, node: NodeId, room: &[i128], used: &[i128], most: u32) -> u32 {
+    let requirement = problem.requirement(task);
+    let mut limit = i128::from(most);
+    for (r, amount) in requirement.iter().enumerate().filter(|(_, amount)| **amount > 0) {
+        limit = limit.min((room[r] - used[r]).max(0) / i128::from(*amount));
+    }
+    let mut kinks = vec![0, limit];
+    let one = i128::from(SHARE_ONE);
+    for (r, amount) in requirement.iter().enumerate().filter(|(_, amount)| **amount > 0) {
+        kinks.push((i128::from(problem.soft_limit(node)[r]) * one - used[r]) / i128::from(*amount));
+    }
+    for term in &problem.objective.balance {
+        let (r, o) = (term.resource.index(), term.other.index());
+        let free = |r: usize| i128::from(problem.allocatable(node)[r]) * one - used[r];
+        let missing = i128::from(term.target) * free(r) - free(o);
+        let slope = i128::from(term.target) * i128::from(requirement[r]) - i128::from(requirement[o]);
+        if slope != 0 {
+            kinks.extend([missing / slope, missing / slope + 1]);
+        }
+    }
+    let points = |parts: i128| {
+        let after: Vec<i128> = used.iter().zip(requirement).map(|(used, amount)| used + i128::from(*amount) * parts).collect();
+        let (load, balance) = node_cost(problem, node, &after);
+        i128::from(problem.tasks[task.index()].weight) * parts - load - balance
+    };
+    let best = kinks.into_iter().filter(|parts| (0..=limit).contains(parts)).max_by_key(|parts| (points(*parts), *parts));
+    best.unwrap_or(0).max(0) as u32
+}

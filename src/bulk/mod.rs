@@ -1,0 +1,281 @@
+//! How is a cluster of any size improved? The bulk engine: build, anneal in blocks, settle, hand out the rest.
+//!
+//! ```text
+//! pack      the problem as integer arrays                              pack.rs
+//! build     repair what is broken, place what waits                    build.rs
+//! anneal    rounds: cut into blocks → anneal each → put together       round.rs, kernel/anneal.rs
+//! settle    the same at temperature 0, ties go home
+//! trim      honour max_moves and min_gain                              trim.rs
+//! fill      grow elastic and divisible tasks into what is free         fill.rs
+//! ```
+//!
+//! The result depends on the problem, seed and effort only: not on threads, time (unless a limit ends the search) or device.
+//! It is never worse than the start by (total excess over the rules, objective), both as the model defines them.
+
+mod build;
+mod fill;
+mod pack;
+mod round;
+mod state;
+mod trim;
+
+use crate::control::{Control, Progress};
+use crate::kernel::random::{exp2_q16, log2_q16, pcg3d};
+use crate::model::{Placement, Problem, score, total_excess, violations, worsened};
+use crate::plan::Status;
+use pack::Pack;
+use rayon::prelude::*;
+use round::{Cutter, RoundPlan};
+use state::State;
+use std::time::{Duration, Instant};
+
+/// Candidates per task when nobody asks for more: a minute for 50,000 tasks on two cores, an instant for 100.
+pub const EFFORT_DEFAULT: u64 = 20_000;
+/// Candidates per task at which a search given only a time limit ends early: beyond it small problems gain nothing.
+pub const EFFORT_MAX: u64 = 4_000_000;
+/// Candidates per task and round.
+const CANDIDATES_PER_ROUND: u32 = 10;
+/// Chains × blocks aimed at, so that small problems keep several threads busy.
+const WORK_ITEMS: usize = 4;
+/// The whole of a search, as an integer so that no rounding depends on the platform.
+const PROGRESS_ONE: i64 = 1 << 20;
+/// The last 3 % of the rounds are at temperature 0.
+const SETTLE_FROM: i64 = PROGRESS_ONE * 97 / 100;
+
+/// What a search is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Candidates per task; `None`: what fits the time limit, [`EFFORT_DEFAULT`] without one.
+    pub effort: Option<u64>,
+    /// Threads; 0 = all cores. Does not change the result.
+    pub threads: usize,
+    /// Least points each move must bring (scaled by nothing: whole points); 0 = any improvement.
+    pub min_gain: i64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { seed: 1, effort: None, threads: 0, min_gain: 0 }
+    }
+}
+
+/// What a search found.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The best placement found; the start itself if nothing better was.
+    pub placement: Placement,
+    /// Candidates per task spent.
+    pub effort: u64,
+    /// Candidates judged in all.
+    pub evaluations: u64,
+    /// Ran to the end, or was interrupted.
+    pub status: Status,
+}
+
+/// Searches for a better placement.
+///
+/// # Panics
+/// Only when the thread pool cannot be started.
+pub fn solve(problem: &Problem, options: &Options, control: &Control) -> Outcome {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().expect("threads can be started");
+    pool.install(|| search(problem, options, control))
+}
+
+fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
+    let pack = Pack::new(problem);
+    let built = build::build(problem, &pack, control);
+    let chain_count = WORK_ITEMS.div_ceil(round::block_count(problem.nodes.len())).max(1);
+    let schedule = Schedule::new(problem, &pack, options, control);
+    let mut chains: Vec<Chain> = (0..chain_count).map(|c| Chain::new(&pack, &built, options.seed, c)).collect();
+    chains.par_iter_mut().enumerate().for_each(|(c, chain)| {
+        let listener = |done: u32, chain: &Chain| {
+            if c == 0 {
+                let objective = score(problem, &state::spots(problem, &chain.best.at, &chain.best.devices)).objective();
+                control.report(Progress { phase: "anneal", done, objective, bound: None });
+            }
+        };
+        chain.run(problem, &pack, &schedule, control, &listener);
+    });
+    let evaluations = chains.iter().map(|chain| chain.evaluations).sum();
+    let rounds = chains.iter().map(|chain| chain.round).max().unwrap_or(0);
+    let best = chains.into_iter().map(|chain| chain.best).min_by_key(|best| (best.points, best.displaced));
+    let best = best.expect("there is at least one chain");
+    let target = trim::trim(problem, &pack, &best.at, &best.devices, options.min_gain);
+    let placement = fill::fill(problem, target);
+    Outcome {
+        placement: not_worse(problem, placement),
+        effort: u64::from(rounds) * u64::from(CANDIDATES_PER_ROUND),
+        evaluations,
+        status: if control.must_stop() && options.effort.is_some() { Status::Interrupted } else { Status::Feasible },
+    }
+}
+
+/// The placement if it is better than the start by (excess, objective) and worse in no rule, else the start.
+fn not_worse(problem: &Problem, placement: Placement) -> Placement {
+    let before = violations(problem, &problem.current);
+    let after = violations(problem, &placement);
+    if !worsened(&before, &after).is_empty() {
+        return problem.current.clone();
+    }
+    let key = |excess: i128, placement: &Placement| (-excess, score(problem, placement).objective());
+    if key(total_excess(&after), &placement) > key(total_excess(&before), &problem.current) {
+        placement
+    } else {
+        problem.current.clone()
+    }
+}
+
+/// Temperatures and length of the search, from the problem and the budget alone.
+#[derive(Debug, Clone, Copy)]
+struct Schedule {
+    /// Rounds, or `None` when time decides.
+    rounds: Option<u64>,
+    /// Most rounds, whatever the time.
+    rounds_max: u64,
+    start: Instant,
+    time: Option<Duration>,
+    /// log2 of the first and last temperature, see `exp2_q16`.
+    hot: i64,
+    cold: i64,
+    /// Home penalty in 256ths of the temperature.
+    home: i64,
+    shift_share: u32,
+    home_share: u32,
+}
+
+impl Schedule {
+    fn new(problem: &Problem, pack: &Pack, options: &Options, control: &Control) -> Schedule {
+        let per_round = u64::from(CANDIDATES_PER_ROUND);
+        let rounds = match (options.effort, control.time_left()) {
+            (Some(effort), _) => Some(effort.div_ceil(per_round).max(1)),
+            (None, None) => Some(EFFORT_DEFAULT / per_round),
+            (None, Some(_)) => None,
+        };
+        // Trimming, filling, ordering and verifying come after the search.
+        let time = control.time_left().map(|left| left.mul_f64(0.93));
+        let (hot, cold) = build::temperatures(pack);
+        let waiting_only = problem.task_ids().all(|task| !problem.current.spot(task).is_placed());
+        let blocks = round::block_count(problem.nodes.len());
+        Schedule {
+            rounds,
+            rounds_max: EFFORT_MAX / per_round,
+            start: Instant::now(),
+            time,
+            hot,
+            cold,
+            home: if waiting_only { 0 } else { home_penalty(problem.nodes.len()) },
+            shift_share: 77,
+            home_share: if blocks > 1 { 128 } else { 38 },
+        }
+    }
+
+    /// How far the search is, in [`PROGRESS_ONE`]ths.
+    fn progress(&self, round: u64) -> i64 {
+        let by_rounds = round as i64 * PROGRESS_ONE / self.rounds.unwrap_or(self.rounds_max) as i64;
+        match (self.rounds, self.time) {
+            (None, Some(time)) => {
+                let by_time = self.start.elapsed().as_micros() as i64 * PROGRESS_ONE / (time.as_micros() as i64).max(1000);
+                by_rounds.max(by_time)
+            }
+            _ => by_rounds,
+        }
+    }
+
+    /// Temperature in 256ths of a point: geometric from hot to cold, then 0.
+    fn temperature(&self, progress: i64) -> i64 {
+        if progress >= SETTLE_FROM { 0 } else { exp2_q16(self.hot + (self.cold - self.hot) * progress / SETTLE_FROM) }
+    }
+}
+
+/// ln(node_count) in 256ths: the entropy of being anywhere, which the penalty for being away from home balances.
+fn home_penalty(node_count: usize) -> i64 {
+    // ln x = log2 x · ln 2, and ln 2 = 177.4 / 256.
+    (log2_q16((node_count as i64) << 8) * 177 / 65_536).clamp(256, 8 * 256)
+}
+
+/// The best placement a chain has seen.
+#[derive(Debug, Clone)]
+struct Best {
+    points: i64,
+    displaced: i64,
+    at: Vec<u32>,
+    devices: Vec<u64>,
+}
+
+/// One independent search.
+struct Chain {
+    seed: u32,
+    state: State,
+    cutter: Cutter,
+    points: i64,
+    round: u32,
+    evaluations: u64,
+    best: Best,
+}
+
+impl Chain {
+    fn new(pack: &Pack, built: &State, seed: u64, number: usize) -> Chain {
+        let state = built.clone();
+        // Points are counted from the built state: only differences decide.
+        let points = state.group_points(pack);
+        let best = Best { points, displaced: state.displaced, at: state.at.clone(), devices: state.devices.clone() };
+        let seed = (seed ^ seed >> 32) as u32;
+        let seed = pcg3d(seed, number as u32, 0xB1A5)[0];
+        Chain { seed, state, cutter: Cutter::new(pack), points, round: 0, evaluations: 0, best }
+    }
+
+    fn run(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule, control: &Control, listener: &dyn Fn(u32, &Chain)) {
+        let mut told = Instant::now();
+        loop {
+            let progress = schedule.progress(u64::from(self.round));
+            if progress >= PROGRESS_ONE || control.must_stop() {
+                break;
+            }
+            self.step(problem, pack, schedule, schedule.temperature(progress));
+            if told.elapsed() > Duration::from_millis(200) {
+                told = Instant::now();
+                listener((progress * 1000 / PROGRESS_ONE) as u32, self);
+            }
+        }
+        // An interrupted search is still hot: cool it at once, as long as that helps, but briefly.
+        if schedule.progress(u64::from(self.round)) < SETTLE_FROM {
+            self.quench(problem, pack, schedule);
+        }
+    }
+
+    fn quench(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule) {
+        let end = Instant::now() + Duration::from_millis(300);
+        for _ in 0..20 {
+            let before = self.points;
+            self.step(problem, pack, schedule, 0);
+            if self.points == before || Instant::now() > end {
+                break;
+            }
+        }
+    }
+
+    fn step(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule, temperature: i64) {
+        let plan = RoundPlan {
+            seed: self.seed,
+            round: self.round,
+            candidates_per_task: CANDIDATES_PER_ROUND,
+            temperature,
+            home_penalty: ((i128::from(temperature) * i128::from(schedule.home)) >> 16) as i64,
+            shift_share: schedule.shift_share,
+            home_share: schedule.home_share,
+        };
+        let group_before = self.state.group_points(pack);
+        let result = self.cutter.run(problem, pack, &mut self.state, &plan);
+        self.round += 1;
+        self.evaluations += result.evaluations;
+        self.points += result.delta + self.state.group_points(pack) - group_before;
+        if (self.points, self.state.displaced) < (self.best.points, self.best.displaced) {
+            self.best.points = self.points;
+            self.best.displaced = self.state.displaced;
+            self.best.at.copy_from_slice(&self.state.at);
+            self.best.devices.copy_from_slice(&self.state.devices);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Where is everything during the search? One chain's placement as arrays, with the sums the kernels need.
+
+use super::pack::{NOWHERE, Pack, UNGROUPED, packed_share};
+use crate::kernel::points::change_devices;
+use crate::model::{NodeId, Piece, Placement, Problem, Share, Spot, TaskId};
+
+/// A placement of the packed tasks and its sums.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Node or [`NOWHERE`] (the pool). Shape: tasks.
+    pub at: Vec<u32>,
+    /// Devices held. Shape: tasks.
+    pub devices: Vec<u64>,
+    /// What runs on each node. Shape: nodes × lanes.
+    pub used: Vec<i32>,
+    /// What is held on each node: `used` and, for transient resources, what has left. Shape: nodes × lanes.
+    pub held: Vec<i32>,
+    /// Tasks on each node.
+    pub tasks_here: Vec<u32>,
+    /// Milli taken. Shape: nodes × device_width.
+    pub device_used: Vec<u16>,
+    /// Displaced tasks per group.
+    pub moved_in_group: Vec<u32>,
+    /// Displaced tasks.
+    pub displaced: i64,
+}
+
+impl State {
+    /// Everything where it is at the start.
+    pub fn at_home(pack: &Pack) -> State {
+        let node_count = pack.price.len();
+        let task_count = pack.home.len();
+        let mut state = State {
+            at: vec![NOWHERE; task_count],
+            devices: vec![0; task_count],
+            used: vec![0; node_count * pack.lanes],
+            held: vec![0; node_count * pack.lanes],
+            tasks_here: vec![0; node_count],
+            device_used: vec![0; node_count * pack.shared.device_width],
+            moved_in_group: vec![0; pack.groups.len()],
+            displaced: 0,
+        };
+        for task in 0..task_count {
+            if pack.packed[task] && pack.home[task] != NOWHERE {
+                let node = pack.home[task] as usize;
+                state.add(pack, task, node, pack.home_devices[task]);
+                for r in 0..pack.lanes {
+                    state.held[node * pack.lanes + r] +=
+                        pack.requirement[task * pack.lanes + r] & pack.shared.transient[r];
+                }
+                if pack.shared.simultaneous {
+                    state.take_devices(pack, task, node, pack.home_devices[task], true);
+                }
+            }
+        }
+        state
+    }
+
+    /// Moves a task to a node, or to the pool.
+    pub fn relocate(&mut self, pack: &Pack, task: usize, to: u32, devices: u64) {
+        let from = self.at[task];
+        if from != NOWHERE {
+            self.remove(pack, task, from as usize);
+        }
+        if to != NOWHERE {
+            self.add(pack, task, to as usize, devices);
+        }
+        self.count_displaced(pack, task, from, to);
+    }
+
+    /// Books the change in displaced tasks when a task goes from one node to another.
+    pub fn count_displaced(&mut self, pack: &Pack, task: usize, from: u32, to: u32) {
+        let home = pack.home[task];
+        if home == NOWHERE {
+            return;
+        }
+        let change = i64::from(to != home) - i64::from(from != home);
+        self.displaced += change;
+        if pack.group_move_weight > 0 && pack.group_all[task] != UNGROUPED {
+            let moved = &mut self.moved_in_group[pack.group_all[task] as usize];
+            *moved = moved.wrapping_add_signed(change as i32);
+        }
+    }
+
+    fn add(&mut self, pack: &Pack, task: usize, node: usize, devices: u64) {
+        self.at[task] = node as u32;
+        self.devices[task] = devices;
+        self.change_rows(pack, task, node, 1);
+        if !(pack.shared.simultaneous && pack.home[task] == node as u32) {
+            self.take_devices(pack, task, node, devices, true);
+        }
+    }
+
+    fn remove(&mut self, pack: &Pack, task: usize, node: usize) {
+        self.change_rows(pack, task, node, -1);
+        if !(pack.shared.simultaneous && pack.home[task] == node as u32) {
+            self.take_devices(pack, task, node, self.devices[task], false);
+        }
+        self.at[task] = NOWHERE;
+        self.devices[task] = 0;
+    }
+
+    fn change_rows(&mut self, pack: &Pack, task: usize, node: usize, sign: i32) {
+        let at_home = -i32::from(pack.home[task] == node as u32);
+        for r in 0..pack.lanes {
+            let amount = pack.requirement[task * pack.lanes + r] * sign;
+            self.used[node * pack.lanes + r] += amount;
+            self.held[node * pack.lanes + r] += amount & !(pack.shared.transient[r] & at_home);
+        }
+        self.tasks_here[node] = self.tasks_here[node].wrapping_add_signed(sign);
+    }
+
+    fn take_devices(&mut self, pack: &Pack, task: usize, node: usize, devices: u64, comes: bool) {
+        let width = pack.shared.device_width;
+        let row = &mut self.device_used[node * width..][..width];
+        change_devices(row, devices, pack.device[task].1, comes);
+    }
+
+    /// Points of the largest number of displaced tasks in one group.
+    pub fn group_points(&self, pack: &Pack) -> i64 {
+        if pack.group_move_weight == 0 {
+            return 0;
+        }
+        pack.group_move_weight * i64::from(self.moved_in_group.iter().copied().max().unwrap_or(0))
+    }
+
+    /// The placement, elastic tasks at their least share, divisible ones unplaced.
+    pub fn placement(&self, problem: &Problem) -> Placement {
+        spots(problem, &self.at, &self.devices)
+    }
+}
+
+/// A placement from node and device arrays.
+pub fn spots(problem: &Problem, at: &[u32], devices: &[u64]) -> Placement {
+    let spot = |task: TaskId| match at[task.index()] {
+        NOWHERE => Spot::Unplaced,
+        node => Spot::On(Piece {
+            node: NodeId(node),
+            share: Share::from_parts(packed_share(problem.tasks[task.index()].sharing)).expect("at most 1"),
+            devices: devices[task.index()],
+        }),
+    };
+    Placement::from_spots(problem.task_ids().map(spot).collect())
+}

@@ -1,0 +1,108 @@
+//! Which moves are worth making? Sends tasks home again until every move brings `min_gain` and at most `max_moves` are left.
+//!
+//! Only tasks whose way home is free can be sent; what a move brings is its loss when undone alone. If the budget cannot be
+//! met that way (moves that need each other), the moves are redone from the start, the best first, until it is used up.
+
+use super::build::Builder;
+use super::pack::{NOWHERE, Pack};
+use super::state::State;
+use crate::model::{Placement, Problem};
+
+/// The placement with fewer moves.
+pub fn trim(problem: &Problem, pack: &Pack, at: &[u32], devices: &[u64], min_gain: i64) -> Placement {
+    let mut editor = Builder::new(problem, pack);
+    for task in (0..at.len()).filter(|task| pack.packed[*task]) {
+        if editor.state.at[task] != at[task] {
+            editor.relocate(task, at[task], devices[task]);
+        }
+    }
+    let budget = problem.moves.max_moves.map_or(i64::MAX, i64::from);
+    let broken = !pack.shared.over_weight.is_empty();
+    if min_gain > 0 || editor.state.displaced > budget {
+        undo(pack, &mut editor, budget, min_gain);
+    }
+    if editor.state.displaced > budget {
+        let wanted = editor.state;
+        editor = Builder::new(problem, pack);
+        redo(pack, &mut editor, &wanted, budget, if broken { i64::MIN } else { min_gain });
+    }
+    editor.state.placement(problem)
+}
+
+/// Sends home what brings least, until the budget is met and every move left brings enough.
+fn undo(pack: &Pack, editor: &mut Builder<'_>, budget: i64, min_gain: i64) {
+    loop {
+        let before = editor.state.displaced;
+        let mut losses: Vec<(i64, usize)> = displaced(pack, &editor.state)
+            .filter_map(|task| try_home(pack, editor, task, i64::MIN).map(|loss| (loss, task)))
+            .collect();
+        losses.sort_unstable();
+        for (_, task) in losses {
+            // Other tasks have gone home since: what it brings is asked again.
+            let below = if editor.state.displaced > budget { i64::MAX } else { min_gain };
+            try_home(pack, editor, task, below);
+        }
+        if editor.state.displaced == before {
+            return;
+        }
+    }
+}
+
+fn displaced<'a>(pack: &'a Pack, state: &State) -> impl Iterator<Item = usize> + use<'a> {
+    let at = state.at.clone();
+    (0..at.len()).filter(move |task| pack.home[*task] != NOWHERE && at[*task] != pack.home[*task])
+}
+
+/// Points lost by sending a task home, if its way is free; it goes when the loss is less than `below`.
+fn try_home(pack: &Pack, editor: &mut Builder<'_>, task: usize, below: i64) -> Option<i64> {
+    let (from, devices) = (editor.state.at[task], editor.state.devices[task]);
+    editor.relocate(task, NOWHERE, 0);
+    let here = if from == NOWHERE { Some(pack.value[task] + pack.move_points[task]) } else { editor.judge(task, from).map(|t| t.points) };
+    let home = editor.judge(task, pack.home[task]);
+    let loss = here.zip(home).map(|(here, home)| home.points - here);
+    match (loss, home) {
+        (Some(loss), Some(home)) if loss < below => editor.relocate(task, home.node, home.devices),
+        _ => editor.relocate(task, from, devices),
+    }
+    loss
+}
+
+/// Makes the wanted moves from the start, the best first, while the budget lasts; starting waiting tasks costs no budget.
+fn redo(pack: &Pack, editor: &mut Builder<'_>, wanted: &State, budget: i64, min_gain: i64) {
+    let mut open: Vec<usize> = (0..wanted.at.len()).filter(|task| wanted.at[*task] != editor.state.at[*task]).collect();
+    loop {
+        let mut gains: Vec<(i64, usize)> =
+            open.iter().filter_map(|task| try_go(pack, editor, wanted, *task, i64::MAX).map(|gain| (-gain, *task))).collect();
+        gains.sort_unstable();
+        let before = open.len();
+        for (_, task) in gains {
+            let is_move = pack.home[task] != NOWHERE;
+            if is_move && editor.state.displaced >= budget {
+                continue;
+            }
+            try_go(pack, editor, wanted, task, if is_move { min_gain.max(1) } else { 0 });
+        }
+        open.retain(|task| editor.state.at[*task] != wanted.at[*task]);
+        if open.len() == before {
+            return;
+        }
+    }
+}
+
+/// Points gained by making a wanted move, if the way is free; it is made when they are at least `least`.
+fn try_go(pack: &Pack, editor: &mut Builder<'_>, wanted: &State, task: usize, least: i64) -> Option<i64> {
+    let (from, devices, to) = (editor.state.at[task], editor.state.devices[task], wanted.at[task]);
+    editor.relocate(task, NOWHERE, 0);
+    let pool = pack.value[task] + if pack.home[task] == NOWHERE { 0 } else { pack.move_points[task] };
+    let points = |editor: &Builder<'_>, node: u32| match node {
+        NOWHERE => Some((pool, 0)),
+        node => editor.judge(task, node).map(|target| (target.points, target.devices)),
+    };
+    let (here, there) = (points(editor, from), points(editor, to));
+    let gain = here.zip(there).map(|(here, there)| here.0 - there.0);
+    match (gain, there) {
+        (Some(gain), Some((_, target_devices))) if gain >= least => editor.relocate(task, to, target_devices),
+        _ => editor.relocate(task, from, devices),
+    }
+    gain
+}

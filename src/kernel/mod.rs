@@ -1,0 +1,9 @@
+//! What runs inside the hot loops? Plain functions over plain arrays, integers only.
+//!
+//! Every file here is written so that its body can also be a compute shader: no allocation, no pointers between records,
+//! counter-based randomness. `anneal` improves a block of nodes, `score` finds the best node of each task of a tile.
+
+pub mod anneal;
+pub mod points;
+pub mod random;
+pub mod score;

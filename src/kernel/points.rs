@@ -1,0 +1,136 @@
+//! What does a node cost, and which devices does a task get? The parts of the model that all kernels share.
+//!
+//! The formulas are those of `model/cost.rs` in quanta and points; tests hold them to it.
+
+/// What every block needs and none changes.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// Points per unit of load above the soft limit. Shape: L.
+    pub load_weight: Vec<i64>,
+    /// Points per unit above the true capacity (only where the start was broken). Shape: L.
+    pub over_weight: Vec<i64>,
+    /// All bits set in lanes of transient resources when moves are simultaneous, else 0. Shape: L.
+    pub transient: Vec<i32>,
+    /// Balance terms.
+    pub balance: Vec<BalanceTerm>,
+    /// Points between move classes. Shape: class_count × class_count.
+    pub pair: Vec<i64>,
+    /// Device sets by (task class, node class); 0 = forbidden. Shape: task classes × `node_class_count`.
+    pub allow: Vec<u64>,
+    /// Most devices of a node.
+    pub device_width: usize,
+    /// Moves are simultaneous: devices of a moved task stay taken at home.
+    pub simultaneous: bool,
+    /// Fragmentation: points per unusable milli and part; 0 = off.
+    pub fragmentation_weight: i64,
+    /// Fragmentation: expected tasks.
+    pub mix: Vec<MixTerm>,
+    /// Fragmentation: requirement rows of `mix`. Shape: mix × L.
+    pub mix_requirement: Vec<i32>,
+}
+
+/// `weight · max(0, target · free(resource) − free(other))`.
+#[derive(Debug, Clone, Copy)]
+pub struct BalanceTerm {
+    /// Lane.
+    pub resource: u32,
+    /// Lane.
+    pub other: u32,
+    /// Factor.
+    pub target: i64,
+    /// Points per unit.
+    pub weight: i64,
+}
+
+/// An expected task of the fragmentation measure.
+#[derive(Debug, Clone, Copy)]
+pub struct MixTerm {
+    /// Frequency.
+    pub parts: i64,
+    /// Row offset into `allow`.
+    pub class_row: u32,
+    /// Devices.
+    pub device_count: u32,
+    /// Milli of each.
+    pub device_milli: u16,
+}
+
+/// A node as it is, or as it would be.
+pub struct NodeView<'a, const L: usize> {
+    /// What runs there.
+    pub used: &'a [i32; L],
+    /// Load above this costs points.
+    pub soft: &'a [i32; L],
+    /// True capacity.
+    pub capacity: &'a [i32; L],
+    /// Milli taken of each device; looked at only when fragmentation counts.
+    pub devices: &'a [u16],
+    /// Column of `Shared::allow`.
+    pub class: u32,
+}
+
+/// Points of a node: load, excess, balance, fragmentation (its price is the caller's).
+#[inline(always)]
+pub fn node_points<const L: usize>(shared: &Shared, node: &NodeView<'_, L>) -> i64 {
+    let weight: &[i64; L] = shared.load_weight[..L].try_into().expect("a weight per lane");
+    let mut points = 0i64;
+    for r in 0..L {
+        points += i64::from((node.used[r] - node.soft[r]).max(0)) * weight[r];
+    }
+    if !shared.over_weight.is_empty() {
+        for r in 0..L {
+            points += i64::from((node.used[r] - node.capacity[r]).max(0)) * shared.over_weight[r];
+        }
+    }
+    for term in &shared.balance {
+        let free = |r: u32| i64::from(node.capacity[r as usize]) - i64::from(node.used[r as usize]);
+        points += term.weight * (term.target * free(term.resource) - free(term.other)).max(0);
+    }
+    if shared.fragmentation_weight > 0 {
+        points += shared.fragmentation_weight * fragmentation(shared, node);
+    }
+    points
+}
+
+/// Σ_mix parts · unusable free milli.
+fn fragmentation<const L: usize>(shared: &Shared, node: &NodeView<'_, L>) -> i64 {
+    let present = shared.allow[node.class as usize];
+    let mut sum = 0;
+    for (item, requirement) in shared.mix.iter().zip(shared.mix_requirement.chunks_exact(L)) {
+        let eligible = shared.allow[(item.class_row + node.class) as usize];
+        let free = |d: usize| 1000 - node.devices[d].min(1000);
+        let usable = |d: usize| eligible >> d & 1 == 1 && free(d) >= item.device_milli;
+        let devices = (0..node.devices.len()).filter(|d| present >> d & 1 == 1);
+        let hosts = devices.clone().filter(|d| usable(*d)).count() as u32 >= item.device_count
+            && (0..L).all(|r| requirement[r] <= node.capacity[r] - node.used[r]);
+        let lost = devices.filter(|d| !hosts || !usable(*d));
+        sum += item.parts * lost.map(|d| i64::from(free(d))).sum::<i64>();
+    }
+    sum
+}
+
+/// Takes or frees `milli` of every device in the set.
+pub fn change_devices(used: &mut [u16], mut devices: u64, milli: u16, comes: bool) {
+    while devices != 0 {
+        let d = devices.trailing_zeros() as usize;
+        used[d] = if comes { used[d] + milli } else { used[d] - milli };
+        devices &= devices - 1;
+    }
+}
+
+/// The devices of `mask` that a request gets: for a fraction the fullest device that still fits, for whole devices the first
+/// free ones; ties to the lowest index.
+pub fn fit_devices(used: &[u16], mask: u64, count: u8, milli: u16) -> Option<u64> {
+    if milli < 1000 {
+        let fits = |d: &usize| mask >> d & 1 == 1 && used[*d] + milli <= 1000;
+        return (0..used.len()).filter(fits).max_by_key(|d| (used[*d], std::cmp::Reverse(*d))).map(|d| 1 << d);
+    }
+    let mut set = 0u64;
+    for d in (0..used.len()).filter(|d| mask >> d & 1 == 1 && used[*d] == 0) {
+        set |= 1 << d;
+        if set.count_ones() == u32::from(count) {
+            return Some(set);
+        }
+    }
+    None
+}

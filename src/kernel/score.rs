@@ -1,0 +1,134 @@
+//! Which node is best for each task of a tile, as everything stands? Tile of tasks × all nodes.
+//!
+//! ```text
+//! Shape   node rows [N][L]; task rows [T][L]; out: one key per task
+//! Units   quanta i32, points i64          Range   as in anneal.rs
+//! Ties    least (points, leftover, node index): associative and commutative, so any order of reduction agrees
+//! Source  best fit by relative leftover (the classic vector packing rule); ours in integers
+//! ```
+
+use super::points::{NodeView, Shared, change_devices, fit_devices, node_points};
+
+/// All nodes as they stand.
+pub struct Nodes<'a> {
+    /// Number of nodes.
+    pub count: usize,
+    /// Shape: N × L.
+    pub limit: &'a [i32],
+    /// Shape: N × L.
+    pub soft: &'a [i32],
+    /// Shape: N × L.
+    pub capacity: &'a [i32],
+    /// Shape: N × L.
+    pub used: &'a [i32],
+    /// Shape: N × L.
+    pub held: &'a [i32],
+    /// Shape: N.
+    pub tasks_here: &'a [u32],
+    /// Shape: N.
+    pub price: &'a [i64],
+    /// Shape: N.
+    pub class: &'a [u32],
+    /// Shape: N.
+    pub move_class: &'a [u32],
+    /// Shape: N × device_width.
+    pub device_used: &'a [u16],
+}
+
+/// One task of the tile.
+pub struct Candidate<'a> {
+    /// Shape: L.
+    pub requirement: &'a [i32],
+    /// Row offset into `Shared::allow`.
+    pub class_row: u32,
+    /// Row offset into `Shared::pair`.
+    pub pair_row: u32,
+    /// Where it was at the start; `u32::MAX` = waiting.
+    pub home: u32,
+    /// Devices it held there.
+    pub home_devices: u64,
+    /// Points for being away from home.
+    pub move_points: i64,
+    /// Devices wanted.
+    pub device_count: u8,
+    /// Milli of each.
+    pub device_milli: u16,
+    /// Nodes that group rules close to it, one bit per node; empty = none.
+    pub closed: &'a [u64],
+}
+
+/// Where a task goes best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// Change in points, the task's value aside.
+    pub points: i64,
+    /// What the node has left, relative to its capacity, in 1024ths summed over resources: less is a better fit.
+    pub leftover: i64,
+    /// The node.
+    pub node: u32,
+    /// Devices it gets there.
+    pub devices: u64,
+}
+
+/// The best node of a task, or `None` when it fits nowhere.
+pub fn score<const L: usize>(shared: &Shared, nodes: &Nodes<'_>, task: &Candidate<'_>) -> Option<Target> {
+    (0..nodes.count).filter_map(|node| judge::<L>(shared, nodes, task, node)).min()
+}
+
+/// What it would mean to put a task on a node; `None` when it does not fit.
+pub fn judge<const L: usize>(shared: &Shared, nodes: &Nodes<'_>, task: &Candidate<'_>, node: usize) -> Option<Target> {
+    if task.closed.get(node / 64).is_some_and(|word| word >> (node % 64) & 1 == 1) {
+        return None;
+    }
+    let row = |rows: &'_ [i32]| -> [i32; L] { rows[node * L..][..L].try_into().expect("a row has L lanes") };
+    let (limit, held, used) = (row(nodes.limit), row(nodes.held), row(nodes.used));
+    let is_home = task.home == node as u32;
+    let back_home = -i32::from(is_home);
+    let (mut room, mut leftover, mut after) = (0, 0i64, [0; L]);
+    for r in 0..L {
+        let left = limit[r] - held[r] - (task.requirement[r] & !(shared.transient[r] & back_home));
+        room |= left;
+        after[r] = used[r] + task.requirement[r];
+        leftover += if limit[r] > 0 { (i64::from(left) << 10) / i64::from(limit[r]) } else { 0 };
+    }
+    if room < 0 {
+        return None;
+    }
+    let mask = shared.allow[(task.class_row + nodes.class[node]) as usize];
+    if mask == 0 && !is_home {
+        return None;
+    }
+    let width = shared.device_width;
+    let mut devices_used = [0u16; 64];
+    devices_used[..width].copy_from_slice(&nodes.device_used[node * width..][..width]);
+    let mut devices = 0;
+    if task.device_count > 0 {
+        devices = home_or_fit(shared, task, is_home, mask, &devices_used[..width])?;
+        let spare = |d: usize| mask >> d & 1 == 1;
+        leftover += (0..width).filter(|d| spare(*d)).map(|d| i64::from(1000 - devices_used[d].min(1000))).sum::<i64>();
+        if !(is_home && shared.simultaneous) {
+            change_devices(&mut devices_used[..width], devices, task.device_milli, true);
+        }
+    }
+    let (soft, capacity, class) = (row(nodes.soft), row(nodes.capacity), nodes.class[node]);
+    let view = |used: &[i32; L], devices: &[u16]| {
+        node_points(shared, &NodeView { used, soft: &soft, capacity: &capacity, devices, class })
+    };
+    let before = view(&used, &nodes.device_used[node * width..][..width]);
+    let mut points = view(&after, &devices_used[..width]) - before;
+    if nodes.tasks_here[node] == 0 {
+        points += nodes.price[node];
+    }
+    if task.home != u32::MAX && !is_home {
+        points += task.move_points + shared.pair[(task.pair_row + nodes.move_class[node]) as usize];
+    }
+    Some(Target { points, leftover, node: node as u32, devices })
+}
+
+fn home_or_fit(shared: &Shared, task: &Candidate<'_>, is_home: bool, mask: u64, used: &[u16]) -> Option<u64> {
+    if !is_home {
+        return fit_devices(used, mask, task.device_count, task.device_milli);
+    }
+    let fits = |d: usize| task.home_devices >> d & 1 == 0 || used[d] + task.device_milli <= 1000;
+    (shared.simultaneous || (0..used.len()).all(fits)).then_some(task.home_devices)
+}
