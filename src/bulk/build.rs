@@ -6,8 +6,8 @@
 use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::state::State;
 use crate::control::Control;
-use crate::kernel::random::log2_q16;
 use crate::kernel::points::Shared;
+use crate::kernel::random::log2_q16;
 use crate::kernel::score::{Candidate, Nodes, Target, judge, score};
 use crate::model::{LevelId, NodeId, Place, Problem, TaskId, Violation, violations};
 use rayon::prelude::*;
@@ -198,7 +198,7 @@ impl<'a> Builder<'a> {
             let row = &pack.requirement[task * pack.lanes..][..pack.lanes];
             let amounts = row.iter().zip(&total).map(|(amount, total)| (i64::from(*amount) << 30) / total);
             let (count, milli) = pack.device[task];
-            amounts.max().unwrap_or(0).max((i64::from(count) * i64::from(milli) << 30) / (devices * 1000)).max(1)
+            amounts.max().unwrap_or(0).max(((i64::from(count) * i64::from(milli)) << 30) / (devices * 1000)).max(1)
         };
         let waits = |task: &usize| pack.movable[*task] && self.state.at[*task] == NOWHERE;
         let mut list: Vec<(u32, i64, u32)> = (0..pack.home.len())
@@ -287,7 +287,9 @@ impl<'a> Builder<'a> {
         let mut list = match violation.place {
             Place::NodeResource(node, _) | Place::NodeDevice(node, _) => on_node(node),
             Place::Task(task) | Place::TaskNode(task, _) => vec![task.index()],
-            Place::GroupDomain(group, ..) | Place::GroupLevel(group, _) | Place::Group(group) => of_group(group.index()),
+            Place::GroupDomain(group, ..) | Place::GroupLevel(group, _) | Place::Group(group) => {
+                of_group(group.index())
+            }
             Place::Needs(group, other, ..) => [of_group(group.index()), of_group(other.index())].concat(),
             Place::Plan => Vec::new(),
         };
@@ -388,7 +390,8 @@ pub fn temperatures(pack: &Pack) -> (i64, i64) {
         let row = &pack.requirement[task * pack.lanes..][..pack.lanes];
         load += row.iter().zip(&shared.load_weight).map(|(q, w)| i128::from(*q) * i128::from(*w)).sum::<i128>();
         for term in &shared.balance {
-            let amount = i128::from(row[term.resource as usize]) * i128::from(term.target) + i128::from(row[term.other as usize]);
+            let amount = i128::from(row[term.resource as usize]) * i128::from(term.target)
+                + i128::from(row[term.other as usize]);
             load += amount * i128::from(term.weight);
         }
         value += i128::from(pack.value[task]);
@@ -404,4 +407,3 @@ pub fn temperatures(pack: &Pack) -> (i64, i64) {
     let cold = cold.clamp(16, hot);
     (log2_q16(hot.max(256)), log2_q16(cold.max(256)))
 }
-

@@ -27,7 +27,8 @@ pub fn fill(problem: &Problem, mut placement: Placement) -> Placement {
     }
     // Value per share of the cluster, in 2^40ths.
     let density = |task: &TaskId| {
-        let size = problem.requirement(*task).iter().zip(&total).map(|(amount, total)| (i128::from(*amount) << 40) / total);
+        let size =
+            problem.requirement(*task).iter().zip(&total).map(|(amount, total)| (i128::from(*amount) << 40) / total);
         (i128::from(problem.tasks[task.index()].weight) << 40) / size.max().unwrap_or(0).max(1)
     };
     order.sort_by_cached_key(|task| (std::cmp::Reverse(density(task)), *task));
@@ -82,7 +83,9 @@ fn hold_for_leavers(problem: &Problem, placement: &Placement, room: &mut [Vec<i1
     for task in problem.task_ids() {
         let left = problem.current.spot(task).pieces().iter().filter(|piece| !placement.spot(task).is_on(piece.node));
         for piece in left {
-            for (r, amount) in problem.requirement(task).iter().enumerate().filter(|(r, _)| problem.resources[*r].transient) {
+            for (r, amount) in
+                problem.requirement(task).iter().enumerate().filter(|(r, _)| problem.resources[*r].transient)
+            {
                 room[piece.node.index()][r] -= i128::from(*amount) * i128::from(piece.share.parts());
             }
         }
@@ -122,10 +125,12 @@ fn best_parts(problem: &Problem, task: TaskId, node: NodeId, room: &[i128], used
         }
     }
     let points = |parts: i128| {
-        let after: Vec<i128> = used.iter().zip(requirement).map(|(used, amount)| used + i128::from(*amount) * parts).collect();
+        let after: Vec<i128> =
+            used.iter().zip(requirement).map(|(used, amount)| used + i128::from(*amount) * parts).collect();
         let (load, balance) = node_cost(problem, node, &after);
         i128::from(problem.tasks[task.index()].weight) * parts - load - balance
     };
-    let best = kinks.into_iter().filter(|parts| (0..=limit).contains(parts)).max_by_key(|parts| (points(*parts), *parts));
+    let best =
+        kinks.into_iter().filter(|parts| (0..=limit).contains(parts)).max_by_key(|parts| (points(*parts), *parts));
     best.unwrap_or(0).max(0) as u32
 }

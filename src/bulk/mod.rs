@@ -176,7 +176,8 @@ impl Schedule {
         let by_rounds = round as i64 * PROGRESS_ONE / self.rounds.unwrap_or(self.rounds_max) as i64;
         match (self.rounds, self.time) {
             (None, Some(time)) => {
-                let by_time = self.start.elapsed().as_micros() as i64 * PROGRESS_ONE / (time.as_micros() as i64).max(1000);
+                let by_time =
+                    self.start.elapsed().as_micros() as i64 * PROGRESS_ONE / (time.as_micros() as i64).max(1000);
                 by_rounds.max(by_time)
             }
             _ => by_rounds,
@@ -226,7 +227,14 @@ impl Chain {
         Chain { seed, state, cutter: Cutter::new(pack), points, round: 0, evaluations: 0, best }
     }
 
-    fn run(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule, control: &Control, listener: &dyn Fn(u32, &Chain)) {
+    fn run(
+        &mut self,
+        problem: &Problem,
+        pack: &Pack,
+        schedule: &Schedule,
+        control: &Control,
+        listener: &dyn Fn(u32, &Chain),
+    ) {
         let mut told = Instant::now();
         loop {
             let progress = schedule.progress(u64::from(self.round));

@@ -70,8 +70,6 @@ pub struct Pack {
     pub cell_count: usize,
     /// Points per group member moved most.
     pub group_move_weight: i64,
-    /// True when the quanta and points are exact.
-    pub exact: bool,
 }
 
 /// A group's rules.
@@ -94,8 +92,6 @@ pub struct PackedRow {
     pub level: u32,
     /// First cell in the presence arrays.
     pub cell: u32,
-    /// Domains of the level.
-    pub domain_count: u32,
     /// At most one member per domain.
     pub conflict: bool,
     /// Least number of domains covered, 0 = no spread rule.
@@ -107,19 +103,24 @@ pub struct PackedRow {
 }
 
 /// What decides which nodes a task may run on.
-type TaskKey<'a> = (&'a std::collections::BTreeMap<String, Vec<String>>, &'a [crate::model::Toleration], Option<(u32, &'a [u32], u32)>);
+type TaskKey<'a> = (
+    &'a std::collections::BTreeMap<String, Vec<String>>,
+    &'a [crate::model::Toleration],
+    Option<(u32, &'a [u32], u32)>,
+);
 
 impl Pack {
     /// Packs a problem.
     pub fn new(problem: &Problem) -> Pack {
         let width = problem.resources.len();
         // The kernels are compiled for these widths.
-        let lanes = [4, 8, 12, 16, 32].into_iter().find(|lanes| width <= *lanes).expect("the check allows 32 resources");
+        let lanes =
+            [4, 8, 12, 16, 32].into_iter().find(|lanes| width <= *lanes).expect("the check allows 32 resources");
         let shares: Vec<u32> = problem.tasks.iter().map(|task| packed_share(task.sharing)).collect();
         let requirement: Vec<i64> = requirements(problem, &shares);
         let used = start_usage(problem, &shares, &requirement);
         let shift = quantum_shifts(problem, &requirement, &used);
-        let (mut exact, up) = (shift.iter().all(|s| *s == 0), |amount: i64, s: u32| ((amount + (1 << s) - 1) >> s) as i32);
+        let up = |amount: i64, s: u32| ((amount + (1 << s) - 1) >> s) as i32;
 
         let node_rows = |value: &dyn Fn(NodeId, usize) -> i32| {
             let mut rows = vec![0; problem.nodes.len() * lanes];
@@ -146,20 +147,27 @@ impl Pack {
                 }
             }
         }
-        let limit = capacity.iter().zip(&quanta).map(|(capacity, used)| i64::from(*capacity).max(*used) as i32).collect();
+        let limit =
+            capacity.iter().zip(&quanta).map(|(capacity, used)| i64::from(*capacity).max(*used) as i32).collect();
 
         let (point_shift, weights) = point_scale(problem, &shift);
-        exact &= point_shift == 0;
         let points = |value: i128| (value >> point_shift).min(1 << 62) as i64;
         let (class_row, node_class, allow) = eligibility(problem);
         let (mut groups, mut rows) = (Vec::new(), Vec::new());
         let cell_count = pack_groups(problem, &mut groups, &mut rows);
-        let ruled = |g: GroupId| groups[g.index()].conflict || groups[g.index()].gang || groups[g.index()].row_count > 0;
+        let ruled =
+            |g: GroupId| groups[g.index()].conflict || groups[g.index()].gang || groups[g.index()].row_count > 0;
         let mut shared = Shared {
             load_weight: weights.load.iter().map(|w| points(*w)).chain(std::iter::repeat(0)).take(lanes).collect(),
             over_weight: Vec::new(),
-            transient: (0..lanes).map(|r| -i32::from(problem.moves.simultaneous && r < width && problem.resources[r].transient)).collect(),
-            balance: weights.balance.iter().map(|term| BalanceTerm { weight: points(i128::from(term.weight)), ..*term }).collect(),
+            transient: (0..lanes)
+                .map(|r| -i32::from(problem.moves.simultaneous && r < width && problem.resources[r].transient))
+                .collect(),
+            balance: weights
+                .balance
+                .iter()
+                .map(|term| BalanceTerm { weight: points(i128::from(term.weight)), ..*term })
+                .collect(),
             pair: pair_points(problem).into_iter().map(points).collect(),
             allow,
             device_width: problem.nodes.iter().map(|node| node.devices.len()).max().unwrap_or(0),
@@ -168,7 +176,9 @@ impl Pack {
         };
         pack_mix(problem, &mut shared, &class_row, lanes, &|amount, r| up(amount, shift[r]));
         let node_class_count = shared.allow.len() / (class_row.last().map_or(0, |last| last + 1) as usize).max(1);
-        let overloaded = problem.node_ids().any(|node| (0..width).any(|r| used[node.index() * width + r] > problem.allocatable(node)[r]));
+        let overloaded = problem
+            .node_ids()
+            .any(|node| (0..width).any(|r| used[node.index() * width + r] > problem.allocatable(node)[r]));
         if overloaded {
             shared.over_weight = over_weights(&weights, width, lanes, point_shift);
         }
@@ -181,9 +191,17 @@ impl Pack {
             capacity,
             soft,
             requirement: requirement_rows,
-            price: problem.nodes.iter().map(|n| points(i128::from(n.price) * i128::from(problem.objective.price_weight))).collect(),
+            price: problem
+                .nodes
+                .iter()
+                .map(|n| points(i128::from(n.price) * i128::from(problem.objective.price_weight)))
+                .collect(),
             node_class,
-            move_class: problem.nodes.iter().map(|n| if problem.objective.move_costs.class_count == 0 { 0 } else { n.move_class }).collect(),
+            move_class: problem
+                .nodes
+                .iter()
+                .map(|n| if problem.objective.move_costs.class_count == 0 { 0 } else { n.move_class })
+                .collect(),
             value: tasks()
                 .map(|(t, task)| points(i128::from(task.weight) * i128::from(shares[t]) / i128::from(SHARE_ONE)))
                 .collect(),
@@ -199,7 +217,9 @@ impl Pack {
                 .collect(),
             home: tasks().map(|(t, _)| spot(t).node().map_or(NOWHERE, |n| n.0)).collect(),
             home_devices: tasks().map(|(t, _)| spot(t).pieces().first().map_or(0, |piece| piece.devices)).collect(),
-            device: tasks().map(|(_, task)| task.device.as_ref().map_or((0, 0), |d| (d.count as u8, d.milli as u16))).collect(),
+            device: tasks()
+                .map(|(_, task)| task.device.as_ref().map_or((0, 0), |d| (d.count as u8, d.milli as u16)))
+                .collect(),
             packed: shares.iter().map(|share| *share > 0).collect(),
             movable: tasks().map(|(t, task)| shares[t] > 0 && !task.pinned).collect(),
             may_stop: tasks().map(|(t, task)| task.evictable || !spot(t).is_placed()).collect(),
@@ -209,7 +229,6 @@ impl Pack {
             rows,
             cell_count,
             group_move_weight: points(i128::from(problem.objective.group_move_weight)),
-            exact,
             shared,
         }
     }
@@ -260,7 +279,9 @@ fn quantum_shifts(problem: &Problem, requirement: &[i64], used: &[i64]) -> Vec<u
         }
     }
     // A rounded-up sum may exceed the rounded total by one quantum per task: a factor of two covers it.
-    let shift = |amount: &i64| (0..63).find(|s| amount >> s < QUANTUM_MAX / if *s == 0 { 1 } else { 2 }).expect("amounts are below 2^63");
+    let shift = |amount: &i64| {
+        (0..63).find(|s| amount >> s < QUANTUM_MAX / if *s == 0 { 1 } else { 2 }).expect("amounts are below 2^63")
+    };
     largest.iter().map(shift).collect()
 }
 
@@ -293,7 +314,8 @@ fn point_scale(problem: &Problem, shift: &[u32]) -> (u32, Weights) {
     let parts: f64 = objective.mix.iter().map(|item| item.parts as f64 * 64_000.0).sum();
     largest += 4.0 * parts * objective.fragmentation_weight as f64;
     let mut point_shift = 0;
-    while largest / f64::from(1u32 << point_shift.min(31)) / f64::from(1u32 << (point_shift.max(31) - 31)) > POINTS_MAX {
+    while largest / f64::from(1u32 << point_shift.min(31)) / f64::from(1u32 << (point_shift.max(31) - 31)) > POINTS_MAX
+    {
         point_shift += 1;
     }
     (point_shift, Weights { load, balance, largest })
@@ -408,11 +430,10 @@ fn pack_groups(problem: &Problem, groups: &mut Vec<PackedGroup>, rows: &mut Vec<
         let row = rows.len() as u32;
         for level in &levels[g] {
             row_of.insert((g as u32, *level), rows.len() as u32);
-            let domain_count = problem.levels[*level as usize].domains.len() as u32;
             let spread = group.spread.iter().find(|spread| spread.level.0 == *level).map_or(0, |spread| spread.min);
             let conflict = group.conflict.iter().any(|l| l.0 == *level);
-            rows.push(PackedRow { level: *level, cell, domain_count, conflict, spread, ..PackedRow::default() });
-            cell += domain_count;
+            rows.push(PackedRow { level: *level, cell, conflict, spread, ..PackedRow::default() });
+            cell += problem.levels[*level as usize].domains.len() as u32;
         }
         let conflict = group.conflict.iter().any(|level| level.0 == 0);
         groups.push(PackedGroup { row, row_count: levels[g].len() as u32, conflict, gang: group.gang });

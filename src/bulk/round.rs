@@ -267,7 +267,8 @@ impl Cutter {
                     let row = &pack.rows[r as usize];
                     let domain = problem.domain(NodeId(node as u32), LevelId(row.level));
                     let cell_index = row.cell + domain.0;
-                    let priority = |what: u32| mix(block.wrapping_mul(0x9E37_79B9) ^ what.wrapping_mul(0x85EB_CA6B) ^ salt) | 1;
+                    let priority =
+                        |what: u32| mix(block.wrapping_mul(0x9E37_79B9) ^ what.wrapping_mul(0x85EB_CA6B) ^ salt) | 1;
                     let cell = &mut self.cells[cell_index as usize];
                     if cell.members == 0 {
                         self.covered[r as usize] += 1;
@@ -327,7 +328,8 @@ impl Cutter {
             let mut levels = Levels::default();
             for (local, node) in nodes.iter().enumerate() {
                 for task in &self.sorted[self.first[*node as usize] as usize..self.first[*node as usize + 1] as usize] {
-                    let group = self.local_group(problem, pack, *task, nodes, block, local_group, &mut names, &mut levels);
+                    let group =
+                        self.local_group(problem, pack, *task, nodes, block, local_group, &mut names, &mut levels);
                     if group != NO_GROUP {
                         count_member(block, group, local);
                     }
@@ -382,7 +384,6 @@ impl Cutter {
     }
 
     /// Local index of a task's group, made when first seen.
-    #[allow(clippy::too_many_arguments, reason = "one step of `gather`, which owns all of them")]
     fn local_group(
         &self,
         problem: &Problem,
@@ -421,7 +422,6 @@ impl Cutter {
     }
 
     /// Sets the masks of a group's rows, when all its members in the block are counted.
-    #[allow(clippy::too_many_arguments, reason = "one step of `gather`, which owns all of them")]
     fn set_rules(&self, pack: &Pack, group: u32, local: usize, b: u32, round: u32, levels: &Levels, block: &mut Block) {
         let lock_everything = round % 4 < 2;
         let packed = &pack.groups[group as usize];
@@ -446,7 +446,11 @@ impl Cutter {
                 }
                 let needs_met = source.needs.iter().all(|other| is_locked(&pack.rows[*other as usize], *domain));
                 let outside = cell.members - u32::from(block.count[row.count as usize + d]);
-                let owner = if cell.members > 0 { cell.keeper } else { (source.cell + domain + round) % self.block_count as u32 };
+                let owner = if cell.members > 0 {
+                    cell.keeper
+                } else {
+                    (source.cell + domain + round) % self.block_count as u32
+                };
                 if needs_met && (!source.conflict || (outside == 0 && owner == b)) {
                     row.enter |= bit;
                 }

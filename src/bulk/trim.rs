@@ -57,7 +57,11 @@ fn displaced<'a>(pack: &'a Pack, state: &State) -> impl Iterator<Item = usize> +
 fn try_home(pack: &Pack, editor: &mut Builder<'_>, task: usize, below: i64) -> Option<i64> {
     let (from, devices) = (editor.state.at[task], editor.state.devices[task]);
     editor.relocate(task, NOWHERE, 0);
-    let here = if from == NOWHERE { Some(pack.value[task] + pack.move_points[task]) } else { editor.judge(task, from).map(|t| t.points) };
+    let here = if from == NOWHERE {
+        Some(pack.value[task] + pack.move_points[task])
+    } else {
+        editor.judge(task, from).map(|t| t.points)
+    };
     let home = editor.judge(task, pack.home[task]);
     let loss = here.zip(home).map(|(here, home)| home.points - here);
     match (loss, home) {
@@ -71,8 +75,10 @@ fn try_home(pack: &Pack, editor: &mut Builder<'_>, task: usize, below: i64) -> O
 fn redo(pack: &Pack, editor: &mut Builder<'_>, wanted: &State, budget: i64, min_gain: i64) {
     let mut open: Vec<usize> = (0..wanted.at.len()).filter(|task| wanted.at[*task] != editor.state.at[*task]).collect();
     loop {
-        let mut gains: Vec<(i64, usize)> =
-            open.iter().filter_map(|task| try_go(pack, editor, wanted, *task, i64::MAX).map(|gain| (-gain, *task))).collect();
+        let mut gains: Vec<(i64, usize)> = open
+            .iter()
+            .filter_map(|task| try_go(pack, editor, wanted, *task, i64::MAX).map(|gain| (-gain, *task)))
+            .collect();
         gains.sort_unstable();
         let before = open.len();
         for (_, task) in gains {

@@ -218,16 +218,9 @@ fn anneal_plain<const L: usize>(shared: &Shared, block: &mut Block, round: &Roun
     let ln_table: &[i32; 1 << LN_BITS] = &LN_TABLE;
     let stream = pcg3d(round.seed, round.round, round.block);
     let batches = round.candidates.div_ceil(LANES as u32);
-    let mut accepted = [Accepted {
-        first: 0,
-        second: 0,
-        from: 0,
-        to: 0,
-        delta: 0,
-        displaced: 0,
-        first_devices: 0,
-        second_devices: 0,
-    }; LANES];
+    let mut accepted =
+        [Accepted { first: 0, second: 0, from: 0, to: 0, delta: 0, displaced: 0, first_devices: 0, second_devices: 0 };
+            LANES];
     for batch in 0..batches {
         let mut accepted_count = 0;
         for lane in 0..LANES as u32 {
@@ -309,7 +302,8 @@ impl<const L: usize> View<'_, L> {
         if at == home as usize {
             return 0;
         }
-        let pair = if in_pool { 0 } else { self.shared.pair[task.pair_row as usize + self.block.move_class[at] as usize] };
+        let pair =
+            if in_pool { 0 } else { self.shared.pair[task.pair_row as usize + self.block.move_class[at] as usize] };
         value + task.move_points + self.home_penalty + pair
     }
 
@@ -365,7 +359,8 @@ impl<const L: usize> View<'_, L> {
         let mut target_used = [0; L];
         let mut mask = 0;
         if to != pool {
-            let (used, held, limit) = (self.row(&block.used, to), self.row(&block.held, to), self.row(&block.limit, to));
+            let (used, held, limit) =
+                (self.row(&block.used, to), self.row(&block.held, to), self.row(&block.limit, to));
             let back_home = -i32::from(to == home as usize);
             let mut room = 0;
             for r in 0..L {
@@ -400,7 +395,8 @@ impl<const L: usize> View<'_, L> {
             }
             delta += self.cost_with(from, &source_used, -1, task, task.devices, false) - block.cost[from];
         }
-        let displaced = if home == HOME_NONE { 0 } else { i8::from(to != home as usize) - i8::from(from != home as usize) };
+        let displaced =
+            if home == HOME_NONE { 0 } else { i8::from(to != home as usize) - i8::from(from != home as usize) };
         Some(Judged { delta, displaced, first_devices, second_devices: 0 })
     }
 

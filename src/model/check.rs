@@ -125,7 +125,7 @@ impl Check<'_> {
             let group = spec.group.as_ref().and_then(|name| {
                 let found = group_names.get(name.as_str()).map(|g| GroupId::new(*g));
                 if found.is_none() {
-                    self.unknown("group", name, &group_names, &place);
+                    self.unknown("group", name, &group_names, place);
                 }
                 found
             });
