@@ -385,6 +385,7 @@ fn run<const L: usize>(shared: &Shared, nodes: &Nodes<'_>, task: &Candidate<'_>,
 /// costs, or of the least a task is worth.
 pub fn temperatures(pack: &Pack) -> (i64, i64) {
     let shared = &pack.shared;
+    let pair = i128::from(shared.pair.iter().copied().max().unwrap_or(0));
     let (mut load, mut value, mut price, mut count) = (0i128, 0i128, 0i128, 0i128);
     for task in (0..pack.home.len()).filter(|task| pack.movable[*task]) {
         let row = &pack.requirement[task * pack.lanes..][..pack.lanes];
@@ -395,7 +396,6 @@ pub fn temperatures(pack: &Pack) -> (i64, i64) {
             load += amount * i128::from(term.weight);
         }
         value += i128::from(pack.value[task]);
-        let pair = i128::from(shared.pair.iter().copied().max().unwrap_or(0));
         price += i128::from(pack.move_points[task]) + pair / 2;
         count += 1;
     }

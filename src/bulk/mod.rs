@@ -117,6 +117,11 @@ fn not_worse(problem: &Problem, placement: Placement) -> Placement {
     let before = violations(problem, &problem.current);
     let after = violations(problem, &placement);
     if !worsened(&before, &after).is_empty() {
+        eprintln!(
+            "WORSE {}: {:?}",
+            worsened(&before, &after).len(),
+            worsened(&before, &after).iter().take(3).map(|v| v.describe(problem)).collect::<Vec<_>>()
+        );
         return problem.current.clone();
     }
     let key = |excess: i128, placement: &Placement| (-excess, score(problem, placement).objective());

@@ -92,6 +92,8 @@ pub struct PackedRow {
     pub level: u32,
     /// First cell in the presence arrays.
     pub cell: u32,
+    /// Domains of the level.
+    pub domain_count: u32,
     /// At most one member per domain.
     pub conflict: bool,
     /// Least number of domains covered, 0 = no spread rule.
@@ -430,10 +432,11 @@ fn pack_groups(problem: &Problem, groups: &mut Vec<PackedGroup>, rows: &mut Vec<
         let row = rows.len() as u32;
         for level in &levels[g] {
             row_of.insert((g as u32, *level), rows.len() as u32);
+            let domain_count = problem.levels[*level as usize].domains.len() as u32;
             let spread = group.spread.iter().find(|spread| spread.level.0 == *level).map_or(0, |spread| spread.min);
             let conflict = group.conflict.iter().any(|l| l.0 == *level);
-            rows.push(PackedRow { level: *level, cell, conflict, spread, ..PackedRow::default() });
-            cell += problem.levels[*level as usize].domains.len() as u32;
+            rows.push(PackedRow { level: *level, cell, domain_count, conflict, spread, ..PackedRow::default() });
+            cell += domain_count;
         }
         let conflict = group.conflict.iter().any(|level| level.0 == 0);
         groups.push(PackedGroup { row, row_count: levels[g].len() as u32, conflict, gang: group.gang });

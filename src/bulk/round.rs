@@ -12,7 +12,7 @@
 //!   round everything present is locked, else only what has dependents present (the rest is free to leave);
 //! * conflict above the node: a domain may be entered only by the block that owns it, and only if no member is outside it.
 
-use super::pack::{NOWHERE, Pack, UNGROUPED};
+use super::pack::{NOWHERE, Pack, PackedRow, UNGROUPED};
 use super::state::State;
 use crate::kernel::anneal::{self, BLOCK_NODES_MAX, Block, GroupRow, HOME_NONE, HOME_OUTSIDE, NO_GROUP, Row, TaskRow};
 use crate::kernel::random::{below, pcg3d};
@@ -33,6 +33,8 @@ struct Cell {
     members: u32,
     keeper: u32,
     priority: u32,
+    /// A group that depends on this one is here too.
+    wanted: bool,
 }
 
 /// Working memory of a chain, reused every round.
@@ -118,6 +120,7 @@ impl Cutter {
         }
         self.sort_tasks(pack, state, word[1]);
         self.find_keepers(problem, pack, state, word[2]);
+        self.find_wanted(pack);
         let mut blocks = std::mem::take(&mut self.blocks);
         blocks.par_iter_mut().enumerate().for_each(|(b, block)| {
             self.gather(problem, pack, state, b, plan.round, block);
@@ -287,6 +290,19 @@ impl Cutter {
         }
     }
 
+    /// Marks what present dependents rely on.
+    fn find_wanted(&mut self, pack: &Pack) {
+        for row in pack.rows.iter().filter(|row| !row.needs.is_empty()) {
+            for domain in 0..row.domain_count {
+                if self.cells[(row.cell + domain) as usize].members > 0 {
+                    for other in &row.needs {
+                        self.cells[(pack.rows[*other as usize].cell + domain) as usize].wanted = true;
+                    }
+                }
+            }
+        }
+    }
+
     /// Back to zero, touching only what was touched.
     fn forget_keepers(&mut self, problem: &Problem, pack: &Pack) {
         if pack.rows.is_empty() {
@@ -304,6 +320,10 @@ impl Cutter {
                     self.cells[(row.cell + domain.0) as usize] = Cell::default();
                 }
             }
+        }
+        // What is wanted but absent (a dependency broken at the start) has no member to be found by.
+        for row in pack.rows.iter().filter(|row| !row.needed_by.is_empty()) {
+            self.cells[row.cell as usize..(row.cell + row.domain_count) as usize].fill(Cell::default());
         }
         self.covered.fill(0);
         self.owner.fill((NO_BLOCK, 0));
@@ -429,10 +449,9 @@ impl Cutter {
         for (i, r) in (packed.row..packed.row + packed.row_count).enumerate() {
             let source = &pack.rows[r as usize];
             let row = &mut block.rows[first + i];
-            let is_locked = |row: &super::pack::PackedRow, domain: u32| {
-                let members = |row: &super::pack::PackedRow| self.cells[(row.cell + domain) as usize].members;
-                let has_dependents = || row.needed_by.iter().any(|other| members(&pack.rows[*other as usize]) > 0);
-                members(row) > 0 && (lock_everything || has_dependents())
+            let is_locked = |row: &PackedRow, domain: u32| {
+                let cell = &self.cells[(row.cell + domain) as usize];
+                cell.members > 0 && (lock_everything || cell.wanted)
             };
             for (d, domain) in levels.names(source.level).iter().enumerate() {
                 let cell = self.cells[(source.cell + domain) as usize];
@@ -456,7 +475,8 @@ impl Cutter {
                 }
             }
             if source.spread > 0 && self.owner[r as usize].0 == b {
-                row.slack = self.covered[r as usize].saturating_sub(source.spread.min(self.placed[group as usize]));
+                let least = source.spread.min(self.placed[group as usize]);
+                row.slack = self.covered[r as usize].saturating_sub(least) as i32;
             }
         }
     }

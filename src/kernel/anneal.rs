@@ -80,8 +80,9 @@ pub struct Row {
     pub keep: u64,
     /// Domains that may be entered.
     pub enter: u64,
-    /// Domains the block may give up (spread beyond the least number).
-    pub slack: u32,
+    /// Domains the block may give up (spread beyond the least number); −1 for a moment while a last member changes nodes
+    /// within a domain.
+    pub slack: i32,
     /// Offset of the level's node → local domain map in `Block::domain`.
     pub domain: u32,
     /// Offset of the members per local domain in `Block::count`.
@@ -333,7 +334,7 @@ impl<const L: usize> View<'_, L> {
                 return true;
             }
             let leaves = source < 64 && self.block.count[row.count as usize + source as usize] == 1;
-            if leaves && (row.hold >> source & 1 == 1 || (row.keep >> source & 1 == 1 && row.slack == 0)) {
+            if leaves && (row.hold >> source & 1 == 1 || (row.keep >> source & 1 == 1 && row.slack <= 0)) {
                 return false;
             }
             target == 64
@@ -414,20 +415,16 @@ impl<const L: usize> View<'_, L> {
 
     /// Judges exchanging the places of two tasks; one of them may be in the pool.
     #[inline(always)]
-    fn judge_swap(&self, t1: usize, t2: usize) -> Option<Judged> {
+    fn judge_swap(&self, first: usize, second: usize) -> Option<Judged> {
         let block = &*self.block;
-        let (a, b) = (block.at[t1] as usize, block.at[t2] as usize);
-        if a == b {
+        let pool = block.node_count;
+        if block.at[first] == block.at[second] {
             return None;
         }
-        let pool = block.node_count;
-        if a == pool {
-            return self.judge_swap(t2, t1).map(|judged| Judged {
-                first_devices: judged.second_devices,
-                second_devices: judged.first_devices,
-                ..judged
-            });
-        }
+        // Only the second may be in the pool from here on.
+        let turned = block.at[first] as usize == pool;
+        let (t1, t2) = if turned { (second, first) } else { (first, second) };
+        let (a, b) = (block.at[t1] as usize, block.at[t2] as usize);
         let (one, two) = (&block.tasks[t1], &block.tasks[t2]);
         let (home1, home2) = (block.home[t1], block.home[t2]);
         if b == pool && !(one.may_stop && two.may_start) {
@@ -497,6 +494,9 @@ impl<const L: usize> View<'_, L> {
         }
         let away = |home: u8, at: usize| i8::from(home != HOME_NONE && at != home as usize);
         let displaced = away(home1, b) - away(home1, a) + away(home2, a) - away(home2, b);
+        if turned {
+            (first_devices, second_devices) = (second_devices, first_devices);
+        }
         Some(Judged { delta, displaced, first_devices, second_devices })
     }
 
@@ -586,7 +586,7 @@ impl<const L: usize> View<'_, L> {
             let count = &mut self.block.count[row.count as usize + domain];
             *count -= 1;
             if *count == 0 && row.keep >> domain & 1 == 1 {
-                row.slack = row.slack.saturating_sub(1);
+                row.slack -= 1;
             }
         }
     }

@@ -26,7 +26,7 @@ use super::{
     DEVICE_MILLI, DomainId, GroupId, LevelId, NodeId, Placement, Problem, ResourceId, SHARE_ONE, Sharing, TaskId,
     scaled_text,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The rules of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -300,16 +300,18 @@ fn share_is_legal(sharing: Sharing, spot: &super::Spot) -> bool {
 }
 
 fn group_rules(problem: &Problem, placement: &Placement, add: &mut impl FnMut(Rule, Place, i128)) {
-    let present = |group: GroupId, level: LevelId| -> BTreeMap<DomainId, i128> {
-        let mut count = BTreeMap::new();
+    // (domain, members there), ascending; a member with several pieces in a domain counts once.
+    let present = |group: GroupId, level: LevelId| -> Vec<(DomainId, i128)> {
+        let mut domains: Vec<(DomainId, TaskId)> = Vec::new();
         for task in &problem.groups[group.index()].members {
-            let domains = placement.spot(*task).pieces().iter().map(|piece| problem.domain(piece.node, level));
-            for domain in domains.collect::<BTreeSet<_>>() {
-                *count.entry(domain).or_default() += 1;
-            }
+            domains.extend(placement.spot(*task).pieces().iter().map(|p| (problem.domain(p.node, level), *task)));
         }
-        count
+        domains.sort_unstable();
+        domains.dedup();
+        domains.chunk_by(|a, b| a.0 == b.0).map(|members| (members[0].0, members.len() as i128)).collect()
     };
+    // Groups that others depend on are asked for again and again.
+    let mut needed: BTreeMap<(GroupId, LevelId), Vec<(DomainId, i128)>> = BTreeMap::new();
     for group in problem.group_ids() {
         let spec = &problem.groups[group.index()];
         let placed = spec.members.iter().filter(|task| placement.spot(**task).is_placed()).count();
@@ -324,9 +326,12 @@ fn group_rules(problem: &Problem, placement: &Placement, add: &mut impl FnMut(Ru
             add(Rule::Spread, Place::GroupLevel(group, spread.level), wanted - covered);
         }
         for dependency in &spec.depends_on {
-            let other = present(dependency.group, dependency.level);
-            for domain in present(group, dependency.level).keys().filter(|domain| !other.contains_key(domain)) {
-                let place = Place::Needs(group, dependency.group, dependency.level, *domain);
+            let key = (dependency.group, dependency.level);
+            let other = needed.entry(key).or_insert_with(|| present(key.0, key.1));
+            let missing = |domain: &DomainId| other.binary_search_by_key(domain, |(known, _)| *known).is_err();
+            let mine = present(group, dependency.level);
+            for domain in mine.into_iter().map(|(domain, _)| domain).filter(missing) {
+                let place = Place::Needs(group, dependency.group, dependency.level, domain);
                 add(Rule::Dependency, place, 1);
             }
         }
