@@ -68,6 +68,8 @@ pub struct Pack {
     pub rows: Vec<PackedRow>,
     /// Total of the domain counts of all rows: size of the presence arrays.
     pub cell_count: usize,
+    /// Total of the words of all rows' domain sets.
+    pub word_count: usize,
     /// Points per group member moved most.
     pub group_move_weight: i64,
 }
@@ -92,6 +94,8 @@ pub struct PackedRow {
     pub level: u32,
     /// First cell in the presence arrays.
     pub cell: u32,
+    /// First word in the domain sets.
+    pub word: u32,
     /// Domains of the level.
     pub domain_count: u32,
     /// At most one member per domain.
@@ -156,7 +160,7 @@ impl Pack {
         let points = |value: i128| (value >> point_shift).min(1 << 62) as i64;
         let (class_row, node_class, allow) = eligibility(problem);
         let (mut groups, mut rows) = (Vec::new(), Vec::new());
-        let cell_count = pack_groups(problem, &mut groups, &mut rows);
+        let (cell_count, word_count) = pack_groups(problem, &mut groups, &mut rows);
         let ruled =
             |g: GroupId| groups[g.index()].conflict || groups[g.index()].gang || groups[g.index()].row_count > 0;
         let mut shared = Shared {
@@ -230,6 +234,7 @@ impl Pack {
             groups,
             rows,
             cell_count,
+            word_count,
             group_move_weight: points(i128::from(problem.objective.group_move_weight)),
             shared,
         }
@@ -415,8 +420,8 @@ fn pack_mix(problem: &Problem, shared: &mut Shared, class_row: &[u32], lanes: us
     }
 }
 
-/// Fills the groups and their rows; returns the number of presence cells.
-fn pack_groups(problem: &Problem, groups: &mut Vec<PackedGroup>, rows: &mut Vec<PackedRow>) -> usize {
+/// Fills the groups and their rows; returns the numbers of presence cells and of domain set words.
+fn pack_groups(problem: &Problem, groups: &mut Vec<PackedGroup>, rows: &mut Vec<PackedRow>) -> (usize, usize) {
     let mut levels: Vec<std::collections::BTreeSet<u32>> = vec![Default::default(); problem.groups.len()];
     for (g, group) in problem.groups.iter().enumerate() {
         levels[g].extend(group.conflict.iter().filter(|level| level.0 > 0).map(|level| level.0));
@@ -426,7 +431,7 @@ fn pack_groups(problem: &Problem, groups: &mut Vec<PackedGroup>, rows: &mut Vec<
             levels[dependency.group.index()].insert(dependency.level.0);
         }
     }
-    let mut cell = 0;
+    let (mut cell, mut word) = (0, 0);
     let mut row_of = HashMap::new();
     for (g, group) in problem.groups.iter().enumerate() {
         let row = rows.len() as u32;
@@ -435,8 +440,9 @@ fn pack_groups(problem: &Problem, groups: &mut Vec<PackedGroup>, rows: &mut Vec<
             let domain_count = problem.levels[*level as usize].domains.len() as u32;
             let spread = group.spread.iter().find(|spread| spread.level.0 == *level).map_or(0, |spread| spread.min);
             let conflict = group.conflict.iter().any(|l| l.0 == *level);
-            rows.push(PackedRow { level: *level, cell, domain_count, conflict, spread, ..PackedRow::default() });
+            rows.push(PackedRow { level: *level, cell, word, domain_count, conflict, spread, ..PackedRow::default() });
             cell += domain_count;
+            word += domain_count.div_ceil(64);
         }
         let conflict = group.conflict.iter().any(|level| level.0 == 0);
         groups.push(PackedGroup { row, row_count: levels[g].len() as u32, conflict, gang: group.gang });
@@ -449,5 +455,5 @@ fn pack_groups(problem: &Problem, groups: &mut Vec<PackedGroup>, rows: &mut Vec<
             rows[other as usize].needed_by.push(mine);
         }
     }
-    cell as usize
+    (cell as usize, word as usize)
 }

@@ -33,8 +33,6 @@ struct Cell {
     members: u32,
     keeper: u32,
     priority: u32,
-    /// A group that depends on this one is here too.
-    wanted: bool,
 }
 
 /// Working memory of a chain, reused every round.
@@ -49,6 +47,11 @@ pub struct Cutter {
     sorted: Vec<u32>,
     pool: Vec<u32>,
     cells: Vec<Cell>,
+    /// Sets of domains per row, in words of 64: with members; with members of dependents; kept for them; open to enter.
+    present: Vec<u64>,
+    wanted: Vec<u64>,
+    locked: Vec<u64>,
+    open: Vec<u64>,
     /// Covered domains and owner block per row.
     covered: Vec<u32>,
     owner: Vec<(u32, u32)>,
@@ -103,6 +106,10 @@ impl Cutter {
             sorted: Vec::new(),
             pool: Vec::new(),
             cells: vec![Cell::default(); pack.cell_count],
+            present: vec![0; pack.word_count],
+            wanted: vec![0; pack.word_count],
+            locked: vec![0; pack.word_count],
+            open: vec![0; pack.word_count],
             covered: vec![0; pack.rows.len()],
             owner: vec![(NO_BLOCK, 0); pack.rows.len()],
             placed: vec![0; pack.groups.len()],
@@ -120,7 +127,7 @@ impl Cutter {
         }
         self.sort_tasks(pack, state, word[1]);
         self.find_keepers(problem, pack, state, word[2]);
-        self.find_wanted(pack);
+        self.find_locks(pack, plan.round % 4 < 2);
         let mut blocks = std::mem::take(&mut self.blocks);
         blocks.par_iter_mut().enumerate().for_each(|(b, block)| {
             self.gather(problem, pack, state, b, plan.round, block);
@@ -275,6 +282,7 @@ impl Cutter {
                     let cell = &mut self.cells[cell_index as usize];
                     if cell.members == 0 {
                         self.covered[r as usize] += 1;
+                        self.present[(row.word + domain.0 / 64) as usize] |= 1 << (domain.0 % 64);
                     }
                     cell.members += 1;
                     let mine = priority(cell_index);
@@ -290,14 +298,25 @@ impl Cutter {
         }
     }
 
-    /// Marks what present dependents rely on.
-    fn find_wanted(&mut self, pack: &Pack) {
-        for row in pack.rows.iter().filter(|row| !row.needs.is_empty()) {
-            for domain in 0..row.domain_count {
-                if self.cells[(row.cell + domain) as usize].members > 0 {
-                    for other in &row.needs {
-                        self.cells[(pack.rows[*other as usize].cell + domain) as usize].wanted = true;
-                    }
+    /// Which domains are locked (kept for those who depend on them), and which are open (all that is needed is locked).
+    fn find_locks(&mut self, pack: &Pack, lock_everything: bool) {
+        let words = |row: &PackedRow| row.word as usize..row.word as usize + row.domain_count.div_ceil(64) as usize;
+        self.wanted.fill(0);
+        for row in &pack.rows {
+            for other in &row.needs {
+                for (mine, theirs) in words(row).zip(words(&pack.rows[*other as usize])) {
+                    self.wanted[theirs] |= self.present[mine];
+                }
+            }
+        }
+        for ((locked, present), wanted) in self.locked.iter_mut().zip(&self.present).zip(&self.wanted) {
+            *locked = if lock_everything { *present } else { present & wanted };
+        }
+        self.open.fill(u64::MAX);
+        for row in &pack.rows {
+            for other in &row.needs {
+                for (mine, theirs) in words(row).zip(words(&pack.rows[*other as usize])) {
+                    self.open[mine] &= self.locked[theirs];
                 }
             }
         }
@@ -321,10 +340,7 @@ impl Cutter {
                 }
             }
         }
-        // What is wanted but absent (a dependency broken at the start) has no member to be found by.
-        for row in pack.rows.iter().filter(|row| !row.needed_by.is_empty()) {
-            self.cells[row.cell as usize..(row.cell + row.domain_count) as usize].fill(Cell::default());
-        }
+        self.present.fill(0);
         self.covered.fill(0);
         self.owner.fill((NO_BLOCK, 0));
     }
@@ -443,34 +459,29 @@ impl Cutter {
 
     /// Sets the masks of a group's rows, when all its members in the block are counted.
     fn set_rules(&self, pack: &Pack, group: u32, local: usize, b: u32, round: u32, levels: &Levels, block: &mut Block) {
-        let lock_everything = round % 4 < 2;
         let packed = &pack.groups[group as usize];
         let first = block.groups[local].row as usize;
         for (i, r) in (packed.row..packed.row + packed.row_count).enumerate() {
             let source = &pack.rows[r as usize];
             let row = &mut block.rows[first + i];
-            let is_locked = |row: &PackedRow, domain: u32| {
-                let cell = &self.cells[(row.cell + domain) as usize];
-                cell.members > 0 && (lock_everything || cell.wanted)
-            };
+            let holds = |set: &[u64], domain: u32| set[(source.word + domain / 64) as usize] >> (domain % 64) & 1 == 1;
             for (d, domain) in levels.names(source.level).iter().enumerate() {
                 let cell = self.cells[(source.cell + domain) as usize];
                 let mine = cell.members > 0 && cell.keeper == b;
                 let bit = 1u64 << d;
-                if mine && !source.needed_by.is_empty() && is_locked(source, *domain) {
+                if mine && !source.needed_by.is_empty() && holds(&self.locked, *domain) {
                     row.hold |= bit;
                 }
                 if mine && source.spread > 0 {
                     row.keep |= bit;
                 }
-                let needs_met = source.needs.iter().all(|other| is_locked(&pack.rows[*other as usize], *domain));
                 let outside = cell.members - u32::from(block.count[row.count as usize + d]);
                 let owner = if cell.members > 0 {
                     cell.keeper
                 } else {
                     (source.cell + domain + round) % self.block_count as u32
                 };
-                if needs_met && (!source.conflict || (outside == 0 && owner == b)) {
+                if holds(&self.open, *domain) && (!source.conflict || (outside == 0 && owner == b)) {
                     row.enter |= bit;
                 }
             }

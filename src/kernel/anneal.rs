@@ -327,20 +327,23 @@ impl<const L: usize> View<'_, L> {
             return false;
         }
         let rows = &self.block.rows[group.row as usize..][..group.row_count as usize];
-        rows.iter().all(|row| {
+        // A plain loop: the closure of `all` would be compiled without the wide vectors and called.
+        for row in rows {
             let domain = |node: usize| if node == pool { 64 } else { self.block.domain[row.domain as usize + node] };
             let (source, target) = (domain(from), domain(to));
             if source == target {
-                return true;
+                continue;
             }
             let leaves = source < 64 && self.block.count[row.count as usize + source as usize] == 1;
             if leaves && (row.hold >> source & 1 == 1 || (row.keep >> source & 1 == 1 && row.slack <= 0)) {
                 return false;
             }
-            target == 64
-                || (row.enter >> target & 1 == 1
-                    && !(row.conflict && self.block.count[row.count as usize + target as usize] > 0))
-        })
+            let taken = row.conflict && target < 64 && self.block.count[row.count as usize + target as usize] > 0;
+            if target < 64 && (row.enter >> target & 1 == 0 || taken) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Judges moving a task to a local node.
