@@ -34,7 +34,7 @@ pub const EFFORT_DEFAULT: u64 = 20_000;
 /// Candidates per task at which a search given only a time limit ends early: beyond it small problems gain nothing.
 pub const EFFORT_MAX: u64 = 4_000_000;
 /// Candidates per task and round.
-const CANDIDATES_PER_ROUND: u32 = 10;
+const CANDIDATES_PER_ROUND: u32 = 20;
 /// Chains × blocks aimed at, so that small problems keep several threads busy.
 const WORK_ITEMS: usize = 4;
 /// The whole of a search, as an integer so that no rounding depends on the platform.
