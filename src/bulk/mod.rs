@@ -21,7 +21,7 @@ mod trim;
 
 use crate::control::{Control, Progress};
 use crate::kernel::random::{exp2_q16, log2_q16, pcg3d};
-use crate::model::{Placement, Problem, score, total_excess, violations, worsened};
+use crate::model::{Placement, Problem, SHARE_ONE, score, total_excess, violations, worsened};
 use crate::plan::Status;
 use pack::Pack;
 use rayon::prelude::*;
@@ -100,6 +100,9 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     });
     let evaluations = chains.iter().map(|chain| chain.evaluations).sum();
     let rounds = chains.iter().map(|chain| chain.round).max().unwrap_or(0);
+    for chain in &chains {
+        debug_assert!(pack.is_inexact || chain.best.agrees(problem, &built), "kernel and model agree on every point");
+    }
     let best = chains.into_iter().map(|chain| chain.best).min_by_key(|best| (best.points, best.displaced));
     let best = best.expect("there is at least one chain");
     let target = trim::trim(problem, &pack, &best.at, &best.devices, options.min_gain);
@@ -205,9 +208,20 @@ fn home_penalty(node_count: usize) -> i64 {
 #[derive(Debug, Clone)]
 struct Best {
     points: i64,
+    /// Points of the state the chain began with.
+    points_built: i64,
     displaced: i64,
     at: Vec<u32>,
     devices: Vec<u64>,
+}
+
+impl Best {
+    /// True when the points gained since the built state are what the model says.
+    fn agrees(&self, problem: &Problem, built: &State) -> bool {
+        let objective = |at, devices| score(problem, &state::spots(problem, at, devices)).objective();
+        let gain = objective(&self.at, &self.devices) - objective(&built.at, &built.devices);
+        gain == -i128::from(self.points - self.points_built) * i128::from(SHARE_ONE)
+    }
 }
 
 /// One independent search.
@@ -226,7 +240,13 @@ impl Chain {
         let state = built.clone();
         // Points are counted from the built state: only differences decide.
         let points = state.group_points(pack);
-        let best = Best { points, displaced: state.displaced, at: state.at.clone(), devices: state.devices.clone() };
+        let best = Best {
+            points,
+            points_built: points,
+            displaced: state.displaced,
+            at: state.at.clone(),
+            devices: state.devices.clone(),
+        };
         let seed = (seed ^ seed >> 32) as u32;
         let seed = pcg3d(seed, number as u32, 0xB1A5)[0];
         Chain { seed, state, cutter: Cutter::new(pack), points, round: 0, evaluations: 0, best }
@@ -252,6 +272,7 @@ impl Chain {
                 listener((progress * 1000 / PROGRESS_ONE) as u32, self);
             }
         }
+        debug_assert_eq!(self.state, self.state.recomputed(pack), "the blocks and the state agree on every sum");
         // An interrupted search is still hot: cool it at once, as long as that helps, but briefly.
         if schedule.progress(u64::from(self.round)) < SETTLE_FROM {
             self.quench(problem, pack, schedule);

@@ -70,6 +70,8 @@ pub struct Pack {
     pub cell_count: usize,
     /// Total of the words of all rows' domain sets.
     pub word_count: usize,
+    /// Quanta or points are rounded, or shares or penalties for broken starts are in play: points only steer then.
+    pub is_inexact: bool,
     /// Points per group member moved most.
     pub group_move_weight: i64,
 }
@@ -235,6 +237,11 @@ impl Pack {
             rows,
             cell_count,
             word_count,
+            is_inexact: point_shift > 0
+                || shift.iter().any(|s| *s > 0)
+                || overloaded
+                || (problem.moves.simultaneous && problem.objective.fragmentation_weight > 0)
+                || shares.iter().any(|share| *share != SHARE_ONE),
             group_move_weight: points(i128::from(problem.objective.group_move_weight)),
             shared,
         }

@@ -5,7 +5,7 @@ use crate::kernel::points::change_devices;
 use crate::model::{NodeId, Piece, Placement, Problem, Share, Spot, TaskId};
 
 /// A placement of the packed tasks and its sums.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     /// Node or [`NOWHERE`] (the pool). Shape: tasks.
     pub at: Vec<u32>,
@@ -54,6 +54,20 @@ impl State {
             }
         }
         state
+    }
+
+    /// The same placement with all sums taken afresh: what every incremental change must have kept.
+    pub fn recomputed(&self, pack: &Pack) -> State {
+        let mut fresh = State::at_home(pack);
+        let tasks = || (0..self.at.len()).filter(|task| pack.packed[*task]);
+        // First everything leaves, so that no device is taken twice on the way.
+        for task in tasks().filter(|task| self.at[*task] != pack.home[*task]) {
+            fresh.relocate(pack, task, NOWHERE, 0);
+        }
+        for task in tasks().filter(|task| self.at[*task] != pack.home[*task]) {
+            fresh.relocate(pack, task, self.at[task], self.devices[task]);
+        }
+        fresh
     }
 
     /// Moves a task to a node, or to the pool.
