@@ -1,0 +1,34 @@
+//! What do the tests share? Random numbers that replay, random clusters, small problems with a known best, brute force.
+
+#![allow(dead_code, unused_imports, reason = "every test file uses its own part of this")]
+
+pub mod brute;
+pub mod fixtures;
+pub mod random;
+pub mod rename;
+pub mod rng;
+
+pub use brute::brute_force;
+pub use fixtures::{Fixture, fixtures};
+pub use random::{Kinds, Size, random_snapshot};
+pub use rename::{Renamed, renamed};
+pub use rng::{Rng, for_seeds};
+
+use std::path::PathBuf;
+
+/// A folder or file of the shared real data; `None`, with a word on stderr, where it is missing.
+///
+/// # Panics
+/// When it is missing although `BAYPLAN_REQUIRE_SHARED=1` demands it.
+pub fn shared(test: &str, path: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("BAYPLAN_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let found = root.join(path);
+    if found.exists() {
+        return Some(found);
+    }
+    let message = format!("skipped: {test} needs ../shared/{path}");
+    assert!(std::env::var("BAYPLAN_REQUIRE_SHARED").as_deref() != Ok("1"), "{message}, and a skip is a failure here");
+    eprintln!("{message}");
+    None
+}
