@@ -87,20 +87,41 @@ impl Usage {
             devices: problem.nodes.iter().map(|node| vec![0; node.devices.len()]).collect(),
         };
         for task in problem.task_ids() {
-            for piece in placement.spot(task).pieces() {
-                let row = piece.node.index() * resource_count;
-                for (slot, amount) in usage.amounts[row..].iter_mut().zip(problem.requirement(task)) {
-                    *slot += i128::from(*amount) * i128::from(piece.share.parts());
-                }
-                usage.pieces[piece.node.index()] += 1;
-                if let Some(request) = &problem.tasks[task.index()].device {
-                    for (index, used) in usage.devices[piece.node.index()].iter_mut().enumerate() {
-                        *used += if piece.devices >> index & 1 == 1 { request.milli } else { 0 };
-                    }
+            usage.add(problem, task, placement.spot(task));
+        }
+        usage
+    }
+
+    /// Adds what a task uses on a spot.
+    pub fn add(&mut self, problem: &Problem, task: TaskId, spot: &Spot) {
+        for piece in spot.pieces() {
+            let row = piece.node.index() * self.resource_count;
+            for (slot, amount) in self.amounts[row..].iter_mut().zip(problem.requirement(task)) {
+                *slot += i128::from(*amount) * i128::from(piece.share.parts());
+            }
+            self.pieces[piece.node.index()] += 1;
+            if let Some(request) = &problem.tasks[task.index()].device {
+                for (index, used) in self.devices[piece.node.index()].iter_mut().enumerate() {
+                    *used += if piece.devices >> index & 1 == 1 { request.milli } else { 0 };
                 }
             }
         }
-        usage
+    }
+
+    /// Takes away what [`Usage::add`] added.
+    pub fn remove(&mut self, problem: &Problem, task: TaskId, spot: &Spot) {
+        for piece in spot.pieces() {
+            let row = piece.node.index() * self.resource_count;
+            for (slot, amount) in self.amounts[row..].iter_mut().zip(problem.requirement(task)) {
+                *slot -= i128::from(*amount) * i128::from(piece.share.parts());
+            }
+            self.pieces[piece.node.index()] -= 1;
+            if let Some(request) = &problem.tasks[task.index()].device {
+                for (index, used) in self.devices[piece.node.index()].iter_mut().enumerate() {
+                    *used -= if piece.devices >> index & 1 == 1 { request.milli } else { 0 };
+                }
+            }
+        }
     }
 
     /// Scaled amount of a resource used on a node.
@@ -190,7 +211,7 @@ pub fn is_moved(problem: &Problem, placement: &Placement, task: TaskId) -> bool 
 }
 
 /// Pair cost of a task's new nodes, before its weight.
-fn pair_cost(problem: &Problem, task: TaskId, spot: &Spot) -> i64 {
+pub fn pair_cost(problem: &Problem, task: TaskId, spot: &Spot) -> i64 {
     let before = problem.current.spot(task);
     let Some(from) = before.node() else { return 0 };
     let newcomers = spot.pieces().iter().filter(|piece| !before.is_on(piece.node));

@@ -14,7 +14,7 @@ mod rules;
 mod share;
 mod snapshot;
 
-pub use cost::{Score, Usage, fragmentation, headroom, is_moved, node_cost, score};
+pub use cost::{Score, Usage, fragmentation, headroom, is_moved, node_cost, pair_cost, score};
 pub use fault::{FAULT_SHOWN_MAX, Fault, Faults};
 pub use ids::{DomainId, GroupId, LevelId, NodeId, ResourceId, TaskId};
 pub use placement::{Piece, Placement, Spot};
@@ -22,6 +22,8 @@ pub use problem::{
     AMOUNT_MAX, Balance, DEVICE_COUNT_MAX, DEVICE_MILLI, Dependency, Device, DeviceRequest, Group, Level, MixItem,
     MoveCosts, MoveRules, Node, Objective, Problem, Resource, Sharing, Spread, Taint, Task, Toleration,
 };
-pub use rules::{Place, Rule, Violation, forbidden, newcomer_forbidden, total_excess, violations, worsened};
+pub use rules::{
+    Place, Rule, Violation, forbidden, newcomer_forbidden, task_violations, total_excess, violations, worsened,
+};
 pub use share::{SHARE_ONE, Share, scaled_text};
 pub use snapshot::*;

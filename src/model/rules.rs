@@ -253,35 +253,47 @@ fn occupied(problem: &Problem, placement: &Placement) -> Placement {
 
 fn task_rules(problem: &Problem, placement: &Placement, add: &mut impl FnMut(Rule, Place, i128)) {
     for task in problem.task_ids() {
-        let spec = &problem.tasks[task.index()];
-        let (before, after) = (problem.current.spot(task), placement.spot(task));
-        let place = Place::Task(task);
-        add(Rule::Pinned, place, i128::from(spec.pinned && before != after));
-        add(Rule::Eviction, place, i128::from(!spec.evictable && before.is_placed() && !after.is_placed()));
-        add(Rule::Share, place, i128::from(!share_is_legal(spec.sharing, after)));
-        for piece in after.pieces() {
-            let place = Place::TaskNode(task, piece.node);
-            if let Some(rule) = forbidden(problem, task, piece.node) {
-                add(rule, place, 1);
-            }
-            let host = &problem.nodes[piece.node.index()];
-            let (wanted, eligible) = match &spec.device {
-                Some(request) => (request.count, request.eligible(host)),
-                None => (0, 0),
-            };
-            let beyond = match host.devices.len() {
-                64 => 0,
-                count => piece.devices >> count,
-            };
-            add(
-                Rule::Device,
-                place,
-                i128::from(piece.devices.count_ones().abs_diff(wanted)) + i128::from(beyond.count_ones()),
-            );
-            let kept = before.pieces().iter().any(|old| old.node == piece.node && old.devices == piece.devices);
-            if !kept {
-                add(Rule::DeviceModel, place, i128::from((piece.devices & !eligible).count_ones()));
-            }
+        one_task_rules(problem, task, placement.spot(task), add);
+    }
+}
+
+/// The violations that come from a task being on this spot, whatever the others do.
+pub fn task_violations(problem: &Problem, task: TaskId, spot: &super::Spot) -> Vec<Violation> {
+    let mut found = Vec::new();
+    one_task_rules(problem, task, spot, &mut |rule, place, excess| {
+        if excess > 0 {
+            found.push(Violation { rule, place, excess });
+        }
+    });
+    found
+}
+
+fn one_task_rules(problem: &Problem, task: TaskId, after: &super::Spot, add: &mut impl FnMut(Rule, Place, i128)) {
+    let spec = &problem.tasks[task.index()];
+    let before = problem.current.spot(task);
+    let place = Place::Task(task);
+    add(Rule::Pinned, place, i128::from(spec.pinned && before != after));
+    add(Rule::Eviction, place, i128::from(!spec.evictable && before.is_placed() && !after.is_placed()));
+    add(Rule::Share, place, i128::from(!share_is_legal(spec.sharing, after)));
+    for piece in after.pieces() {
+        let place = Place::TaskNode(task, piece.node);
+        if let Some(rule) = forbidden(problem, task, piece.node) {
+            add(rule, place, 1);
+        }
+        let host = &problem.nodes[piece.node.index()];
+        let (wanted, eligible) = match &spec.device {
+            Some(request) => (request.count, request.eligible(host)),
+            None => (0, 0),
+        };
+        let beyond = match host.devices.len() {
+            64 => 0,
+            count => piece.devices >> count,
+        };
+        let excess = i128::from(piece.devices.count_ones().abs_diff(wanted)) + i128::from(beyond.count_ones());
+        add(Rule::Device, place, excess);
+        let kept = before.pieces().iter().any(|old| old.node == piece.node && old.devices == piece.devices);
+        if !kept {
+            add(Rule::DeviceModel, place, i128::from((piece.devices & !eligible).count_ones()));
         }
     }
 }
@@ -342,10 +354,18 @@ fn group_rules(problem: &Problem, placement: &Placement, add: &mut impl FnMut(Ru
 }
 
 /// The violations of `after` that are new or larger than in `before`: empty means *never worse*.
+///
+/// What stays taken on a node while tasks leave it (`transient`) may exceed as much as the node is over its capacity
+/// before: otherwise an overfull node could never be relieved.
 pub fn worsened(before: &[Violation], after: &[Violation]) -> Vec<Violation> {
-    let allowed: BTreeMap<(Rule, Place), i128> = before.iter().map(|v| ((v.rule, v.place), v.excess)).collect();
-    let is_worse = |v: &&Violation| allowed.get(&(v.rule, v.place)).is_none_or(|excess| v.excess > *excess);
-    after.iter().filter(is_worse).copied().collect()
+    let excess: BTreeMap<(Rule, Place), i128> = before.iter().map(|v| ((v.rule, v.place), v.excess)).collect();
+    let at = |rule: Rule, place: Place| excess.get(&(rule, place)).copied().unwrap_or(0);
+    let allowed = |v: &Violation| match (v.rule, v.place) {
+        (Rule::Transient, Place::NodeDevice(..)) => at(v.rule, v.place).max(at(Rule::Device, v.place)),
+        (Rule::Transient, _) => at(v.rule, v.place).max(at(Rule::Capacity, v.place)),
+        _ => at(v.rule, v.place),
+    };
+    after.iter().filter(|v| v.excess > allowed(v)).copied().collect()
 }
 
 /// Σ excess over all violations, scaled amounts counted in whole units rounded up: what repair brings down first.

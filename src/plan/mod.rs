@@ -1,8 +1,47 @@
-//! Which moves, in which order, and why? The plan as data.
+//! Which moves, in which order, and why? The plan as data, and what makes a wave safe.
 //!
-//! A plan is a list of waves. All moves of a wave may run at the same time; the next wave starts when all have ended.
+//! A plan is a list of waves. All moves of a wave may run at the same time; the next wave starts when all have ended. A
+//! plan may be cut after any wave. [`order`] and [`build`] make plans, [`verify`] checks them and shares nothing with the
+//! former two but the types and the following meaning.
+//!
+//! # The worst moment of a wave (`moves.mode = waves`)
+//!
+//! Every rule of `model/rules.rs` holds after every wave. While a wave runs, nobody knows which of its moves have
+//! happened, so the rules hold in the worst case:
+//!
+//! | rule | in the worst case |
+//! |---|---|
+//! | transient | on each node a task holds the larger of its shares before and after, of every resource marked transient; and the devices it held or will hold. Other resources switch at once: only before and after count |
+//! | conflict | a task counts in every domain where it is before or after |
+//! | spread | a domain is covered by tasks that are there before *and* after; tasks that start or stop in the wave are not yet, or no longer, among those to be spread |
+//! | dependency | a task needs the other group in every domain where it is before or after; it supplies only those where it is before *and* after |
+//! | gang | members that start or stop do so in the same wave |
+//! | max_unavailable | tasks of the group that ran and leave a node, or stop; starting a waiting task makes nothing unavailable |
+//! | max_per_node | moves that change anything on the node |
+//!
+//! A spread or dependency rule that sees only one task on its way (of its groups, in this wave) is judged by the states
+//! before and after: such a task is always in one of the two. Each limit is raised to what the snapshot had there at the
+//! start: never worse.
+//!
+//! With `moves.mode = simultaneous` there is one wave. Only the end state counts, with rule `transient` as defined in
+//! `model/rules.rs`, and the two caps.
 
-use crate::model::{Spot, TaskId};
+mod build;
+mod caps;
+mod order;
+mod recount;
+mod slots;
+mod tally;
+mod unplaced;
+mod verify;
+mod wave;
+
+pub use build::{Meta, build};
+pub use order::{Ordered, order};
+pub use recount::recount;
+pub use verify::{Breach, Verdict, verify};
+
+use crate::model::{Placement, Problem, Spot, TaskId};
 
 /// Value of the `format` field of every plan file this version reads and writes.
 pub const PLAN_FORMAT: &str = "bayplan-plan/1";
@@ -73,4 +112,37 @@ pub struct Plan {
     pub unplaced: Vec<(TaskId, String)>,
     /// Moves that would have paid but have no safe order, by task.
     pub blocked: Vec<TaskId>,
+}
+
+impl Plan {
+    /// All moves in plan order.
+    pub fn moves(&self) -> impl Iterator<Item = &Move> {
+        self.waves.iter().flatten()
+    }
+
+    /// The placement after each wave, first to last.
+    ///
+    /// # Panics
+    /// When a move names a task that the problem does not have; [`verify`] lists such moves.
+    pub fn states<'a>(&'a self, problem: &Problem) -> impl Iterator<Item = Placement> + use<'a> {
+        let mut state = problem.current.clone();
+        self.waves.iter().map(move |wave| {
+            for step in wave {
+                state.set(step.task, step.to.clone());
+            }
+            state.clone()
+        })
+    }
+
+    /// The placement after the last wave; the current one if there is none.
+    ///
+    /// # Panics
+    /// As [`Plan::states`].
+    pub fn reached(&self, problem: &Problem) -> Placement {
+        let mut state = problem.current.clone();
+        for step in self.moves() {
+            state.set(step.task, step.to.clone());
+        }
+        state
+    }
 }

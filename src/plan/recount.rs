@@ -1,0 +1,349 @@
+//! Which rules does a state break and what is it worth, worked out a second time?
+//!
+//! The verifier's own reading of the tables in `model/rules.rs` and `model/cost.rs`. It uses the model's types and none of
+//! its arithmetic; a sum that does not fit 128 bits is reported, not wrapped. Tests hold both readings to each other.
+
+use crate::model::{
+    DEVICE_MILLI, DeviceRequest, DomainId, GroupId, LevelId, Node, NodeId, Piece, Place, Placement, Problem,
+    ResourceId, Rule, SHARE_ONE, Score, Sharing, Spot, Task, TaskId, Violation,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+const ONE: i128 = SHARE_ONE as i128;
+
+/// What the tasks on one node hold together.
+#[derive(Clone, Default)]
+pub(super) struct Held {
+    pub(super) amounts: Vec<i128>,
+    pub(super) milli: Vec<i128>,
+    pub(super) pieces: usize,
+}
+
+/// Scaled amounts and device milli of one piece, as a row that can be added to [`Held`].
+pub(super) fn weigh(
+    problem: &Problem,
+    task: TaskId,
+    parts: i128,
+    devices: u64,
+    node: NodeId,
+) -> (Vec<i128>, Vec<i128>) {
+    let amounts = problem.requirement(task).iter().map(|amount| i128::from(*amount) * parts).collect();
+    let milli = problem.tasks[task.index()].device.as_ref().map_or(0, |request| i128::from(request.milli));
+    let count = problem.nodes[node.index()].devices.len();
+    (amounts, (0..count).map(|d| if devices & (1 << d) != 0 { milli } else { 0 }).collect())
+}
+
+impl Held {
+    pub(super) fn add(&mut self, amounts: &[i128], milli: &[i128], sign: i128) {
+        for (sum, amount) in self.amounts.iter_mut().zip(amounts) {
+            *sum += sign * amount;
+        }
+        for (sum, amount) in self.milli.iter_mut().zip(milli) {
+            *sum += sign * amount;
+        }
+    }
+}
+
+/// What every node holds.
+pub(super) fn held(problem: &Problem, spots: &[Spot]) -> Vec<Held> {
+    let empty =
+        |node: &Node| Held { amounts: vec![0; problem.resources.len()], milli: vec![0; node.devices.len()], pieces: 0 };
+    let mut list: Vec<Held> = problem.nodes.iter().map(empty).collect();
+    for (t, spot) in spots.iter().enumerate() {
+        for piece in spot.pieces() {
+            let (amounts, milli) =
+                weigh(problem, TaskId::new(t), i128::from(piece.share.parts()), piece.devices, piece.node);
+            let node = &mut list[piece.node.index()];
+            node.add(&amounts, &milli, 1);
+            node.pieces += 1;
+        }
+    }
+    list
+}
+
+/// Every violation of a state, in the order of [`crate::model::violations`].
+pub(super) fn broken_rules(problem: &Problem, spots: &[Spot]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    nodes(problem, spots, &mut found);
+    for (t, spot) in spots.iter().enumerate() {
+        task(problem, TaskId::new(t), spot, &mut found);
+    }
+    for g in 0..problem.groups.len() {
+        group(problem, GroupId::new(g), spots, &mut found);
+    }
+    let moved = spots.iter().enumerate().filter(|(t, spot)| has_moved(problem, TaskId::new(*t), spot)).count();
+    if let Some(most) = problem.moves.max_moves {
+        found.push(Violation { rule: Rule::MoveBudget, place: Place::Plan, excess: moved as i128 - i128::from(most) });
+    }
+    found.retain(|violation| violation.excess > 0);
+    found.sort();
+    found
+}
+
+fn nodes(problem: &Problem, spots: &[Spot], found: &mut Vec<Violation>) {
+    let now = held(problem, spots);
+    // In simultaneous mode a piece on a node that the task leaves is held until the end.
+    let mut together = now.clone();
+    if problem.moves.simultaneous {
+        for (t, spot) in spots.iter().enumerate() {
+            for old in problem.current.spots()[t].pieces() {
+                if spot.pieces().iter().all(|piece| piece.node != old.node) {
+                    let parts = i128::from(old.share.parts());
+                    let (amounts, milli) = weigh(problem, TaskId::new(t), parts, old.devices, old.node);
+                    together[old.node.index()].add(&amounts, &milli, 1);
+                }
+            }
+        }
+    }
+    for (n, (after, both)) in now.iter().zip(&together).enumerate() {
+        let node = NodeId::new(n);
+        for (r, capacity) in problem.allocatable(node).iter().enumerate() {
+            let place = Place::NodeResource(node, ResourceId::new(r));
+            let limit = i128::from(*capacity) * ONE;
+            found.push(Violation { rule: Rule::Capacity, place, excess: after.amounts[r] - limit });
+            if problem.resources[r].transient && both.amounts[r] != after.amounts[r] {
+                found.push(Violation { rule: Rule::Transient, place, excess: both.amounts[r] - limit });
+            }
+        }
+        for (d, milli) in after.milli.iter().enumerate() {
+            let place = Place::NodeDevice(node, d as u32);
+            found.push(Violation { rule: Rule::Device, place, excess: milli - i128::from(DEVICE_MILLI) });
+            if both.milli[d] != *milli {
+                let excess = both.milli[d] - i128::from(DEVICE_MILLI);
+                found.push(Violation { rule: Rule::Transient, place, excess });
+            }
+        }
+    }
+}
+
+fn task(problem: &Problem, id: TaskId, spot: &Spot, found: &mut Vec<Violation>) {
+    let spec = &problem.tasks[id.index()];
+    let start = problem.current.spot(id);
+    let mut add = |rule, place, excess: u64| found.push(Violation { rule, place, excess: i128::from(excess) });
+    let (ran, runs) = (!start.pieces().is_empty(), !spot.pieces().is_empty());
+    add(Rule::Pinned, Place::Task(id), u64::from(spec.pinned && spot != start));
+    add(Rule::Eviction, Place::Task(id), u64::from(ran && !runs && !spec.evictable));
+    let total: u64 = spot.pieces().iter().map(|piece| u64::from(piece.share.parts())).sum();
+    let full = u64::from(SHARE_ONE);
+    let legal = match (spec.sharing, spot.pieces()) {
+        (_, []) => true,
+        (Sharing::Rigid, [_]) => total == full,
+        (Sharing::Elastic { min }, [_]) => total >= u64::from(min.parts()) && total <= full,
+        (Sharing::Divisible, pieces) => {
+            let nodes: Vec<NodeId> = pieces.iter().map(|piece| piece.node).collect();
+            total <= full && nodes.is_sorted_by(|a, b| a < b)
+        }
+        _ => false,
+    };
+    add(Rule::Share, Place::Task(id), u64::from(!legal));
+    for piece in spot.pieces() {
+        let host = &problem.nodes[piece.node.index()];
+        let place = Place::TaskNode(id, piece.node);
+        let old = start.pieces().iter().find(|old| old.node == piece.node);
+        if old.is_none()
+            && let Some(rule) = refusal(spec, host)
+        {
+            add(rule, place, 1);
+        }
+        let wanted = spec.device.as_ref().map_or(0, |request| request.count);
+        let real = if host.devices.len() >= 64 { u64::MAX } else { (1 << host.devices.len()) - 1 };
+        let holds = piece.devices.count_ones();
+        add(
+            Rule::Device,
+            place,
+            u64::from(holds.max(wanted) - holds.min(wanted)) + u64::from((piece.devices & !real).count_ones()),
+        );
+        if old.is_none_or(|old| old.devices != piece.devices) {
+            let is_wrong = |d: usize| {
+                let suits =
+                    |request| host.devices.get(d).is_some_and(|device| suits(request, device.kind, device.model));
+                piece.devices & (1 << d) != 0 && !spec.device.as_ref().is_some_and(suits)
+            };
+            add(Rule::DeviceModel, place, (0..64).filter(|d| is_wrong(*d)).count() as u64);
+        }
+    }
+}
+
+fn suits(request: &DeviceRequest, kind: u32, model: u32) -> bool {
+    request.kind == kind && (request.models.is_empty() || request.models.contains(&model))
+}
+
+/// Why a newcomer may not enter.
+fn refusal(spec: &Task, host: &Node) -> Option<Rule> {
+    if host.cordoned {
+        return Some(Rule::Cordon);
+    }
+    for (key, accepted) in &spec.selector {
+        if !host.labels.get(key).is_some_and(|label| accepted.iter().any(|value| value == label)) {
+            return Some(Rule::Selector);
+        }
+    }
+    for taint in &host.taints {
+        let is_tolerated = spec.tolerations.iter().any(|toleration| {
+            toleration.key.as_ref().unwrap_or(&taint.key) == &taint.key
+                && toleration.value.as_ref().unwrap_or(&taint.value) == &taint.value
+        });
+        if !is_tolerated {
+            return Some(Rule::Taint);
+        }
+    }
+    let request = spec.device.as_ref()?;
+    let usable = host.devices.iter().filter(|device| suits(request, device.kind, device.model)).count();
+    (usable < request.count as usize).then_some(Rule::DeviceModel)
+}
+
+/// How many tasks of a group each domain of a level has.
+fn heads(problem: &Problem, group: GroupId, level: LevelId, spots: &[Spot]) -> BTreeMap<DomainId, i128> {
+    let mut heads = BTreeMap::new();
+    for member in &problem.groups[group.index()].members {
+        for domain in covered(problem, &spots[member.index()], level) {
+            *heads.entry(domain).or_insert(0) += 1;
+        }
+    }
+    heads
+}
+
+/// Domains of a level in which the pieces are.
+pub(super) fn covered(problem: &Problem, spot: &Spot, level: LevelId) -> BTreeSet<DomainId> {
+    let domain = |piece: &Piece| problem.nodes[piece.node.index()].domains[level.index()];
+    spot.pieces().iter().map(domain).collect()
+}
+
+fn group(problem: &Problem, id: GroupId, spots: &[Spot], found: &mut Vec<Violation>) {
+    let spec = &problem.groups[id.index()];
+    let placed = spec.members.iter().filter(|task| !spots[task.index()].pieces().is_empty()).count() as i128;
+    for level in &spec.conflict {
+        for (domain, count) in heads(problem, id, *level, spots) {
+            let place = Place::GroupDomain(id, *level, domain);
+            found.push(Violation { rule: Rule::Conflict, place, excess: count - 1 });
+        }
+    }
+    for spread in &spec.spread {
+        let wanted = placed.min(i128::from(spread.min));
+        let excess = wanted - heads(problem, id, spread.level, spots).len() as i128;
+        found.push(Violation { rule: Rule::Spread, place: Place::GroupLevel(id, spread.level), excess });
+    }
+    for need in &spec.depends_on {
+        let supplied = heads(problem, need.group, need.level, spots);
+        for domain in heads(problem, id, need.level, spots).into_keys() {
+            let place = Place::Needs(id, need.group, need.level, domain);
+            let excess = i128::from(!supplied.contains_key(&domain));
+            found.push(Violation { rule: Rule::Dependency, place, excess });
+        }
+    }
+    if spec.gang && placed != 0 {
+        let excess = spec.members.len() as i128 - placed;
+        found.push(Violation { rule: Rule::Gang, place: Place::Group(id), excess });
+    }
+}
+
+/// True when a task that ran does not run on exactly the same nodes.
+pub(super) fn has_moved(problem: &Problem, task: TaskId, spot: &Spot) -> bool {
+    let start = problem.current.spot(task).pieces();
+    let same = start.len() == spot.pieces().len() && start.iter().zip(spot.pieces()).all(|(a, b)| a.node == b.node);
+    !start.is_empty() && !same
+}
+
+/// The score of a state; `None` when a sum does not fit.
+pub(super) fn points(problem: &Problem, spots: &[Spot]) -> Option<Score> {
+    let mut score = Score::default();
+    for (n, held) in held(problem, spots).iter().enumerate() {
+        let [load, balance, price, fragmentation] = node_points(problem, NodeId::new(n), held)?;
+        score.load = score.load.checked_add(load)?;
+        score.balance = score.balance.checked_add(balance)?;
+        score.price = score.price.checked_add(price)?;
+        score.fragmentation = score.fragmentation.checked_add(fragmentation)?;
+    }
+    let mut moved = vec![0; problem.groups.len()];
+    for (t, spot) in spots.iter().enumerate() {
+        let task = TaskId::new(t);
+        let [value, task_move, node_move] = task_points(problem, task, spot)?;
+        score.value = score.value.checked_add(value)?;
+        score.task_move = score.task_move.checked_add(task_move)?;
+        score.node_move = score.node_move.checked_add(node_move)?;
+        if let Some(group) = problem.tasks[t].group.filter(|_| has_moved(problem, task, spot)) {
+            moved[group.index()] += 1;
+        }
+    }
+    score.group_move = group_points(problem, moved.into_iter().max().unwrap_or(0))?;
+    Some(score)
+}
+
+/// Value, task move and node move of one task.
+pub(super) fn task_points(problem: &Problem, task: TaskId, spot: &Spot) -> Option<[i128; 3]> {
+    let (spec, weights) = (&problem.tasks[task.index()], &problem.objective);
+    let mut value = 0i128;
+    for piece in spot.pieces() {
+        value = value.checked_add(i128::from(spec.weight).checked_mul(i128::from(piece.share.parts()))?)?;
+    }
+    if !has_moved(problem, task, spot) {
+        return Some([value, 0, 0]);
+    }
+    let start = problem.current.spot(task).pieces();
+    let mut pair = 0i128;
+    for piece in spot.pieces().iter().filter(|piece| start.iter().all(|old| old.node != piece.node)) {
+        let costs = &weights.move_costs;
+        if costs.class_count > 0 {
+            let class = |node: NodeId| problem.nodes[node.index()].move_class as usize;
+            let cost = costs.cost[class(start[0].node) * costs.class_count + class(piece.node)];
+            pair = pair.checked_add(i128::from(cost))?;
+        }
+    }
+    let task_move = i128::from(weights.task_move_weight).checked_mul(i128::from(spec.move_cost))?.checked_mul(ONE)?;
+    let node_move = i128::from(weights.node_move_weight).checked_mul(pair)?.checked_mul(ONE)?;
+    Some([value, task_move, node_move])
+}
+
+/// Points for the largest number moved in one group.
+pub(super) fn group_points(problem: &Problem, most: i128) -> Option<i128> {
+    i128::from(problem.objective.group_move_weight).checked_mul(most)?.checked_mul(ONE)
+}
+
+/// Load, balance, price and fragmentation of one node.
+pub(super) fn node_points(problem: &Problem, id: NodeId, held: &Held) -> Option<[i128; 4]> {
+    let weights = &problem.objective;
+    let capacity: Vec<i128> = problem.allocatable(id).iter().map(|amount| i128::from(*amount) * ONE).collect();
+    let mut load = 0i128;
+    for (r, soft) in problem.soft_limit(id).iter().enumerate() {
+        let above = (held.amounts[r] - i128::from(*soft) * ONE).max(0);
+        load = load.checked_add(above.checked_mul(i128::from(problem.resources[r].load_weight))?)?;
+    }
+    let mut balance = 0i128;
+    for term in &weights.balance {
+        let [free, other] = [term.resource, term.other].map(|r| capacity[r.index()] - held.amounts[r.index()]);
+        let missing = free.checked_mul(i128::from(term.target))?.checked_sub(other)?.max(0);
+        balance = balance.checked_add(missing.checked_mul(i128::from(term.weight))?)?;
+    }
+    let host = &problem.nodes[id.index()];
+    let in_use = i128::from(held.pieces > 0);
+    let price = (in_use * i128::from(host.price)).checked_mul(i128::from(weights.price_weight))?.checked_mul(ONE)?;
+    let mut lost = 0i128;
+    if weights.fragmentation_weight > 0 {
+        for item in &weights.mix {
+            lost = lost.checked_add(i128::from(item.parts).checked_mul(useless(host, held, &capacity, item))?)?;
+        }
+    }
+    let fragmentation = lost.checked_mul(i128::from(weights.fragmentation_weight))?.checked_mul(ONE)?;
+    Some([load, balance, price, fragmentation])
+}
+
+/// Free device milli of a node that an expected task cannot use.
+fn useless(host: &Node, held: &Held, capacity: &[i128], item: &crate::model::MixItem) -> i128 {
+    let (mut free_all, mut free_usable, mut usable) = (0, 0, 0);
+    for (device, used) in host.devices.iter().zip(&held.milli) {
+        let free = (i128::from(DEVICE_MILLI) - used).max(0);
+        free_all += free;
+        if suits(&item.device, device.kind, device.model) && free >= i128::from(item.device.milli) {
+            free_usable += free;
+            usable += 1;
+        }
+    }
+    let room = |r: usize| capacity[r] - held.amounts[r] >= i128::from(item.requirement[r]) * ONE;
+    let fits = usable >= item.device.count && (0..capacity.len()).all(room);
+    if fits { free_all - free_usable } else { free_all }
+}
+
+/// For tests and for whoever wants the second opinion on a state: violations and score.
+pub fn recount(problem: &Problem, placement: &Placement) -> (Vec<Violation>, Option<Score>) {
+    (broken_rules(problem, placement.spots()), points(problem, placement.spots()))
+}

@@ -1,0 +1,541 @@
+//! Does the plan keep what it promises? Everything in it is worked out again from the snapshot and the plan alone.
+//!
+//! Nothing of what made the plan is used here: neither the model's arithmetic nor the ordering (see `recount.rs`). The plan
+//! is replayed wave by wave, and every violation is listed, not the first. Names beyond those of [`Rule`]:
+//!
+//! | name | violated when |
+//! |---|---|
+//! | fingerprint | the plan is for another snapshot |
+//! | unknown | a move names a task or node that does not exist |
+//! | twice | a task moves twice |
+//! | from | a move does not start where the task is |
+//! | nothing | a move leads where the task is already |
+//! | reason | the reason does not suit the move |
+//! | wave_order | `simultaneous` and more than one wave |
+//! | max_unavailable, max_per_node | a wave exceeds the cap |
+//! | gain, objective | the figure is not the one worked out here |
+//! | bound | below the objective reached |
+//! | status | `optimal` without a bound that equals the objective |
+//! | unplaced, blocked | the list is wrong |
+//! | arithmetic | a sum does not fit 128 bits |
+
+use super::recount::{
+    Held, broken_rules, covered, group_points, has_moved, held, node_points, points, task_points, weigh,
+};
+use super::{Move, Plan, Reason, Status};
+use crate::model::{
+    DEVICE_MILLI, DomainId, GroupId, LevelId, NodeId, Place, Placement, Problem, ResourceId, Rule, SHARE_ONE, Spot,
+    TaskId, Violation, scaled_text,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// One thing that is wrong with a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// Name of the rule.
+    pub rule: &'static str,
+    /// Wave, counted from 0; `None` for the end state and the plan as a whole.
+    pub wave: Option<usize>,
+    /// Place and figures.
+    pub text: String,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.wave {
+            Some(wave) => write!(f, "{}: wave {}: {}", self.rule, wave + 1, self.text),
+            None => write!(f, "{}: {}", self.rule, self.text),
+        }
+    }
+}
+
+/// What verification found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Everything that is wrong; empty = the plan is right.
+    pub violations: Vec<Breach>,
+    /// What the end state still breaks, never more than the start did unless listed above too.
+    pub remaining: Vec<Violation>,
+    /// Scaled objective at the start and at the end, when the sums fit.
+    pub objective: Option<(i128, i128)>,
+    /// Number of moves.
+    pub move_count: usize,
+    /// Where the plan leads.
+    pub reached: Placement,
+}
+
+impl Verdict {
+    /// True when nothing is wrong.
+    pub fn is_right(&self) -> bool {
+        self.violations.is_empty()
+    }
+}
+
+/// Checks a plan against a snapshot.
+pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
+    let start = broken_rules(problem, problem.current.spots());
+    let mut replay = Replay {
+        problem,
+        allowed: start.iter().map(|violation| ((violation.rule, violation.place), violation.excess)).collect(),
+        limit: held(problem, problem.current.spots()),
+        held: held(problem, problem.current.spots()),
+        spots: problem.current.spots().to_vec(),
+        moved: vec![0; problem.groups.len()],
+        moved_most: 0,
+        dependants: dependants(problem),
+        seen: BTreeSet::new(),
+        found: Vec::new(),
+    };
+    replay.raise_limits();
+    if plan.fingerprint != problem.fingerprint {
+        let text = format!("the plan is for {}, the snapshot is {}", plan.fingerprint, problem.fingerprint);
+        replay.add("fingerprint", None, text);
+    }
+    if problem.moves.simultaneous && plan.waves.len() > 1 {
+        replay.add("wave_order", None, format!("{} waves, but all moves run at the same time", plan.waves.len()));
+    }
+    for (wave, moves) in plan.waves.iter().enumerate() {
+        replay.wave(wave, moves, wave + 1 == plan.waves.len());
+    }
+    let remaining = broken_rules(problem, &replay.spots);
+    replay.end_state(&remaining);
+    let objective = replay.figures(plan);
+    replay.lists(plan);
+    Verdict {
+        violations: replay.found,
+        remaining,
+        objective,
+        move_count: plan.waves.iter().map(Vec::len).sum(),
+        reached: Placement::from_spots(replay.spots),
+    }
+}
+
+struct Replay<'a> {
+    problem: &'a Problem,
+    allowed: BTreeMap<(Rule, Place), i128>,
+    limit: Vec<Held>,
+    held: Vec<Held>,
+    spots: Vec<Spot>,
+    /// Tasks moved, by group; a task moves once, so this only grows.
+    moved: Vec<i128>,
+    moved_most: i128,
+    /// By group: those that need it.
+    dependants: Vec<Vec<GroupId>>,
+    seen: BTreeSet<TaskId>,
+    found: Vec<Breach>,
+}
+
+/// Members of a group in a domain during a wave.
+#[derive(Default, Clone, Copy)]
+struct Heads {
+    /// There before or after.
+    any: i128,
+    /// There before and after.
+    both: i128,
+    /// There after.
+    after: i128,
+}
+
+/// A group during a wave.
+struct Motion {
+    /// Ran before and after.
+    lasting: i128,
+    /// Runs after.
+    placed: i128,
+    /// Members whose set of nodes changes.
+    changing: usize,
+}
+
+impl Replay<'_> {
+    fn add(&mut self, rule: &'static str, wave: Option<usize>, text: String) {
+        self.found.push(Breach { rule, wave, text });
+    }
+
+    /// Capacity, or what was held at the start where that was more.
+    fn raise_limits(&mut self) {
+        for (n, limit) in self.limit.iter_mut().enumerate() {
+            let capacity = self.problem.allocatable(NodeId::new(n));
+            for (amount, capacity) in limit.amounts.iter_mut().zip(capacity) {
+                *amount = (*amount).max(i128::from(*capacity) * i128::from(SHARE_ONE));
+            }
+            limit.milli.iter_mut().for_each(|milli| *milli = (*milli).max(i128::from(DEVICE_MILLI)));
+        }
+    }
+
+    fn name(&self, task: TaskId) -> &str {
+        &self.problem.tasks[task.index()].name
+    }
+
+    fn wave(&mut self, wave: usize, moves: &[Move], is_last: bool) {
+        let moves: Vec<&Move> = moves.iter().filter(|step| self.is_sound(wave, step)).collect();
+        let before: BTreeMap<TaskId, Spot> =
+            moves.iter().map(|step| (step.task, self.spots[step.task.index()].clone())).collect();
+        let peak = self.peak(&moves);
+        self.caps(wave, &moves);
+        for step in &moves {
+            self.make(wave, step);
+        }
+        if self.problem.moves.simultaneous {
+            return;
+        }
+        for (node, peak) in &peak {
+            self.node_limits(wave, *node, peak, is_last);
+        }
+        let mut groups: BTreeSet<GroupId> = BTreeSet::new();
+        for group in moves.iter().filter_map(|step| self.problem.tasks[step.task.index()].group) {
+            groups.insert(group);
+            groups.extend(&self.dependants[group.index()]);
+        }
+        for group in groups {
+            self.group_rules(wave, group, &before, is_last);
+        }
+    }
+
+    /// Names that exist, one move per task, from where it is to somewhere else. What is not sound is not replayed.
+    fn is_sound(&mut self, wave: usize, step: &Move) -> bool {
+        let (task_count, node_count) = (self.problem.tasks.len(), self.problem.nodes.len());
+        if step.task.index() >= task_count {
+            self.add("unknown", Some(wave), format!("task number {} of {task_count}", step.task.0));
+            return false;
+        }
+        let name = self.name(step.task).to_string();
+        if let Some(piece) = step.to.pieces().iter().find(|piece| piece.node.index() >= node_count) {
+            self.add("unknown", Some(wave), format!("task {name} to node number {} of {node_count}", piece.node.0));
+            return false;
+        }
+        let actual = &self.spots[step.task.index()];
+        if step.from != *actual {
+            let text = format!("task {name} is {}, the move says {}", self.spot(actual), self.spot(&step.from));
+            self.add("from", Some(wave), text);
+        }
+        if self.spots[step.task.index()] == step.to {
+            self.add("nothing", Some(wave), format!("task {name} is there already: {}", self.spot(&step.to)));
+        }
+        if !self.seen.insert(step.task) {
+            self.add("twice", Some(wave), format!("task {name} moves a second time"));
+            return false;
+        }
+        true
+    }
+
+    fn spot(&self, spot: &Spot) -> String {
+        let piece = |piece: &crate::model::Piece| {
+            let node = self.problem.nodes.get(piece.node.index()).map_or("?", |node| node.name.as_str());
+            let devices = if piece.devices == 0 { String::new() } else { format!(" devices {:#b}", piece.devices) };
+            format!("{} of {node}{devices}", piece.share)
+        };
+        match spot.pieces() {
+            [] => "nowhere".to_string(),
+            pieces => format!("on {}", pieces.iter().map(piece).collect::<Vec<_>>().join(" and ")),
+        }
+    }
+
+    /// What touched nodes hold while every source and every target is occupied.
+    fn peak(&self, moves: &[&Move]) -> BTreeMap<NodeId, Held> {
+        let mut peak: BTreeMap<NodeId, Held> = BTreeMap::new();
+        for step in moves {
+            let old = self.spots[step.task.index()].pieces();
+            let nodes: BTreeSet<NodeId> = old.iter().chain(step.to.pieces()).map(|piece| piece.node).collect();
+            for node in nodes {
+                let on = |pieces: &[crate::model::Piece]| {
+                    let here = pieces.iter().filter(|piece| piece.node == node);
+                    here.fold((0, 0), |(parts, devices), p| (parts + i128::from(p.share.parts()), devices | p.devices))
+                };
+                let ((had, had_devices), (has, has_devices)) = (on(old), on(step.to.pieces()));
+                let (amounts, milli) =
+                    weigh(self.problem, step.task, (has - had).max(0), has_devices & !had_devices, node);
+                peak.entry(node).or_insert_with(|| self.held[node.index()].clone()).add(&amounts, &milli, 1);
+            }
+        }
+        peak
+    }
+
+    fn caps(&mut self, wave: usize, moves: &[&Move]) {
+        let mut at_node: BTreeMap<NodeId, u32> = BTreeMap::new();
+        let mut down: BTreeMap<GroupId, u32> = BTreeMap::new();
+        for step in moves {
+            let old: BTreeSet<_> = self.spots[step.task.index()].pieces().iter().copied().collect();
+            let new: BTreeSet<_> = step.to.pieces().iter().copied().collect();
+            let nodes: BTreeSet<NodeId> = old.symmetric_difference(&new).map(|piece| piece.node).collect();
+            nodes.into_iter().for_each(|node| *at_node.entry(node).or_default() += 1);
+            if let Some(group) =
+                self.problem.tasks[step.task.index()].group.filter(|_| has_moved(self.problem, step.task, &step.to))
+            {
+                *down.entry(group).or_default() += 1;
+            }
+        }
+        for (node, count) in at_node {
+            if let Some(most) = self.problem.moves.max_per_node.filter(|most| count > *most) {
+                let name = &self.problem.nodes[node.index()].name;
+                self.add("max_per_node", Some(wave), format!("{count} moves touch node {name}, at most {most}"));
+            }
+        }
+        for (group, count) in down {
+            let spec = &self.problem.groups[group.index()];
+            if let Some(most) = spec.max_unavailable.filter(|most| count > *most) {
+                let text = format!("{count} tasks of group {} in motion, at most {most}", spec.name);
+                self.add("max_unavailable", Some(wave), text);
+            }
+        }
+    }
+
+    /// Carries out one move and checks what it says about itself.
+    fn make(&mut self, wave: usize, step: &Move) {
+        let gain = self.change(step);
+        let name = self.name(step.task).to_string();
+        match gain {
+            None => self.add("arithmetic", Some(wave), format!("the gain of task {name}")),
+            Some(gain) if gain != step.gain => {
+                let text = format!("task {name}: {} claimed, {} found", scaled_text(step.gain), scaled_text(gain));
+                self.add("gain", Some(wave), text);
+            }
+            Some(_) => {}
+        }
+        let start = self.problem.current.spot(step.task);
+        let is_moved = has_moved(self.problem, step.task, &step.to);
+        let fits = match step.reason {
+            Reason::Admit => !start.is_placed(),
+            Reason::Evict => start.is_placed() && !step.to.is_placed(),
+            Reason::Resize => start.is_placed() && !is_moved,
+            Reason::Repair => is_moved && step.to.is_placed() && !self.allowed.is_empty(),
+            Reason::Improve => is_moved && step.to.is_placed() && gain.is_none_or(|gain| gain > 0),
+            Reason::Enable => is_moved && step.to.is_placed() && gain.is_none_or(|gain| gain <= 0),
+        };
+        if !fits {
+            self.add("reason", Some(wave), format!("task {name}: {:?} does not suit the move", step.reason));
+        }
+    }
+
+    /// Puts the task on its new spot; scaled points after minus before.
+    fn change(&mut self, step: &Move) -> Option<i128> {
+        let old = std::mem::replace(&mut self.spots[step.task.index()], step.to.clone());
+        let nodes: BTreeSet<NodeId> = old.pieces().iter().chain(step.to.pieces()).map(|piece| piece.node).collect();
+        let worth = |replay: &Self, spot: &Spot| -> Option<i128> {
+            let [value, task_move, node_move] = task_points(replay.problem, step.task, spot)?;
+            let mut sum = value.checked_sub(task_move)?.checked_sub(node_move)?;
+            for node in &nodes {
+                for cost in node_points(replay.problem, *node, &replay.held[node.index()])? {
+                    sum = sum.checked_sub(cost)?;
+                }
+            }
+            sum.checked_sub(group_points(replay.problem, replay.moved_most)?)
+        };
+        let before = worth(self, &old);
+        for (pieces, sign) in [(old.pieces(), -1), (step.to.pieces(), 1)] {
+            for piece in pieces {
+                let parts = i128::from(piece.share.parts());
+                let (amounts, milli) = weigh(self.problem, step.task, parts, piece.devices, piece.node);
+                let held = &mut self.held[piece.node.index()];
+                held.add(&amounts, &milli, sign);
+                held.pieces = if sign > 0 { held.pieces + 1 } else { held.pieces - 1 };
+            }
+        }
+        if let Some(group) = self.problem.tasks[step.task.index()].group {
+            let [was, is] = [&old, &step.to].map(|spot| i128::from(has_moved(self.problem, step.task, spot)));
+            self.moved[group.index()] += is - was;
+            self.moved_most = self.moved_most.max(self.moved[group.index()]);
+        }
+        worth(self, &step.to)?.checked_sub(before?)
+    }
+
+    fn node_limits(&mut self, wave: usize, node: NodeId, peak: &Held, is_last: bool) {
+        let name = &self.problem.nodes[node.index()].name;
+        let (limit, after) = (&self.limit[node.index()], &self.held[node.index()]);
+        let mut found: Vec<(Rule, String)> = Vec::new();
+        for (r, resource) in self.problem.resources.iter().enumerate() {
+            let text = |amount: i128| {
+                let (amount, limit) = (scaled_text(amount), scaled_text(limit.amounts[r]));
+                format!("node {name}, {}: {amount} held, at most {limit}", resource.name)
+            };
+            if resource.transient && peak.amounts[r] > limit.amounts[r] {
+                found.push((Rule::Transient, text(peak.amounts[r])));
+            }
+            if !is_last && after.amounts[r] > limit.amounts[r] {
+                found.push((Rule::Capacity, text(after.amounts[r])));
+            }
+        }
+        for (d, limit) in limit.milli.iter().enumerate() {
+            let text = |milli: i128| format!("node {name}, device {d}: {milli} milli held, at most {limit}");
+            if peak.milli[d] > *limit {
+                found.push((Rule::Transient, text(peak.milli[d])));
+            }
+            if !is_last && after.milli[d] > *limit {
+                found.push((Rule::Device, text(after.milli[d])));
+            }
+        }
+        for (rule, text) in found {
+            self.add(rule.name(), Some(wave), text);
+        }
+    }
+
+    /// Heads per domain and the group as a whole, during a wave that has just been carried out.
+    fn heads(&self, group: GroupId, level: LevelId, before: &BTreeMap<TaskId, Spot>) -> BTreeMap<DomainId, Heads> {
+        let mut heads: BTreeMap<DomainId, Heads> = BTreeMap::new();
+        for member in &self.problem.groups[group.index()].members {
+            let now = &self.spots[member.index()];
+            let after = covered(self.problem, now, level);
+            let was = before.get(member).map_or_else(|| after.clone(), |spot| covered(self.problem, spot, level));
+            for domain in was.union(&after) {
+                let heads = heads.entry(*domain).or_default();
+                heads.any += 1;
+                heads.both += i128::from(was.contains(domain) && after.contains(domain));
+                heads.after += i128::from(after.contains(domain));
+            }
+        }
+        heads
+    }
+
+    fn motion(&self, group: GroupId, before: &BTreeMap<TaskId, Spot>) -> Motion {
+        let mut motion = Motion { lasting: 0, placed: 0, changing: 0 };
+        for member in &self.problem.groups[group.index()].members {
+            let now = &self.spots[member.index()];
+            let was = before.get(member).unwrap_or(now);
+            motion.placed += i128::from(now.is_placed());
+            motion.lasting += i128::from(now.is_placed() && was.is_placed());
+            let nodes = |spot: &Spot| spot.pieces().iter().map(|piece| piece.node).collect::<Vec<_>>();
+            motion.changing += usize::from(nodes(was) != nodes(now));
+        }
+        motion
+    }
+
+    fn group_rules(&mut self, wave: usize, group: GroupId, before: &BTreeMap<TaskId, Spot>, is_last: bool) {
+        let spec = &self.problem.groups[group.index()];
+        let motion = self.motion(group, before);
+        let mut found: Vec<Violation> = Vec::new();
+        for level in &spec.conflict {
+            for (domain, heads) in self.heads(group, *level, before) {
+                let place = Place::GroupDomain(group, *level, domain);
+                found.push(Violation { rule: Rule::Conflict, place, excess: heads.any - 1 });
+            }
+        }
+        for spread in &spec.spread {
+            let heads = self.heads(group, spread.level, before);
+            let min = i128::from(spread.min);
+            let missing = |placed: i128, covered: usize| placed.min(min) - covered as i128;
+            let mut excess = missing(motion.placed, heads.values().filter(|heads| heads.after > 0).count());
+            if motion.changing > 1 {
+                let lasting = heads.values().filter(|heads| heads.both > 0).count();
+                excess = excess.max(missing(motion.lasting, lasting));
+            }
+            found.push(Violation { rule: Rule::Spread, place: Place::GroupLevel(group, spread.level), excess });
+        }
+        for need in &spec.depends_on {
+            let others = self.heads(need.group, need.level, before);
+            let adverse = motion.changing + self.motion(need.group, before).changing > 1;
+            for (domain, own) in self.heads(group, need.level, before) {
+                let other = others.get(&domain).copied().unwrap_or_default();
+                let is_missing =
+                    if adverse { own.any > 0 && other.both == 0 } else { own.after > 0 && other.after == 0 };
+                let place = Place::Needs(group, need.group, need.level, domain);
+                found.push(Violation { rule: Rule::Dependency, place, excess: i128::from(is_missing) });
+            }
+        }
+        if spec.gang && motion.placed > 0 && !is_last {
+            let excess = spec.members.len() as i128 - motion.placed;
+            found.push(Violation { rule: Rule::Gang, place: Place::Group(group), excess });
+        }
+        for violation in found {
+            self.object(Some(wave), &violation);
+        }
+    }
+
+    fn end_state(&mut self, remaining: &[Violation]) {
+        for violation in remaining {
+            self.object(None, violation);
+        }
+    }
+
+    /// Lists a violation that the start did not have, or had less of.
+    fn object(&mut self, wave: Option<usize>, violation: &Violation) {
+        let at = |rule: Rule| self.allowed.get(&(rule, violation.place)).copied().unwrap_or(0);
+        let allowed = match (violation.rule, violation.place) {
+            (Rule::Transient, Place::NodeResource(..)) => at(Rule::Transient).max(at(Rule::Capacity)),
+            (Rule::Transient, Place::NodeDevice(..)) => at(Rule::Transient).max(at(Rule::Device)),
+            (rule, _) => at(rule),
+        };
+        if violation.excess <= allowed.max(0) {
+            return;
+        }
+        let line = violation.describe(self.problem);
+        let text = line.strip_prefix(&format!("{}: ", violation.rule.name())).unwrap_or(&line).to_string();
+        let text = match allowed {
+            0 => text,
+            _ => format!("{text} ({} at the start)", figure(violation.place, allowed)),
+        };
+        self.add(violation.rule.name(), wave, text);
+    }
+
+    fn figures(&mut self, plan: &Plan) -> Option<(i128, i128)> {
+        let start = points(self.problem, self.problem.current.spots());
+        let end = points(self.problem, &self.spots);
+        let total = |score: crate::model::Score| {
+            let terms = score.terms().into_iter().map(|(_, points)| points);
+            terms.into_iter().try_fold(score.value, |sum, points| sum.checked_sub(points))
+        };
+        let (Some(start), Some(end)) = (start.and_then(total), end.and_then(total)) else {
+            self.add("arithmetic", None, "the objective".to_string());
+            return None;
+        };
+        for (what, claimed, found) in [("start", plan.objective.0, start), ("end", plan.objective.1, end)] {
+            if claimed != found {
+                let text = format!("{} claimed at the {what}, {} found", scaled_text(claimed), scaled_text(found));
+                self.add("objective", None, text);
+            }
+        }
+        if let Some(bound) = plan.bound.filter(|bound| *bound < end) {
+            self.add("bound", None, format!("{} is below the {} reached", scaled_text(bound), scaled_text(end)));
+        }
+        if plan.status == Status::Optimal && plan.bound != Some(end) {
+            let bound = plan.bound.map_or("none".to_string(), scaled_text);
+            self.add("status", None, format!("optimal needs bound = objective, bound is {bound}"));
+        }
+        Some((start, end))
+    }
+
+    fn lists(&mut self, plan: &Plan) {
+        let mut listed = BTreeSet::new();
+        for (task, _) in &plan.unplaced {
+            match self.spots.get(task.index()) {
+                None => self.add("unplaced", None, format!("task number {} does not exist", task.0)),
+                Some(spot) if spot.is_placed() => {
+                    let text = format!("task {} is listed and runs {}", self.name(*task), self.spot(spot));
+                    self.add("unplaced", None, text);
+                }
+                Some(_) if !listed.insert(*task) => {
+                    self.add("unplaced", None, format!("task {} is listed twice", self.name(*task)));
+                }
+                Some(_) => {}
+            }
+        }
+        for task in self.problem.task_ids() {
+            if !self.spots[task.index()].is_placed() && !listed.contains(&task) {
+                self.add("unplaced", None, format!("task {} runs nowhere and is not listed", self.name(task)));
+            }
+        }
+        for task in &plan.blocked {
+            if task.index() >= self.spots.len() {
+                self.add("blocked", None, format!("task number {} does not exist", task.0));
+            } else if self.seen.contains(task) {
+                self.add("blocked", None, format!("task {} is listed and moves", self.name(*task)));
+            }
+        }
+    }
+}
+
+fn dependants(problem: &Problem) -> Vec<Vec<GroupId>> {
+    let mut list = vec![Vec::new(); problem.groups.len()];
+    for (g, spec) in problem.groups.iter().enumerate() {
+        for need in &spec.depends_on {
+            list[need.group.index()].push(GroupId::new(g));
+        }
+    }
+    list
+}
+
+fn figure(place: Place, excess: i128) -> String {
+    match place {
+        Place::NodeResource(_, ResourceId(_)) => scaled_text(excess),
+        _ => excess.to_string(),
+    }
+}

@@ -1,0 +1,417 @@
+//! May this unit run in the same wave as those already chosen? The state of the cluster before, during and after one wave.
+//!
+//! The meaning of *worst moment* is in `plan/mod.rs`. Every limit is the larger of the rule's own and what the snapshot
+//! already had there. A unit is added and taken back at a price that depends on the unit alone.
+
+use super::slots::{Slots, domains};
+use crate::model::{
+    DEVICE_MILLI, DomainId, GroupId, LevelId, NodeId, Place, Problem, Rule, SHARE_ONE, Spot, TaskId, violations,
+};
+use std::collections::HashMap;
+
+/// A unit has to wait until something changes here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Room that is still held during the wave, or a cap of the node.
+    Node(NodeId),
+    /// Room that others who leave in the same wave may still give.
+    Room(NodeId),
+    /// A rule or cap of the group.
+    Group(GroupId),
+    /// Nothing will help: the budget is spent.
+    Never,
+}
+
+/// What a step does to one node.
+pub(super) struct Touch {
+    pub(super) node: NodeId,
+    pub(super) parts_before: u32,
+    pub(super) parts_after: u32,
+    devices_before: u64,
+    devices_after: u64,
+}
+
+/// One task from where it is to where it will be.
+pub(super) struct Step {
+    pub(super) task: TaskId,
+    pub(super) to: Spot,
+    pub(super) touches: Vec<Touch>,
+    /// (slot, domain, arrives): domains that the task enters or leaves.
+    cells: Vec<(usize, DomainId, bool)>,
+    group: Option<GroupId>,
+    was_placed: bool,
+    will_be_placed: bool,
+    /// The set of nodes changes.
+    changes_nodes: bool,
+}
+
+impl Step {
+    pub(super) fn new(problem: &Problem, slots: &Slots, task: TaskId, to: &Spot) -> Step {
+        let from = problem.current.spot(task);
+        let mut nodes: Vec<NodeId> = from.pieces().iter().chain(to.pieces()).map(|piece| piece.node).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        let held = |spot: &Spot, node: NodeId| {
+            let piece = spot.pieces().iter().find(|piece| piece.node == node);
+            piece.map_or((0, 0), |piece| (piece.share.parts(), piece.devices))
+        };
+        let touches = nodes.iter().map(|node| {
+            let ((parts_before, devices_before), (parts_after, devices_after)) = (held(from, *node), held(to, *node));
+            Touch { node: *node, parts_before, parts_after, devices_before, devices_after }
+        });
+        let is_change = |t: &Touch| t.parts_before != t.parts_after || t.devices_before != t.devices_after;
+        let group = problem.tasks[task.index()].group;
+        let mut cells = Vec::new();
+        for (level, slot) in group.map_or(&[][..], |group| slots.of_group(group)) {
+            let (before, after) = (domains(problem, from, *level), domains(problem, to, *level));
+            cells.extend(before.iter().filter(|d| !after.contains(d)).map(|d| (*slot, *d, false)));
+            cells.extend(after.iter().filter(|d| !before.contains(d)).map(|d| (*slot, *d, true)));
+        }
+        Step {
+            task,
+            to: to.clone(),
+            touches: touches.filter(is_change).collect(),
+            cells,
+            group,
+            was_placed: from.is_placed(),
+            will_be_placed: to.is_placed(),
+            changes_nodes: !from.pieces().iter().map(|p| p.node).eq(to.pieces().iter().map(|p| p.node)),
+        }
+    }
+
+    /// Counts for `max_moves`.
+    pub(super) fn is_moved(&self) -> bool {
+        self.was_placed && self.changes_nodes
+    }
+
+    pub(super) fn starts(&self) -> bool {
+        !self.was_placed
+    }
+
+    pub(super) fn stops(&self) -> bool {
+        !self.will_be_placed
+    }
+}
+
+/// Members of a group in a domain.
+#[derive(Clone, Copy, Default)]
+struct Cell {
+    now: u32,
+    arriving: u32,
+    leaving: u32,
+}
+
+impl Cell {
+    fn possible(self) -> u32 {
+        self.now + self.arriving
+    }
+    fn certain(self) -> u32 {
+        self.now - self.leaving
+    }
+    fn after(self) -> u32 {
+        self.now + self.arriving - self.leaving
+    }
+}
+
+#[derive(Default)]
+struct Slot {
+    cells: HashMap<DomainId, Cell>,
+    covered_certain: usize,
+    covered_after: usize,
+    touched: Vec<DomainId>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Head {
+    placed: usize,
+    starting: usize,
+    stopping: usize,
+    changing: usize,
+    unavailable: usize,
+}
+
+/// Scaled or milli: what is held now, at the worst moment and after the wave, and the limit.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    peak: i128,
+    after: i128,
+    limit: i128,
+}
+
+pub(super) struct Wave<'a> {
+    problem: &'a Problem,
+    slots: &'a Slots,
+    excess: HashMap<(Rule, Place), i128>,
+    amounts: Vec<Held>,
+    devices: Vec<Vec<Held>>,
+    moves_at: Vec<u32>,
+    slot: Vec<Slot>,
+    head: Vec<Head>,
+    moved: u64,
+    nodes: Vec<NodeId>,
+    groups: Vec<GroupId>,
+}
+
+impl<'a> Wave<'a> {
+    /// An empty wave on the current placement.
+    pub(super) fn new(problem: &'a Problem, slots: &'a Slots) -> Wave<'a> {
+        let usage = crate::model::Usage::of(problem, &problem.current);
+        let one = i128::from(SHARE_ONE);
+        let held = |now: i128, limit: i128| Held { peak: now, after: now, limit: limit.max(now) };
+        let amounts = problem.node_ids().flat_map(|node| {
+            let capacity = problem.allocatable(node).iter().map(move |capacity| i128::from(*capacity) * one);
+            usage.amounts(node).iter().zip(capacity).map(|(now, limit)| held(*now, limit))
+        });
+        let device_row = |node: NodeId| {
+            let row = usage.devices(node).iter();
+            row.map(|used| held(i128::from(*used), i128::from(DEVICE_MILLI))).collect()
+        };
+        let mut wave = Wave {
+            problem,
+            slots,
+            excess: violations(problem, &problem.current).iter().map(|v| ((v.rule, v.place), v.excess)).collect(),
+            amounts: amounts.collect(),
+            devices: problem.node_ids().map(device_row).collect(),
+            moves_at: vec![0; problem.nodes.len()],
+            slot: (0..slots.len()).map(|_| Slot::default()).collect(),
+            head: vec![Head::default(); problem.groups.len()],
+            moved: 0,
+            nodes: Vec::new(),
+            groups: Vec::new(),
+        };
+        for group in problem.group_ids() {
+            for task in &problem.groups[group.index()].members {
+                let spot = problem.current.spot(*task);
+                wave.head[group.index()].placed += usize::from(spot.is_placed());
+                for (level, slot) in slots.of_group(group) {
+                    for domain in domains(problem, spot, *level) {
+                        wave.slot[*slot].cells.entry(domain).or_default().now += 1;
+                    }
+                }
+            }
+        }
+        for slot in &mut wave.slot {
+            slot.covered_certain = slot.cells.len();
+            slot.covered_after = slot.cells.len();
+        }
+        wave
+    }
+
+    /// Adds the unit if the worst moment and the end of the wave keep every rule; with `crowded` the room after the wave
+    /// is not looked at (the caller settles it for all units together).
+    pub(super) fn try_add(&mut self, unit: &[Step], crowded: bool) -> Result<(), Wait> {
+        self.shift(unit, true);
+        for touch in unit.iter().flat_map(|step| &step.touches) {
+            self.nodes.push(touch.node);
+        }
+        for step in unit {
+            self.groups.extend(step.group);
+            for (slot, domain, _) in &step.cells {
+                self.slot[*slot].touched.push(*domain);
+            }
+        }
+        let fits = self.check(unit, crowded);
+        if fits.is_err() {
+            for step in unit.iter().rev() {
+                self.nodes.truncate(self.nodes.len() - step.touches.len());
+                self.groups.truncate(self.groups.len() - usize::from(step.group.is_some()));
+                for (slot, _, _) in &step.cells {
+                    self.slot[*slot].touched.pop();
+                }
+            }
+            self.shift(unit, false);
+        }
+        fits
+    }
+
+    /// Takes a unit out again.
+    pub(super) fn remove(&mut self, unit: &[Step]) {
+        self.shift(unit, false);
+    }
+
+    /// The wave has run. Returns the nodes and groups where something changed.
+    pub(super) fn commit(&mut self) -> (Vec<NodeId>, Vec<GroupId>) {
+        let width = self.problem.resources.len();
+        let mut nodes = std::mem::take(&mut self.nodes);
+        nodes.sort_unstable();
+        nodes.dedup();
+        for node in &nodes {
+            let row = &mut self.amounts[node.index() * width..][..width];
+            for held in row.iter_mut().chain(&mut self.devices[node.index()]) {
+                held.peak = held.after;
+            }
+            self.moves_at[node.index()] = 0;
+        }
+        let mut groups = std::mem::take(&mut self.groups);
+        groups.sort_unstable();
+        groups.dedup();
+        for group in &groups {
+            let head = &mut self.head[group.index()];
+            *head = Head { placed: head.placed + head.starting - head.stopping, ..Head::default() };
+            for (_, slot) in self.slots.of_group(*group) {
+                let slot = &mut self.slot[*slot];
+                for domain in slot.touched.drain(..) {
+                    if let Some(cell) = slot.cells.get_mut(&domain) {
+                        *cell = Cell { now: cell.after(), ..Cell::default() };
+                        if cell.now == 0 {
+                            slot.cells.remove(&domain);
+                        }
+                    }
+                }
+                slot.covered_certain = slot.covered_after;
+            }
+        }
+        (nodes, groups)
+    }
+
+    /// True when a node would hold more after the wave than it may.
+    pub(super) fn is_overfull(&self, node: NodeId) -> bool {
+        let width = self.problem.resources.len();
+        self.amounts[node.index() * width..][..width].iter().any(|held| held.after > held.limit)
+    }
+
+    fn shift(&mut self, unit: &[Step], add: bool) {
+        let width = self.problem.resources.len();
+        let sign = if add { 1 } else { -1 };
+        let step_count = |count: &mut usize, by: bool| {
+            *count = if add { *count + usize::from(by) } else { *count - usize::from(by) };
+        };
+        for step in unit {
+            let milli = self.problem.tasks[step.task.index()].device.as_ref().map_or(0, |request| request.milli);
+            let requirement = self.problem.requirement(step.task);
+            for touch in &step.touches {
+                let (before, after) = (i128::from(touch.parts_before), i128::from(touch.parts_after));
+                let row = &mut self.amounts[touch.node.index() * width..][..width];
+                for (r, held) in row.iter_mut().enumerate() {
+                    let amount = i128::from(requirement[r]);
+                    held.after += sign * amount * (after - before);
+                    if self.problem.resources[r].transient {
+                        held.peak += sign * amount * (after - before).max(0);
+                    }
+                }
+                for (d, held) in self.devices[touch.node.index()].iter_mut().enumerate() {
+                    let (had, has) = (touch.devices_before >> d & 1 == 1, touch.devices_after >> d & 1 == 1);
+                    let milli = sign * i128::from(milli);
+                    held.after += milli * (i128::from(has) - i128::from(had));
+                    held.peak += milli * i128::from(has && !had);
+                }
+                let moves = &mut self.moves_at[touch.node.index()];
+                *moves = if add { *moves + 1 } else { *moves - 1 };
+            }
+            for (slot, domain, arrives) in &step.cells {
+                self.shift_cell(*slot, *domain, *arrives, add);
+            }
+            if let Some(group) = step.group {
+                let head = &mut self.head[group.index()];
+                step_count(&mut head.starting, step.starts());
+                step_count(&mut head.stopping, step.stops());
+                step_count(&mut head.changing, step.changes_nodes);
+                step_count(&mut head.unavailable, step.is_moved());
+            }
+            let moved = u64::from(step.is_moved());
+            self.moved = if add { self.moved + moved } else { self.moved - moved };
+        }
+    }
+
+    fn shift_cell(&mut self, slot: usize, domain: DomainId, arrives: bool, add: bool) {
+        let slot = &mut self.slot[slot];
+        let cell = slot.cells.entry(domain).or_default();
+        let was = *cell;
+        let count = if arrives { &mut cell.arriving } else { &mut cell.leaving };
+        *count = if add { *count + 1 } else { *count - 1 };
+        let is = *cell;
+        slot.covered_certain = slot.covered_certain + usize::from(is.certain() > 0) - usize::from(was.certain() > 0);
+        slot.covered_after = slot.covered_after + usize::from(is.after() > 0) - usize::from(was.after() > 0);
+    }
+
+    fn check(&self, unit: &[Step], crowded: bool) -> Result<(), Wait> {
+        let width = self.problem.resources.len();
+        if self.problem.moves.max_moves.is_some_and(|most| self.moved > u64::from(most)) {
+            return Err(Wait::Never);
+        }
+        for touch in unit.iter().flat_map(|step| &step.touches) {
+            let node = touch.node;
+            let row = &self.amounts[node.index() * width..][..width];
+            if self.problem.moves.max_per_node.is_some_and(|most| self.moves_at[node.index()] > most)
+                || self.devices[node.index()].iter().any(|held| held.peak > held.limit)
+                || row.iter().zip(&self.problem.resources).any(|(held, r)| r.transient && held.peak > held.limit)
+            {
+                return Err(Wait::Node(node));
+            }
+            if !crowded && self.is_overfull(node) {
+                return Err(Wait::Room(node));
+            }
+        }
+        let mut groups: Vec<GroupId> = unit.iter().filter_map(|step| step.group).collect();
+        groups.dedup();
+        let keeps_rules = |group: &GroupId| self.group_keeps_rules(*group, unit);
+        groups.iter().find(|group| !keeps_rules(group)).map_or(Ok(()), |group| Err(Wait::Group(*group)))
+    }
+
+    fn allowed(&self, rule: Rule, place: Place) -> i128 {
+        self.excess.get(&(rule, place)).copied().unwrap_or(0)
+    }
+
+    fn group_keeps_rules(&self, group: GroupId, unit: &[Step]) -> bool {
+        let spec = &self.problem.groups[group.index()];
+        let head = self.head[group.index()];
+        let placed_after = head.placed + head.starting - head.stopping;
+        if spec.max_unavailable.is_some_and(|most| head.unavailable > most as usize) {
+            return false;
+        }
+        let missing = (spec.members.len() - placed_after) as i128;
+        if spec.gang && placed_after > 0 && missing > self.allowed(Rule::Gang, Place::Group(group)) {
+            return false;
+        }
+        for spread in &spec.spread {
+            let slot = &self.slot[self.slots.get(group, spread.level)];
+            let allowed = self.allowed(Rule::Spread, Place::GroupLevel(group, spread.level));
+            let missing =
+                |placed: usize, covered: usize| (spread.min as usize).min(placed) as i128 - covered as i128 > allowed;
+            let mid_wave = head.changing > 1 && missing(head.placed - head.stopping, slot.covered_certain);
+            if mid_wave || missing(placed_after, slot.covered_after) {
+                return false;
+            }
+        }
+        for level in &spec.conflict {
+            let slot = self.slots.get(group, *level);
+            let cells = unit.iter().filter(|step| step.group == Some(group)).flat_map(|step| &step.cells);
+            for (_, domain, _) in cells.filter(|(at, _, arrives)| *at == slot && *arrives) {
+                let together = i128::from(self.cell(slot, *domain).possible());
+                if together - 1 > self.allowed(Rule::Conflict, Place::GroupDomain(group, *level, *domain)) {
+                    return false;
+                }
+            }
+        }
+        let needs = spec.depends_on.iter().map(|need| (group, need.group, need.level));
+        let needed = self.slots.dependants(group).iter().map(|(other, level)| (*other, group, *level));
+        needs.chain(needed).all(|(needy, needed, level)| self.is_supplied(needy, needed, level, unit))
+    }
+
+    fn cell(&self, slot: usize, domain: DomainId) -> Cell {
+        self.slot[slot].cells.get(&domain).copied().unwrap_or_default()
+    }
+
+    /// The dependency rule in the domains that this wave touches.
+    fn is_supplied(&self, needy: GroupId, needed: GroupId, level: LevelId, unit: &[Step]) -> bool {
+        let slots = [self.slots.get(needy, level), self.slots.get(needed, level)];
+        let changing = self.head[needy.index()].changing + self.head[needed.index()].changing;
+        let holds = |domain: &DomainId| {
+            let (own, other) = (self.cell(slots[0], *domain), self.cell(slots[1], *domain));
+            let is_missing = if changing > 1 {
+                own.possible() > 0 && other.certain() == 0
+            } else {
+                own.after() > 0 && other.after() == 0
+            };
+            let excess = i128::from(is_missing);
+            excess <= self.allowed(Rule::Dependency, Place::Needs(needy, needed, level, *domain))
+        };
+        // The second task in motion changes how the first is judged; from the third on only the new domains matter.
+        let newcomers = unit.iter().filter(|step| step.changes_nodes).count();
+        if changing > newcomers + 1 {
+            let cells = unit.iter().flat_map(|step| &step.cells).filter(|(slot, _, _)| slots.contains(slot));
+            return cells.map(|(_, domain, _)| domain).all(holds);
+        }
+        slots.iter().flat_map(|slot| &self.slot[*slot].touched).all(holds)
+    }
+}
