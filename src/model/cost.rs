@@ -9,7 +9,7 @@
 //! balance       = Σ_term weight · Σ_node max(0, target · free(resource) − free(other))
 //! task_move     = task_move_weight  · Σ_{task moved} move_cost
 //! group_move    = group_move_weight · max_group |{task in group : moved}|
-//! node_move     = node_move_weight  · Σ_{task moved} Σ_{piece on a new node} pair_cost(first node before, piece's node)
+//! node_move     = node_move_weight  · Σ_{task moved} Σ_{piece on a new node} min_{node before} pair_cost(that node, piece's node)
 //! price         = price_weight · Σ_{node in use} price
 //! fragmentation = weight · Σ_node Σ_mix parts · (free milli of devices that the mix item cannot use)
 //! objective     = value − all of these
@@ -213,9 +213,10 @@ pub fn is_moved(problem: &Problem, placement: &Placement, task: TaskId) -> bool 
 /// Pair cost of a task's new nodes, before its weight.
 pub fn pair_cost(problem: &Problem, task: TaskId, spot: &Spot) -> i64 {
     let before = problem.current.spot(task);
-    let Some(from) = before.node() else { return 0 };
     let newcomers = spot.pieces().iter().filter(|piece| !before.is_on(piece.node));
-    newcomers.map(|piece| problem.pair_cost(from, piece.node)).sum()
+    // The cheapest source, not the first: the order of nodes means nothing.
+    let cheapest = |to| before.pieces().iter().map(|from| problem.pair_cost(from.node, to)).min().unwrap_or(0);
+    newcomers.map(|piece| cheapest(piece.node)).sum()
 }
 
 /// Σ_mix parts · (free milli that the item cannot use) on one node.

@@ -285,8 +285,8 @@ pub(super) fn task_points(problem: &Problem, task: TaskId, spot: &Spot) -> Optio
         let costs = &weights.move_costs;
         if costs.class_count > 0 {
             let class = |node: NodeId| problem.nodes[node.index()].move_class as usize;
-            let cost = costs.cost[class(start[0].node) * costs.class_count + class(piece.node)];
-            pair = pair.checked_add(i128::from(cost))?;
+            let cost = |from: &Piece| costs.cost[class(from.node) * costs.class_count + class(piece.node)];
+            pair = pair.checked_add(i128::from(start.iter().map(cost).min()?))?;
         }
     }
     let task_move = i128::from(weights.task_move_weight).checked_mul(i128::from(spec.move_cost))?.checked_mul(ONE)?;
