@@ -8,6 +8,7 @@
 
 pub mod bulk;
 pub mod control;
+pub mod file;
 pub mod kernel;
 pub mod model;
 pub mod plan;

@@ -1,0 +1,270 @@
+//! How does a plan file look? Names instead of indices, exact figures, one move per line.
+//!
+//! Points are whole numbers where they are whole and reduced fractions as text (`"31/12"`) where they are not, so that
+//! reading gives back what was written. The `summary` repeats what can be counted: a file cut short cannot pass.
+//!
+//! Codes: F1xx as in `json.rs`; F201 a name the snapshot does not have, F202 a figure that cannot be read, F203 a summary
+//! that does not match.
+
+use super::json::{Path, Reader, Value, parse};
+use super::snapshot::piece;
+use crate::model::{Faults, NodeId, Piece, PieceSpec, Problem, SHARE_ONE, Share, Spot, TaskId};
+use crate::plan::{Move, PLAN_FORMAT, Plan, Reason, Status};
+use serde_json::json;
+use std::collections::HashMap;
+
+const REASONS: [(&str, Reason); 6] = [
+    ("admit", Reason::Admit),
+    ("repair", Reason::Repair),
+    ("improve", Reason::Improve),
+    ("enable", Reason::Enable),
+    ("evict", Reason::Evict),
+    ("resize", Reason::Resize),
+];
+const STATUSES: [(&str, Status); 3] =
+    [("optimal", Status::Optimal), ("feasible", Status::Feasible), ("interrupted", Status::Interrupted)];
+
+fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], meaning: T) -> &'static str {
+    words.iter().find(|(_, known)| *known == meaning).expect("every meaning has a word").0
+}
+
+/// The JSON form of a plan for this problem. The same plan always gives the same bytes.
+pub fn write_plan(problem: &Problem, plan: &Plan) -> Vec<u8> {
+    let task = |task: TaskId| problem.tasks[task.index()].name.as_str();
+    let list = |indent: &str, items: Vec<String>| match items.len() {
+        0 => "[]".to_string(),
+        _ => format!("[\n{indent}  {}\n{indent}]", items.join(&format!(",\n{indent}  "))),
+    };
+    let line = |step: &Move| {
+        json!({
+            "task": task(step.task),
+            "from": pieces_json(problem, &step.from),
+            "to": pieces_json(problem, &step.to),
+            "reason": word(&REASONS, step.reason),
+            "gain": points_json(step.gain),
+        })
+        .to_string()
+    };
+    let waves = plan.waves.iter().map(|wave| list("    ", wave.iter().map(line).collect())).collect();
+    let unplaced =
+        plan.unplaced.iter().map(|(id, why)| json!({"task": task(*id), "reason": why}).to_string()).collect();
+    let blocked: Vec<_> = plan.blocked.iter().map(|id| task(*id)).collect();
+    let mut fields = vec![
+        ("format", json!(PLAN_FORMAT).to_string()),
+        ("snapshot", json!(plan.fingerprint).to_string()),
+        ("solver", json!(plan.solver).to_string()),
+        ("seed", plan.seed.to_string()),
+        ("effort", plan.effort.to_string()),
+        ("status", json!(word(&STATUSES, plan.status)).to_string()),
+        (
+            "objective",
+            json!({"before": points_json(plan.objective.0), "after": points_json(plan.objective.1)}).to_string(),
+        ),
+    ];
+    if let Some(bound) = plan.bound {
+        fields.push(("bound", points_json(bound).to_string()));
+    }
+    fields.push(("waves", list("  ", waves)));
+    fields.push(("unplaced", list("  ", unplaced)));
+    fields.push(("blocked", json!(blocked).to_string()));
+    fields.push(("summary", summary(plan).to_string()));
+    let fields: Vec<String> = fields.into_iter().map(|(name, value)| format!("  {name:?}: {value}")).collect();
+    format!("{{\n{}\n}}\n", fields.join(",\n")).into_bytes()
+}
+
+fn summary(plan: &Plan) -> serde_json::Value {
+    json!({
+        "moves": plan.moves().count(),
+        "waves": plan.waves.len(),
+        "unplaced": plan.unplaced.len(),
+        "blocked": plan.blocked.len(),
+    })
+}
+
+fn pieces_json(problem: &Problem, spot: &Spot) -> serde_json::Value {
+    let pieces = spot.pieces().iter().map(|piece| {
+        let devices = (0..64).filter(|d| piece.devices >> d & 1 == 1).collect();
+        let share = (piece.share != Share::ONE).then(|| piece.share.to_string());
+        PieceSpec { node: problem.nodes[piece.node.index()].name.clone(), share, devices }
+    });
+    json!(pieces.collect::<Vec<_>>())
+}
+
+/// Scaled points as a whole number, or as a reduced fraction in text where they are not whole or too large.
+fn points_json(scaled: i128) -> serde_json::Value {
+    let one = i128::from(SHARE_ONE);
+    match i64::try_from(scaled / one) {
+        Ok(whole) if scaled % one == 0 => json!(whole),
+        _ => {
+            let divisor = gcd(scaled.unsigned_abs(), u128::from(SHARE_ONE)) as i128;
+            json!(format!("{}/{}", scaled / divisor, one / divisor))
+        }
+    }
+}
+
+fn gcd(a: u128, b: u128) -> u128 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Reads a plan for a problem. Whether the plan is right is for [`crate::plan::verify`] to say, its fingerprint included.
+///
+/// # Errors
+/// Every fault of syntax and form.
+pub fn read_plan(bytes: &[u8], problem: &Problem) -> Result<Plan, Faults> {
+    let reader = Reader::default();
+    let names = Names {
+        tasks: problem.task_ids().map(|id| (problem.tasks[id.index()].name.as_str(), id)).collect(),
+        nodes: problem.node_ids().map(|id| (problem.nodes[id.index()].name.as_str(), id)).collect(),
+    };
+    let plan = names.plan(&reader, parse(bytes)?);
+    let faults = reader.faults.into_inner();
+    if faults.is_empty() { Ok(plan.expect("without a fault there is a plan")) } else { Err(faults) }
+}
+
+struct Names<'a> {
+    tasks: HashMap<&'a str, TaskId>,
+    nodes: HashMap<&'a str, NodeId>,
+}
+
+impl Names<'_> {
+    fn plan(&self, reader: &Reader, value: Value) -> Option<Plan> {
+        let mut fields = reader.fields(Path::Root, value)?;
+        if !fields.format(PLAN_FORMAT) {
+            return None;
+        }
+        let fingerprint = fields.required("snapshot", Reader::text);
+        let solver = fields.required("solver", Reader::text);
+        let seed = fields.required("seed", natural);
+        let effort = fields.required("effort", natural);
+        let status = fields.required("status", |r, p, v| r.word(p, v, &STATUSES));
+        let objective = fields.required("objective", |r, p, v| {
+            let mut fields = r.fields(p, v)?;
+            let (before, after) = (fields.required("before", points), fields.required("after", points));
+            fields.finish();
+            Some((before?, after?))
+        });
+        let bound = fields.optional("bound", points);
+        let waves = fields
+            .required("waves", |r, p, v| Some(r.list(p, v, |p, v| Some(r.list(p, v, |p, v| self.step(r, p, v))))));
+        let unplaced = fields.required("unplaced", |r, p, v| Some(r.list(p, v, |p, v| self.unplaced(r, p, v))));
+        let blocked = fields.required("blocked", |r, p, v| Some(r.list(p, v, |p, v| self.task(r, p, v))));
+        let given = fields.required("summary", |_, _, v| Some(v));
+        fields.finish();
+        let plan = Plan {
+            fingerprint: fingerprint?,
+            solver: solver?,
+            seed: seed?,
+            effort: effort?,
+            status: status?,
+            bound,
+            objective: objective?,
+            waves: waves?,
+            unplaced: unplaced?,
+            blocked: blocked?,
+        };
+        // A list with faulty items is shorter than the file says; that is not the summary's fault.
+        if reader.faults.borrow().is_empty() {
+            self.check_summary(reader, &plan, given?);
+        }
+        Some(plan)
+    }
+
+    fn check_summary(&self, reader: &Reader, plan: &Plan, given: Value) {
+        let path = Path::Field(&Path::Root, "summary");
+        let counted = summary(plan);
+        let given = reader.map(path, given, |p, v| reader.int(p, v));
+        for (name, count) in counted.as_object().expect("the summary is an object") {
+            if given.get(name).copied() != count.as_i64() {
+                let cause = format!("{name} should be {count}, as counted in the plan");
+                reader.fault("F203", path, cause, "use the file as it was written; it may have been cut or edited");
+            }
+        }
+    }
+
+    fn step(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<Move> {
+        let mut fields = reader.fields(path, value)?;
+        let task = fields.required("task", |r, p, v| self.task(r, p, v));
+        let from = fields.required("from", |r, p, v| self.spot(r, p, v));
+        let to = fields.required("to", |r, p, v| self.spot(r, p, v));
+        let reason = fields.required("reason", |r, p, v| r.word(p, v, &REASONS));
+        let gain = fields.required("gain", points);
+        fields.finish();
+        Some(Move { task: task?, from: from?, to: to?, reason: reason?, gain: gain? })
+    }
+
+    fn unplaced(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<(TaskId, String)> {
+        let mut fields = reader.fields(path, value)?;
+        let task = fields.required("task", |r, p, v| self.task(r, p, v));
+        let reason = fields.required("reason", Reader::text);
+        fields.finish();
+        Some((task?, reason?))
+    }
+
+    fn task(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<TaskId> {
+        let name = reader.text(path, value)?;
+        let found = self.tasks.get(name.as_str()).copied();
+        if found.is_none() {
+            unknown(reader, path, "task", &name);
+        }
+        found
+    }
+
+    fn spot(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<Spot> {
+        let specs = reader.list(path, value, |p, v| piece(reader, p, v));
+        let mut pieces = Vec::with_capacity(specs.len());
+        for (i, spec) in specs.into_iter().enumerate() {
+            let here = Path::Item(&path, i);
+            let node = self.nodes.get(spec.node.as_str()).copied();
+            if node.is_none() {
+                unknown(reader, here, "node", &spec.node);
+            }
+            let share = spec.share.as_deref().map_or(Some(Share::ONE), Share::parse);
+            if share.is_none_or(|share| share == Share::ZERO) {
+                reader.fault("F202", here, "the share is no fraction above 0", "write a fraction such as \"3/10\"");
+            }
+            let devices = spec.devices.iter().try_fold(0u64, |set, d| {
+                let bit = 1u64.checked_shl(*d).filter(|bit| set & bit == 0)?;
+                Some(set | bit)
+            });
+            if devices.is_none() {
+                reader.fault("F202", here, "a device is above 63 or named twice", "name each device once, from 0");
+            }
+            pieces.push(Piece { node: node?, share: share?, devices: devices? });
+        }
+        Some(Spot::from_pieces(pieces))
+    }
+}
+
+fn unknown(reader: &Reader, path: Path<'_>, what: &str, name: &str) {
+    let remedy = "use the snapshot that the plan was made for";
+    reader.fault("F201", path, format!("the snapshot has no {what} {name:?}"), remedy);
+}
+
+fn natural(reader: &Reader, path: Path<'_>, value: Value) -> Option<u64> {
+    match value {
+        Value::Int(value) if value >= 0 => Some(value as u64),
+        // Above i64 the tree holds a float, which cannot be told from its neighbours: seeds stay below 2^63.
+        other => {
+            reader.wrong(path, &other, "a whole number from 0 to 9223372036854775807");
+            None
+        }
+    }
+}
+
+/// Points: a whole number, or a fraction as text whose parts are whole 720,720ths.
+fn points(reader: &Reader, path: Path<'_>, value: Value) -> Option<i128> {
+    let one = i128::from(SHARE_ONE);
+    let scaled = match &value {
+        Value::Int(whole) => Some(i128::from(*whole) * one),
+        Value::Text(text) => text.split_once('/').and_then(|(top, bottom)| {
+            let (top, bottom): (i128, i128) = (top.parse().ok()?, bottom.parse().ok()?);
+            (bottom > 0 && one % bottom == 0).then(|| top.checked_mul(one / bottom)).flatten()
+        }),
+        _ => None,
+    };
+    if scaled.is_none() {
+        let remedy = format!("write a whole number, or a fraction as text whose denominator divides {SHARE_ONE}");
+        reader.fault("F202", path, "the figure is neither whole nor such a fraction", remedy);
+    }
+    scaled
+}

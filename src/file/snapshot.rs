@@ -1,0 +1,315 @@
+//! How does a snapshot file look? One function per record, fields as in [`crate::model::Snapshot`].
+
+use super::json::{Fields, Path, Reader, Value, parse};
+use crate::model::*;
+use std::collections::BTreeMap;
+
+/// Reads a snapshot.
+///
+/// # Errors
+/// Every fault of syntax and form (F1xx). Names and figures are checked by [`Problem::new`].
+pub fn read_snapshot(bytes: &[u8]) -> Result<Snapshot, Faults> {
+    let reader = Reader::default();
+    let snapshot = snapshot(&reader, parse(bytes)?);
+    let faults = reader.faults.into_inner();
+    if faults.is_empty() { Ok(snapshot.expect("without a fault there is a snapshot")) } else { Err(faults) }
+}
+
+/// The JSON form of a snapshot, one node or task per line, so that two files can be compared.
+pub fn write_snapshot(snapshot: &Snapshot) -> Vec<u8> {
+    let list = |items: Vec<String>| match items.len() {
+        0 => "[]".to_string(),
+        _ => format!("[\n    {}\n  ]", items.join(",\n    ")),
+    };
+    let mut fields = vec![("format", line(&SNAPSHOT_FORMAT)), ("name", line(&snapshot.name))];
+    fields.push(("resources", list(snapshot.resources.iter().map(line).collect())));
+    fields.push(("levels", line(&snapshot.levels)));
+    fields.push(("nodes", list(snapshot.nodes.iter().map(line).collect())));
+    fields.push(("groups", list(snapshot.groups.iter().map(line).collect())));
+    fields.push(("tasks", list(snapshot.tasks.iter().map(line).collect())));
+    fields.push(("objective", line(&snapshot.objective)));
+    fields.push(("moves", line(&snapshot.moves)));
+    let fields: Vec<String> = fields.into_iter().map(|(name, value)| format!("  {name:?}: {value}")).collect();
+    format!("{{\n{}\n}}\n", fields.join(",\n")).into_bytes()
+}
+
+fn line(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("plain records always serialise")
+}
+
+fn snapshot(reader: &Reader, value: Value) -> Option<Snapshot> {
+    let mut fields = reader.fields(Path::Root, value)?;
+    if !fields.format(SNAPSHOT_FORMAT) {
+        return None;
+    }
+    let snapshot = Snapshot {
+        name: fields.optional("name", Reader::text).unwrap_or_default(),
+        resources: fields
+            .required("resources", |r, p, v| Some(r.list(p, v, |p, v| resource(r, p, v))))
+            .unwrap_or_default(),
+        levels: texts(&mut fields, "levels"),
+        nodes: fields.required("nodes", |r, p, v| Some(r.list(p, v, |p, v| node(r, p, v)))).unwrap_or_default(),
+        groups: fields.optional("groups", |r, p, v| Some(r.list(p, v, |p, v| group(r, p, v)))).unwrap_or_default(),
+        tasks: fields.required("tasks", |r, p, v| Some(r.list(p, v, |p, v| task(r, p, v)))).unwrap_or_default(),
+        objective: fields
+            .optional("objective", objective)
+            .unwrap_or_else(|| ObjectiveSpec { task_move_weight: 1, ..ObjectiveSpec::default() }),
+        moves: fields.optional("moves", moves).unwrap_or_default(),
+    };
+    fields.finish();
+    Some(snapshot)
+}
+
+fn texts(fields: &mut Fields<'_>, name: &'static str) -> Vec<String> {
+    fields.optional(name, |r, p, v| Some(r.list(p, v, |p, v| r.text(p, v)))).unwrap_or_default()
+}
+
+fn amounts(reader: &Reader, path: Path<'_>, value: Value) -> Option<BTreeMap<String, i64>> {
+    Some(reader.map(path, value, |p, v| reader.int(p, v)))
+}
+
+fn words(reader: &Reader, path: Path<'_>, value: Value) -> Option<BTreeMap<String, String>> {
+    Some(reader.map(path, value, |p, v| reader.text(p, v)))
+}
+
+fn resource(reader: &Reader, path: Path<'_>, value: Value) -> Option<ResourceSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let name = fields.required("name", Reader::text);
+    let spec = ResourceSpec {
+        name: name.clone().unwrap_or_default(),
+        unit: fields.optional("unit", Reader::text).unwrap_or_default(),
+        transient: fields.optional("transient", Reader::bool).unwrap_or(true),
+        load_weight: fields.optional("load_weight", Reader::int).unwrap_or(0),
+    };
+    fields.finish();
+    name.map(|_| spec)
+}
+
+fn node(reader: &Reader, path: Path<'_>, value: Value) -> Option<NodeSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let spec = NodeSpec {
+        name: fields.required("name", Reader::text).unwrap_or_default(),
+        allocatable: fields.required("allocatable", amounts).unwrap_or_default(),
+        soft_limit: fields.optional("soft_limit", amounts).unwrap_or_default(),
+        labels: fields.optional("labels", words).unwrap_or_default(),
+        taints: fields.optional("taints", |r, p, v| Some(r.list(p, v, |p, v| taint(r, p, v)))).unwrap_or_default(),
+        domains: fields.optional("domains", words).unwrap_or_default(),
+        pool: fields.optional("pool", Reader::text),
+        price: fields.optional("price", Reader::int).unwrap_or(0),
+        cordoned: fields.optional("cordoned", Reader::bool).unwrap_or(false),
+        devices: fields.optional("devices", |r, p, v| Some(r.list(p, v, |p, v| devices(r, p, v)))).unwrap_or_default(),
+        move_class: fields.optional("move_class", Reader::text),
+    };
+    fields.finish();
+    Some(spec)
+}
+
+fn taint(reader: &Reader, path: Path<'_>, value: Value) -> Option<TaintSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let spec = TaintSpec {
+        key: fields.required("key", Reader::text).unwrap_or_default(),
+        value: fields.optional("value", Reader::text).unwrap_or_default(),
+    };
+    fields.finish();
+    Some(spec)
+}
+
+fn devices(reader: &Reader, path: Path<'_>, value: Value) -> Option<DevicesSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let spec = DevicesSpec {
+        kind: fields.required("kind", Reader::text).unwrap_or_default(),
+        model: fields.optional("model", Reader::text).unwrap_or_default(),
+        count: fields.required("count", Reader::count).unwrap_or_default(),
+    };
+    fields.finish();
+    Some(spec)
+}
+
+fn task(reader: &Reader, path: Path<'_>, value: Value) -> Option<TaskSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let kinds = [("vm", TaskKind::Vm), ("container", TaskKind::Container), ("job", TaskKind::Job)];
+    let sharings =
+        [("rigid", SharingSpec::Rigid), ("elastic", SharingSpec::Elastic), ("divisible", SharingSpec::Divisible)];
+    let spec = TaskSpec {
+        name: fields.required("name", Reader::text).unwrap_or_default(),
+        kind: fields.optional("kind", |r, p, v| r.word(p, v, &kinds)).unwrap_or_default(),
+        weight: fields.optional("weight", Reader::int).unwrap_or(1),
+        requirement: fields.required("requirement", amounts).unwrap_or_default(),
+        sharing: fields.optional("sharing", |r, p, v| r.word(p, v, &sharings)).unwrap_or_default(),
+        min_share: fields.optional("min_share", Reader::text),
+        device: fields.optional("device", device_request),
+        placement: fields
+            .optional("placement", |r, p, v| Some(r.list(p, v, |p, v| piece(r, p, v))))
+            .unwrap_or_default(),
+        pinned: fields.optional("pinned", Reader::bool).unwrap_or(false),
+        evictable: fields.optional("evictable", Reader::bool).unwrap_or(false),
+        move_cost: fields.optional("move_cost", Reader::int).unwrap_or(1),
+        group: fields.optional("group", Reader::text),
+        selector: fields
+            .optional("selector", |r, p, v| Some(r.map(p, v, |p, v| Some(r.list(p, v, |p, v| r.text(p, v))))))
+            .unwrap_or_default(),
+        tolerations: fields
+            .optional("tolerations", |r, p, v| Some(r.list(p, v, |p, v| toleration(r, p, v))))
+            .unwrap_or_default(),
+    };
+    fields.finish();
+    Some(spec)
+}
+
+/// A part of a task on a node; plan files have it too.
+pub fn piece(reader: &Reader, path: Path<'_>, value: Value) -> Option<PieceSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let spec = PieceSpec {
+        node: fields.required("node", Reader::text).unwrap_or_default(),
+        share: fields.optional("share", Reader::text),
+        devices: fields.optional("devices", |r, p, v| Some(r.list(p, v, |p, v| r.count(p, v)))).unwrap_or_default(),
+    };
+    fields.finish();
+    Some(spec)
+}
+
+fn device_request(reader: &Reader, path: Path<'_>, value: Value) -> Option<DeviceRequestSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let spec = DeviceRequestSpec {
+        kind: fields.required("kind", Reader::text).unwrap_or_default(),
+        count: fields.optional("count", Reader::count).unwrap_or(1),
+        milli: fields.optional("milli", Reader::count).unwrap_or(DEVICE_MILLI),
+        models: texts(&mut fields, "models"),
+    };
+    fields.finish();
+    Some(spec)
+}
+
+fn toleration(reader: &Reader, path: Path<'_>, value: Value) -> Option<TolerationSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let spec =
+        TolerationSpec { key: fields.optional("key", Reader::text), value: fields.optional("value", Reader::text) };
+    fields.finish();
+    Some(spec)
+}
+
+fn group(reader: &Reader, path: Path<'_>, value: Value) -> Option<GroupSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let spec = GroupSpec {
+        name: fields.required("name", Reader::text).unwrap_or_default(),
+        conflict: texts(&mut fields, "conflict"),
+        spread: fields.optional("spread", |r, p, v| Some(r.list(p, v, |p, v| spread(r, p, v)))).unwrap_or_default(),
+        depends_on: fields
+            .optional("depends_on", |r, p, v| Some(r.list(p, v, |p, v| dependency(r, p, v))))
+            .unwrap_or_default(),
+        gang: fields.optional("gang", Reader::bool).unwrap_or(false),
+        max_unavailable: fields.optional("max_unavailable", Reader::count),
+    };
+    fields.finish();
+    Some(spec)
+}
+
+fn spread(reader: &Reader, path: Path<'_>, value: Value) -> Option<SpreadSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let spec = SpreadSpec {
+        level: fields.required("level", Reader::text).unwrap_or_default(),
+        min: fields.required("min", Reader::count).unwrap_or_default(),
+    };
+    fields.finish();
+    Some(spec)
+}
+
+fn dependency(reader: &Reader, path: Path<'_>, value: Value) -> Option<DependencySpec> {
+    let mut fields = reader.fields(path, value)?;
+    let spec = DependencySpec {
+        group: fields.required("group", Reader::text).unwrap_or_default(),
+        level: fields.required("level", Reader::text).unwrap_or_default(),
+    };
+    fields.finish();
+    Some(spec)
+}
+
+fn objective(reader: &Reader, path: Path<'_>, value: Value) -> Option<ObjectiveSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let weight = |fields: &mut Fields<'_>, name: &'static str, default: i64| {
+        fields.optional(name, Reader::int).unwrap_or(default)
+    };
+    let spec = ObjectiveSpec {
+        balance: fields.optional("balance", |r, p, v| Some(r.list(p, v, |p, v| balance(r, p, v)))).unwrap_or_default(),
+        task_move_weight: weight(&mut fields, "task_move_weight", 1),
+        group_move_weight: weight(&mut fields, "group_move_weight", 0),
+        node_move_weight: weight(&mut fields, "node_move_weight", 0),
+        price_weight: weight(&mut fields, "price_weight", 0),
+        move_costs: fields.optional("move_costs", move_costs),
+        fragmentation: fields.optional("fragmentation", fragmentation),
+    };
+    fields.finish();
+    Some(spec)
+}
+
+fn balance(reader: &Reader, path: Path<'_>, value: Value) -> Option<BalanceSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let spec = BalanceSpec {
+        resource: fields.required("resource", Reader::text).unwrap_or_default(),
+        other: fields.required("other", Reader::text).unwrap_or_default(),
+        target: fields.required("target", Reader::int).unwrap_or_default(),
+        weight: fields.required("weight", Reader::int).unwrap_or_default(),
+    };
+    fields.finish();
+    Some(spec)
+}
+
+fn move_costs(reader: &Reader, path: Path<'_>, value: Value) -> Option<MoveCostsSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let spec = MoveCostsSpec {
+        default: fields.required("default", Reader::int).unwrap_or_default(),
+        between: fields.optional("between", |r, p, v| Some(r.list(p, v, |p, v| pair(r, p, v)))).unwrap_or_default(),
+    };
+    fields.finish();
+    Some(spec)
+}
+
+fn pair(reader: &Reader, path: Path<'_>, value: Value) -> Option<(String, String, i64)> {
+    let wanted = "[from class, to class, cost]";
+    match value {
+        Value::List(items) if items.len() == 3 => {
+            let [from, to, cost]: [Value; 3] = items.try_into().expect("three items");
+            let from = reader.text(Path::Item(&path, 0), from);
+            let to = reader.text(Path::Item(&path, 1), to);
+            Some((from?, to?, reader.int(Path::Item(&path, 2), cost)?))
+        }
+        other => {
+            reader.wrong(path, &other, wanted);
+            None
+        }
+    }
+}
+
+fn fragmentation(reader: &Reader, path: Path<'_>, value: Value) -> Option<FragmentationSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let spec = FragmentationSpec {
+        weight: fields.required("weight", Reader::int).unwrap_or_default(),
+        mix: fields.required("mix", |r, p, v| Some(r.list(p, v, |p, v| mix(r, p, v)))).unwrap_or_default(),
+    };
+    fields.finish();
+    Some(spec)
+}
+
+fn mix(reader: &Reader, path: Path<'_>, value: Value) -> Option<MixSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let device = fields.required("device", device_request);
+    let spec = MixSpec {
+        parts: fields.required("parts", Reader::int).unwrap_or_default(),
+        requirement: fields.optional("requirement", amounts).unwrap_or_default(),
+        device: device?,
+    };
+    fields.finish();
+    Some(spec)
+}
+
+fn moves(reader: &Reader, path: Path<'_>, value: Value) -> Option<MovesSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let modes = [("waves", MoveMode::Waves), ("simultaneous", MoveMode::Simultaneous)];
+    let spec = MovesSpec {
+        mode: fields.optional("mode", |r, p, v| r.word(p, v, &modes)).unwrap_or_default(),
+        max_moves: fields.optional("max_moves", Reader::count),
+        max_per_node: fields.optional("max_per_node", Reader::count),
+    };
+    fields.finish();
+    Some(spec)
+}
