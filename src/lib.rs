@@ -6,6 +6,7 @@
 //!             and every other rule                         (`model::violations`)
 //! ```
 
+pub mod adapter;
 pub mod bulk;
 pub mod control;
 pub mod file;

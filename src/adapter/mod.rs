@@ -1,0 +1,9 @@
+//! How do other people's files become snapshots, and plans their answers? One foreign format per file, bytes in and out.
+//!
+//! Every importer checks what it reads and reports all faults at once (codes I1xx form, I2xx figures, I3xx references);
+//! what the names mean is then checked by [`crate::model::Problem::new`] as for any snapshot.
+
+mod csv_table;
+pub mod openb;
+pub mod roadef;
+pub mod table;
