@@ -73,8 +73,10 @@ pub fn scaled_text(value: i128) -> String {
         return (value / one).to_string();
     }
     let sign = if value < 0 { "-" } else { "" };
-    let millionths = (value.unsigned_abs() * 1_000_000 + u128::from(SHARE_ONE) / 2) / u128::from(SHARE_ONE);
-    format!("{sign}{}.{:06}", millionths / 1_000_000, millionths % 1_000_000)
+    // The whole part is split off first: a figure read from a file may be as large as the type.
+    let (whole, rest) = (value.unsigned_abs() / one.unsigned_abs(), value.unsigned_abs() % one.unsigned_abs());
+    let millionths = (rest * 1_000_000 + u128::from(SHARE_ONE) / 2) / u128::from(SHARE_ONE);
+    format!("{sign}{}.{:06}", whole + millionths / 1_000_000, millionths % 1_000_000)
 }
 
 fn gcd(a: u32, b: u32) -> u32 {
@@ -108,5 +110,7 @@ mod tests {
         assert_eq!(scaled_text(5 * i128::from(SHARE_ONE)), "5");
         assert_eq!(scaled_text(i128::from(SHARE_ONE) * 31 / 12), "2.583333");
         assert_eq!(scaled_text(-i128::from(SHARE_ONE) / 2), "-0.500000");
+        assert_eq!(scaled_text(i128::from(SHARE_ONE) * 2 - 1), "1.999999");
+        assert_eq!(scaled_text(i128::MAX).split('.').next(), Some("236071128122529181556897690803480"));
     }
 }

@@ -17,8 +17,8 @@ use super::wave::{Step, Wait, Wave};
 use super::{Move, Reason, caps};
 use crate::control::Control;
 use crate::model::{
-    NodeId, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, is_moved, score, task_violations, total_excess,
-    violations, worsened,
+    GroupId, NodeId, Place, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, is_moved, score, task_violations,
+    total_excess, violations, worsened,
 };
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
@@ -108,7 +108,7 @@ struct Unit {
 
 /// All units, most urgent first.
 fn units(problem: &Problem, slots: &Slots, target: &Placement) -> Vec<Unit> {
-    let mut gangs: HashMap<crate::model::GroupId, Vec<Step>> = HashMap::new();
+    let mut gangs: HashMap<GroupId, Vec<Step>> = HashMap::new();
     let mut list: Vec<Vec<Step>> = Vec::new();
     for task in problem.task_ids() {
         let (from, to) = (problem.current.spot(task), target.spot(task));
@@ -121,6 +121,7 @@ fn units(problem: &Problem, slots: &Slots, target: &Placement) -> Vec<Unit> {
             _ => list.push(vec![step]),
         }
     }
+    gangs.retain(|group, _| !splits_gang(problem, *group, target));
     list.extend(gangs.into_values());
     let crowd = waiting_for_room(problem, &list);
     let mut tally = Tally::new(problem, slots);
@@ -152,6 +153,14 @@ fn worsens_alone(problem: &Problem, task: TaskId, to: &Spot) -> bool {
     !worsened(&before, &task_violations(problem, task, to)).is_empty()
 }
 
+/// The target runs some members of a gang, not all, and more are missing than at the start.
+fn splits_gang(problem: &Problem, group: GroupId, target: &Placement) -> bool {
+    let members = &problem.groups[group.index()].members;
+    let placed = |placement: &Placement| members.iter().filter(|task| placement.spot(**task).is_placed()).count();
+    let missing = |placed: usize| if placed == 0 { 0 } else { members.len() - placed };
+    missing(placed(target)) > missing(placed(&problem.current))
+}
+
 /// For nodes that cannot take all their newcomers yet: how many there are.
 fn waiting_for_room(problem: &Problem, units: &[Vec<Step>]) -> HashMap<NodeId, usize> {
     let mut arrivals: HashMap<NodeId, (usize, Vec<i128>)> = HashMap::new();
@@ -178,7 +187,7 @@ fn waiting_for_room(problem: &Problem, units: &[Vec<Step>]) -> HashMap<NodeId, u
 struct Waiting {
     node: HashMap<NodeId, Vec<usize>>,
     room: HashMap<NodeId, Vec<usize>>,
-    group: HashMap<crate::model::GroupId, Vec<usize>>,
+    group: HashMap<GroupId, Vec<usize>>,
 }
 
 impl Waiting {
@@ -293,7 +302,7 @@ fn at_once(problem: &Problem, units: &[Unit]) -> Vec<usize> {
             // The units are in order of value, so the last that takes part is the least valuable.
             let culprits = steps.iter().filter(|(_, step)| caps::takes_part(problem, step, violation.place));
             let count = match violation.place {
-                crate::model::Place::Plan => violation.excess as usize,
+                Place::Plan => violation.excess as usize,
                 _ => 1,
             };
             dropped.extend(culprits.rev().map(|(unit, _)| *unit).take(count));
