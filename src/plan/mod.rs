@@ -28,6 +28,7 @@
 
 mod build;
 mod caps;
+mod claims;
 mod order;
 mod recount;
 mod slots;

@@ -15,7 +15,7 @@ use super::slots::Slots;
 use super::tally::{Change, Tally};
 use super::wave::{Step, Wait, Wave};
 use super::{Move, Reason, caps};
-use crate::control::Control;
+use crate::control::{Control, Progress};
 use crate::model::{
     GroupId, NodeId, Place, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, is_moved, score, task_violations,
     total_excess, violations, worsened,
@@ -46,10 +46,10 @@ pub fn order(problem: &Problem, target: &Placement, control: &Control) -> Ordere
     assert_eq!(target.len(), problem.tasks.len(), "a placement has a spot for every task");
     let slots = Slots::new(problem);
     let first = order_once(problem, &slots, target, control);
-    if first.reached == *target || control.must_stop() {
+    if control.must_stop() {
         return first;
     }
-    // Some moves have no beneficiary any more: try without those that only cost.
+    // No disruption for crumbs, nor for moves whose beneficiary has no order: try without them.
     let trimmed = trim(problem, &slots, &first);
     if trimmed == first.reached {
         return first;
@@ -93,7 +93,9 @@ fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Co
     let (waves, blocked) = if problem.moves.simultaneous {
         (vec![at_once(problem, &units)], Vec::new())
     } else {
-        list_schedule(problem, slots, &units, control)
+        let objective = score(problem, target).objective();
+        let report = |done| control.report(Progress { phase: "order", done, objective, bound: None });
+        list_schedule(problem, slots, &units, report)
     };
     let mut ordered = finish(problem, slots, &units, waves);
     ordered.blocked = blocked.into_iter().flat_map(|unit: usize| &units[unit].steps).map(|step| step.task).collect();
@@ -208,12 +210,18 @@ impl Waiting {
     }
 }
 
-fn list_schedule(problem: &Problem, slots: &Slots, units: &[Unit], control: &Control) -> (Vec<Vec<usize>>, Vec<usize>) {
+fn list_schedule(
+    problem: &Problem,
+    slots: &Slots,
+    units: &[Unit],
+    report: impl Fn(u32),
+) -> (Vec<Vec<usize>>, Vec<usize>) {
     let mut wave = Wave::new(problem, slots);
     let mut waiting = Waiting::default();
     let mut ready: BinaryHeap<Reverse<usize>> = (0..units.len()).map(Reverse).collect();
     let mut waves = Vec::new();
-    while !control.must_stop() {
+    let (mut count, mut told) = (0, 0);
+    loop {
         let mut chosen = Vec::new();
         while let Some(Reverse(unit)) = ready.pop() {
             match wave.try_add(&units[unit].steps, false) {
@@ -238,7 +246,13 @@ fn list_schedule(problem: &Problem, slots: &Slots, units: &[Unit], control: &Con
                 list.retain(|unit| !gone.contains(unit));
             }
         }
+        count += chosen.len();
         waves.push(chosen);
+        let done = (count * 1000 / units.len()) as u32;
+        if done > told {
+            told = done;
+            report(done);
+        }
         let (nodes, groups) = wave.commit();
         for node in nodes {
             let freed = waiting.node.remove(&node).into_iter().chain(waiting.room.remove(&node));
@@ -252,7 +266,6 @@ fn list_schedule(problem: &Problem, slots: &Slots, units: &[Unit], control: &Con
             }
         }
     }
-    (waves, Vec::new())
 }
 
 /// Moves that can only run together, because each takes the room that another leaves at once.

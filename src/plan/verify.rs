@@ -19,10 +19,8 @@
 //! | unplaced, blocked | the list is wrong |
 //! | arithmetic | a sum does not fit 128 bits |
 
-use super::recount::{
-    Held, broken_rules, covered, group_points, has_moved, held, node_points, points, task_points, weigh,
-};
-use super::{Move, Plan, Reason, Status};
+use super::recount::{Held, broken_rules, covered, group_points, has_moved, held, node_points, task_points, weigh};
+use super::{Move, Plan, Reason};
 use crate::model::{
     DEVICE_MILLI, DomainId, GroupId, LevelId, NodeId, Place, Placement, Problem, ResourceId, Rule, SHARE_ONE, Spot,
     TaskId, Violation, scaled_text,
@@ -111,18 +109,19 @@ pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
     }
 }
 
-struct Replay<'a> {
-    problem: &'a Problem,
+/// A plan in the course of being carried out.
+pub(super) struct Replay<'a> {
+    pub(super) problem: &'a Problem,
     allowed: BTreeMap<(Rule, Place), i128>,
     limit: Vec<Held>,
     held: Vec<Held>,
-    spots: Vec<Spot>,
+    pub(super) spots: Vec<Spot>,
     /// Tasks moved, by group; a task moves once, so this only grows.
     moved: Vec<i128>,
     moved_most: i128,
     /// By group: those that need it.
     dependants: Vec<Vec<GroupId>>,
-    seen: BTreeSet<TaskId>,
+    pub(super) seen: BTreeSet<TaskId>,
     found: Vec<Breach>,
 }
 
@@ -148,7 +147,7 @@ struct Motion {
 }
 
 impl Replay<'_> {
-    fn add(&mut self, rule: &'static str, wave: Option<usize>, text: String) {
+    pub(super) fn add(&mut self, rule: &'static str, wave: Option<usize>, text: String) {
         self.found.push(Breach { rule, wave, text });
     }
 
@@ -163,7 +162,7 @@ impl Replay<'_> {
         }
     }
 
-    fn name(&self, task: TaskId) -> &str {
+    pub(super) fn name(&self, task: TaskId) -> &str {
         &self.problem.tasks[task.index()].name
     }
 
@@ -204,6 +203,10 @@ impl Replay<'_> {
             self.add("unknown", Some(wave), format!("task {name} to node number {} of {node_count}", piece.node.0));
             return false;
         }
+        if step.to != Spot::from_pieces(step.to.pieces().to_vec()) {
+            self.add(Rule::Share.name(), Some(wave), format!("task {name}: empty pieces, or out of order"));
+            return false;
+        }
         let actual = &self.spots[step.task.index()];
         if step.from != *actual {
             let text = format!("task {name} is {}, the move says {}", self.spot(actual), self.spot(&step.from));
@@ -219,7 +222,7 @@ impl Replay<'_> {
         true
     }
 
-    fn spot(&self, spot: &Spot) -> String {
+    pub(super) fn spot(&self, spot: &Spot) -> String {
         let piece = |piece: &crate::model::Piece| {
             let node = self.problem.nodes.get(piece.node.index()).map_or("?", |node| node.name.as_str());
             let devices = if piece.devices == 0 { String::new() } else { format!(" devices {:#b}", piece.devices) };
@@ -464,62 +467,6 @@ impl Replay<'_> {
             _ => format!("{text} ({} at the start)", figure(violation.place, allowed)),
         };
         self.add(violation.rule.name(), wave, text);
-    }
-
-    fn figures(&mut self, plan: &Plan) -> Option<(i128, i128)> {
-        let start = points(self.problem, self.problem.current.spots());
-        let end = points(self.problem, &self.spots);
-        let total = |score: crate::model::Score| {
-            let terms = score.terms().into_iter().map(|(_, points)| points);
-            terms.into_iter().try_fold(score.value, |sum, points| sum.checked_sub(points))
-        };
-        let (Some(start), Some(end)) = (start.and_then(total), end.and_then(total)) else {
-            self.add("arithmetic", None, "the objective".to_string());
-            return None;
-        };
-        for (what, claimed, found) in [("start", plan.objective.0, start), ("end", plan.objective.1, end)] {
-            if claimed != found {
-                let text = format!("{} claimed at the {what}, {} found", scaled_text(claimed), scaled_text(found));
-                self.add("objective", None, text);
-            }
-        }
-        if let Some(bound) = plan.bound.filter(|bound| *bound < end) {
-            self.add("bound", None, format!("{} is below the {} reached", scaled_text(bound), scaled_text(end)));
-        }
-        if plan.status == Status::Optimal && plan.bound != Some(end) {
-            let bound = plan.bound.map_or("none".to_string(), scaled_text);
-            self.add("status", None, format!("optimal needs bound = objective, bound is {bound}"));
-        }
-        Some((start, end))
-    }
-
-    fn lists(&mut self, plan: &Plan) {
-        let mut listed = BTreeSet::new();
-        for (task, _) in &plan.unplaced {
-            match self.spots.get(task.index()) {
-                None => self.add("unplaced", None, format!("task number {} does not exist", task.0)),
-                Some(spot) if spot.is_placed() => {
-                    let text = format!("task {} is listed and runs {}", self.name(*task), self.spot(spot));
-                    self.add("unplaced", None, text);
-                }
-                Some(_) if !listed.insert(*task) => {
-                    self.add("unplaced", None, format!("task {} is listed twice", self.name(*task)));
-                }
-                Some(_) => {}
-            }
-        }
-        for task in self.problem.task_ids() {
-            if !self.spots[task.index()].is_placed() && !listed.contains(&task) {
-                self.add("unplaced", None, format!("task {} runs nowhere and is not listed", self.name(task)));
-            }
-        }
-        for task in &plan.blocked {
-            if task.index() >= self.spots.len() {
-                self.add("blocked", None, format!("task number {} does not exist", task.0));
-            } else if self.seen.contains(task) {
-                self.add("blocked", None, format!("task {} is listed and moves", self.name(*task)));
-            }
-        }
     }
 }
 

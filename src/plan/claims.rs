@@ -1,0 +1,67 @@
+//! Are the figures and lists of a plan right? The part of verification that does not depend on the waves.
+
+use super::recount::points;
+use super::verify::Replay;
+use super::{Plan, Status};
+use crate::model::{Score, scaled_text};
+use std::collections::BTreeSet;
+
+impl Replay<'_> {
+    /// Objective at the start and at the end; what the plan says about it, its bound and its status.
+    pub(super) fn figures(&mut self, plan: &Plan) -> Option<(i128, i128)> {
+        let start = points(self.problem, self.problem.current.spots());
+        let end = points(self.problem, &self.spots);
+        let total = |score: Score| {
+            let terms = score.terms().into_iter().map(|(_, points)| points);
+            terms.into_iter().try_fold(score.value, |sum, points| sum.checked_sub(points))
+        };
+        let (Some(start), Some(end)) = (start.and_then(total), end.and_then(total)) else {
+            self.add("arithmetic", None, "the objective".to_string());
+            return None;
+        };
+        for (what, claimed, found) in [("start", plan.objective.0, start), ("end", plan.objective.1, end)] {
+            if claimed != found {
+                let text = format!("{} claimed at the {what}, {} found", scaled_text(claimed), scaled_text(found));
+                self.add("objective", None, text);
+            }
+        }
+        if let Some(bound) = plan.bound.filter(|bound| *bound < end) {
+            self.add("bound", None, format!("{} is below the {} reached", scaled_text(bound), scaled_text(end)));
+        }
+        if plan.status == Status::Optimal && plan.bound != Some(end) {
+            let bound = plan.bound.map_or("none".to_string(), scaled_text);
+            self.add("status", None, format!("optimal needs bound = objective, bound is {bound}"));
+        }
+        Some((start, end))
+    }
+
+    /// Unplaced and blocked tasks.
+    pub(super) fn lists(&mut self, plan: &Plan) {
+        let mut listed = BTreeSet::new();
+        for (task, _) in &plan.unplaced {
+            match self.spots.get(task.index()) {
+                None => self.add("unplaced", None, format!("task number {} does not exist", task.0)),
+                Some(spot) if spot.is_placed() => {
+                    let text = format!("task {} is listed and runs {}", self.name(*task), self.spot(spot));
+                    self.add("unplaced", None, text);
+                }
+                Some(_) if !listed.insert(*task) => {
+                    self.add("unplaced", None, format!("task {} is listed twice", self.name(*task)));
+                }
+                Some(_) => {}
+            }
+        }
+        for task in self.problem.task_ids() {
+            if !self.spots[task.index()].is_placed() && !listed.contains(&task) {
+                self.add("unplaced", None, format!("task {} runs nowhere and is not listed", self.name(task)));
+            }
+        }
+        for task in &plan.blocked {
+            if task.index() >= self.spots.len() {
+                self.add("blocked", None, format!("task number {} does not exist", task.0));
+            } else if self.seen.contains(task) {
+                self.add("blocked", None, format!("task {} is listed and moves", self.name(*task)));
+            }
+        }
+    }
+}
