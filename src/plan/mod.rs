@@ -1,7 +1,7 @@
 //! Which moves, in which order, and why? The plan as data, and what makes a wave safe.
 //!
 //! A plan is a list of waves. All moves of a wave may run at the same time; the next wave starts when all have ended. A
-//! plan may be cut after any wave. [`order`] and [`build`] make plans, [`verify`] checks them and shares nothing with the
+//! plan may be cut after any wave. [`order()`] and [`build()`] make plans, [`verify()`] checks them and shares nothing with the
 //! former two but the types and the following meaning.
 //!
 //! # The worst moment of a wave (`moves.mode = waves`)
@@ -124,7 +124,7 @@ impl Plan {
     /// The placement after each wave, first to last.
     ///
     /// # Panics
-    /// When a move names a task that the problem does not have; [`verify`] lists such moves.
+    /// When a move names a task that the problem does not have; [`verify()`] lists such moves.
     pub fn states<'a>(&'a self, problem: &Problem) -> impl Iterator<Item = Placement> + use<'a> {
         let mut state = problem.current.clone();
         self.waves.iter().map(move |wave| {
