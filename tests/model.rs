@@ -1,41 +1,50 @@
 //! Do violations, scores and faults mean what the tables in `src/model` say? Small cases counted by hand, and laws.
 
 mod common;
+#[path = "model/faults.rs"]
+mod faults;
+#[path = "model/laws.rs"]
+mod laws;
+#[path = "model/points.rs"]
+mod points;
+#[path = "model/rules.rs"]
+mod rules;
 
 use bayplan::model::*;
-use common::*;
+use common::fixtures::*;
 
 fn problem(snapshot: &Snapshot) -> Problem {
     Problem::new(snapshot).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-#[test]
-fn brute_force_finds_the_best_of_every_rigid_fixture() {
-    let mut count = 0;
-    for fixture in fixtures() {
-        let problem = problem(&fixture.snapshot);
-        if problem.tasks.iter().any(|task| task.sharing != Sharing::Rigid) {
-            continue;
-        }
-        let (score, placement) = brute_force(&problem).expect("fixtures are tiny");
-        assert_eq!(scaled_text(score.objective()), scaled_text(fixture.objective), "{}", fixture.name);
-        assert_eq!(total_excess(&violations(&problem, &placement)), fixture.excess, "{}", fixture.name);
-        count += 1;
+/// The current placement with some tasks elsewhere: `("a", "m 1/2")`, `("b", "m devices 0,2")`, `("c", "m 1/2 + n 1/3")`,
+/// `("d", "")` for unplaced.
+fn changed(problem: &Problem, spots: &[(&str, &str)]) -> Placement {
+    let mut placement = problem.current.clone();
+    for (task, text) in spots {
+        let task = problem.tasks.iter().position(|t| t.name == *task).expect("the task exists");
+        let pieces = text.split(" + ").filter(|part| !part.is_empty()).map(|part| piece(problem, part));
+        placement.set(TaskId::new(task), Spot::from_pieces(pieces.collect()));
     }
-    assert!(count >= 12, "only {count} fixtures are rigid");
+    placement
 }
 
-#[test]
-fn random_snapshots_are_well_formed_and_tiny_ones_can_be_enumerated() {
-    let mut enumerated = 0;
-    for_seeds("random_snapshots", 300, |_, rng| {
-        for size in [Size::TINY, Size::SMALL, Size::MEDIUM] {
-            problem(&random_snapshot(rng, size, Kinds::ALL));
+fn piece(problem: &Problem, text: &str) -> Piece {
+    let mut words = text.split(' ');
+    let name = words.next().expect("a node is named");
+    let node = NodeId::new(problem.nodes.iter().position(|n| n.name == name).expect("the node exists"));
+    let mut piece = Piece::whole(node);
+    match (words.next(), words.next()) {
+        (Some("devices"), Some(list)) => {
+            piece.devices = list.split(',').map(|d| 1u64 << d.parse::<u32>().expect("a device number")).sum();
         }
-    });
-    for seed in 0..100 {
-        let snapshot = random_snapshot(&mut Rng::new(seed), Size::TINY, Kinds::RIGID);
-        enumerated += usize::from(brute_force(&problem(&snapshot)).is_some());
+        (Some(share), None) => piece.share = Share::parse(share).expect("a share"),
+        _ => {}
     }
-    assert!(enumerated >= 80, "only {enumerated} of 100 tiny snapshots were small enough for brute force");
+    piece
+}
+
+/// What is broken, one line each.
+fn broken(problem: &Problem, spots: &[(&str, &str)]) -> Vec<String> {
+    violations(problem, &changed(problem, spots)).iter().map(|violation| violation.describe(problem)).collect()
 }

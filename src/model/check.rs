@@ -75,7 +75,7 @@ impl Check<'_> {
         let mut models = Names::default();
         let mut pools = Names::default();
         let mut classes = Names::default();
-        let mut levels: Vec<Names> = (0..level_names.len()).map(|_| Names::default()).collect();
+        let mut levels: Vec<Names> = (0..=snapshot.levels.len()).map(|_| Names::default()).collect();
         let mut allocatable = Vec::with_capacity(snapshot.nodes.len() * width);
         let mut soft_limit = Vec::with_capacity(snapshot.nodes.len() * width);
         let mut nodes = Vec::with_capacity(snapshot.nodes.len());
@@ -207,7 +207,7 @@ impl Check<'_> {
     }
 
     fn unknown(&mut self, what: &str, name: &str, known: &HashMap<&str, usize>, place: impl Fn() -> String) {
-        let nearest = known.keys().max_by(|a, b| {
+        let nearest = known.keys().filter(|known| !known.is_empty()).max_by(|a, b| {
             let closeness = |k: &str| strsim::jaro_winkler(k, name);
             closeness(a).total_cmp(&closeness(b)).then_with(|| b.cmp(a))
         });
@@ -233,7 +233,8 @@ impl Check<'_> {
         names: &HashMap<&str, usize>,
         place: impl Fn() -> String,
     ) -> Vec<i64> {
-        let mut row = vec![0; names.len()];
+        // One slot per entry of the snapshot: where two share a name, positions go beyond the number of names.
+        let mut row = vec![0; self.snapshot.resources.len()];
         for (name, value) in given {
             match names.get(name.as_str()) {
                 Some(r) => row[*r] = self.amount(*value, || format!("{}.{name}", place())),
@@ -280,7 +281,7 @@ impl Check<'_> {
                 format!("ask for 1 to {DEVICE_COUNT_MAX} devices, or drop the request"),
             );
         }
-        if spec.milli == 0 || spec.milli > DEVICE_MILLI || (spec.milli < DEVICE_MILLI && spec.count != 1) {
+        if spec.milli == 0 || spec.milli > DEVICE_MILLI || (spec.milli < DEVICE_MILLI && spec.count > 1) {
             let cause = format!("{} milli of each of {} devices", spec.milli, spec.count);
             self.faults.add(
                 "P204",

@@ -277,7 +277,8 @@ fn one_task_rules(problem: &Problem, task: TaskId, after: &super::Spot, add: &mu
     add(Rule::Share, place, i128::from(!share_is_legal(spec.sharing, after)));
     for piece in after.pieces() {
         let place = Place::TaskNode(task, piece.node);
-        if let Some(rule) = forbidden(problem, task, piece.node) {
+        // Too few suitable devices on the node shows below, in the devices held: each place has a rule broken once.
+        if let Some(rule) = forbidden(problem, task, piece.node).filter(|rule| *rule != Rule::DeviceModel) {
             add(rule, place, 1);
         }
         let host = &problem.nodes[piece.node.index()];

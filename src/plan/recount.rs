@@ -142,6 +142,7 @@ fn task(problem: &Problem, id: TaskId, spot: &Spot, found: &mut Vec<Violation>) 
         let old = start.pieces().iter().find(|old| old.node == piece.node);
         if old.is_none()
             && let Some(rule) = refusal(spec, host)
+            && rule != Rule::DeviceModel
         {
             add(rule, place, 1);
         }

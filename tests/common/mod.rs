@@ -10,7 +10,7 @@ pub mod rng;
 
 pub use brute::brute_force;
 pub use fixtures::{Fixture, fixtures};
-pub use random::{Kinds, Size, random_snapshot};
+pub use random::{Kinds, Size, random_placement, random_snapshot};
 pub use rename::{Renamed, renamed};
 pub use rng::{Rng, for_seeds};
 

@@ -73,6 +73,30 @@ impl Kinds {
     };
 }
 
+/// Any placement at all: nothing is respected but that nodes exist and that no node is named twice.
+pub fn random_placement(rng: &mut Rng, problem: &Problem) -> Placement {
+    let mut placement = problem.current.clone();
+    for task in problem.task_ids() {
+        if problem.nodes.is_empty() || rng.chance(30) {
+            continue;
+        }
+        let spec = &problem.tasks[task.index()];
+        let piece_count = if spec.sharing == Sharing::Divisible { rng.below(4) } else { usize::from(rng.chance(80)) };
+        let order = rng.order(problem.nodes.len());
+        let pieces = order.into_iter().take(piece_count).map(|n| {
+            let share = match spec.sharing {
+                Sharing::Rigid => SHARE_ONE,
+                Sharing::Elastic { .. } => rng.range(1, i64::from(SHARE_ONE)) as u32,
+                Sharing::Divisible => rng.range(1, i64::from(SHARE_ONE) / 2) as u32,
+            };
+            let devices = if spec.device.is_some() { rng.next() & 0b111 } else { 0 };
+            Piece { node: NodeId::new(n), share: Share::from_parts(share).unwrap(), devices }
+        });
+        placement.set(task, Spot::from_pieces(pieces.collect()));
+    }
+    placement
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Start {
     /// Every task waits.
@@ -268,7 +292,7 @@ impl Build<'_> {
             }
             for amount in self.snapshot.tasks.iter_mut().filter_map(|task| task.requirement.get_mut(name)) {
                 let wish = i128::from(*amount) * room * 100 / (wanted * i128::from(self.roomy));
-                *amount = (wish as i64).min(30 * self.scale[r]);
+                *amount = (wish as i64).clamp(1, 30 * self.scale[r]);
             }
         }
     }
