@@ -9,6 +9,7 @@
 pub mod adapter;
 pub mod bulk;
 pub mod control;
+pub mod exact;
 pub mod file;
 pub mod kernel;
 pub mod model;

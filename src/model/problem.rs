@@ -3,7 +3,7 @@
 //! A [`Problem`] is built once by [`Problem::new`] (in `check.rs`), which reports every fault of the snapshot at once.
 //! Afterwards all indices are in range, all amounts are between 0 and [`AMOUNT_MAX`], and names are unique.
 
-use super::{DomainId, GroupId, LevelId, NodeId, Placement, ResourceId, Share, TaskId, TaskKind};
+use super::{DomainId, GroupId, LevelId, NodeId, Piece, Placement, ResourceId, Share, Spot, TaskId, TaskKind};
 use std::collections::BTreeMap;
 
 /// Largest amount, weight or cost a snapshot may contain: 2^40. Times [`super::SHARE_ONE`] (< 2^20), times 2^24 summands,
@@ -347,5 +347,28 @@ impl Problem {
         let row = self.nodes[from.index()].move_class as usize;
         let column = self.nodes[to.index()].move_class as usize;
         costs.cost[row * costs.class_count + column]
+    }
+
+    /// The problem with each list of nodes made one, of all their capacity. The lists cover every node once; nodes of a list
+    /// differ in name and amounts at most, and only a list of one may be anyone's current node.
+    pub fn with_nodes_merged(&self, lists: &[Vec<NodeId>]) -> Problem {
+        let mut merged = self.clone();
+        merged.nodes = lists.iter().map(|list| self.nodes[list[0].index()].clone()).collect();
+        let sum = |rows: &[i64]| -> Vec<i64> {
+            let width = self.resources.len();
+            let total = |list: &Vec<NodeId>, r: usize| list.iter().map(|node| rows[node.index() * width + r]).sum();
+            lists.iter().flat_map(|list| (0..width).map(move |r| total(list, r))).collect()
+        };
+        merged.allocatable = sum(&self.allocatable);
+        merged.soft_limit = sum(&self.soft_limit);
+        let mut name = vec![NodeId(0); self.nodes.len()];
+        for (new, list) in lists.iter().enumerate() {
+            list.iter().for_each(|old| name[old.index()] = NodeId::new(new));
+        }
+        let renamed = |spot: &Spot| {
+            Spot::from_pieces(spot.pieces().iter().map(|p| Piece { node: name[p.node.index()], ..*p }).collect())
+        };
+        merged.current = Placement::from_spots(self.current.spots().iter().map(renamed).collect());
+        merged
     }
 }
