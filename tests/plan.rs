@@ -109,7 +109,7 @@ fn a_chain_takes_as_many_waves_as_it_has_links() {
     assert_eq!(reasons(&plan), [Reason::Enable, Reason::Enable, Reason::Admit]);
     assert_eq!(plan.objective.1 - plan.objective.0, 100 * i128::from(SHARE_ONE));
     let waiting = plan.unplaced.iter().map(|(task, reason)| (task.0, reason.as_str())).collect::<Vec<_>>();
-    assert_eq!(waiting, [(2, "fits 1 node, but starting it does not pay or breaks a rule of its group")]);
+    assert_eq!(waiting, [(2, "fits 1 node now, but was not started: not worth it, or not found by the search")]);
 }
 
 #[test]

@@ -107,7 +107,7 @@ impl<'a> Room<'a> {
             (0, 0) => format!("fits no node: {}", list.join(", ")),
             (0, _) => format!("room exists only by moving others: {}", list.join(", ")),
             _ if is_gang => format!("fits {}, but its gang was not started as a whole", nodes(fits)),
-            _ => format!("fits {}, but starting it does not pay or breaks a rule of its group", nodes(fits)),
+            _ => format!("fits {} now, but was not started: not worth it, or not found by the search", nodes(fits)),
         }
     }
 
