@@ -62,6 +62,20 @@ impl<'a> Builder<'a> {
         builder
     }
 
+    /// A placement found by the search.
+    pub fn at(problem: &'a Problem, pack: &'a Pack, at: &[u32], devices: &[u64]) -> Builder<'a> {
+        let mut builder = Builder::new(problem, pack);
+        let displaced = |task: &usize| pack.packed[*task] && at[*task] != pack.home[*task];
+        // First everything leaves, so that no device is taken twice on the way.
+        for task in (0..at.len()).filter(displaced) {
+            builder.relocate(task, NOWHERE, 0);
+        }
+        for task in (0..at.len()).filter(displaced) {
+            builder.relocate(task, at[task], devices[task]);
+        }
+        builder
+    }
+
     fn count(&mut self, task: usize, node: u32, sign: i32) {
         let group = self.pack.group[task];
         if group == UNGROUPED || node == NOWHERE {
@@ -166,7 +180,7 @@ impl<'a> Builder<'a> {
 
     /// Places what waits, densest and largest first; a gang as a whole or not at all. Repeated while it helps, because a
     /// dependency may be met only later.
-    fn admit(&mut self, control: &Control) {
+    pub fn admit(&mut self, control: &Control) {
         let mut waiting = self.waiting();
         loop {
             let before = waiting.len();

@@ -4,7 +4,7 @@
 //! pack      the problem as integer arrays                              pack.rs
 //! build     repair what is broken, place what waits                    build.rs
 //! anneal    rounds: cut into blocks → anneal each → put together       round.rs, kernel/anneal.rs
-//! settle    the same at temperature 0, ties go home
+//! settle    the same at temperature 0, ties go home; then what still waits and fits is placed
 //! trim      honour max_moves and min_gain                              trim.rs
 //! fill      grow elastic and divisible tasks into what is free         fill.rs
 //! ```
@@ -105,7 +105,9 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     }
     let best = chains.into_iter().map(|chain| chain.best).min_by_key(|best| (best.points, best.displaced));
     let best = best.expect("there is at least one chain");
-    let target = trim::trim(problem, &pack, &best.at, &best.devices, options.min_gain);
+    let mut editor = build::Builder::at(problem, &pack, &best.at, &best.devices);
+    editor.admit(control);
+    let target = trim::trim(problem, &pack, editor, options.min_gain);
     let placement = fill::fill(problem, target);
     Outcome {
         placement: not_worse(problem, placement),

@@ -9,13 +9,7 @@ use super::state::State;
 use crate::model::{Placement, Problem};
 
 /// The placement with fewer moves.
-pub fn trim(problem: &Problem, pack: &Pack, at: &[u32], devices: &[u64], min_gain: i64) -> Placement {
-    let mut editor = Builder::new(problem, pack);
-    for task in (0..at.len()).filter(|task| pack.packed[*task]) {
-        if editor.state.at[task] != at[task] {
-            editor.relocate(task, at[task], devices[task]);
-        }
-    }
+pub fn trim(problem: &Problem, pack: &Pack, mut editor: Builder<'_>, min_gain: i64) -> Placement {
     let budget = problem.moves.max_moves.map_or(i64::MAX, i64::from);
     let broken = !pack.shared.over_weight.is_empty();
     if min_gain > 0 || editor.state.displaced > budget {

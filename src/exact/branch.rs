@@ -221,12 +221,21 @@ fn add_move_budget(formulation: &mut Formulation, objective: i128, grain: i128, 
             column.upper = 0.0;
         }
     }
-    let paid = || formulation.move_points.iter().filter(|(column, _)| program.columns[*column].is_whole);
-    let least = paid().map(|(_, cost)| *cost).fold(f64::INFINITY, f64::min);
-    let count: Vec<_> = paid().map(|(column, _)| (*column, 1.0)).collect();
+    // The number of moves: each costs `least` at least, and together with the first comes one step of the group term.
+    let most = formulation.most_moved;
+    let step = most.and_then(|most| formulation.move_points.iter().find(|(column, _)| *column == most));
+    let paid: Vec<_> = formulation.move_points.iter().filter(|(column, _)| Some(*column) != most).collect();
+    let least = paid.iter().map(|(_, cost)| *cost).fold(f64::INFINITY, f64::min);
     program.at_most("budget", formulation.move_points.clone(), budget);
-    if least.is_finite() && count.len() == formulation.move_points.len() {
-        program.at_most("budget", count, (budget / least).floor());
+    if least.is_finite() && paid.iter().all(|(column, _)| program.columns[*column].is_whole) {
+        let count = ((budget - step.map_or(0.0, |(_, cost)| *cost)).max(0.0) / least).floor();
+        let mut terms: Vec<_> = paid.iter().map(|(column, _)| (*column, 1.0)).collect();
+        program.at_most("budget", terms.clone(), count);
+        if let Some(most) = most {
+            // No move without a step of the group term.
+            terms.push((most, -count.max(1.0)));
+            program.at_most("budget", terms, 0.0);
+        }
     }
     true
 }

@@ -23,6 +23,8 @@ pub struct Formulation {
     pub program: Program,
     /// Points of moves per column: what the budget row of `branch.rs` is made of.
     pub move_points: Vec<(usize, f64)>,
+    /// Largest number of tasks moved within a group, when that costs points.
+    pub most_moved: Option<usize>,
     classes: Vec<Class>,
 }
 
@@ -52,7 +54,8 @@ impl Formulation {
         if problem.objective.fragmentation_weight > 0 {
             return None;
         }
-        let mut this = Formulation { program: Program::default(), move_points: Vec::new(), classes: Vec::new() };
+        let mut this =
+            Formulation { program: Program::default(), move_points: Vec::new(), most_moved: None, classes: Vec::new() };
         for tasks in classes(problem) {
             this.add_class(problem, tasks);
         }
@@ -69,6 +72,7 @@ impl Formulation {
         this.balance_terms(problem);
         this.move_terms(problem);
         this.price_terms(problem);
+        this.center(problem);
         Some(this)
     }
 
@@ -444,6 +448,9 @@ impl Formulation {
         if objective.group_move_weight > 0 && !moved_rows.is_empty() {
             let most = self.program.column(0.0, f64::INFINITY, 0.0, true);
             self.charge(&[(most, objective.group_move_weight as f64)]);
+            // Only where every task that can move is in a group does any move make it 1 or more.
+            let is_grouped = |class: &Class| problem.tasks[class.tasks[0].index()].group.is_some();
+            self.most_moved = self.classes.iter().filter(|c| c.home.is_some()).all(is_grouped).then_some(most);
             let mut groups: Vec<_> = moved_rows.into_iter().collect();
             groups.sort_by_key(|(group, _)| *group);
             for (group, mut terms) in groups {
@@ -478,6 +485,22 @@ impl Formulation {
                     let column = place.count.unwrap_or(place.share);
                     self.program.at_most("price", vec![(column, 1.0), (on, -size)], 0.0);
                 }
+            }
+        }
+    }
+
+    /// What a task costs wherever it runs is no choice if it must run: those points become part of the constant, so that
+    /// the backend sees only differences.
+    fn center(&mut self, problem: &Problem) {
+        for class in self.classes.iter().filter(|class| class.sharing == Sharing::Rigid) {
+            let spec = &problem.tasks[class.tasks[0].index()];
+            let Some(home) = class.home.filter(|_| !spec.evictable) else { continue };
+            let count = |place: &Place| place.count.expect("rigid classes are counted");
+            let Some(at_home) = class.places.iter().find(|place| place.node == home).map(count) else { continue };
+            let points = self.program.columns[at_home].points;
+            self.program.constant += points * class.tasks.len() as f64;
+            for place in &class.places {
+                self.program.columns[count(place)].points -= points;
             }
         }
     }
