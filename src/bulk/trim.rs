@@ -9,7 +9,7 @@ use super::state::State;
 use crate::model::{Placement, Problem};
 
 /// The placement with fewer moves.
-pub fn trim(problem: &Problem, pack: &Pack, mut editor: Builder<'_>, min_gain: i64) -> Placement {
+pub fn trim<'a>(problem: &'a Problem, pack: &'a Pack, mut editor: Builder<'a>, min_gain: i64) -> Placement {
     let budget = problem.moves.max_moves.map_or(i64::MAX, i64::from);
     let broken = !pack.shared.over_weight.is_empty();
     if min_gain > 0 || editor.state.displaced > budget {
