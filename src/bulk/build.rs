@@ -247,7 +247,8 @@ impl<'a> Builder<'a> {
                 None if group != UNGROUPED => self.best(task),
                 other => other,
             };
-            if let Some(target) = target {
+            // Running must be worth what it costs; at even points it runs.
+            if let Some(target) = target.filter(|target| target.points <= self.pack.value[task]) {
                 self.relocate(task, target.node, target.devices);
                 touched.insert(target.node);
             }
@@ -262,15 +263,18 @@ impl<'a> Builder<'a> {
             return Vec::new();
         }
         let mut done = Vec::new();
+        let mut gain = 0;
         for task in &members {
-            let Some(target) = self.best(*task as usize) else {
-                for task in members.iter().take(done.len()) {
-                    self.relocate(*task as usize, NOWHERE, 0);
-                }
-                return done;
-            };
-            self.relocate(*task as usize, target.node, target.devices);
+            let task = *task as usize;
+            let Some(target) = self.best(task) else { break };
+            gain += self.pack.value[task] - target.points;
+            self.relocate(task, target.node, target.devices);
             done.push(target.node);
+        }
+        if done.len() < members.len() || gain < 0 {
+            for task in &members {
+                self.relocate(*task as usize, NOWHERE, 0);
+            }
         }
         done
     }
