@@ -21,12 +21,13 @@ const ARROWS: [(&str, &[&str]); 11] = [
 ];
 
 /// Which module may use which dependency.
-const DOORS: [(&str, &[&str]); 13] = [
+const DOORS: [(&str, &[&str]); 14] = [
     ("clap", &["cli", "main"]),
     ("comfy_table", &["cli"]),
     ("indicatif", &["cli"]),
     ("ctrlc", &["cli"]),
     ("csv", &["adapter"]),
+    ("terminal_size", &["cli"]),
     ("tempfile", &["cli", "file"]),
     ("good_lp", &["exact"]),
     ("rayon", &["bulk"]),

@@ -1,0 +1,398 @@
+//! What was typed? Clap's structs, whose fields already have the type of their meaning.
+
+use super::failure::Failure;
+use super::io::{Source, Target};
+use bayplan::adapter::table::SoftLimit;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Default of `--time-limit`: long enough for a good plan of thousands of tasks, short enough to wait for.
+const TIME_LIMIT_DEFAULT: Duration = Duration::from_secs(60);
+
+const ABOUT: &str = "Decides where every VM, container and AI job of a data centre should run, and proves it.\n\n\
+    Reads a snapshot of a cluster, decides about all tasks at once, and writes an ordered plan of moves that is\n\
+    verified at every step. Nothing is ever changed in a cluster by Bayplan itself.";
+
+const AFTER: &str = "Example:
+  bayplan plan data/small.json -o plan.json
+  bayplan verify data/small.json plan.json
+
+Data goes to stdout (or -o FILE), everything for people to stderr; '-' means stdin or stdout.
+
+Exit codes: 0 done; 1 error; 2 there are moves to make (only with --detailed-exitcode); 3 verification failed;
+64 wrong usage; 65 bad input; 70 a bug in Bayplan; 130 quit by a second signal.";
+
+#[derive(Debug, Parser)]
+#[command(name = "bayplan", version, about = ABOUT, after_help = AFTER, disable_help_subcommand = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// A command with its options.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Turn foreign files into a snapshot
+    Import(ImportArgs),
+    /// Decide where everything should run, and write the moves
+    Plan(PlanArgs),
+    /// Recompute a plan from snapshot and plan alone, and list every violation
+    Verify(VerifyArgs),
+    /// Show utilisation, objective, each cost and each violation of the current or planned state
+    Score(ScoreArgs),
+    /// Turn a plan into a foreign format
+    Export(ExportArgs),
+}
+
+/// Options of `import`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  bayplan import csv nodes.csv tasks.csv -o snapshot.json")]
+pub struct ImportArgs {
+    /// The format.
+    #[command(subcommand)]
+    pub format: ImportFormat,
+}
+
+/// Formats that can be read.
+#[derive(Debug, Subcommand)]
+pub enum ImportFormat {
+    /// Alibaba openb GPU trace: node list and pod list
+    #[command(
+        after_help = "Example:\n  bayplan import openb nodes.csv pods.csv --placement start.csv -o snapshot.json"
+    )]
+    Openb {
+        /// Node list (CSV)
+        #[arg(value_parser = source())]
+        nodes: Source,
+        /// Pod list (CSV)
+        #[arg(value_parser = source())]
+        pods: Source,
+        /// Where the pods run at the start (CSV, as `export openb` writes it); without it all wait
+        #[arg(long, value_name = "FILE", value_parser = source())]
+        placement: Option<Source>,
+        #[command(flatten)]
+        output: OutputArg,
+    },
+    /// Google ROADEF/EURO 2012 machine reassignment: model and initial assignment
+    #[command(after_help = "Example:\n  bayplan import roadef model_a1_1.txt assignment_a1_1.txt -o snapshot.json")]
+    Roadef {
+        /// Model
+        #[arg(value_parser = source())]
+        model: Source,
+        /// Initial assignment
+        #[arg(value_parser = source())]
+        assignment: Source,
+        #[command(flatten)]
+        output: OutputArg,
+    },
+    /// Two tables: nodes and tasks, one column per resource
+    #[command(after_help = "Example:\n  bayplan import csv nodes.csv tasks.csv -o snapshot.json")]
+    Csv {
+        /// Nodes: a name column, one column per resource, optional domains
+        #[arg(value_parser = source())]
+        nodes: Source,
+        /// Tasks: a name column, one column per resource, optional weight, node, group
+        #[arg(value_parser = source())]
+        tasks: Source,
+        /// Load that costs points: what is above the cluster's mean utilisation (mean), above a percentage of each
+        /// node's capacity (e.g. 80%), or none
+        #[arg(long, value_name = "LIMIT", default_value = "mean", value_parser = soft_limit)]
+        soft_limit: SoftLimitArg,
+        #[command(flatten)]
+        output: OutputArg,
+    },
+}
+
+impl ImportFormat {
+    /// Where the snapshot goes.
+    pub fn output(&self) -> &OutputArg {
+        match self {
+            ImportFormat::Openb { output, .. }
+            | ImportFormat::Roadef { output, .. }
+            | ImportFormat::Csv { output, .. } => output,
+        }
+    }
+}
+
+/// `mean`, `80%` or `none`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SoftLimitArg(pub SoftLimit);
+
+fn soft_limit(text: &str) -> Result<SoftLimitArg, String> {
+    let limit = match text {
+        "mean" => SoftLimit::Mean,
+        "none" => SoftLimit::None,
+        _ => {
+            let percent = text.strip_suffix('%').and_then(|digits| digits.parse().ok());
+            let percent = percent.filter(|percent| *percent <= 100);
+            SoftLimit::Percent(percent.ok_or("write mean, none or a percentage up to 100%")?)
+        }
+    };
+    Ok(SoftLimitArg(limit))
+}
+
+/// Where data goes.
+#[derive(Debug, Args)]
+pub struct OutputArg {
+    /// Write to FILE (it appears complete or not at all) instead of stdout
+    #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true, value_parser = target())]
+    pub output: Target,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bayplan plan snapshot.json -o plan.json
+  bayplan plan - < snapshot.json > plan.json
+  bayplan plan snapshot.json --effort 200 --seed 7 -o plan.json   # repeatable bit for bit
+  bayplan plan snapshot.json --max-moves 20 --detailed-exitcode -o plan.json
+
+The first Ctrl-C (or SIGTERM) ends the search and still writes the best verified plan; a second one quits at once.")]
+pub struct PlanArgs {
+    /// Snapshot (`-` = stdin)
+    #[arg(value_parser = source())]
+    pub snapshot: Source,
+    #[command(flatten)]
+    pub output: OutputArg,
+    /// Wall time for the whole command, reading and writing included, e.g. 500ms, 60s, 5m [default: 60s; none with
+    /// --effort]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    time_limit: Option<Duration>,
+    /// Effort of the bulk solver in candidate evaluations per task: same snapshot, seed and effort, same plan
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub effort: Option<u64>,
+    /// Seed of the search
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Move at most K running tasks (starting a waiting task does not count)
+    #[arg(long, value_name = "K")]
+    pub max_moves: Option<u32>,
+    /// Leave a running task alone unless moving it is worth at least G points
+    #[arg(long, value_name = "G", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=bayplan::model::AMOUNT_MAX))]
+    pub min_gain: i64,
+    /// Threads; the plan does not depend on them [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// End with code 2 when there are moves to make
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+impl PlanArgs {
+    /// The limit in force; `None` when effort alone ends the search.
+    pub fn time_limit(&self) -> Option<Duration> {
+        match (self.time_limit, self.effort) {
+            (Some(limit), _) => Some(limit),
+            (None, Some(_)) => None,
+            (None, None) => Some(TIME_LIMIT_DEFAULT),
+        }
+    }
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  bayplan verify snapshot.json plan.json && echo safe to apply\n\n\
+    Exit code 0: every step holds; 3: it does not, and each violation is listed.")]
+pub struct VerifyArgs {
+    /// Snapshot (`-` = stdin)
+    #[arg(value_parser = source())]
+    pub snapshot: Source,
+    /// Plan (`-` = stdin)
+    #[arg(value_parser = source())]
+    pub plan: Source,
+}
+
+/// Options of `score`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  bayplan score snapshot.json\n  bayplan score snapshot.json plan.json -o json\n\n\
+    JSON fields: utilization (granted / required, mean over the resources), weighted_utilization (sum of weight times\n\
+    granted share), headroom by resource (available - load), resources, devices, objective, value, costs, violations.")]
+pub struct ScoreArgs {
+    /// Snapshot (`-` = stdin)
+    #[arg(value_parser = source())]
+    pub snapshot: Source,
+    /// Plan; with it, the state after all its moves is scored
+    #[arg(value_parser = source())]
+    pub plan: Option<Source>,
+    /// Form of the answer
+    #[arg(short, long, value_enum, default_value_t = ScoreForm::Table)]
+    pub output: ScoreForm,
+}
+
+/// Form of `score`'s answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScoreForm {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Options of `export`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  bayplan export roadef snapshot.json plan.json -o new_assignment.txt")]
+pub struct ExportArgs {
+    /// Format to write
+    #[arg(value_enum)]
+    pub format: ExportFormat,
+    /// Snapshot (`-` = stdin)
+    #[arg(value_parser = source())]
+    pub snapshot: Source,
+    /// Plan (`-` = stdin)
+    #[arg(value_parser = source())]
+    pub plan: Source,
+    #[command(flatten)]
+    pub output: OutputArg,
+}
+
+/// Formats that can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Pod, node and devices of every placed pod (CSV)
+    Openb,
+    /// Machine number of every process, in one line
+    Roadef,
+}
+
+/// A line that is no command: help and version included.
+pub enum NotACommand {
+    /// Clap explains.
+    Clap(clap::Error),
+    /// Options that contradict each other.
+    Contradiction(Failure),
+}
+
+impl NotACommand {
+    /// Prints it, and gives the exit code.
+    pub fn show(&self) -> ExitCode {
+        match self {
+            NotACommand::Clap(error) => {
+                // A closed stdout or stderr leaves nobody to tell.
+                let _ = error.print();
+                match error.kind() {
+                    ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                    _ => ExitCode::from(64),
+                }
+            }
+            NotACommand::Contradiction(failure) => failure.show(),
+        }
+    }
+}
+
+/// Reads the command line.
+pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, NotACommand> {
+    let command = Line::try_parse_from(line).map_err(NotACommand::Clap)?.command;
+    let (sources, target) = command.files();
+    let usage = |text: String| NotACommand::Contradiction(Failure::Usage(text));
+    if sources.iter().filter(|source| source.is_stdin()).count() > 1 {
+        return Err(usage("only one input can come from stdin ('-')".into()));
+    }
+    if let Some(target) = target
+        && let Some(same) = sources.iter().find(|source| target.overwrites(source))
+    {
+        return Err(usage(format!("-o {target} would overwrite the input {same}")));
+    }
+    Ok(command)
+}
+
+impl Command {
+    /// Everything it reads, and where it writes.
+    fn files(&self) -> (Vec<&Source>, Option<&Target>) {
+        match self {
+            Command::Import(args) => {
+                let sources = match &args.format {
+                    ImportFormat::Openb { nodes, pods, placement, .. } => {
+                        [nodes, pods].into_iter().chain(placement).collect()
+                    }
+                    ImportFormat::Roadef { model, assignment, .. } => vec![model, assignment],
+                    ImportFormat::Csv { nodes, tasks, .. } => vec![nodes, tasks],
+                };
+                (sources, Some(&args.format.output().output))
+            }
+            Command::Plan(args) => (vec![&args.snapshot], Some(&args.output.output)),
+            Command::Verify(args) => (vec![&args.snapshot, &args.plan], None),
+            Command::Score(args) => ([&args.snapshot].into_iter().chain(&args.plan).collect(), None),
+            Command::Export(args) => (vec![&args.snapshot, &args.plan], Some(&args.output.output)),
+        }
+    }
+}
+
+fn source() -> impl TypedValueParser<Value = Source> {
+    OsStringValueParser::new().map(Source::from)
+}
+
+fn target() -> impl TypedValueParser<Value = Target> {
+    OsStringValueParser::new().map(Target::from)
+}
+
+/// Longest time limit: a year. More than that is a slip of the keyboard.
+const TIME_LIMIT_MAX_MS: u64 = 366 * 24 * 3_600_000;
+
+/// Reads `500ms`, `60s`, `5m`, `1h` or a bare number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let unit_ms: u64 = match &text[digits..] {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("write a whole number and ms, s, m or h, such as 60s".into()),
+    };
+    let count: u64 = text[..digits].parse().map_err(|_| "write a whole number and ms, s, m or h, such as 60s")?;
+    match count.checked_mul(unit_ms) {
+        Some(ms) if ms <= TIME_LIMIT_MAX_MS => Ok(Duration::from_millis(ms)),
+        _ => Err("a year is the longest time limit".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn clap_finds_no_contradiction() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for text in ["", "s", "-1s", "1.5s", "60 s", "1d", "99999999999999999999s", "400000h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn effort_alone_means_no_time_limit() {
+        let limit = |line: &[&str]| match parse(line.iter().map(OsString::from)) {
+            Ok(Command::Plan(args)) => args.time_limit(),
+            _ => panic!("{line:?} is a plan command"),
+        };
+        assert_eq!(limit(&["bayplan", "plan", "s"]), Some(TIME_LIMIT_DEFAULT));
+        assert_eq!(limit(&["bayplan", "plan", "s", "--effort", "5"]), None);
+        assert_eq!(
+            limit(&["bayplan", "plan", "s", "--effort", "5", "--time-limit", "1s"]),
+            Some(Duration::from_secs(1))
+        );
+    }
+
+    #[test]
+    fn contradictions_are_usage_errors() {
+        for line in [&["bayplan", "verify", "-", "-"][..], &["bayplan", "plan", "Cargo.toml", "-o", "./Cargo.toml"]] {
+            match parse(line.iter().map(OsString::from)) {
+                Err(NotACommand::Contradiction(failure)) => assert_eq!(failure.code(), 64),
+                _ => panic!("{line:?} must be refused"),
+            }
+        }
+    }
+}

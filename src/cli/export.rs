@@ -1,0 +1,29 @@
+//! `bayplan export`: plan → foreign format. A plan that does not hold is not exported: whoever reads the export cannot see that.
+
+use super::args::{ExportArgs, ExportFormat};
+use super::failure::{Exit, Failure};
+use super::screen::{Tone, say_verdict};
+use super::{faulty, read_plan, read_problem, report, signal};
+use bayplan::adapter::{openb, roadef};
+use bayplan::plan;
+
+/// Runs the command.
+pub fn run(args: &ExportArgs) -> Result<Exit, Failure> {
+    signal::quit_at_once();
+    args.output.output.check()?;
+    let problem = read_problem(&args.snapshot)?;
+    let plan = read_plan(&problem, &args.plan)?;
+    let verdict = plan::verify(&problem, &plan);
+    if !verdict.is_right() {
+        say_verdict(&report::verdict(&problem, &plan, &verdict), Tone::Bad);
+        return Ok(Exit::Rejected);
+    }
+    let text = match args.format {
+        ExportFormat::Openb => openb::export(&problem, &verdict.reached),
+        ExportFormat::Roadef => {
+            roadef::export(&problem, &verdict.reached).map_err(|faults| faulty(&args.snapshot, faults))?
+        }
+    };
+    args.output.output.write(text.as_bytes())?;
+    Ok(Exit::Done)
+}

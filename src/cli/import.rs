@@ -1,0 +1,36 @@
+//! `bayplan import`: foreign files → snapshot. What it writes is checked first, so that no later command refuses it.
+
+use super::args::{ImportArgs, ImportFormat, SoftLimitArg};
+use super::failure::{Exit, Failure};
+use super::screen::say;
+use super::signal;
+use bayplan::adapter::{openb, roadef, table};
+use bayplan::file;
+use bayplan::model::Problem;
+
+/// Runs the command.
+pub fn run(args: &ImportArgs) -> Result<Exit, Failure> {
+    signal::quit_at_once();
+    let output = &args.format.output().output;
+    output.check()?;
+    let (files, snapshot) = match &args.format {
+        ImportFormat::Openb { nodes, pods, placement, .. } => {
+            let start = placement.as_ref().map(|source| source.read()).transpose()?;
+            (format!("{nodes}, {pods}"), openb::import(&nodes.read()?, &pods.read()?, start.as_deref()))
+        }
+        ImportFormat::Roadef { model, assignment, .. } => {
+            (format!("{model}, {assignment}"), roadef::import(&model.read()?, &assignment.read()?))
+        }
+        ImportFormat::Csv { nodes, tasks, soft_limit, .. } => {
+            let SoftLimitArg(soft_limit) = *soft_limit;
+            (format!("{nodes}, {tasks}"), table::import(&nodes.read()?, &tasks.read()?, soft_limit))
+        }
+    };
+    let faulty = |faults| Failure::Input { file: files.clone(), faults };
+    let snapshot = snapshot.map_err(faulty)?;
+    let problem = Problem::new(&snapshot).map_err(faulty)?;
+    output.write(&file::write_snapshot(&snapshot))?;
+    let [nodes, tasks, groups] = [problem.nodes.len(), problem.tasks.len(), problem.groups.len()];
+    say(&format!("imported {nodes} nodes, {tasks} tasks and {groups} groups"));
+    Ok(Exit::Done)
+}

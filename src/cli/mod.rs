@@ -1,0 +1,65 @@
+//! What does each subcommand do? One file per subcommand; data goes to stdout or `-o FILE`, everything human to stderr.
+//!
+//! `args` holds what was typed, with the type of its meaning; `io` reads and writes; `screen` talks to the person;
+//! `figures` and `report` turn a state or a plan into something to read. Nothing here decides anything about placements.
+
+pub mod args;
+mod export;
+pub mod failure;
+mod figures;
+mod import;
+mod io;
+mod plan;
+mod report;
+mod score;
+mod screen;
+mod signal;
+mod verify;
+
+use args::Command;
+use bayplan::file;
+use bayplan::model::{Faults, Problem};
+use bayplan::plan::Plan;
+use failure::{Exit, Failure};
+use io::Source;
+use std::time::Instant;
+
+/// Runs a command that began at `started`.
+pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
+    match command {
+        Command::Import(args) => import::run(&args),
+        Command::Plan(args) => plan::run(&args, started),
+        Command::Verify(args) => verify::run(&args),
+        Command::Score(args) => score::run(&args),
+        Command::Export(args) => export::run(&args),
+    }
+}
+
+/// Reads and checks a snapshot.
+fn read_problem(source: &Source) -> Result<Problem, Failure> {
+    let bytes = source.read()?;
+    let snapshot = file::read_snapshot(&bytes).map_err(|faults| faulty(source, faults))?;
+    Problem::new(&snapshot).map_err(|faults| faulty(source, faults))
+}
+
+/// Reads a plan for `problem`.
+fn read_plan(problem: &Problem, source: &Source) -> Result<Plan, Failure> {
+    let bytes = source.read()?;
+    file::read_plan(&bytes, problem).map_err(|faults| faulty(source, faults))
+}
+
+/// Reads a plan that must be for this very state of the cluster.
+fn read_plan_for(problem: &Problem, source: &Source) -> Result<Plan, Failure> {
+    let plan = read_plan(problem, source)?;
+    if plan.fingerprint == problem.fingerprint {
+        return Ok(plan);
+    }
+    let mut faults = Faults::new();
+    let cause = format!("the plan is for the snapshot {}, this one is {}", plan.fingerprint, problem.fingerprint);
+    faults.add("F204", "snapshot", cause, "give the snapshot it was made for, or plan again");
+    Err(faulty(source, faults))
+}
+
+fn faulty(source: &Source, faults: Faults) -> Failure {
+    Failure::Input { file: source.to_string(), faults }
+}

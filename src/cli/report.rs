@@ -1,0 +1,239 @@
+//! What does a plan look like to a person? Before/after table, node loads, the list of moves, the verdict.
+
+use super::figures::{Figures, grouped, percent};
+use super::screen::table;
+use bayplan::model::{Piece, Placement, Problem, ResourceId, SHARE_ONE, Share, Spot, TaskId, Usage};
+use bayplan::plan::{Move, Plan, Reason, Status, Verdict};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Most moves listed; the rest is counted.
+pub const MOVE_SHOWN_MAX: usize = 20;
+/// Most tasks named that stay unplaced or blocked.
+const LEFT_SHOWN_MAX: usize = 10;
+/// Most nodes for which loads are drawn: more does not fit a screen.
+const NODE_SHOWN_MAX: usize = 16;
+/// Characters of a full load bar.
+const BAR_WIDTH: i128 = 20;
+
+/// Before and after, row by row.
+pub fn before_after(problem: &Problem, before: &Figures, after: &Figures) -> String {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut row = |what: String, before: String, after: String, change: String| {
+        rows.push(vec![what, before, after, change]);
+    };
+    let counted =
+        |before: usize, after: usize| (before.to_string(), after.to_string(), difference(count(after) - count(before)));
+    let (b, a, change) = counted(before.placed_count, after.placed_count);
+    row(format!("tasks placed (of {})", problem.tasks.len()), b, a, change);
+    let (b, a, change) = counted(before.nodes_used_count, after.nodes_used_count);
+    row(format!("nodes in use (of {})", problem.nodes.len()), b, a, change);
+    let (b, a, change) = counted(before.violations.len(), after.violations.len());
+    row("broken rules".into(), b, a, change);
+    for (b, a) in before.resources.iter().zip(&after.resources) {
+        let used = |r: &super::figures::ResourceFigures| percent(r.granted, r.available);
+        row(format!("{} used", b.name), used(b), used(a), difference(a.granted - b.granted));
+        let hottest = |r: &super::figures::ResourceFigures| percent(r.hottest_per_mille, 1000);
+        row(format!("{} on the fullest node", b.name), hottest(b), hottest(a), String::new());
+    }
+    for (b, a) in before.devices.iter().zip(&after.devices) {
+        let used = |d: &super::figures::DeviceFigures| percent(d.used_milli.into(), d.available_milli.into());
+        row(format!("{} devices used", b.kind), used(b), used(a), String::new());
+    }
+    let mut points = |what: &str, b: i128, a: i128| row(what.into(), grouped(b), grouped(a), difference(a - b));
+    points("value (weight x share)", before.score.value, after.score.value);
+    for ((name, b), (_, a)) in before.score.terms().into_iter().zip(after.score.terms()) {
+        if b != 0 || a != 0 {
+            points(&format!("cost: {name}"), b, a);
+        }
+    }
+    points("objective", before.score.objective(), after.score.objective());
+    table(&["", "before", "after", "change"], &rows, true)
+}
+
+fn count(value: usize) -> i128 {
+    value as i128 * i128::from(SHARE_ONE)
+}
+
+fn difference(value: i128) -> String {
+    match value {
+        0 => String::new(),
+        1.. => format!("+{}", grouped(value)),
+        _ => grouped(value),
+    }
+}
+
+/// The load of every node before and after as bars, for the resource that is most used; empty for large clusters.
+pub fn node_loads(problem: &Problem, before: &Placement, after: &Placement) -> String {
+    let figures = Figures::of(problem, after);
+    let fullest = (0..problem.resources.len()).filter(|r| figures.resources[*r].available > 0).max_by(|x, y| {
+        let share = |r: &usize| figures.resources[*r].granted as f64 / figures.resources[*r].available as f64;
+        share(x).total_cmp(&share(y)).then(y.cmp(x))
+    });
+    let Some(fullest) = fullest.filter(|_| problem.nodes.len() <= NODE_SHOWN_MAX) else { return String::new() };
+    let (usage_before, usage_after) = (Usage::of(problem, before), Usage::of(problem, after));
+    let resource = ResourceId::new(fullest);
+    let rows: Vec<Vec<String>> = problem
+        .node_ids()
+        .map(|node| {
+            let capacity = i128::from(problem.allocatable(node)[fullest]) * i128::from(SHARE_ONE);
+            let cell = |used: i128| format!("{} {:>7}", bar(used, capacity), percent(used, capacity));
+            vec![
+                problem.nodes[node.index()].name.clone(),
+                cell(usage_before.amount(node, resource)),
+                cell(usage_after.amount(node, resource)),
+            ]
+        })
+        .collect();
+    let name = &problem.resources[fullest].name;
+    table(&["node", &format!("{name} before"), &format!("{name} after")], &rows, false)
+}
+
+fn bar(used: i128, capacity: i128) -> String {
+    let filled = match capacity {
+        0 => 0,
+        _ => ((used * BAR_WIDTH + capacity / 2) / capacity).clamp(0, BAR_WIDTH),
+    };
+    format!("{}{}", "#".repeat(filled as usize), ".".repeat((BAR_WIDTH - filled) as usize))
+}
+
+/// The moves by wave: the first [`MOVE_SHOWN_MAX`], the rest counted.
+pub fn moves(problem: &Problem, plan: &Plan) -> String {
+    let total: usize = plan.waves.iter().map(Vec::len).sum();
+    let listed = plan.waves.iter().enumerate().flat_map(|(w, wave)| wave.iter().map(move |step| (w + 1, step)));
+    let rows: Vec<Vec<String>> = listed
+        .take(MOVE_SHOWN_MAX)
+        .map(|(wave, step)| {
+            let task = &problem.tasks[step.task.index()].name;
+            let (from, to) = (spot_text(problem, &step.from), spot_text(problem, &step.to));
+            vec![wave.to_string(), task.clone(), from, to, reason_text(step.reason).into(), difference(step.gain)]
+        })
+        .collect();
+    if rows.is_empty() {
+        return "no moves: nothing better was found".into();
+    }
+    let mut text = table(&["wave", "task", "from", "to", "why", "gain"], &rows, false);
+    if total > MOVE_SHOWN_MAX {
+        let _ = write!(text, "\n... and {} more moves", total - MOVE_SHOWN_MAX);
+    }
+    text
+}
+
+fn reason_text(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Admit => "admit",
+        Reason::Repair => "repair",
+        Reason::Improve => "improve",
+        Reason::Enable => "enable",
+        Reason::Evict => "evict",
+        Reason::Resize => "resize",
+    }
+}
+
+fn spot_text(problem: &Problem, spot: &Spot) -> String {
+    let piece = |piece: &Piece| {
+        let mut text = problem.nodes[piece.node.index()].name.clone();
+        if piece.share != Share::ONE {
+            let _ = write!(text, " x {}", piece.share);
+        }
+        if piece.devices != 0 {
+            let held: Vec<String> =
+                (0..64).filter(|d| piece.devices >> d & 1 == 1).map(|d: u32| d.to_string()).collect();
+            let _ = write!(text, " [{}]", held.join(","));
+        }
+        text
+    };
+    match spot {
+        Spot::Unplaced => "-".into(),
+        _ => spot.pieces().iter().map(piece).collect::<Vec<_>>().join(" + "),
+    }
+}
+
+/// How many moves there are, in words.
+pub fn size_text(plan: &Plan) -> String {
+    let all = || plan.waves.iter().flatten();
+    let of = |wanted: fn(&Move) -> bool| all().filter(|step| wanted(step)).count();
+    let started = of(|step| !step.from.is_placed());
+    let stopped = of(|step| !step.to.is_placed());
+    let resized = of(|step| step.reason == Reason::Resize);
+    let moved = all().count() - started - stopped - resized;
+    let plural = |count: usize, one: &str, many: &str| match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {many}"),
+    };
+    let mut parts = vec![plural(moved, "move", "moves")];
+    for (count, word) in [(started, "started"), (stopped, "stopped"), (resized, "resized")] {
+        if count > 0 {
+            parts.push(format!("{count} {word}"));
+        }
+    }
+    format!("{} in {}", parts.join(", "), plural(plan.waves.len(), "wave", "waves"))
+}
+
+/// What the plan leaves: tasks that stay unplaced with their reasons, and moves without a safe order.
+pub fn left_over(problem: &Problem, plan: &Plan) -> Vec<String> {
+    let name = |task: TaskId| &problem.tasks[task.index()].name;
+    let mut lines = Vec::new();
+    for (task, reason) in plan.unplaced.iter().take(LEFT_SHOWN_MAX) {
+        lines.push(format!("stays unplaced: {} ({reason})", name(*task)));
+    }
+    if plan.unplaced.len() > LEFT_SHOWN_MAX {
+        lines.push(format!("... and {} more tasks stay unplaced", plan.unplaced.len() - LEFT_SHOWN_MAX));
+    }
+    if !plan.blocked.is_empty() {
+        let shown: Vec<&str> = plan.blocked.iter().take(LEFT_SHOWN_MAX).map(|task| name(*task).as_str()).collect();
+        let more = if plan.blocked.len() > shown.len() { ", ..." } else { "" };
+        lines.push(format!("no safe order for {} more moves: {}{more}", plan.blocked.len(), shown.join(", ")));
+    }
+    lines
+}
+
+/// The verdict on a plan, in one line or with every violation.
+pub fn verdict(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
+    if !verdict.is_right() {
+        let mut text = format!("REFUSED: {} violations", verdict.violations.len());
+        for breach in &verdict.violations {
+            let _ = write!(text, "\n  {breach}");
+        }
+        return text;
+    }
+    let mut text = format!("verified: {}; every step holds", size_text(plan));
+    if let Some((before, after)) = verdict.objective {
+        let _ = write!(text, "; objective {} -> {}", grouped(before), grouped(after));
+        match (plan.status, plan.bound) {
+            (Status::Optimal, _) => text.push_str(", proven optimal"),
+            (_, Some(bound)) => {
+                let _ = write!(text, ", at most {} is possible", grouped(bound));
+            }
+            _ => {}
+        }
+    }
+    for violation in &verdict.remaining {
+        let _ = write!(text, "\n  still broken, as before or less: {}", violation.describe(problem));
+    }
+    text
+}
+
+/// Who found the plan, and how to find it again.
+pub fn how_found(plan: &Plan, elapsed: Duration) -> String {
+    let Plan { solver, seed, effort, .. } = plan;
+    let ended = match plan.status {
+        Status::Optimal => "proven",
+        Status::Feasible => "search ended",
+        Status::Interrupted => "search interrupted",
+    };
+    format!("solver {solver}, seed {seed}, effort {effort}, {ended}, {:.1} s", elapsed.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_full_at_capacity_and_never_longer() {
+        assert_eq!(bar(0, 10), "....................");
+        assert_eq!(bar(5, 10), "##########..........");
+        assert_eq!(bar(30, 10), "####################");
+        assert_eq!(bar(1, 0), "....................");
+    }
+}

@@ -1,0 +1,162 @@
+//! `bayplan score`: how good is the current or the planned state?
+
+use super::args::{ScoreArgs, ScoreForm};
+use super::failure::{Exit, Failure};
+use super::figures::{DeviceFigures, Figures, JsonFigure, grouped, percent, ratio};
+use super::io::Target;
+use super::screen::{printable, table};
+use super::{read_plan_for, read_problem, signal};
+use bayplan::model::Problem;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Value of the `format` field of the JSON answer.
+const SCORE_FORMAT: &str = "bayplan-score/1";
+
+/// Runs the command.
+pub fn run(args: &ScoreArgs) -> Result<Exit, Failure> {
+    signal::quit_at_once();
+    let problem = read_problem(&args.snapshot)?;
+    let (state, placement) = match &args.plan {
+        None => ("current", problem.current.clone()),
+        Some(source) => ("planned", read_plan_for(&problem, source)?.reached(&problem)),
+    };
+    let figures = Figures::of(&problem, &placement);
+    let text = match args.output {
+        ScoreForm::Table => tables(&problem, state, &figures),
+        ScoreForm::Json => json(&problem, state, &figures),
+    };
+    Target::Stdout.write(text.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct ScoreJson<'a> {
+    format: &'static str,
+    snapshot: &'a str,
+    fingerprint: &'a str,
+    state: &'static str,
+    /// Granted / required, mean over the resources that anything requires.
+    utilization: Option<f64>,
+    /// Σ weight · granted share: the r · p / c of the mission.
+    weighted_utilization: JsonFigure,
+    /// f(load, available) = available − load, by resource.
+    headroom: BTreeMap<&'a str, JsonFigure>,
+    resources: Vec<ResourceJson<'a>>,
+    devices: &'a [DeviceFigures],
+    objective: JsonFigure,
+    value: JsonFigure,
+    costs: Vec<CostJson>,
+    violations: Vec<ViolationJson>,
+    tasks_placed: usize,
+    tasks: usize,
+    nodes_used: usize,
+    nodes: usize,
+}
+
+#[derive(Serialize)]
+struct ResourceJson<'a> {
+    name: &'a str,
+    unit: &'a str,
+    granted: JsonFigure,
+    required: JsonFigure,
+    utilization: Option<f64>,
+    load: JsonFigure,
+    available: JsonFigure,
+    headroom: JsonFigure,
+}
+
+#[derive(Serialize)]
+struct CostJson {
+    term: &'static str,
+    points: JsonFigure,
+}
+
+#[derive(Serialize)]
+struct ViolationJson {
+    rule: &'static str,
+    text: String,
+}
+
+fn json(problem: &Problem, state: &'static str, figures: &Figures) -> String {
+    let answer = ScoreJson {
+        format: SCORE_FORMAT,
+        snapshot: &problem.name,
+        fingerprint: &problem.fingerprint,
+        state,
+        utilization: figures.utilization(),
+        weighted_utilization: JsonFigure(figures.score.value),
+        headroom: figures.resources.iter().map(|r| (r.name.as_str(), JsonFigure(r.headroom))).collect(),
+        resources: figures
+            .resources
+            .iter()
+            .map(|r| ResourceJson {
+                name: &r.name,
+                unit: &r.unit,
+                granted: JsonFigure(r.granted),
+                required: JsonFigure(r.required),
+                utilization: ratio(r.granted, r.required),
+                load: JsonFigure(r.granted),
+                available: JsonFigure(r.available),
+                headroom: JsonFigure(r.headroom),
+            })
+            .collect(),
+        devices: &figures.devices,
+        objective: JsonFigure(figures.score.objective()),
+        value: JsonFigure(figures.score.value),
+        costs: figures.score.terms().map(|(term, points)| CostJson { term, points: JsonFigure(points) }).into(),
+        violations: figures
+            .violations
+            .iter()
+            .map(|v| ViolationJson { rule: v.rule.name(), text: v.describe(problem) })
+            .collect(),
+        tasks_placed: figures.placed_count,
+        tasks: problem.tasks.len(),
+        nodes_used: figures.nodes_used_count,
+        nodes: problem.nodes.len(),
+    };
+    let text = serde_json::to_string_pretty(&answer).expect("strings and numbers always have a JSON form");
+    text + "\n"
+}
+
+fn tables(problem: &Problem, state: &str, figures: &Figures) -> String {
+    let mut text = format!("{}: {state} state\n\n", printable(&problem.name));
+    let rows: Vec<Vec<String>> = figures
+        .resources
+        .iter()
+        .map(|r| {
+            let name = if r.unit.is_empty() { r.name.clone() } else { format!("{} ({})", r.name, r.unit) };
+            let utilization = percent(r.granted, r.required);
+            let [granted, required, available, headroom] =
+                [r.granted, r.required, r.available, r.headroom].map(grouped);
+            vec![name, granted, required, utilization, available, headroom]
+        })
+        .collect();
+    let header = ["resource", "used", "required", "utilization", "capacity", "headroom"];
+    let _ = writeln!(text, "{}\n", table(&header, &rows, true));
+    if !figures.devices.is_empty() {
+        let row = |d: &DeviceFigures| {
+            let share = percent(d.used_milli.into(), d.available_milli.into());
+            vec![d.kind.clone(), d.used_milli.to_string(), d.available_milli.to_string(), share]
+        };
+        let rows: Vec<Vec<String>> = figures.devices.iter().map(row).collect();
+        let _ = writeln!(text, "{}\n", table(&["devices", "used (milli)", "capacity (milli)", "share"], &rows, true));
+    }
+    let mut rows = vec![vec!["value (weight x share)".to_string(), grouped(figures.score.value)]];
+    rows.extend(figures.score.terms().map(|(term, points)| vec![format!("cost: {term}"), grouped(points)]));
+    rows.push(vec!["objective (value - costs)".into(), grouped(figures.score.objective())]);
+    let _ = writeln!(text, "{}\n", table(&["term", "points"], &rows, true));
+    let (placed, used) = (figures.placed_count, figures.nodes_used_count);
+    let _ = writeln!(
+        text,
+        "{placed} of {} tasks placed, {used} of {} nodes in use",
+        problem.tasks.len(),
+        problem.nodes.len()
+    );
+    let _ = writeln!(text, "{} broken rules", figures.violations.len());
+    for violation in &figures.violations {
+        let _ = writeln!(text, "  {}", printable(&violation.describe(problem)));
+    }
+    text
+}

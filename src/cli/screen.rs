@@ -1,0 +1,143 @@
+//! How does Bayplan talk to a person? Lines, tables, colour and progress, on stderr; one place decides what is shown.
+
+use bayplan::control::Progress;
+use bayplan::model::scaled_text;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, Write};
+
+/// Narrowest table that is still readable.
+const TABLE_WIDTH_MIN: u16 = 40;
+
+/// Writes lines to stderr. Names come from files: control characters (which could steer a terminal) are replaced. A
+/// closed stderr leaves nobody to tell.
+pub fn say(text: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(err, "{}", printable(text)).and_then(|()| err.flush());
+}
+
+/// Text whose control characters, line ends excepted, are replaced.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+}
+
+/// What a verdict says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// All is well.
+    Good,
+    /// Something is wrong.
+    Bad,
+}
+
+/// Says a verdict, in colour where a person is likely to see it and has not asked for none.
+pub fn say_verdict(text: &str, tone: Tone) {
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if !colour {
+        return say(text);
+    }
+    let code = match tone {
+        Tone::Good => 32,
+        Tone::Bad => 31,
+    };
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(err, "\x1b[{code}m{}\x1b[0m", printable(text)).and_then(|()| err.flush());
+}
+
+/// A table of text; all columns but the first are figures. As wide as the terminal allows, or as wide as it needs
+/// where there is none, so that a log is the same everywhere.
+pub fn table(header: &[&str], rows: &[Vec<String>], figures: bool) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header.iter().copied());
+    for row in rows {
+        table.add_row(row.iter().map(|cell| printable(cell)));
+    }
+    if figures {
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    match terminal_width() {
+        Some(width) => {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(TABLE_WIDTH_MIN));
+        }
+        None => {
+            table.set_content_arrangement(ContentArrangement::Disabled);
+        }
+    }
+    table.trim_fmt()
+}
+
+fn terminal_width() -> Option<u16> {
+    terminal_size::terminal_size_of(std::io::stderr()).map(|(width, _)| width.0)
+}
+
+/// A line that shows how far a search is; nothing where stderr is no terminal.
+pub struct ProgressLine {
+    bar: Option<ProgressBar>,
+}
+
+impl ProgressLine {
+    /// A line, unless `quiet` or nobody can see it.
+    pub fn new(quiet: bool) -> ProgressLine {
+        if quiet || !std::io::stderr().is_terminal() {
+            return ProgressLine { bar: None };
+        }
+        let bar = ProgressBar::new(1000);
+        let style = ProgressStyle::with_template("{prefix:<10} [{bar:30}] {elapsed} {msg}")
+            .expect("the template is a constant that the tests of this file read")
+            .progress_chars("#>.");
+        bar.set_style(style);
+        ProgressLine { bar: Some(bar) }
+    }
+
+    /// What a solver calls now and then.
+    pub fn listener(&self) -> impl Fn(Progress) + Send + Sync + 'static {
+        let bar = self.bar.clone();
+        move |progress| {
+            if let Some(bar) = &bar {
+                bar.set_prefix(progress.phase);
+                bar.set_position(u64::from(progress.done));
+                bar.set_message(progress_text(&progress));
+            }
+        }
+    }
+
+    /// Takes the line away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn progress_text(progress: &Progress) -> String {
+    let objective = format!("objective {}", scaled_text(progress.objective));
+    match progress.bound {
+        Some(bound) => format!("{objective} (at most {})", scaled_text(bound)),
+        None => objective,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\x1b[31mb\r\n\u{9b}c"), "a?[31mb?\n?c");
+    }
+
+    #[test]
+    fn the_progress_template_is_valid() {
+        assert!(ProgressStyle::with_template("{prefix:<10} [{bar:30}] {elapsed} {msg}").is_ok());
+    }
+
+    #[test]
+    fn a_table_lines_up() {
+        let rows = vec![vec!["cpu".to_string(), "6".to_string()], vec!["memory".to_string(), "1234".to_string()]];
+        let text = table(&["resource", "used"], &rows, true);
+        assert!(text.lines().all(|line| line.starts_with('|')), "{text}");
+        assert!(text.contains("| cpu      |    6 |"), "{text}");
+    }
+}

@@ -1,0 +1,467 @@
+//! Does the command line keep its word? Exit codes, streams, atomic output, signals, and the published figures.
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const ABC: &str = "data/abc.json";
+const SMALL: &str = "data/small.json";
+
+fn bayplan(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bayplan"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(args).env("NO_COLOR", "1");
+    command
+}
+
+/// Runs, and gives (exit code, stdout, stderr).
+fn run(args: &[&str]) -> (i32, String, String) {
+    run_with(args, "")
+}
+
+fn run_with(args: &[&str], stdin: impl Into<Vec<u8>>) -> (i32, String, String) {
+    let output = bayplan(args).write_stdin(stdin).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("all output is UTF-8");
+    (output.status.code().expect("no signal ended it"), text(output.stdout), text(output.stderr))
+}
+
+fn abc() -> Value {
+    serde_json::from_str(&std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(ABC)).unwrap()).unwrap()
+}
+
+fn path_in(folder: &TempDir, name: &str) -> String {
+    folder.path().join(name).to_str().unwrap().to_string()
+}
+
+fn written(folder: &TempDir, name: &str, text: impl AsRef<[u8]>) -> String {
+    let path = path_in(folder, name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn entries(folder: &TempDir) -> Vec<PathBuf> {
+    let mut list: Vec<PathBuf> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    list.sort();
+    list
+}
+
+/// A plan for `snapshot`, made now, in `folder`.
+fn planned(folder: &TempDir, snapshot: &str, more: &[&str]) -> String {
+    let plan = path_in(folder, "plan.json");
+    let args = [&["plan", snapshot, "-o", &plan], more].concat();
+    let (code, stdout, stderr) = run(&args);
+    assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
+    plan
+}
+
+// ---------------------------------------------------------------------------------------------------------- the mission
+
+#[test]
+fn score_gives_the_three_published_figures() {
+    let (code, stdout, _) = run(&["score", ABC, "-o", "json"]);
+    assert_eq!(code, 0);
+    let score: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(score["utilization"], json!(0.25));
+    assert!((score["weighted_utilization"].as_f64().unwrap() - 31.0 / 12.0).abs() < 1e-12);
+    let headroom: Vec<&Value> = score["headroom"].as_object().unwrap().values().collect();
+    assert_eq!(headroom, [&json!(4)]);
+    assert_eq!(score["violations"], json!([]));
+}
+
+#[test]
+fn plan_reaches_the_optimum_of_abc() {
+    let folder = TempDir::new().unwrap();
+    let plan = planned(&folder, ABC, &[]);
+    let (code, stdout, _) = run(&["score", ABC, &plan, "-o", "json"]);
+    assert_eq!(code, 0);
+    let score: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(score["objective"], json!(5));
+    assert_eq!(score["utilization"], json!(10.0 / 24.0));
+    assert!(score["headroom"].as_object().unwrap().values().all(|value| *value == json!(0)));
+    let (code, stdout, _) = run(&["verify", ABC, &plan]);
+    assert_eq!(code, 0, "{stdout}");
+}
+
+#[test]
+fn the_score_table_stays_readable() {
+    let (code, stdout, stderr) = run(&["score", ABC]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    insta::assert_snapshot!(stdout);
+}
+
+#[test]
+fn the_readme_run_shows_table_moves_and_verdict() {
+    let folder = TempDir::new().unwrap();
+    let plan = path_in(&folder, "plan.json");
+    let (code, stdout, stderr) = run(&["plan", SMALL, "-o", &plan, "--effort", "2000"]);
+    assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
+    for expected in ["before", "after", "objective", "wave", "why", "verified: "] {
+        assert!(stderr.contains(expected), "{expected:?} is missing in\n{stderr}");
+    }
+    assert!(stderr.is_ascii(), "{stderr}");
+    let (code, stdout, _) = run(&["verify", SMALL, &plan]);
+    assert_eq!(code, 0, "{stdout}");
+    assert!(stdout.starts_with("verified: "), "{stdout}");
+}
+
+// ------------------------------------------------------------------------------------------------------------ help, usage
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let commands: [&[&str]; 9] = [
+        &[],
+        &["import"],
+        &["import", "openb"],
+        &["import", "roadef"],
+        &["import", "csv"],
+        &["plan"],
+        &["verify"],
+        &["score"],
+        &["export"],
+    ];
+    for command in commands {
+        let (code, stdout, stderr) = run(&[command, &["--help"]].concat());
+        assert_eq!((code, stderr.as_str()), (0, ""), "{command:?}");
+        assert!(stdout.contains("Example"), "{command:?}: {stdout}");
+    }
+    let (code, stdout, _) = run(&["--version"]);
+    assert_eq!((code, stdout.trim()), (0, concat!("bayplan ", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn wrong_usage_is_64() {
+    let lines: [&[&str]; 10] = [
+        &[],
+        &["place"],
+        &["plan"],
+        &["plan", ABC, "--seed", "x"],
+        &["plan", ABC, "--time-limit", "soon"],
+        &["plan", ABC, "--effort", "0"],
+        &["plan", ABC, "-o", ABC],
+        &["score", ABC, "-o", "xml"],
+        &["export", "svg", ABC, ABC],
+        &["verify", "-", "-"],
+    ];
+    for line in lines {
+        let (code, stdout, stderr) = run(line);
+        assert_eq!((code, stdout.as_str()), (64, ""), "{line:?}: {stderr}");
+        assert!(!stderr.is_empty(), "{line:?}");
+    }
+}
+
+#[test]
+fn a_failing_file_system_is_1() {
+    let folder = TempDir::new().unwrap();
+    let missing = path_in(&folder, "missing.json");
+    let no_folder = path_in(&folder, "none/plan.json");
+    let is_folder = folder.path().to_str().unwrap();
+    let lines: [&[&str]; 4] = [
+        &["score", &missing],
+        &["score", is_folder],
+        &["plan", ABC, "-o", &no_folder],
+        &["plan", ABC, "-o", is_folder],
+    ];
+    for line in lines {
+        let (code, stdout, stderr) = run(line);
+        assert_eq!((code, stdout.as_str()), (1, ""), "{line:?}: {stderr}");
+        assert!(stderr.starts_with("bayplan: cannot "), "{stderr}");
+    }
+}
+
+// -------------------------------------------------------------------------------------------------------------- bad input
+
+/// Applies `change` to a good snapshot.
+fn broken(change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let mut snapshot = abc();
+    change(&mut snapshot);
+    serde_json::to_vec(&snapshot).unwrap()
+}
+
+#[test]
+fn bad_input_is_65_with_place_cause_and_remedy_and_writes_nothing() {
+    let good = serde_json::to_vec(&abc()).unwrap();
+    let text = String::from_utf8(good.clone()).unwrap();
+    assert!(text.contains("\"weight\":5"), "the cases below replace it");
+    let weight = |value: &str| text.replace("\"weight\":5", &format!("\"weight\":{value}")).into_bytes();
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("empty", vec![]),
+        ("truncated", good[..good.len() / 2].to_vec()),
+        ("binary", (0..=255).cycle().take(4096).collect()),
+        ("not an object", b"[1, 2, 3]".to_vec()),
+        ("csv instead of JSON", b"name,cpu\nnode-1,4\n".to_vec()),
+        ("number beyond 64 bits", weight("123456789012345678901234567890")),
+        ("number beyond the limit", weight("4611686018427387904")),
+        ("negative", weight("-5")),
+        ("fraction", weight("5.5")),
+        ("not a number", weight("NaN")),
+        ("text for a number", weight("\"5\"")),
+        ("deeply nested", [vec![b'['; 200_000], vec![b']'; 200_000]].concat()),
+        (
+            "deeply nested in a known field",
+            text.replace("\"weight\":5", &format!("\"weight\":{}1{}", "[".repeat(100_000), "]".repeat(100_000)))
+                .into_bytes(),
+        ),
+        ("another format", broken(|s| s["format"] = json!("bayplan-snapshot/999"))),
+        ("no format", broken(|s| drop(s.as_object_mut().unwrap().remove("format")))),
+        ("unknown field", broken(|s| s["tasks"][0]["wieght"] = json!(1))),
+        ("duplicate task", broken(|s| s["tasks"][1]["name"] = s["tasks"][0]["name"].clone())),
+        ("dangling node", broken(|s| s["tasks"][0]["placement"][0]["node"] = json!("nowhere"))),
+        ("dangling group", broken(|s| s["tasks"][0]["group"] = json!("nobody"))),
+    ];
+    for (name, bytes) in cases {
+        let folder = TempDir::new().unwrap();
+        let snapshot = written(&folder, "bad.json", &bytes);
+        let plan = path_in(&folder, "plan.json");
+        for line in [&["plan", &snapshot, "-o", &plan][..], &["score", &snapshot], &["verify", &snapshot, &snapshot]] {
+            let (code, stdout, stderr) = run(line);
+            assert_eq!((code, stdout.as_str()), (65, ""), "{name}: {line:?}: {stderr}");
+            assert!(stderr.contains("bad.json"), "{name}: the place is missing: {stderr}");
+            assert!(!stderr.contains("panicked") && !stderr.contains("internal error"), "{name}: {stderr}");
+            assert_eq!(entries(&folder).len(), 1, "{name}: {line:?} left something behind");
+        }
+        let (code, stdout, stderr) = run_with(&["plan", "-"], bytes);
+        assert_eq!((code, stdout.as_str()), (65, ""), "{name} on stdin: {stderr}");
+    }
+}
+
+#[test]
+fn all_faults_are_listed_at_once() {
+    let bytes = broken(|s| {
+        s["tasks"][0]["weight"] = json!(-1);
+        s["tasks"][1]["placement"][0]["node"] = json!("nowhere");
+        s["tasks"][2]["group"] = json!("nobody");
+    });
+    let (code, _, stderr) = run_with(&["score", "-"], bytes);
+    assert_eq!(code, 65);
+    assert!(stderr.contains("3 faults"), "{stderr}");
+    for place in ["A", "nowhere", "nobody"] {
+        assert!(stderr.contains(place), "{place} is missing: {stderr}");
+    }
+}
+
+#[test]
+fn a_flood_of_faults_is_capped_and_counted() {
+    let task = |i: usize| json!({"name": format!("t{i}"), "weight": -1, "requirement": {}});
+    let bytes = broken(|s| s["tasks"] = (0..500).map(task).collect());
+    let (code, _, stderr) = run_with(&["score", "-"], bytes);
+    assert_eq!(code, 65);
+    assert!(stderr.contains("500 faults") && stderr.contains("and 450 more"), "{stderr}");
+}
+
+#[test]
+fn names_cannot_steer_the_terminal() {
+    let bytes = broken(|s| {
+        s["name"] = json!("\u{1b}[2Jhello");
+        s["tasks"][0]["group"] = json!("\u{1b}[2Jnobody");
+    });
+    let (code, _, stderr) = run_with(&["score", "-"], bytes.clone());
+    assert_eq!(code, 65);
+    assert!(!stderr.contains('\u{1b}'), "{stderr:?}");
+}
+
+#[test]
+fn a_task_too_big_for_every_node_is_no_fault() {
+    let folder = TempDir::new().unwrap();
+    let bytes = broken(|s| {
+        let mut giant = s["tasks"][0].clone();
+        let resource = giant["requirement"].as_object().unwrap().keys().next().unwrap().clone();
+        giant["name"] = json!("giant");
+        giant["requirement"][&resource] = json!(1000);
+        giant["sharing"] = json!("rigid");
+        giant.as_object_mut().unwrap().remove("placement");
+        s["tasks"].as_array_mut().unwrap().push(giant);
+    });
+    let snapshot = written(&folder, "snapshot.json", bytes);
+    let plan = planned(&folder, &snapshot, &[]);
+    let plan: Value = serde_json::from_slice(&std::fs::read(plan).unwrap()).unwrap();
+    assert!(plan["unplaced"].to_string().contains("giant"), "{plan}");
+}
+
+// --------------------------------------------------------------------------------------------------- plan, verify, streams
+
+#[test]
+fn detailed_exitcode_tells_whether_there_are_moves() {
+    let folder = TempDir::new().unwrap();
+    let plan = path_in(&folder, "plan.json");
+    let (code, _, stderr) = run(&["plan", ABC, "-o", &plan, "--detailed-exitcode"]);
+    assert_eq!(code, 2, "{stderr}");
+    let settled = written(&folder, "settled.json", broken(|s| s["tasks"] = json!([])));
+    let (code, _, stderr) = run(&["plan", &settled, "-o", &plan, "--detailed-exitcode"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("no moves"), "{stderr}");
+}
+
+#[test]
+fn a_plan_for_another_snapshot_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let plan = planned(&folder, ABC, &[]);
+    let other = written(&folder, "other.json", broken(|s| s["tasks"][0]["weight"] = json!(6)));
+    let (code, stdout, stderr) = run(&["verify", &other, &plan]);
+    assert_ne!(code, 0, "{stdout}{stderr}");
+    assert!(code == 3 || code == 65, "{code}: {stdout}{stderr}");
+}
+
+#[test]
+fn quiet_says_nothing() {
+    let (code, stdout, stderr) = run(&["plan", ABC, "--quiet"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(serde_json::from_str::<Value>(&stdout).is_ok());
+}
+
+#[test]
+fn stdin_and_stdout_carry_data_only() {
+    let snapshot = serde_json::to_vec(&abc()).unwrap();
+    let (code, plan, stderr) = run_with(&["plan", "-"], snapshot.clone());
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("verified: "), "{stderr}");
+    let folder = TempDir::new().unwrap();
+    let file = written(&folder, "snapshot.json", snapshot);
+    let (code, stdout, _) = run_with(&["verify", &file, "-"], plan.clone());
+    assert_eq!(code, 0, "{stdout}");
+    let (code, score, _) = run_with(&["score", &file, "-", "--output", "json"], plan);
+    assert_eq!(code, 0);
+    assert_eq!(serde_json::from_str::<Value>(&score).unwrap()["state"], json!("planned"));
+}
+
+#[test]
+fn a_failed_run_leaves_the_old_output_alone() {
+    let folder = TempDir::new().unwrap();
+    let plan = written(&folder, "plan.json", "the old plan");
+    let bad = written(&folder, "bad.json", "{");
+    let (code, _, _) = run(&["plan", &bad, "-o", &plan]);
+    assert_eq!(code, 65);
+    assert_eq!(std::fs::read_to_string(&plan).unwrap(), "the old plan");
+    assert_eq!(entries(&folder).len(), 2);
+}
+
+#[test]
+fn the_same_seed_and_effort_give_the_same_plan() {
+    let plan = |threads: &str| {
+        let (code, stdout, stderr) = run(&["plan", SMALL, "--effort", "300", "--seed", "5", "--threads", threads]);
+        assert_eq!(code, 0, "{stderr}");
+        stdout
+    };
+    let first = plan("1");
+    assert_eq!(first, plan("2"));
+    assert_eq!(first, plan("8"));
+}
+
+#[test]
+fn a_budget_of_moves_is_kept() {
+    let folder = TempDir::new().unwrap();
+    let plan = planned(&folder, SMALL, &["--effort", "300", "--max-moves", "1"]);
+    let plan: Value = serde_json::from_slice(&std::fs::read(plan).unwrap()).unwrap();
+    let moves = plan["waves"].as_array().unwrap().iter().flat_map(|wave| {
+        let moves = wave.as_array().or_else(|| wave["moves"].as_array());
+        moves.expect("a wave holds moves").clone()
+    });
+    assert!(moves.filter(|step| step["reason"] != json!("admit")).count() <= 1);
+}
+
+// ---------------------------------------------------------------------------------------------------------------- signals
+
+#[cfg(target_os = "linux")]
+mod signals {
+    use super::*;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::process::{Child, Stdio};
+    use std::time::{Duration, Instant};
+
+    fn spawn(args: &[&str]) -> Child {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bayplan"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn interrupt(child: &Child, signal: &str) {
+        let status = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits until the process handles SIGINT: bit 1 of the caught set that Linux shows.
+    fn wait_until_it_listens(child: &Child) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+            if u64::from_str_radix(caught, 16).unwrap() >> 1 & 1 == 1 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the process does not handle SIGINT");
+    }
+
+    #[test]
+    fn the_first_signal_ends_the_search_with_a_verified_plan() {
+        for signal in ["-INT", "-TERM"] {
+            let mut child = spawn(&["plan", "-", "--effort", "1000000000", "--time-limit", "1h"]);
+            let snapshot = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(SMALL)).unwrap();
+            child.stdin.take().unwrap().write_all(&snapshot).unwrap();
+            wait_until_it_listens(&child);
+            std::thread::sleep(Duration::from_millis(500));
+            assert!(child.try_wait().unwrap().is_none(), "the search must still run");
+            interrupt(&child, signal);
+            let output = child.wait_with_output().unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{stderr}");
+            assert!(stderr.contains("verified: "), "{stderr}");
+            let (code, stdout, _) = run_with(&["verify", SMALL, "-"], output.stdout);
+            assert_eq!(code, 0, "{stdout}");
+        }
+    }
+
+    #[test]
+    fn the_second_signal_quits() {
+        let mut child = spawn(&["plan", "-"]);
+        let _open = child.stdin.take();
+        wait_until_it_listens(&child);
+        interrupt(&child, "-INT");
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        assert!(line.starts_with("stopping"), "{line}");
+        interrupt(&child, "-INT");
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+    }
+
+    #[test]
+    fn commands_with_nothing_to_save_quit_at_once() {
+        let mut child = spawn(&["score", "-"]);
+        let _open = child.stdin.take();
+        wait_until_it_listens(&child);
+        interrupt(&child, "-INT");
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+    }
+
+    #[test]
+    fn a_reader_that_leaves_ends_it_quietly() {
+        for args in [&["score", "-"][..], &["plan", "-", "--quiet"]] {
+            let mut child = spawn(args);
+            drop(child.stdout.take());
+            child.stdin.take().unwrap().write_all(&serde_json::to_vec(&abc()).unwrap()).unwrap();
+            let mut stderr = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+            assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
+        }
+    }
+
+    #[test]
+    fn the_time_limit_covers_the_whole_command_and_ends_with_a_plan() {
+        let begin = Instant::now();
+        let (code, plan, stderr) = run(&["plan", SMALL, "--effort", "1000000000", "--time-limit", "1s"]);
+        // Generous: the machine may be busy with other tests; without the limit this would run for hours.
+        assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+        assert_eq!(code, 0, "{stderr}");
+        let (code, stdout, _) = run_with(&["verify", SMALL, "-"], plan);
+        assert_eq!(code, 0, "{stdout}");
+    }
+
+    #[test]
+    fn even_no_time_at_all_ends_with_a_valid_plan() {
+        let (code, plan, stderr) = run(&["plan", SMALL, "--time-limit", "0ms"]);
+        assert_eq!(code, 0, "{stderr}");
+        let (code, stdout, _) = run_with(&["verify", SMALL, "-"], plan);
+        assert_eq!(code, 0, "{stdout}");
+    }
+}
