@@ -239,6 +239,36 @@ fn all_faults_are_listed_at_once() {
     }
 }
 
+/// Fault codes in a source text: a letter and three digits between quotes.
+fn codes(text: &str) -> Vec<&str> {
+    let is_code = |word: &&str| {
+        word.len() == 4 && word.starts_with(['F', 'I', 'P']) && word[1..].bytes().all(|byte| byte.is_ascii_digit())
+    };
+    text.split('"').filter(is_code).collect()
+}
+
+#[test]
+fn every_fault_code_is_explained() {
+    assert_eq!(codes(r#"add("P101", "x", "P1O1", "I20")"#), ["P101"]);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let mut folders = vec![root.join("src")];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+                continue;
+            }
+            for code in codes(&std::fs::read_to_string(&entry).unwrap()) {
+                assert!(page.contains(code), "{code} of {} is not in ARCHITECTURE.md", entry.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 40, "only {seen} codes were found");
+}
+
 #[test]
 fn a_flood_of_faults_is_capped_and_counted() {
     let task = |i: usize| json!({"name": format!("t{i}"), "weight": -1, "requirement": {}});

@@ -158,13 +158,18 @@ pub struct PlanArgs {
     pub snapshot: Source,
     #[command(flatten)]
     pub output: OutputArg,
+    /// Which solver: auto takes exact for small snapshots (started from bulk's answer), bulk for all others and whenever
+    /// --effort is given
+    #[arg(long, value_enum, default_value_t = SolverArg::Auto)]
+    pub solver: SolverArg,
     /// Wall time for the whole command, reading and writing included, e.g. 500ms, 60s, 5m [default: 60s; none with
     /// --effort]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     time_limit: Option<Duration>,
-    /// Effort of the bulk solver in candidate evaluations per task: same snapshot, seed and effort, same plan
+    /// Effort of the bulk solver in candidate evaluations per task: same snapshot, seed and effort, same plan [default:
+    /// 20000, or what fits a --time-limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub effort: Option<u64>,
+    effort: Option<u64>,
     /// Seed of the search
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -186,6 +191,16 @@ pub struct PlanArgs {
 }
 
 impl PlanArgs {
+    /// Effort of the bulk solver; `None` when the time limit alone ends it.
+    pub fn effort(&self) -> Option<u64> {
+        self.effort.or(self.time_limit.is_none().then_some(bayplan::bulk::EFFORT_DEFAULT))
+    }
+
+    /// The same snapshot must give the same plan every time.
+    pub fn is_repeatable(&self) -> bool {
+        self.effort.is_some()
+    }
+
     /// The limit in force; `None` when effort alone ends the search.
     pub fn time_limit(&self) -> Option<Duration> {
         match (self.time_limit, self.effort) {
@@ -194,6 +209,17 @@ impl PlanArgs {
             (None, None) => Some(TIME_LIMIT_DEFAULT),
         }
     }
+}
+
+/// Choice of solver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SolverArg {
+    /// By size.
+    Auto,
+    /// Linear and integer programming; proves its answer.
+    Exact,
+    /// Search; any size.
+    Bulk,
 }
 
 /// Options of `verify`.

@@ -1,17 +1,24 @@
 //! `bayplan plan`: the main job. Read, solve, order, verify, write; a plan that our own verifier refuses is never written.
 
-use super::args::PlanArgs;
+use super::args::{PlanArgs, SolverArg};
 use super::failure::{Exit, Failure};
 use super::figures::Figures;
 use super::screen::{ProgressLine, Tone, say, say_verdict};
 use super::{read_problem, report, signal};
 use bayplan::control::Control;
-use bayplan::model::{Placement, Problem};
+use bayplan::model::{AMOUNT_MAX, Placement, Problem};
 use bayplan::plan::{self, Meta, Plan, Verdict};
-use bayplan::{bulk, file};
+use bayplan::{bulk, exact, file};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
+/// `auto` takes the exact solver up to this many (task, node) pairs: it proves most of them within seconds. Above, its
+/// relaxation alone may take longer than the bulk search needs for its whole answer.
+const EXACT_PAIRS_MAX: usize = 4_000;
+/// Longest exact search under `auto`: whoever wants to wait longer for a proof says `--solver exact`.
+const EXACT_TIME_MAX: Duration = Duration::from_secs(10);
+/// With a time limit, the exact solver's start may take this part of it.
+const START_PART: u32 = 5;
 /// Least time kept back for ordering, verifying and writing.
 const RESERVE_MIN: Duration = Duration::from_millis(20);
 /// Most lines of a refused plan that are shown.
@@ -32,14 +39,18 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
         search = search.with_time_limit(left - reserve);
         order = order.with_time_limit(left - reserve / 3);
     }
-    let (target, meta) = solve(&problem, args, &search);
-    let plan = plan::build(&problem, &target, meta, &order);
+    let found = solve(&problem, args, &search);
+    let plan = plan::build(&problem, &found.target, found.meta, &order);
     line.finish();
     let verdict = plan::verify(&problem, &plan);
     refuse_broken(&problem, &plan, &verdict)?;
     let bytes = file::write_plan(&problem, &plan);
     if !args.quiet {
-        show(&problem, &plan, &verdict, started);
+        show(&problem, &plan, &verdict);
+        if let Some(rules) = &found.blockers {
+            say(&report::blockers_text(rules));
+        }
+        say(&report::how_found(&plan, started.elapsed()));
     }
     args.output.output.write(&bytes)?;
     Ok(if args.detailed_exitcode && verdict.move_count > 0 { Exit::MovesToMake } else { Exit::Done })
@@ -58,12 +69,60 @@ fn reserve(left: Duration, reading: Duration) -> Duration {
 }
 
 /// Where everything should run, and what the solver says about it.
-fn solve(problem: &Problem, args: &PlanArgs, control: &Control) -> (Placement, Meta) {
+struct Found {
+    target: Placement,
+    meta: Meta,
+    /// Proven: no placement keeps all rules. The kinds of rules in the way.
+    blockers: Option<Vec<&'static str>>,
+}
+
+fn solve(problem: &Problem, args: &PlanArgs, control: &Control) -> Found {
+    let is_small = problem.tasks.len() * problem.nodes.len() <= EXACT_PAIRS_MAX;
+    match args.solver {
+        SolverArg::Exact => prove(problem, args, control),
+        // Wall time must not decide where the same plan is promised every time.
+        SolverArg::Auto if is_small && !args.is_repeatable() => prove(problem, args, &control.within(EXACT_TIME_MAX)),
+        SolverArg::Auto | SolverArg::Bulk => search(problem, args, args.effort(), control),
+    }
+}
+
+fn search(problem: &Problem, args: &PlanArgs, effort: Option<u64>, control: &Control) -> Found {
     let threads = args.threads.map_or(0, usize::from);
-    let options = bulk::Options { seed: args.seed, effort: args.effort, threads, min_gain: args.min_gain };
+    let options = bulk::Options { seed: args.seed, effort, threads, min_gain: args.min_gain };
     let found = bulk::solve(problem, &options, control);
     let meta = Meta { solver: "bulk".into(), seed: args.seed, effort: found.effort, status: found.status, bound: None };
-    (found.placement, meta)
+    Found { target: found.placement, meta, blockers: None }
+}
+
+/// The exact solver, started from the bulk search's answer.
+fn prove(problem: &Problem, args: &PlanArgs, control: &Control) -> Found {
+    let start_control = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / START_PART));
+    let start = search(problem, args, args.effort().or(Some(bulk::EFFORT_DEFAULT)), &start_control);
+    let Some(charged) = with_charge(problem, args.min_gain) else { return start };
+    let found = exact::solve(&charged, &start.target, control);
+    if found.bound.is_none() && found.placement == start.target {
+        // It had nothing to add (too large, a cost that has no linear form, no time): the plan is the bulk search's.
+        return Found { blockers: found.blockers, ..start };
+    }
+    // A bound on the problem as the command line narrowed it says nothing about the snapshot.
+    let is_narrowed = args.min_gain > 0 || args.max_moves.is_some();
+    let bound = found.bound.filter(|_| !is_narrowed);
+    let meta = Meta { solver: "exact".into(), status: found.status, bound, ..start.meta };
+    Found { target: found.placement, meta, blockers: found.blockers }
+}
+
+/// The problem in which every move of a running task costs `min_gain` points more: in its optimum each move is worth that.
+/// `None` where these costs would be out of range.
+fn with_charge(problem: &Problem, min_gain: i64) -> Option<Problem> {
+    let mut charged = problem.clone();
+    if min_gain > 0 {
+        for task in &mut charged.tasks {
+            let points = task.move_cost.checked_mul(charged.objective.task_move_weight)?;
+            task.move_cost = points.checked_add(min_gain).filter(|points| *points <= AMOUNT_MAX)?;
+        }
+        charged.objective.task_move_weight = 1;
+    }
+    Some(charged)
 }
 
 /// A plan that fails its verification is our bug: nobody gets to see it as a plan.
@@ -83,7 +142,7 @@ fn refuse_broken(problem: &Problem, plan: &Plan, verdict: &Verdict) -> Result<()
 }
 
 /// Tables, moves and verdict, for the person.
-fn show(problem: &Problem, plan: &Plan, verdict: &Verdict, started: Instant) {
+fn show(problem: &Problem, plan: &Plan, verdict: &Verdict) {
     let before = Figures::of(problem, &problem.current);
     let after = Figures::of(problem, &verdict.reached);
     say(&format!("{}\n", problem.name));
@@ -97,5 +156,4 @@ fn show(problem: &Problem, plan: &Plan, verdict: &Verdict, started: Instant) {
         say(&line);
     }
     say_verdict(&report::verdict(problem, plan, verdict), Tone::Good);
-    say(&report::how_found(plan, started.elapsed()));
 }

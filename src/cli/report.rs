@@ -214,6 +214,14 @@ pub fn verdict(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
     text
 }
 
+/// Why some rule stays broken whatever is done.
+pub fn blockers_text(rules: &[&str]) -> String {
+    match rules {
+        [] => "proven: no placement keeps all rules; several of them together are in the way".into(),
+        _ => format!("proven: no placement keeps all rules; any of these alone is in the way: {}", rules.join(", ")),
+    }
+}
+
 /// Who found the plan, and how to find it again.
 pub fn how_found(plan: &Plan, elapsed: Duration) -> String {
     let Plan { solver, seed, effort, .. } = plan;
