@@ -327,8 +327,46 @@ fn a_plan_for_another_snapshot_is_refused() {
     let plan = planned(&folder, ABC, &[]);
     let other = written(&folder, "other.json", broken(|s| s["tasks"][0]["weight"] = json!(6)));
     let (code, stdout, stderr) = run(&["verify", &other, &plan]);
-    assert_ne!(code, 0, "{stdout}{stderr}");
-    assert!(code == 3 || code == 65, "{code}: {stdout}{stderr}");
+    assert_eq!((code, stderr.as_str()), (3, ""), "{stdout}");
+    assert!(stdout.contains("REFUSED") && stdout.contains("fingerprint"), "{stdout}");
+    let (code, stdout, stderr) = run(&["score", &other, &plan]);
+    assert_eq!((code, stdout.as_str()), (65, ""), "{stderr}");
+    let (code, stdout, stderr) = run(&["export", "openb", &other, &plan]);
+    assert_eq!((code, stdout.as_str()), (3, ""), "{stderr}");
+}
+
+#[test]
+fn a_plan_that_does_not_hold_is_3_with_every_violation() {
+    let folder = TempDir::new().unwrap();
+    let plan = planned(&folder, SMALL, &[]);
+    let text = std::fs::read_to_string(&plan).unwrap();
+    let mut value: Value = serde_json::from_str(&text).unwrap();
+    value["objective"]["after"] = json!(1);
+    value["waves"][0][0]["to"][0]["node"] = json!("node-2");
+    let mutated = written(&folder, "mutated.json", serde_json::to_vec(&value).unwrap());
+    let (code, stdout, stderr) = run(&["verify", SMALL, &mutated]);
+    assert_eq!((code, stderr.as_str()), (3, ""), "{stdout}");
+    for rule in ["objective", "cordon"] {
+        assert!(stdout.contains(rule), "{rule} is missing in {stdout}");
+    }
+}
+
+#[test]
+fn spreadsheets_flow_through_the_pipe() {
+    let folder = TempDir::new().unwrap();
+    let nodes = written(&folder, "nodes.csv", "node,cpu\nn1,10\nn2,10\n");
+    let tasks = written(&folder, "tasks.csv", "task,cpu,weight,node\na,4,1,n1\nb,4,1,n1\nc,4,5,\n");
+    let (code, snapshot, stderr) = run(&["import", "csv", &nodes, &tasks]);
+    assert_eq!(code, 0, "{stderr}");
+    let (code, plan, stderr) = run_with(&["plan", "-"], snapshot.clone());
+    assert_eq!(code, 0, "{stderr}");
+    let file = written(&folder, "snapshot.json", snapshot);
+    let (code, stdout, _) = run_with(&["verify", &file, "-"], plan);
+    assert_eq!(code, 0, "{stdout}");
+    let bad = written(&folder, "bad.csv", "task,cpu\na,NaN\nb,\u{ff}\n");
+    let (code, stdout, stderr) = run(&["import", "csv", &nodes, &bad]);
+    assert_eq!((code, stdout.as_str()), (65, ""), "{stderr}");
+    assert!(stderr.contains("bad.csv") && stderr.contains("2 faults"), "{stderr}");
 }
 
 #[test]
