@@ -62,10 +62,10 @@ fn with_limits(mut problem: Problem, args: &PlanArgs) -> Problem {
     problem
 }
 
-/// What is kept back of the time left when reading took `reading`: ordering, verifying and writing touch the same data
-/// as reading did, so they are given as long, but never more than a quarter of what is left.
+/// What is kept back of the time left when reading took `reading`: ordering, verifying, measuring and writing go over the
+/// same data about three times, but never get more than a quarter of what is left.
 fn reserve(left: Duration, reading: Duration) -> Duration {
-    reading.max(RESERVE_MIN).min(left / 4)
+    (reading * 3).max(RESERVE_MIN).min(left / 4)
 }
 
 /// Where everything should run, and what the solver says about it.
