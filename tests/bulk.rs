@@ -95,6 +95,47 @@ fn fixtures_are_solved_to_the_best() {
     }
 }
 
+/// A waiting task and a node (with devices) where it could simply start: less excess or more points, nothing worse.
+fn could_start(problem: &Problem, placement: &Placement) -> Option<(TaskId, NodeId)> {
+    let before = violations(problem, &problem.current);
+    let reached = key(problem, placement);
+    let mut trial = placement.clone();
+    for task in problem.task_ids().filter(|task| !placement.spot(*task).is_placed()) {
+        let request = problem.tasks[task.index()].device.as_ref();
+        for node in problem.node_ids().filter(|node| forbidden(problem, task, *node).is_none()) {
+            let eligible = request.map_or(0, |request| request.eligible(&problem.nodes[node.index()]));
+            let wanted = request.map_or(0, |request| request.count);
+            for devices in (0..=eligible).filter(|set| set & !eligible == 0 && set.count_ones() == wanted) {
+                trial.set(task, Spot::On(Piece { node, share: Share::ONE, devices }));
+                let worse = worsened(&before, &violations(problem, &trial));
+                if worse.is_empty() && key(problem, &trial) > reached {
+                    return Some((task, node));
+                }
+            }
+        }
+        trial.set(task, Spot::Unplaced);
+    }
+    None
+}
+
+/// Where nothing binds tasks to each other, whatever fits and pays is started.
+#[test]
+fn nothing_waits_that_could_simply_start() {
+    let kinds = Kinds { entry_rules: true, devices: true, costs: true, ..Kinds::PLAIN };
+    for_seeds("waits", 600, |seed, rng| {
+        let size = if seed % 10 == 0 { Size::MEDIUM } else { Size::SMALL };
+        let mut snapshot = random_snapshot(rng, size, kinds);
+        // Which devices a task gets is not chosen by what remains usable.
+        snapshot.objective.fragmentation = None;
+        let problem = Problem::new(&snapshot).unwrap();
+        let outcome = solve(&problem, seed, 500, 1);
+        if let Some((task, node)) = could_start(&problem, &outcome.placement) {
+            let (task, node) = (&problem.tasks[task.index()].name, &problem.nodes[node.index()].name);
+            panic!("{task} could start on {node}");
+        }
+    });
+}
+
 #[test]
 fn the_best_is_never_beaten_and_mostly_found() {
     let cases = std::cell::Cell::new((0, 0));
