@@ -71,7 +71,8 @@ fn read(path: &Path) -> Vec<u8> {
 
 #[test]
 fn roadef_referee_agrees_to_the_digit() {
-    let (Some(data), Some(script)) = (shared("roadef", "data/roadef"), shared("roadef", "tools/roadef_check.py")) else {
+    let (Some(data), Some(script)) = (shared("roadef", "data/roadef"), shared("roadef", "tools/roadef_check.py"))
+    else {
         return;
     };
     let Some(python) = python("roadef") else { return };
@@ -85,7 +86,11 @@ fn roadef_referee_agrees_to_the_digit() {
         assert!(said.contains(&terms(&problem, &problem.current)), "{name}, start: {said}");
         let home = roadef::export(&problem, &problem.current).unwrap();
         let words = |text: &str| text.split_ascii_whitespace().map(str::to_string).collect::<Vec<_>>();
-        assert_eq!(words(&home), words(&String::from_utf8_lossy(&read(&start))), "{name}: export gives back what came in");
+        assert_eq!(
+            words(&home),
+            words(&String::from_utf8_lossy(&read(&start))),
+            "{name}: export gives back what came in"
+        );
 
         let plan = search(&problem, 200);
         let reached = plan.reached(&problem);
@@ -99,7 +104,8 @@ fn roadef_referee_agrees_to_the_digit() {
 
 #[test]
 fn the_roadef_referee_can_object() {
-    let (Some(data), Some(script)) = (shared("roadef", "data/roadef"), shared("roadef", "tools/roadef_check.py")) else {
+    let (Some(data), Some(script)) = (shared("roadef", "data/roadef"), shared("roadef", "tools/roadef_check.py"))
+    else {
         return;
     };
     let Some(python) = python("roadef") else { return };
@@ -124,7 +130,8 @@ fn openb_referee_accepts_every_placement() {
         if name.contains("node_list") {
             continue;
         }
-        let snapshot = openb::import(&read(&nodes), &read(&pods), None).unwrap_or_else(|faults| panic!("{name}: {faults}"));
+        let snapshot =
+            openb::import(&read(&nodes), &read(&pods), None).unwrap_or_else(|faults| panic!("{name}: {faults}"));
         let problem = Problem::new(&snapshot).unwrap_or_else(|faults| panic!("{name}: {faults}"));
         let plan = search(&problem, 20);
         let file = folder.path().join(&name);
@@ -140,25 +147,29 @@ fn openb_starts_are_read_and_keep_the_rules() {
     let Some(data) = shared("openb starts", "data/openb") else { return };
     let nodes = read(&data.join("openb_node_list_gpu_node.csv"));
     let pods_of = |start: &str| match start {
-        "bestfit_inflated_default_130_seed42" | "fgd_inflated_default_130_seed42" => "inflated/inflated_default_130_seed42",
+        "bestfit_inflated_default_130_seed42" | "fgd_inflated_default_130_seed42" => {
+            "inflated/inflated_default_130_seed42"
+        }
         "fgd_base_gpuspec33_seed42" => "openb_pod_list_gpuspec33",
         _ => "openb_pod_list_default",
     };
     for start in csv_files(&data.join("start")) {
         let name = start.file_stem().unwrap().to_string_lossy().into_owned();
         let pods = read(&data.join(format!("{}.csv", pods_of(&name))));
-        let snapshot = openb::import(&nodes, &pods, Some(&read(&start))).unwrap_or_else(|faults| panic!("{name}: {faults}"));
+        let snapshot =
+            openb::import(&nodes, &pods, Some(&read(&start))).unwrap_or_else(|faults| panic!("{name}: {faults}"));
         let problem = Problem::new(&snapshot).unwrap_or_else(|faults| panic!("{name}: {faults}"));
         assert_eq!(violations(&problem, &problem.current), [], "{name}");
         assert!(problem.current.spots().iter().filter(|spot| spot.is_placed()).count() > 5_000, "{name}");
-        let plan = search(&problem, 20);
+        let plan = search(&problem, 400);
         assert!(plan.objective.1 > plan.objective.0, "{name} gets better");
     }
 }
 
 fn csv_files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|extension| extension == "csv")).collect();
+    let mut files: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "csv")).collect();
     files.sort();
     files
 }
@@ -213,6 +224,10 @@ fn hostile_bytes_are_faults_not_panics() {
         check(roadef::import(&mutate(rng, roadef_like), &mutate(rng, start)));
         check(openb::import(&mutate(rng, nodes), &mutate(rng, pods), None));
         check(openb::import(nodes, pods, Some(&mutate(rng, b"name,node,gpus\np,n,0-1\n"))));
-        check(table::import(&mutate(rng, b"node,cpu,rack\na,5,r\n"), &mutate(rng, b"task,cpu,node\nt,2,a\n"), table::SoftLimit::Mean));
+        check(table::import(
+            &mutate(rng, b"node,cpu,rack\na,5,r\n"),
+            &mutate(rng, b"task,cpu,node\nt,2,a\n"),
+            table::SoftLimit::Mean,
+        ));
     });
 }
