@@ -418,10 +418,9 @@ pub fn temperatures(pack: &Pack) -> (i64, i64) {
         count += 1;
     }
     let count = count.max(1);
-    let q8 = |points: i128, divide: i128| ((points << 8) / (count * divide)).clamp(64, 1 << 50) as i64;
+    let q8 = |points: i128, divide: i128| ((points << 8) / (count * divide)).clamp(1, 1 << 50) as i64;
     let hot = q8(load.max(value), 2);
     let cold = if price > 0 { q8(price, 20) } else { hot / 2000 };
     let cold = if value > 0 { cold.min(q8(value, 40)) } else { cold };
-    let cold = cold.clamp(16, hot);
-    (log2_q16(hot.max(256)), log2_q16(cold.max(256)))
+    (log2_q16(hot), log2_q16(cold.clamp(1, hot)))
 }

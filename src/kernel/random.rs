@@ -34,8 +34,8 @@ pub fn below(word: u32, count: u32) -> u32 {
     ((u64::from(word) * u64::from(count)) >> 32) as u32
 }
 
-/// 2^(x / 65536) · 256 for x ≥ 0, in integers, so that temperatures are the same on every platform. x is clamped so that
-/// the result stays below 2^60.
+/// 2^(x / 65536) · 256 for x from −8 · 65536 to 51 · 65536 (clamped), in integers, so that temperatures are the same on
+/// every platform: 1 to 2^59.
 pub fn exp2_q16(x: i64) -> i64 {
     // 2^(2^-k) in 2^30 fixed point, k = 1 … 16, each the square root of the one before.
     static ROOTS: std::sync::LazyLock<[u64; 16]> = std::sync::LazyLock::new(|| {
@@ -45,21 +45,24 @@ pub fn exp2_q16(x: i64) -> i64 {
             last
         })
     });
-    let x = x.clamp(0, 51 << 16);
+    let x = x.clamp(EXPONENT_MIN, EXPONENT_MAX) - EXPONENT_MIN;
     let mut mantissa = 1u64 << 30;
     for (k, root) in ROOTS.iter().enumerate() {
         if x >> (15 - k) & 1 == 1 {
             mantissa = (mantissa * root) >> 30;
         }
     }
-    ((u128::from(mantissa) << (x >> 16)) >> 22) as i64
+    ((u128::from(mantissa) << (x >> 16)) >> 30) as i64
 }
 
-/// log2(x / 256) · 65536 for x ≥ 256, rounded down: the inverse of [`exp2_q16`], by bisection.
+const EXPONENT_MIN: i64 = -(8 << 16);
+const EXPONENT_MAX: i64 = 51 << 16;
+
+/// log2(x / 256) · 65536 for x ≥ 1, rounded down: the inverse of [`exp2_q16`], by bisection.
 pub fn log2_q16(x: i64) -> i64 {
-    let (mut low, mut high) = (0, 51 << 16);
+    let (mut low, mut high) = (EXPONENT_MIN, EXPONENT_MAX);
     while high - low > 1 {
-        let middle = (low + high) / 2;
+        let middle = (low + high).div_euclid(2);
         if exp2_q16(middle) <= x { low = middle } else { high = middle }
     }
     low
@@ -108,11 +111,19 @@ mod tests {
 
     #[test]
     fn powers_of_two_and_their_logarithms() {
-        for (x, expected) in [(0, 256.0), (65_536, 512.0), (32_768, 362.038_67), (40 << 16, 2.0f64.powi(48))] {
+        for (x, expected) in [
+            (-(8 << 16), 1.0),
+            (-(3 << 16), 32.0),
+            (0, 256.0),
+            (65_536, 512.0),
+            (32_768, 362.038_67),
+            (40 << 16, 2.0f64.powi(48)),
+        ] {
             let found = exp2_q16(x) as f64;
             assert!((found / expected - 1.0).abs() < 1e-2, "{x}: {found} for {expected}");
-            // At 256 one step is log2(257 / 256), 369 units.
-            assert!((log2_q16(exp2_q16(x)) - x).abs() <= 369);
+            // One step up is log2((n + 1) / n), 65,536 units for n = 1 and 369 for 256.
+            let step = ((found + 1.0) / found).log2() * 65_536.0;
+            assert!((log2_q16(exp2_q16(x)) - x).abs() as f64 <= step + 1.0);
         }
     }
 
