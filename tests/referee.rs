@@ -162,7 +162,7 @@ fn openb_starts_are_read_and_keep_the_rules() {
         let problem = Problem::new(&snapshot).unwrap_or_else(|faults| panic!("{name}: {faults}"));
         assert_eq!(violations(&problem, &problem.current), [], "{name}");
         assert!(problem.current.spots().iter().filter(|spot| spot.is_placed()).count() > 5_000, "{name}");
-        let plan = search(&problem, 400);
+        let plan = search(&problem, 4_000);
         gained += plan.objective.1 - plan.objective.0;
     }
     // In clusters this full most moves have no safe order, but over all of them something must have paid.
