@@ -418,7 +418,8 @@ pub fn temperatures(pack: &Pack) -> (i64, i64) {
         count += 1;
     }
     let count = count.max(1);
-    let q8 = |points: i128, divide: i128| ((points << 8) / (count * divide)).clamp(1, 1 << 50) as i64;
+    // Times the table of logarithms, which stays below 2^20, a temperature must fit 63 bits.
+    let q8 = |points: i128, divide: i128| ((points << 8) / (count * divide)).clamp(1, 1 << 43) as i64;
     let hot = q8(load.max(value), 2);
     let cold = if price > 0 { q8(price, 20) } else { hot / 2000 };
     let cold = if value > 0 { cold.min(q8(value, 40)) } else { cold };

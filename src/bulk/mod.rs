@@ -110,31 +110,23 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let target = trim::trim(problem, &pack, editor, options.min_gain);
     let placement = fill::fill(problem, target);
     Outcome {
-        placement: not_worse(problem, placement),
+        placement: not_worse(problem, placement, control),
         effort: u64::from(rounds) * u64::from(CANDIDATES_PER_ROUND),
         evaluations,
         status: if control.must_stop() && options.effort.is_some() { Status::Interrupted } else { Status::Feasible },
     }
 }
 
-/// The placement if it is better than the start by (excess, objective) and worse in no rule, else the start.
-fn not_worse(problem: &Problem, placement: Placement) -> Placement {
+/// The placement if it is better than the start by (excess, objective) and worse in no rule, else the start. Sharing out what
+/// is left asks for no rule: where that broke one, what can be reached without doing so is taken.
+fn not_worse(problem: &Problem, placement: Placement, control: &Control) -> Placement {
     let before = violations(problem, &problem.current);
-    let after = violations(problem, &placement);
-    if !worsened(&before, &after).is_empty() {
-        eprintln!(
-            "WORSE {}: {:?}",
-            worsened(&before, &after).len(),
-            worsened(&before, &after).iter().take(3).map(|v| v.describe(problem)).collect::<Vec<_>>()
-        );
-        return problem.current.clone();
-    }
-    let key = |excess: i128, placement: &Placement| (-excess, score(problem, placement).objective());
-    if key(total_excess(&after), &placement) > key(total_excess(&before), &problem.current) {
-        placement
-    } else {
-        problem.current.clone()
-    }
+    let is_worse = |placement: &Placement| !worsened(&before, &violations(problem, placement)).is_empty();
+    let placement =
+        if is_worse(&placement) { crate::plan::order(problem, &placement, control).reached } else { placement };
+    let key =
+        |placement: &Placement| (-total_excess(&violations(problem, placement)), score(problem, placement).objective());
+    if !is_worse(&placement) && key(&placement) > key(&problem.current) { placement } else { problem.current.clone() }
 }
 
 /// Temperatures and length of the search, from the problem and the budget alone.

@@ -147,11 +147,11 @@ pub fn search(
         let Some(column) = most_open(&program, &node.values) else {
             let placement = formulation.placement(problem, &node.values);
             let objective = score(problem, &placement).objective();
-            if !violations(problem, &placement).is_empty() {
-                unresolved = unresolved.max(Some(node.bound));
-            } else if best.as_ref().is_none_or(|(known, _)| objective > *known) {
-                // A relaxation with whole values is its own optimum, up to the margin that the bound has on top.
-                unresolved = unresolved.max(Some(node.bound).filter(|bound| *bound > objective));
+            // A relaxation with whole values is its own optimum, up to the margin that the bound has on top: what lies within
+            // the margin stays unproven, also when the placement is no better than the best.
+            let is_kept = violations(problem, &placement).is_empty();
+            unresolved = unresolved.max(Some(node.bound).filter(|bound| !is_kept || *bound > objective));
+            if is_kept && best.as_ref().is_none_or(|(known, _)| objective > *known) {
                 best = Some((objective, placement));
             }
             continue;

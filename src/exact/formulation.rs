@@ -121,7 +121,7 @@ impl Formulation {
             }
             let device_count = problem.nodes[node.index()].devices.len() as u32;
             let devices = match &spec.device {
-                Some(request) => self.device_columns(problem, request, home, node, size),
+                Some(request) => self.device_columns(problem, tasks[0], request, node, size),
                 None => Vec::new(),
             };
             debug_assert!(devices.len() as u32 <= device_count);
@@ -130,17 +130,19 @@ impl Formulation {
         self.classes.push(Class { tasks, sharing: spec.sharing, home: home.node(), places });
     }
 
-    /// y_kjd for the devices a class may use on a node: at home exactly those it has.
+    /// y_kjd for the devices a class may use on a node: those that suit, and at home those it has.
     fn device_columns(
         &mut self,
         problem: &Problem,
+        task: TaskId,
         request: &DeviceRequest,
-        home: &Spot,
         node: NodeId,
         size: f64,
     ) -> Vec<(u32, usize)> {
-        let at_home = home.pieces().iter().find(|piece| piece.node == node);
-        let set = at_home.map_or_else(|| request.eligible(&problem.nodes[node.index()]), |piece| piece.devices);
+        let home = problem.current.spot(task);
+        let held = home.pieces().iter().find(|piece| piece.node == node).map_or(0, |piece| piece.devices);
+        let is_pinned = problem.tasks[task.index()].pinned;
+        let set = if is_pinned { held } else { held | request.eligible(&problem.nodes[node.index()]) };
         let most = if request.milli < DEVICE_MILLI { size } else { 1.0 };
         (0..64).filter(|d| set >> d & 1 == 1).map(|d| (d, self.program.column(0.0, most, 0.0, true))).collect()
     }
@@ -178,20 +180,19 @@ impl Formulation {
                 let capacity = problem.allocatable(node)[r] as f64;
                 let terms = self.usage(problem, node, r);
                 if problem.moves.simultaneous && resource.transient {
-                    let (mut held, mut newcomers) = (0.0, Vec::new());
+                    // Who stays holds the new share only, who leaves the old one.
+                    let (mut held, mut occupied) = (0.0, terms.clone());
                     for class in &self.classes {
-                        let need = problem.requirement(class.tasks[0])[r] as f64;
                         let home = problem.current.spot(class.tasks[0]);
+                        let Some(piece) = home.pieces().iter().find(|piece| piece.node == node) else { continue };
                         let place = class.places.iter().find(|place| place.node == node);
-                        match home.pieces().iter().find(|piece| piece.node == node) {
-                            Some(piece) => {
-                                held += need * class.tasks.len() as f64 * f64::from(piece.share.parts())
-                                    / f64::from(SHARE_ONE);
-                            }
-                            None => newcomers.extend(place.filter(|_| need > 0.0).map(|place| (place.share, need))),
-                        }
+                        let Some(count) = place.and_then(|place| place.count) else { continue };
+                        let need = problem.requirement(class.tasks[0])[r] as f64 * f64::from(piece.share.parts())
+                            / f64::from(SHARE_ONE);
+                        held += need * class.tasks.len() as f64;
+                        occupied.push((count, -need));
                     }
-                    self.program.at_most("transient", newcomers, capacity - held);
+                    self.program.at_most("transient", occupied, capacity - held);
                 }
                 self.program.at_most("capacity", terms, capacity);
             }
@@ -207,8 +208,8 @@ impl Formulation {
         self.classes.iter().filter_map(used).collect()
     }
 
-    /// Σ_d y_kjd = count_k · x_kj, and Σ_k milli_k · y_kjd ≤ 1000. A task that stays keeps its devices; with simultaneous
-    /// moves it keeps them even when it leaves.
+    /// Σ_d y_kjd = count_k · x_kj, and Σ_k milli_k · y_kjd ≤ 1000. With simultaneous moves a
+    /// task that leaves still holds the devices it had.
     fn device_rows(&mut self, problem: &Problem) {
         let mut load: BTreeMap<(NodeId, u32), Vec<(usize, f64)>> = BTreeMap::new();
         let mut held: BTreeMap<(NodeId, u32), f64> = BTreeMap::new();
@@ -216,19 +217,18 @@ impl Formulation {
             let Some(request) = &problem.tasks[class.tasks[0].index()].device else { continue };
             for place in &class.places {
                 let count = place.count.expect("tasks with devices are rigid");
-                let is_home = class.home == Some(place.node);
                 let mut terms: Vec<_> = place.devices.iter().map(|(_, column)| (*column, 1.0)).collect();
                 terms.push((count, -f64::from(request.count)));
                 self.program.equal("device", terms, 0.0);
+                let milli = f64::from(request.milli);
                 for (device, column) in &place.devices {
-                    if is_home {
-                        self.program.at_most("device", vec![(count, 1.0), (*column, -1.0)], 0.0);
-                    }
-                    if is_home && problem.moves.simultaneous {
-                        *held.entry((place.node, *device)).or_default() += f64::from(request.milli);
-                    } else {
-                        load.entry((place.node, *device)).or_default().push((*column, f64::from(request.milli)));
-                    }
+                    load.entry((place.node, *device)).or_default().push((*column, milli));
+                }
+                let home = problem.current.spot(class.tasks[0]).pieces();
+                let left = home.iter().filter(|piece| problem.moves.simultaneous && piece.node == place.node);
+                for device in left.flat_map(|piece| (0..64).filter(|d| piece.devices >> d & 1 == 1)) {
+                    *held.entry((place.node, device)).or_default() += milli;
+                    load.entry((place.node, device)).or_default().push((count, -milli));
                 }
             }
         }
@@ -574,7 +574,9 @@ fn ones(columns: &[usize], factor: f64) -> Vec<(usize, f64)> {
 
 /// Does any rule or cost ask where a divisible task has a piece?
 fn is_counted(problem: &Problem, spec: &Task, home: &Spot) -> bool {
-    spec.group.is_some() || (home.is_placed() && (problem.moves.max_moves.is_some() || has_move_points(problem, spec)))
+    let holds = problem.moves.simultaneous && problem.resources.iter().any(|resource| resource.transient);
+    let is_asked = holds || problem.moves.max_moves.is_some() || has_move_points(problem, spec);
+    spec.group.is_some() || (home.is_placed() && is_asked)
 }
 
 fn has_move_points(problem: &Problem, spec: &Task) -> bool {

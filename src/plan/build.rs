@@ -3,7 +3,7 @@
 use super::unplaced::Room;
 use super::{Plan, Status, order};
 use crate::control::Control;
-use crate::model::{Placement, Problem, score};
+use crate::model::{Placement, Problem, score, violations};
 
 /// What the solver says about its placement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +30,10 @@ pub fn build(problem: &Problem, target: &Placement, meta: Meta, control: &Contro
     let ordered = order(problem, target, control);
     let before = score(problem, &problem.current).objective();
     let after = before + ordered.waves.iter().flatten().map(|step| step.gain).sum::<i128>();
+    // The bound speaks of placements that keep all rules: it says nothing where that cannot be reached.
+    let bound = meta.bound.filter(|_| violations(problem, &ordered.reached).is_empty());
     let status = match meta.status {
-        Status::Optimal if meta.bound != Some(after) => Status::Feasible,
+        Status::Optimal if bound != Some(after) => Status::Feasible,
         status => status,
     };
     let mut room = Room::new(problem, &ordered.reached, &ordered.blocked);
@@ -42,7 +44,7 @@ pub fn build(problem: &Problem, target: &Placement, meta: Meta, control: &Contro
         seed: meta.seed,
         effort: meta.effort,
         status,
-        bound: meta.bound,
+        bound,
         objective: (before, after),
         unplaced: waiting.map(|task| (task, room.reason(task))).collect(),
         waves: ordered.waves,

@@ -1,0 +1,164 @@
+//! Is the exact solver right? Equal to brute force where that is possible, never beaten, and blind to names and order.
+
+mod common;
+
+use bayplan::bulk::{self, Options};
+use bayplan::control::Control;
+use bayplan::exact::{self, Outcome};
+use bayplan::model::*;
+use bayplan::plan::{self, Meta, Status};
+use common::*;
+use std::cell::Cell;
+use std::time::Duration;
+
+/// For cases that are not tiny: whatever is found by then must be right.
+const TIME_LIMIT: Duration = Duration::from_secs(2);
+
+fn problem(snapshot: &Snapshot) -> Problem {
+    Problem::new(snapshot).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+/// Fragmentation is not written as rows; see `fragmentation_is_left_to_the_search`.
+fn without_fragmentation(rng: &mut Rng, size: Size, kinds: Kinds) -> Snapshot {
+    let mut snapshot = random_snapshot(rng, size, kinds);
+    snapshot.objective.fragmentation = None;
+    snapshot
+}
+
+fn limited() -> Control {
+    Control::unlimited().with_time_limit(TIME_LIMIT)
+}
+
+/// Less excess first, then more points.
+fn key(problem: &Problem, placement: &Placement) -> (i128, i128) {
+    (-total_excess(&violations(problem, placement)), score(problem, placement).objective())
+}
+
+fn quick(problem: &Problem) -> Placement {
+    let options = Options { effort: Some(200), threads: 1, ..Options::default() };
+    bulk::solve(problem, &options, &Control::unlimited()).placement
+}
+
+/// What must hold for any outcome, however the search ended.
+#[track_caller]
+fn assert_sound(problem: &Problem, incumbent: &Placement, outcome: &Outcome) {
+    let before = violations(problem, &problem.current);
+    let after = violations(problem, &outcome.placement);
+    assert_eq!(worsened(&before, &after), [], "worse than the start");
+    let (found, known) = (key(problem, &outcome.placement), key(problem, incumbent));
+    assert!(found >= known, "the incumbent {known:?} is better than the answer {found:?}");
+    if let Some(bound) = outcome.bound {
+        assert!(found.0 < 0 || found.1 <= bound, "the answer {found:?} is above its bound {bound}");
+        assert!(known.0 < 0 || known.1 <= bound, "the incumbent {known:?} is above the bound {bound}");
+    }
+    if outcome.status == Status::Optimal {
+        assert_eq!(outcome.bound, Some(found.1), "optimal means that the bound is reached");
+    }
+    let meta = Meta { solver: "exact".to_string(), seed: 0, effort: 0, status: outcome.status, bound: outcome.bound };
+    let plan = plan::build(problem, &outcome.placement, meta, &Control::unlimited());
+    let told: Vec<_> = plan::verify(problem, &plan).violations.iter().map(|breach| breach.to_string()).collect();
+    assert!(told.is_empty(), "the verifier refuses the plan:\n{}", told.join("\n"));
+}
+
+#[test]
+fn fixtures_are_solved_to_the_best() {
+    for Fixture { name, snapshot, objective, excess } in fixtures() {
+        let problem = problem(&snapshot);
+        let outcome = exact::solve(&problem, &problem.current, &Control::unlimited());
+        assert_sound(&problem, &problem.current, &outcome);
+        let (found_excess, found) = key(&problem, &outcome.placement);
+        assert_eq!((-found_excess, scaled_text(found)), (excess, scaled_text(objective)), "{name}");
+        if excess == 0 {
+            assert_eq!(outcome.status, Status::Optimal, "{name}");
+        } else {
+            assert!(outcome.blockers.is_some(), "{name}: what stands in the way is to be told");
+        }
+    }
+}
+
+/// Exact equals brute force: the best where a placement keeps all rules, else word that there is none.
+#[test]
+fn tiny_clusters_come_out_as_by_brute_force() {
+    let cases = Cell::new([0; 3]);
+    let count = |which: usize| {
+        let mut all = cases.get();
+        all[which] += 1;
+        cases.set(all);
+    };
+    for_seeds("tiny", 400, |_, rng| {
+        let problem = problem(&without_fragmentation(rng, Size::TINY, Kinds::RIGID));
+        let Some((_, best)) = brute_force(&problem) else { return };
+        let outcome = exact::solve(&problem, &problem.current, &limited());
+        assert_sound(&problem, &problem.current, &outcome);
+        let (found, best) = (key(&problem, &outcome.placement), key(&problem, &best));
+        assert!(found <= best, "exact {found:?} beats brute force {best:?}: a rule is misread by one of them");
+        match (&outcome.blockers, outcome.status) {
+            (Some(blockers), _) => {
+                assert!(best.0 < 0, "{blockers:?} are said to stand in the way, but {best:?} keeps all rules");
+                count(0);
+            }
+            (None, Status::Optimal) => {
+                assert_eq!(found, best);
+                count(1);
+            }
+            (None, _) => count(2),
+        }
+    });
+    let [infeasible, optimal, open] = cases.get();
+    eprintln!("{optimal} proven optimal, {infeasible} proven infeasible, {open} left open");
+    if std::env::var_os("BAYPLAN_TEST_SEED").is_none() {
+        assert!(optimal >= 200 && infeasible >= 10 && open <= 20, "{:?}", cases.get());
+    }
+}
+
+#[test]
+fn bulk_never_beats_exact() {
+    for_seeds("bulk", 300, |seed, rng| {
+        let size = if seed % 3 == 0 { Size::SMALL } else { Size::TINY };
+        let problem = problem(&without_fragmentation(rng, size, Kinds::ALL));
+        let bulk = quick(&problem);
+        // Not told what bulk found, the exact solver must come out at least as good where it is sure.
+        let outcome = exact::solve(&problem, &problem.current, &limited());
+        assert_sound(&problem, &problem.current, &outcome);
+        let (bulk_found, found) = (key(&problem, &bulk), key(&problem, &outcome.placement));
+        if outcome.status == Status::Optimal {
+            assert!(bulk_found <= found, "bulk {bulk_found:?} beats the optimum {found:?}");
+        }
+        if let (Some(bound), 0) = (outcome.bound, bulk_found.0) {
+            assert!(bulk_found.1 <= bound, "bulk {bulk_found:?} is above the bound {bound}");
+        }
+        if outcome.blockers.is_some() {
+            assert!(bulk_found.0 < 0, "bulk keeps all rules, and exact says that nothing does");
+        }
+        assert_sound(&problem, &bulk, &exact::solve(&problem, &bulk, &limited()));
+    });
+}
+
+#[test]
+fn names_and_order_do_not_change_what_is_reached() {
+    for_seeds("rename", 300, |_, rng| {
+        let snapshot = without_fragmentation(rng, Size::TINY, Kinds::ALL);
+        let other = renamed(rng, &snapshot).snapshot;
+        let [old, new] = [&snapshot, &other].map(|snapshot| {
+            let problem = problem(snapshot);
+            let outcome = exact::solve(&problem, &problem.current, &limited());
+            (key(&problem, &outcome.placement), outcome.status, outcome.blockers.is_some())
+        });
+        // Where time ran out, either may have come further.
+        if old.1 == Status::Optimal && new.1 == Status::Optimal {
+            assert_eq!(old, new);
+        }
+        assert_eq!(old.2, new.2, "one says that nothing keeps all rules, the other does not");
+    });
+}
+
+#[test]
+fn fragmentation_is_left_to_the_search() {
+    let mut snapshot = fixtures().into_iter().find(|fixture| fixture.name == "devices").expect("it is listed").snapshot;
+    let mix = vec![MixSpec { parts: 1, requirement: Default::default(), device: common::fixtures::gpus(1, 1000) }];
+    snapshot.objective.fragmentation = Some(FragmentationSpec { weight: 1, mix });
+    let problem = problem(&snapshot);
+    let outcome = exact::solve(&problem, &problem.current, &limited());
+    assert_eq!((outcome.bound, outcome.status), (None, Status::Feasible), "nothing is proven");
+    assert_eq!(outcome.placement, problem.current);
+}
