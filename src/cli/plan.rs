@@ -12,9 +12,6 @@ use bayplan::{bulk, exact, file};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-/// `auto` takes the exact solver up to this many (task, node) pairs: it proves most of them within seconds. Above, its
-/// relaxation alone may take longer than the bulk search needs for its whole answer.
-const EXACT_PAIRS_MAX: usize = 4_000;
 /// Longest exact search under `auto`: whoever wants to wait longer for a proof says `--solver exact`.
 const EXACT_TIME_MAX: Duration = Duration::from_secs(10);
 /// With a time limit, the exact solver's start may take this part of it.
@@ -77,11 +74,12 @@ struct Found {
 }
 
 fn solve(problem: &Problem, args: &PlanArgs, control: &Control) -> Found {
-    let is_small = problem.tasks.len() * problem.nodes.len() <= EXACT_PAIRS_MAX;
     match args.solver {
         SolverArg::Exact => prove(problem, args, control),
         // Wall time must not decide where the same plan is promised every time.
-        SolverArg::Auto if is_small && !args.is_repeatable() => prove(problem, args, &control.within(EXACT_TIME_MAX)),
+        SolverArg::Auto if !args.is_repeatable() && exact::suits(problem) => {
+            prove(problem, args, &control.within(EXACT_TIME_MAX))
+        }
         SolverArg::Auto | SolverArg::Bulk => search(problem, args, args.effort(), control),
     }
 }

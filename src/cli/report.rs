@@ -217,8 +217,8 @@ pub fn verdict(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
 /// Why some rule stays broken whatever is done.
 pub fn blockers_text(rules: &[&str]) -> String {
     match rules {
-        [] => "proven: no placement keeps all rules; several of them together are in the way".into(),
-        _ => format!("proven: no placement keeps all rules; any of these alone is in the way: {}", rules.join(", ")),
+        [] => "proven: no placement keeps all rules".into(),
+        _ => format!("proven: no placement keeps all rules; the least broken one still breaks: {}", rules.join(", ")),
     }
 }
 

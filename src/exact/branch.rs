@@ -1,241 +1,331 @@
-//! Which whole values are best? Branch and bound over the linear relaxations, best bound first.
+//! Which whole numbers are best, and what proves it? Branch and bound over relaxations, best bound first.
 //!
-//! Every open node has a bound; the largest of them bounds the problem. A bound is only believed with a margin for the
-//! backend's floating point ([`safe`]), then rounded down to what an objective can be: whole points for rigid tasks, whole
-//! parts of a share otherwise. The search ends when no open node can beat the incumbent.
-//!
-//! Two cuts come from the incumbent. With B₀ the bound when moves cost nothing, anything better than the incumbent z spends
-//! at most B₀ − z − 1 grain on moves: one row, an upper bound of 0 for every move that costs more than that, and, with the
-//! least cost of a move, a cap on their number.
+//! f64 decides only where to look. A branch is closed when integers say so: a contradiction found by propagating ranges,
+//! a refutation, or a certified bound that does not exceed the best value known. A branch that f64 considers settled but
+//! integers cannot close is remembered with the bound it has, and ends up in the answer's bound.
 
-use super::formulation::Formulation;
-use super::lp::{Program, Relaxed};
+use super::certify::{Certificate, certify, refute};
+use super::linear::{Linear, Ranges, Relaxation, Relaxed};
 use crate::control::{Control, Progress};
-use crate::model::{Placement, Problem, SHARE_ONE, Sharing, score, violations};
 use std::collections::BinaryHeap;
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
-/// How far a relaxed value may be from whole and still count as whole.
-const WHOLE_TOLERANCE: f64 = 1e-6;
-/// How often a running relaxation asks whether it must stop.
-const POLL: Duration = Duration::from_millis(20);
+/// A value this near to a whole number counts as whole when a column to branch on is chosen.
+const WHOLE: f64 = 1e-6;
+/// Rounds of propagation per branch; more find little.
+const PROPAGATION_MAX: usize = 8;
 
-/// What the search found.
-pub struct Found {
-    /// The best placement.
-    pub placement: Placement,
-    /// Its scaled objective.
-    pub objective: i128,
-    /// Scaled upper bound; `None` when not even the first relaxation could be solved.
+/// What a search aims at.
+pub(super) struct Aim<'a> {
+    pub linear: &'a Linear,
+    /// Objectives are multiples of this (> 0).
+    pub granularity: i128,
+    /// A bound this little above the best value counts as reached: what rounding to the grid of shares can cost.
+    pub tolerance: i128,
+    /// The whole columns alone decide what a placement is worth: where all are fixed, nothing is left to find.
+    pub whole: bool,
+    /// A bound that is known already.
+    pub cap: Option<i128>,
+    /// Objective of the best placement known.
+    pub reached: i128,
+}
+
+/// How a search ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Searched {
+    /// Proven upper bound on the objective.
     pub bound: Option<i128>,
-    /// No placement keeps every rule.
-    pub is_infeasible: bool,
+    /// Nothing is left to look at.
+    pub complete: bool,
 }
 
-struct Open {
-    bound: i128,
-    depth: u32,
-    bounds: Vec<(f64, f64)>,
-    values: Vec<f64>,
+struct Branch {
+    estimate: f64,
+    depth: usize,
+    ranges: Ranges,
+    /// Certified bound of the nearest ancestor that has one.
+    bound: Option<i128>,
 }
 
-impl PartialEq for Open {
-    fn eq(&self, other: &Open) -> bool {
+impl PartialEq for Branch {
+    fn eq(&self, other: &Branch) -> bool {
         self.cmp(other).is_eq()
     }
 }
-impl Eq for Open {}
-impl PartialOrd for Open {
-    fn partial_cmp(&self, other: &Open) -> Option<std::cmp::Ordering> {
+impl Eq for Branch {}
+impl PartialOrd for Branch {
+    fn partial_cmp(&self, other: &Branch) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
-impl Ord for Open {
-    fn cmp(&self, other: &Open) -> std::cmp::Ordering {
-        (self.bound, self.depth).cmp(&(other.bound, other.depth))
+impl Ord for Branch {
+    fn cmp(&self, other: &Branch) -> std::cmp::Ordering {
+        self.estimate.total_cmp(&other.estimate).then(self.depth.cmp(&other.depth))
     }
 }
 
-/// A scaled bound that is never below the true optimum of the relaxation: the backend's optimum plus what its tolerances
-/// (1e-9 of the largest coefficient, which [`Program::relax`] scales to 1) and the summation can hide, rounded down to a grain.
-pub fn safe(program: &Program, points: f64, grain: i128) -> i128 {
-    let largest = program.columns.iter().map(|column| column.points.abs()).fold(0.0, f64::max);
-    let margin = 1e-6 + 1e-9 * largest + 1e-10 * program.constant.abs() + 1e-8 * points.abs();
-    let scaled = ((program.constant + points + margin) * f64::from(SHARE_ONE)).floor();
-    if scaled >= i128::MAX as f64 / 2.0 {
-        return i128::MAX / 2;
-    }
-    (scaled as i128).div_euclid(grain) * grain
-}
-
-/// The smallest difference between two objectives, scaled.
-pub fn grain(problem: &Problem) -> i128 {
-    let is_rigid = problem.tasks.iter().all(|task| task.sharing == Sharing::Rigid);
-    if is_rigid { i128::from(SHARE_ONE) } else { 1 }
-}
-
-/// Solves a relaxation on a thread of its own, which is left behind when `control` says stop.
-pub fn relax(
-    program: &Arc<Program>,
-    bounds: Vec<(f64, f64)>,
-    without: Option<&'static str>,
-    control: &Control,
-) -> Relaxed {
-    if control.must_stop() {
-        return Relaxed::Unknown;
-    }
-    let (sender, receiver) = mpsc::channel();
-    let (program, time) = (program.clone(), control.time_left());
-    std::thread::spawn(move || {
-        // Nobody listens any more when the search was stopped.
-        let _ = sender.send(program.relax(&bounds, time, without));
-    });
-    loop {
-        match receiver.recv_timeout(POLL) {
-            Ok(relaxed) => return relaxed,
-            Err(mpsc::RecvTimeoutError::Timeout) if !control.must_stop() => {}
-            // Stopped, or the backend panicked: either way nothing is known.
-            Err(_) => return Relaxed::Unknown,
-        }
-    }
-}
-
-/// Searches from an incumbent that keeps every rule, or, without one, for a first placement that does.
-pub fn search(
-    problem: &Problem,
-    formulation: Formulation,
-    incumbent: Option<&Placement>,
-    cap: Option<i128>,
-    control: &Control,
-) -> Found {
-    let grain = grain(problem);
-    let mut best = incumbent.map(|placement| (score(problem, placement).objective(), placement.clone()));
-    let mut formulation = formulation;
-    if let Some((objective, _)) = &best {
-        let closed =
-            cap.is_some_and(|cap| cap <= *objective) || !add_move_budget(&mut formulation, *objective, grain, control);
-        if closed {
-            let (objective, placement) = best.expect("just seen");
-            return Found { placement, objective, bound: Some(objective), is_infeasible: false };
-        }
-    }
-    let program = Arc::new(std::mem::take(&mut formulation.program));
+/// Searches until nothing better than `aim.reached` can exist, or time is up. `offer` is shown every relaxation's values
+/// and answers with the objective of the best placement known then.
+pub(super) fn search(mut aim: Aim, offer: &mut dyn FnMut(&[f64]) -> i128, control: &Control) -> Searched {
     let mut open = BinaryHeap::new();
-    // Nodes given up (a relaxation that could not be solved, rounding that broke a rule) keep their bound.
-    let mut unresolved: Option<i128> = None;
-    let (mut is_known, mut is_infeasible) = (true, false);
-    match relax(&program, program.bounds(), None, control) {
-        Relaxed::Solved(points, values) => {
-            let bound = safe(&program, points, grain).min(cap.unwrap_or(i128::MAX));
-            open.push(Open { bound, depth: 0, bounds: program.bounds(), values });
-        }
-        Relaxed::Infeasible => is_infeasible = best.is_none(),
-        Relaxed::Unknown => is_known = false,
-    }
-    while let Some(node) = open.pop() {
-        let target = best.as_ref().map(|(objective, _)| *objective);
-        if target.is_some_and(|target| node.bound <= target) {
-            open.clear();
-            break;
-        }
+    // Bounds of what is left: settled by tolerance, or by f64 and not by integers. `None` inside: no bound at all.
+    let mut unsettled: Vec<Option<i128>> = Vec::new();
+    let ranges = aim.linear.ranges();
+    open.push(Branch { estimate: f64::INFINITY, depth: 0, ranges, bound: aim.cap });
+    while let Some(mut branch) = open.pop() {
         if control.must_stop() {
-            open.push(node);
+            open.push(branch);
             break;
         }
-        report(control, target.unwrap_or(0), node.bound);
-        let Some(column) = most_open(&program, &node.values) else {
-            let placement = formulation.placement(problem, &node.values);
-            let objective = score(problem, &placement).objective();
-            // A relaxation with whole values is its own optimum, up to the margin that the bound has on top: what lies within
-            // the margin stays unproven, also when the placement is no better than the best.
-            let is_kept = violations(problem, &placement).is_empty();
-            unresolved = unresolved.max(Some(node.bound).filter(|bound| !is_kept || *bound > objective));
-            if is_kept && best.as_ref().is_none_or(|(known, _)| objective > *known) {
-                best = Some((objective, placement));
-            }
+        if let Some(bound) = branch.bound.filter(|bound| aim.settles(*bound)) {
+            unsettled.push(Some(bound));
             continue;
+        }
+        if !propagate(aim.linear, &mut branch.ranges) {
+            continue;
+        }
+        let values = match relax(aim.linear, &branch.ranges, control) {
+            Relaxed::Solved(values) => values,
+            Relaxed::Infeasible if refute(aim.linear, &branch.ranges, control) => continue,
+            Relaxed::Stopped => {
+                open.push(branch);
+                break;
+            }
+            // Nothing is known, or nothing proven: integers must settle the branch, or smaller ones.
+            Relaxed::Infeasible | Relaxed::Failed => {
+                let middle = |(lower, upper): &(i128, i128)| (*lower as f64 + *upper as f64) / 2.0;
+                branch.ranges.iter().map(middle).collect()
+            }
         };
-        let value = node.values[column];
-        for (low, high) in [(value.ceil(), f64::INFINITY), (f64::NEG_INFINITY, value.floor())] {
-            let mut bounds = node.bounds.clone();
-            bounds[column] = (bounds[column].0.max(low), bounds[column].1.min(high));
-            match relax(&program, bounds.clone(), None, control) {
-                Relaxed::Solved(points, values) => {
-                    let bound = safe(&program, points, grain).min(node.bound);
-                    open.push(Open { bound, depth: node.depth + 1, bounds, values });
+        aim.reached = aim.reached.max(offer(&values));
+        aim.examine(branch, &values, &mut open, &mut unsettled, control);
+        report(&aim, &open, control);
+    }
+    let complete = open.is_empty();
+    let mut left = open.into_iter().map(|branch| branch.bound).chain(unsettled);
+    let bound = left.try_fold(aim.reached, |most, bound| Some(most.max(bound?)));
+    Searched { bound, complete }
+}
+
+fn report(aim: &Aim, open: &BinaryHeap<Branch>, control: &Control) {
+    let bound = open.peek().and_then(|branch| branch.bound);
+    control.report(Progress { phase: "exact", done: 0, objective: aim.reached, bound });
+}
+
+/// Certified bound of the relaxation.
+pub(super) fn root_bound(linear: &Linear, control: &Control) -> Option<i128> {
+    let ranges = linear.ranges();
+    match relax(linear, &ranges, control) {
+        Relaxed::Solved(values) => Some(certify(linear, &ranges, &values, control)?.bound),
+        _ => None,
+    }
+}
+
+fn relax(linear: &Linear, ranges: &Ranges, control: &Control) -> Relaxed {
+    let columns = linear.columns.iter().zip(ranges);
+    let columns = columns.map(|(column, (lower, upper))| (column.points as f64, *lower as f64, *upper as f64));
+    let factors = |terms: &[(usize, i128)]| terms.iter().map(|(column, factor)| (*column, *factor as f64)).collect();
+    let rows = linear.rows.iter().filter(|row| !row.terms.is_empty());
+    let rows = rows.map(|row| (factors(&row.terms), row.equal, row.limit as f64)).collect();
+    Relaxation { columns: columns.collect(), rows }.solve(control)
+}
+
+impl Aim<'_> {
+    /// True when a bound leaves nothing better to find.
+    fn settles(&self, bound: i128) -> bool {
+        bound <= self.reached + self.tolerance
+    }
+
+    /// Largest objective that may exist under a bound.
+    fn floor(&self, bound: i128) -> i128 {
+        bound.div_euclid(self.granularity) * self.granularity
+    }
+
+    /// Closes a branch by its bound, splits it, or leaves it unsettled.
+    fn examine(
+        &mut self,
+        mut branch: Branch,
+        values: &[f64],
+        open: &mut BinaryHeap<Branch>,
+        unsettled: &mut Vec<Option<i128>>,
+        control: &Control,
+    ) {
+        let points = self.linear.columns.iter().zip(values).map(|(column, value)| column.points as f64 * value);
+        let estimate = points.sum::<f64>() + self.linear.constant as f64;
+        let split = self.split(values, &branch.ranges);
+        let promising = (estimate * (1.0 + 1e-9)).floor() as i128;
+        let closable = self.settles(self.floor(promising)) || split.is_none();
+        // The root is always certified: its bound is the answer's when time runs out.
+        if (closable || branch.depth == 0)
+            && let Some(certificate) = certify(self.linear, &branch.ranges, values, control)
+        {
+            let bound = self.floor(certificate.bound);
+            branch.bound = Some(branch.bound.map_or(bound, |known| known.min(bound)));
+            if self.settles(bound) {
+                // Settled by tolerance only: the bound stays above the value reached, and says so.
+                if bound > self.reached {
+                    unsettled.push(branch.bound);
                 }
-                Relaxed::Infeasible => {}
-                Relaxed::Unknown => unresolved = unresolved.max(Some(node.bound)),
+                return;
+            }
+            self.narrow(&certificate, &mut branch.ranges);
+        }
+        // The values are whole, but what they stand for is worth less than the program believes (it leaves something out):
+        // set them apart from their surroundings, until nothing else is left.
+        let split = self.split(values, &branch.ranges).or_else(|| self.free(&branch.ranges));
+        let Some(column) = split else {
+            if !self.whole {
+                unsettled.push(branch.bound);
+            }
+            return;
+        };
+        let (lower, upper) = branch.ranges[column];
+        let below = (values[column].floor() as i128).clamp(lower, upper - 1);
+        for (lower, upper) in [(lower, below), (below + 1, upper)] {
+            if lower <= upper {
+                let mut ranges = branch.ranges.clone();
+                ranges[column] = (lower, upper);
+                open.push(Branch { estimate, depth: branch.depth + 1, ranges, bound: branch.bound });
             }
         }
     }
-    let open_bound = open.peek().map(|node| node.bound).max(unresolved);
-    let (objective, placement) = match best {
-        Some((objective, placement)) => (objective, placement),
-        None => {
-            is_infeasible |= is_known && open_bound.is_none();
-            (score(problem, &problem.current).objective(), problem.current.clone())
-        }
-    };
-    let bound = (is_known && !is_infeasible).then(|| open_bound.unwrap_or(objective).max(objective));
-    let bound = match (bound, cap) {
-        (None, Some(cap)) if !is_infeasible => Some(cap.max(objective)),
-        (bound, _) => bound,
-    };
-    Found { placement, objective, bound, is_infeasible }
-}
 
-fn report(control: &Control, objective: i128, bound: i128) {
-    control.report(Progress { phase: "prove", done: 0, objective, bound: Some(bound) });
-}
-
-/// The whole column whose value is nearest to half-way between two whole numbers; ties to the first.
-fn most_open(program: &Program, values: &[f64]) -> Option<usize> {
-    let distance = |value: f64| (value - value.round()).abs();
-    let candidates = program.columns.iter().zip(values).enumerate();
-    let open = candidates.filter(|(_, (column, value))| column.is_whole && distance(**value) > WHOLE_TOLERANCE);
-    let best = open.max_by(|(i, (_, a)), (j, (_, b))| distance(**a).total_cmp(&distance(**b)).then(j.cmp(i)));
-    best.map(|(i, _)| i)
-}
-
-/// Adds the cuts on moves; `false` when not even moves for nothing would beat the incumbent.
-fn add_move_budget(formulation: &mut Formulation, objective: i128, grain: i128, control: &Control) -> bool {
-    if formulation.move_points.is_empty() {
-        return true;
+    fn narrow(&self, certificate: &Certificate, ranges: &mut Ranges) {
+        certificate.narrow(self.linear, ranges, self.reached + self.tolerance + 1);
     }
-    let mut free = formulation.program.clone();
-    for (column, cost) in &formulation.move_points {
-        free.columns[*column].points += cost;
+
+    /// The first whole column that is not fixed yet, by rank.
+    fn free(&self, ranges: &Ranges) -> Option<usize> {
+        let free = (0..ranges.len()).filter(|j| ranges[*j].0 < ranges[*j].1);
+        let ranked = free.filter_map(|j| Some((self.linear.columns[j].rank?, j)));
+        ranked.min().map(|(_, column)| column)
     }
-    let free = Arc::new(free);
-    let Relaxed::Solved(points, _) = relax(&free, free.bounds(), None, control) else { return true };
-    let budget = (safe(&free, points, grain) - objective - grain) as f64 / f64::from(SHARE_ONE);
-    if budget < 0.0 {
+
+    /// The fractional column to branch on: least rank, then nearest to the middle.
+    fn split(&self, values: &[f64], ranges: &Ranges) -> Option<usize> {
+        let candidates = self.linear.columns.iter().zip(values).enumerate().filter_map(|(j, (column, value))| {
+            let off = (value - value.round()).abs();
+            let rank = column.rank.filter(|_| off > WHOLE && ranges[j].0 < ranges[j].1)?;
+            Some((rank, 0.5 - off, j))
+        });
+        let least = candidates.min_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
+        least.map(|(.., column)| column)
+    }
+}
+
+/// Narrows the ranges of whole columns to what each row leaves them; false when a row cannot hold.
+///
+/// ```text
+/// a_k x_k ≤ b − Σ_{j ≠ k} min(a_j · lower_j, a_j · upper_j)
+/// ```
+fn propagate(linear: &Linear, ranges: &mut Ranges) -> bool {
+    if ranges.iter().any(|(lower, upper)| lower > upper) {
         return false;
     }
-    let program = &mut formulation.program;
-    for (column, cost) in formulation.move_points.iter().filter(|(_, cost)| *cost > budget) {
-        let column = &mut program.columns[*column];
-        if column.is_whole && *cost > budget && column.lower <= 0.0 {
-            column.upper = 0.0;
+    for _ in 0..PROPAGATION_MAX {
+        let mut changed = false;
+        for row in &linear.rows {
+            let directions = if row.equal { &[1, -1][..] } else { &[1][..] };
+            for sign in directions {
+                match narrow_by(linear, &row.terms, *sign, row.limit * sign, ranges) {
+                    Some(narrowed) => changed |= narrowed,
+                    None => return false,
+                }
+            }
         }
-    }
-    // The number of moves: each costs `least` at least, and together with the first comes one step of the group term.
-    let most = formulation.most_moved;
-    let step = most.and_then(|most| formulation.move_points.iter().find(|(column, _)| *column == most));
-    let paid: Vec<_> = formulation.move_points.iter().filter(|(column, _)| Some(*column) != most).collect();
-    let least = paid.iter().map(|(_, cost)| *cost).fold(f64::INFINITY, f64::min);
-    program.at_most("budget", formulation.move_points.clone(), budget);
-    if least.is_finite() && paid.iter().all(|(column, _)| program.columns[*column].is_whole) {
-        let count = ((budget - step.map_or(0.0, |(_, cost)| *cost)).max(0.0) / least).floor();
-        let mut terms: Vec<_> = paid.iter().map(|(column, _)| (*column, 1.0)).collect();
-        program.at_most("budget", terms.clone(), count);
-        if let Some(most) = most {
-            // No move without a step of the group term.
-            terms.push((most, -count.max(1.0)));
-            program.at_most("budget", terms, 0.0);
+        if !changed {
+            break;
         }
     }
     true
+}
+
+/// Whether Σ sign · factor · x ≤ limit narrowed a range; `None` when it cannot hold.
+fn narrow_by(linear: &Linear, terms: &[(usize, i128)], sign: i128, limit: i128, ranges: &mut Ranges) -> Option<bool> {
+    let end = |factor: i128, (lower, upper): (i128, i128)| if factor > 0 { factor * lower } else { factor * upper };
+    let least: i128 = terms.iter().map(|(column, factor)| end(factor * sign, ranges[*column])).sum();
+    let spare = limit - least;
+    if spare < 0 {
+        return None;
+    }
+    let mut changed = false;
+    for (column, factor) in terms {
+        let (factor, (lower, upper)) = (factor * sign, ranges[*column]);
+        if linear.columns[*column].rank.is_none() || upper - lower <= spare / factor.abs() {
+            continue;
+        }
+        let steps = spare / factor.abs();
+        ranges[*column] = if factor > 0 { (lower, lower + steps) } else { (upper - steps, upper) };
+        changed = true;
+    }
+    Some(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::linear::Sum;
+    use super::*;
+
+    /// Maximise 10a + 12b + 13c + 9d, 5a + 5b + 6c + 4d ≤ 10, all 0 or 1. Pairs that fit: 22 twice; the relaxation has more.
+    fn knapsack() -> Linear {
+        let mut linear = Linear::default();
+        let mut sum = Sum::constant(-10);
+        for (points, size) in [(10, 5), (12, 5), (13, 6), (9, 4)] {
+            let column = linear.column(0, 1, Some(0));
+            linear.columns[column].points = points;
+            sum = sum.plus_column(size, column);
+        }
+        linear.at_most_zero(sum);
+        linear
+    }
+
+    fn aim(linear: &Linear, reached: i128) -> Aim<'_> {
+        Aim { linear, granularity: 1, tolerance: 0, whole: true, cap: None, reached }
+    }
+
+    /// Value of whole values, or of nothing.
+    fn value(linear: &Linear, values: &[f64]) -> i128 {
+        let whole = values.iter().all(|value| (value - value.round()).abs() < WHOLE);
+        let points = linear.columns.iter().zip(values).map(|(column, value)| column.points * value.round() as i128);
+        if whole { points.sum() } else { 0 }
+    }
+
+    #[test]
+    fn the_best_is_found_and_proven() {
+        let linear = knapsack();
+        let mut best = 0;
+        let mut offer = |values: &[f64]| {
+            best = best.max(value(&linear, values));
+            best
+        };
+        let searched = search(aim(&linear, 0), &mut offer, &Control::unlimited());
+        assert_eq!(searched, Searched { bound: Some(22), complete: true });
+        assert_eq!(best, 22);
+    }
+
+    #[test]
+    fn an_incumbent_that_nobody_beats_is_proven() {
+        let linear = knapsack();
+        let searched = search(aim(&linear, 22), &mut |_| 22, &Control::unlimited());
+        assert_eq!(searched, Searched { bound: Some(22), complete: true });
+    }
+
+    #[test]
+    fn without_time_there_is_no_bound() {
+        let linear = knapsack();
+        let control = Control::unlimited().with_time_limit(std::time::Duration::ZERO);
+        let searched = search(aim(&linear, 0), &mut |_| 0, &control);
+        assert_eq!(searched, Searched { bound: None, complete: false });
+    }
+
+    #[test]
+    fn propagation_finds_contradictions_and_consequences() {
+        let linear = knapsack();
+        let mut ranges = linear.ranges();
+        ranges[0] = (1, 1);
+        ranges[1] = (1, 1);
+        assert!(propagate(&linear, &mut ranges));
+        assert_eq!(ranges[2..], [(0, 0), (0, 0)]);
+        ranges[2] = (1, 1);
+        assert!(!propagate(&linear, &mut ranges));
+    }
 }
