@@ -9,6 +9,7 @@
 
 use crate::model::Faults;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +23,9 @@ pub enum Value {
     Bool(bool),
     /// A whole number written without fraction or exponent.
     Int(i64),
-    /// Any other number.
+    /// Such a number above the range of `Int` (a seed may be that large).
+    Large(u64),
+    /// Any other number: with fraction or exponent, or beyond 64 bits.
     Number(f64),
     /// A string.
     Text(String),
@@ -38,7 +41,9 @@ impl Value {
             Value::Null => "null".into(),
             Value::Bool(value) => value.to_string(),
             Value::Int(value) => format!("the number {value}"),
-            Value::Number(value) => format!("the number {value}"),
+            Value::Large(value) => format!("the number {value}"),
+            // With its point or exponent: 1.0 is what was written, and what is wrong with it.
+            Value::Number(value) => format!("the number {value:?}"),
             Value::Text(text) => format!("the text {:?}", shortened(text)),
             Value::List(_) => "a list".into(),
             Value::Object(_) => "an object".into(),
@@ -77,7 +82,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
         Ok(Value::Int(value))
     }
     fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(i64::try_from(value).map_or(Value::Number(value as f64), Value::Int))
+        Ok(i64::try_from(value).map_or(Value::Large(value), Value::Int))
     }
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
         Ok(Value::Number(value))
@@ -107,30 +112,40 @@ impl<'de> Visitor<'de> for TreeVisitor {
 /// Parses a document.
 ///
 /// # Errors
-/// One F101 fault with line and column.
+/// One F101 fault with line and column: after an error of syntax nothing that follows means anything.
 pub fn parse(bytes: &[u8]) -> Result<Value, Faults> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let fault = |place: String, cause: String, remedy: &str| {
+    let fault = |place: String, cause: &str, remedy: &str| {
         let mut faults = Faults::new();
         faults.add("F101", place, cause, remedy);
         faults
     };
+    let place = |line: usize, column: usize| format!("line {line} column {column}");
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(fault("the document".into(), "it is empty".into(), "give a JSON document"));
+        return Err(fault("the document".into(), "it is empty", "give a JSON document"));
     }
-    if let Err(error) = std::str::from_utf8(bytes) {
-        let cause = "the bytes are not UTF-8 text".to_string();
-        return Err(fault(format!("byte {}", error.valid_up_to()), cause, "give a JSON document in UTF-8"));
+    if [&b"\xEF\xBB\xBF"[..], b"\xFF\xFE", b"\xFE\xFF"].iter().any(|mark| bytes.starts_with(mark)) {
+        return Err(fault(place(1, 1), "there is a byte order mark", "save the document as UTF-8 without one"));
     }
-    serde_json::from_slice(bytes).map_err(|error| {
-        let place = format!("line {} column {}", error.line(), error.column());
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let good = &bytes[..error.valid_up_to()];
+        let line = good.split(|byte| *byte == b'\n').count();
+        let column = good.len() - good.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1) + 1;
+        fault(place(line, column), "the bytes are not UTF-8 text", "give a JSON document in UTF-8")
+    })?;
+    serde_json::from_str(text).map_err(|error| {
         let text = error.to_string();
-        let cause = text.split(" at line ").next().unwrap_or(&text).to_string();
-        let remedy =
-            if error.is_eof() { "the document ends too early: is it complete?" } else { "correct the JSON there" };
-        fault(place, cause, remedy)
+        let cause = text.split(" at line ").next().unwrap_or(&text);
+        let remedy = match cause {
+            "recursion limit exceeded" => "nest less deeply: nothing here needs more than ten levels",
+            "number out of range" => "write a whole number",
+            _ if error.is_eof() => "the document ends too early: is it complete?",
+            _ => "correct the JSON there",
+        };
+        fault(place(error.line(), error.column()), cause, remedy)
     })
 }
+
+const TWO_TO_63: f64 = (1u64 << 63) as f64;
 
 /// Where a value stands in the document.
 #[derive(Clone, Copy)]
@@ -147,11 +162,17 @@ impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Path::Root => f.write_str("the document"),
-            Path::Field(Path::Root, name) => f.write_str(name),
-            Path::Field(parent, name) => write!(f, "{parent}.{name}"),
+            Path::Field(Path::Root, name) => f.write_str(&step(name)),
+            Path::Field(parent, name) => write!(f, "{parent}.{}", step(name)),
             Path::Item(parent, index) => write!(f, "{parent}[{index}]"),
         }
     }
+}
+
+/// A name as a step of a path: as it is where it is one word, else in quotes.
+fn step(name: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:".contains(c);
+    if !name.is_empty() && name.chars().all(plain) { name.into() } else { format!("{:?}", shortened(name)).into() }
 }
 
 /// Collects faults while a document is taken apart.
@@ -233,10 +254,23 @@ impl Reader {
 
     /// A whole number.
     pub fn int(&self, path: Path<'_>, value: Value) -> Option<i64> {
+        let wanted = match value {
+            Value::Int(value) => return Some(value),
+            Value::Large(_) => "a whole number below 2^63",
+            Value::Number(value) if value.abs() >= TWO_TO_63 => "a whole number below 2^63",
+            _ => "a whole number (no fraction, exponent or quotes)",
+        };
+        self.wrong(path, &value, wanted);
+        None
+    }
+
+    /// A whole number from 0 to the largest of 64 bits.
+    pub fn natural(&self, path: Path<'_>, value: Value) -> Option<u64> {
         match value {
-            Value::Int(value) => Some(value),
+            Value::Int(value) if value >= 0 => Some(value as u64),
+            Value::Large(value) => Some(value),
             other => {
-                self.wrong(path, &other, "a whole number (no fraction, exponent or quotes)");
+                self.wrong(path, &other, "a whole number from 0 to 18446744073709551615");
                 None
             }
         }
@@ -296,16 +330,13 @@ impl<'a> Fields<'a> {
     /// Takes a field out, if it is there; a second one of the same name is a fault.
     pub fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
-        let mut found = None;
-        // Fields mostly come in the order they are asked for.
-        while let Some(at) = self.fields.iter().position(|(field, _)| field == name) {
-            let (_, value) = self.fields.remove(at);
-            if found.is_some() {
-                self.reader.twice(Path::Field(&self.path, name));
-            }
-            found = Some(value);
+        // One pass over all fields, however often the name is there.
+        let mut found = self.fields.extract_if(.., |(field, _)| field == name).map(|(_, value)| value);
+        let first = found.next();
+        for _ in found {
+            self.reader.twice(Path::Field(&self.path, name));
         }
-        found
+        first
     }
 
     /// Takes a field and reads it; `None` when it is absent or wrong.
@@ -333,29 +364,40 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Checks the `format` field; `false` when this is another kind of document.
+    /// Checks the `format` field; `false` when this is another kind of document, whose fields mean nothing here.
     pub fn format(&mut self, wanted: &str) -> bool {
-        let found = self.take("format");
-        let path = Path::Field(&self.path, "format");
-        let (kind, _) = wanted.split_once('/').unwrap_or((wanted, ""));
-        match found {
-            Some(Value::Text(text)) if text == wanted => true,
-            Some(Value::Text(text)) if text.split('/').next() == Some(kind) => {
-                let cause = format!("the document is {text:?}, this program reads {wanted:?}");
-                self.reader.fault("F106", path, cause, "use the program version that wrote it, or write it anew");
-                false
-            }
-            Some(other) => {
-                let cause = format!("{} stands where {wanted:?} is due", other.kind());
-                self.reader.fault("F106", path, cause, format!("give a {kind} file; `bayplan import` makes snapshots"));
-                false
-            }
-            None => {
-                let remedy = format!("add \"format\": {wanted:?}, if this is a {kind} file");
-                self.reader.fault("F106", self.path, "the field \"format\" is missing", remedy);
-                false
-            }
+        let version = |format: &str| -> Option<(String, u64)> {
+            let (kind, version) = format.split_once('/')?;
+            Some((kind.strip_prefix("bayplan-")?.to_string(), version.parse().ok()?))
+        };
+        let (kind, ours) = version(wanted).expect("our formats are bayplan-KIND/VERSION");
+        let Some(found) = self.take("format") else {
+            // The other fields tell whether this is such a file; all their faults are told too.
+            let remedy = format!("add \"format\": {wanted:?}, if this is a {kind} file");
+            self.reader.fault("F106", self.path, "the field \"format\" is missing", remedy);
+            return true;
+        };
+        if matches!(&found, Value::Text(text) if text == wanted) {
+            return true;
         }
+        let given = if let Value::Text(text) = &found { version(text) } else { None };
+        let (cause, remedy) = match given {
+            Some((other, _)) if other != kind => {
+                let other = shortened(&other);
+                (format!("this is a {other}, and a {kind} is due"), format!("give the {kind} file here"))
+            }
+            Some((_, theirs)) if theirs > ours => {
+                let cause =
+                    format!("this is version {theirs} of the format, newer than version {ours}, the newest known");
+                (cause, "use the newer program that wrote it".to_string())
+            }
+            _ => {
+                let cause = format!("{} stands where {wanted:?} is due", found.kind());
+                (cause, format!("give a {kind} file; `bayplan import` makes snapshots from other formats"))
+            }
+        };
+        self.reader.fault("F106", Path::Field(&self.path, "format"), cause, remedy);
+        false
     }
 
     /// Reports what nobody took; fields that begin with `x-` are the user's own.

@@ -67,18 +67,17 @@ pub fn write_plan(problem: &Problem, plan: &Plan) -> Vec<u8> {
     fields.push(("waves", list("  ", waves)));
     fields.push(("unplaced", list("  ", unplaced)));
     fields.push(("blocked", json!(blocked).to_string()));
-    fields.push(("summary", summary(plan).to_string()));
+    let counts = COUNTS.iter().zip(summary(plan)).map(|(name, count)| format!("{name:?}:{count}"));
+    fields.push(("summary", format!("{{{}}}", counts.collect::<Vec<_>>().join(","))));
     let fields: Vec<String> = fields.into_iter().map(|(name, value)| format!("  {name:?}: {value}")).collect();
     format!("{{\n{}\n}}\n", fields.join(",\n")).into_bytes()
 }
 
-fn summary(plan: &Plan) -> serde_json::Value {
-    json!({
-        "moves": plan.moves().count(),
-        "waves": plan.waves.len(),
-        "unplaced": plan.unplaced.len(),
-        "blocked": plan.blocked.len(),
-    })
+/// What the summary counts, in the order of [`summary`].
+const COUNTS: [&str; 4] = ["moves", "waves", "unplaced", "blocked"];
+
+fn summary(plan: &Plan) -> [u64; 4] {
+    [plan.moves().count(), plan.waves.len(), plan.unplaced.len(), plan.blocked.len()].map(|count| count as u64)
 }
 
 fn pieces_json(problem: &Problem, spot: &Spot) -> serde_json::Value {
@@ -134,8 +133,8 @@ impl Names<'_> {
         }
         let fingerprint = fields.required("snapshot", Reader::text);
         let solver = fields.required("solver", Reader::text);
-        let seed = fields.required("seed", natural);
-        let effort = fields.required("effort", natural);
+        let seed = fields.required("seed", Reader::natural);
+        let effort = fields.required("effort", Reader::natural);
         let status = fields.required("status", |r, p, v| r.word(p, v, &STATUSES));
         let objective = fields.required("objective", |r, p, v| {
             let mut fields = r.fields(p, v)?;
@@ -148,7 +147,7 @@ impl Names<'_> {
             .required("waves", |r, p, v| Some(r.list(p, v, |p, v| Some(r.list(p, v, |p, v| self.step(r, p, v))))));
         let unplaced = fields.required("unplaced", |r, p, v| Some(r.list(p, v, |p, v| self.unplaced(r, p, v))));
         let blocked = fields.required("blocked", |r, p, v| Some(r.list(p, v, |p, v| self.task(r, p, v))));
-        let given = fields.required("summary", |_, _, v| Some(v));
+        let given = fields.required("summary", counts);
         fields.finish();
         let plan = Plan {
             fingerprint: fingerprint?,
@@ -164,21 +163,16 @@ impl Names<'_> {
         };
         // A list with faulty items is shorter than the file says; that is not the summary's fault.
         if reader.faults.borrow().is_empty() {
-            self.check_summary(reader, &plan, given?);
-        }
-        Some(plan)
-    }
-
-    fn check_summary(&self, reader: &Reader, plan: &Plan, given: Value) {
-        let path = Path::Field(&Path::Root, "summary");
-        let counted = summary(plan);
-        let given = reader.map(path, given, |p, v| reader.int(p, v));
-        for (name, count) in counted.as_object().expect("the summary is an object") {
-            if given.get(name).copied() != count.as_i64() {
-                let cause = format!("{name} should be {count}, as counted in the plan");
-                reader.fault("F203", path, cause, "use the file as it was written; it may have been cut or edited");
+            for ((name, counted), given) in COUNTS.iter().zip(summary(&plan)).zip(given?) {
+                if given != counted {
+                    let cause = format!("it says {given}, and the plan has {counted}");
+                    let path = Path::Field(&Path::Root, "summary");
+                    let remedy = "use the file as it was written; it may have been cut or edited";
+                    reader.fault("F203", Path::Field(&path, name), cause, remedy);
+                }
             }
         }
+        Some(plan)
     }
 
     fn step(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<Move> {
@@ -240,23 +234,25 @@ fn unknown(reader: &Reader, path: Path<'_>, what: &str, name: &str) {
     reader.fault("F201", path, format!("the snapshot has no {what} {name:?}"), remedy);
 }
 
-fn natural(reader: &Reader, path: Path<'_>, value: Value) -> Option<u64> {
-    match value {
-        Value::Int(value) if value >= 0 => Some(value as u64),
-        // Above i64 the tree holds a float, which cannot be told from its neighbours: seeds stay below 2^63.
-        other => {
-            reader.wrong(path, &other, "a whole number from 0 to 9223372036854775807");
-            None
-        }
-    }
+fn counts(reader: &Reader, path: Path<'_>, value: Value) -> Option<[u64; 4]> {
+    let mut fields = reader.fields(path, value)?;
+    let counts = COUNTS.map(|name| fields.required(name, Reader::natural));
+    fields.finish();
+    let [moves, waves, unplaced, blocked] = counts;
+    Some([moves?, waves?, unplaced?, blocked?])
 }
 
 /// Points: a whole number, or a fraction as text whose parts are whole 720,720ths.
 fn points(reader: &Reader, path: Path<'_>, value: Value) -> Option<i128> {
     let one = i128::from(SHARE_ONE);
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let scaled = match &value {
         Value::Int(whole) => Some(i128::from(*whole) * one),
+        Value::Large(whole) => Some(i128::from(*whole) * one),
         Value::Text(text) => text.split_once('/').and_then(|(top, bottom)| {
+            if !digits(top.strip_prefix('-').unwrap_or(top)) || !digits(bottom) {
+                return None;
+            }
             let (top, bottom): (i128, i128) = (top.parse().ok()?, bottom.parse().ok()?);
             (bottom > 0 && one % bottom == 0).then(|| top.checked_mul(one / bottom)).flatten()
         }),

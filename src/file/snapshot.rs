@@ -74,15 +74,14 @@ fn words(reader: &Reader, path: Path<'_>, value: Value) -> Option<BTreeMap<Strin
 
 fn resource(reader: &Reader, path: Path<'_>, value: Value) -> Option<ResourceSpec> {
     let mut fields = reader.fields(path, value)?;
-    let name = fields.required("name", Reader::text);
     let spec = ResourceSpec {
-        name: name.clone().unwrap_or_default(),
+        name: fields.required("name", Reader::text).unwrap_or_default(),
         unit: fields.optional("unit", Reader::text).unwrap_or_default(),
         transient: fields.optional("transient", Reader::bool).unwrap_or(true),
         load_weight: fields.optional("load_weight", Reader::int).unwrap_or(0),
     };
     fields.finish();
-    name.map(|_| spec)
+    Some(spec)
 }
 
 fn node(reader: &Reader, path: Path<'_>, value: Value) -> Option<NodeSpec> {
@@ -226,9 +225,7 @@ fn dependency(reader: &Reader, path: Path<'_>, value: Value) -> Option<Dependenc
 
 fn objective(reader: &Reader, path: Path<'_>, value: Value) -> Option<ObjectiveSpec> {
     let mut fields = reader.fields(path, value)?;
-    let weight = |fields: &mut Fields<'_>, name: &'static str, default: i64| {
-        fields.optional(name, Reader::int).unwrap_or(default)
-    };
+    let weight = |fields: &mut Fields<'_>, name, default| fields.optional(name, Reader::int).unwrap_or(default);
     let spec = ObjectiveSpec {
         balance: fields.optional("balance", |r, p, v| Some(r.list(p, v, |p, v| balance(r, p, v)))).unwrap_or_default(),
         task_move_weight: weight(&mut fields, "task_move_weight", 1),
@@ -271,7 +268,8 @@ fn pair(reader: &Reader, path: Path<'_>, value: Value) -> Option<(String, String
             let [from, to, cost]: [Value; 3] = items.try_into().expect("three items");
             let from = reader.text(Path::Item(&path, 0), from);
             let to = reader.text(Path::Item(&path, 1), to);
-            Some((from?, to?, reader.int(Path::Item(&path, 2), cost)?))
+            let cost = reader.int(Path::Item(&path, 2), cost);
+            Some((from?, to?, cost?))
         }
         other => {
             reader.wrong(path, &other, wanted);
@@ -292,14 +290,11 @@ fn fragmentation(reader: &Reader, path: Path<'_>, value: Value) -> Option<Fragme
 
 fn mix(reader: &Reader, path: Path<'_>, value: Value) -> Option<MixSpec> {
     let mut fields = reader.fields(path, value)?;
+    let parts = fields.required("parts", Reader::int).unwrap_or_default();
+    let requirement = fields.optional("requirement", amounts).unwrap_or_default();
     let device = fields.required("device", device_request);
-    let spec = MixSpec {
-        parts: fields.required("parts", Reader::int).unwrap_or_default(),
-        requirement: fields.optional("requirement", amounts).unwrap_or_default(),
-        device: device?,
-    };
     fields.finish();
-    Some(spec)
+    Some(MixSpec { parts, requirement, device: device? })
 }
 
 fn moves(reader: &Reader, path: Path<'_>, value: Value) -> Option<MovesSpec> {

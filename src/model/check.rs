@@ -207,7 +207,9 @@ impl Check<'_> {
     }
 
     fn unknown(&mut self, what: &str, name: &str, known: &HashMap<&str, usize>, place: impl Fn() -> String) {
-        let nearest = known.keys().filter(|known| !known.is_empty()).max_by(|a, b| {
+        // The search looks at every known name: only for faults that are shown.
+        let candidates = known.keys().filter(|known| !known.is_empty() && !self.faults.is_full());
+        let nearest = candidates.max_by(|a, b| {
             let closeness = |k: &str| strsim::jaro_winkler(k, name);
             closeness(a).total_cmp(&closeness(b)).then_with(|| b.cmp(a))
         });

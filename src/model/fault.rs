@@ -45,16 +45,21 @@ impl Faults {
         cause: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        if self.list.len() < FAULT_SHOWN_MAX {
-            self.list.push(Fault { code, place: place.into(), cause: cause.into(), remedy: remedy.into() });
-        } else {
+        if self.is_full() {
             self.dropped += 1;
+        } else {
+            self.list.push(Fault { code, place: place.into(), cause: cause.into(), remedy: remedy.into() });
         }
     }
 
     /// True when nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// True when further faults are only counted: no need to look for their remedies.
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= FAULT_SHOWN_MAX
     }
 
     /// The faults kept.
