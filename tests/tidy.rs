@@ -39,7 +39,7 @@ const DOORS: [(&str, &[&str]); 14] = [
 ];
 
 /// Kernel files whose WGSL half is not written yet. A kernel with both halves must leave this list.
-const SHADER_TO_COME: [&str; 4] = ["anneal", "points", "random", "score"];
+const SHADER_TO_COME: [&str; 7] = ["anneal", "cut", "keep", "points", "random", "score", "sort"];
 
 const WIDTH_MAX: usize = 140;
 

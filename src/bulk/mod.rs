@@ -14,6 +14,7 @@
 
 mod build;
 mod fill;
+mod gather;
 mod pack;
 mod round;
 mod state;

@@ -62,14 +62,16 @@ pub struct Pack {
     pub group: Vec<u32>,
     /// Group, with rules or without, or [`UNGROUPED`]. Shape: tasks.
     pub group_all: Vec<u32>,
+    /// Tasks in the order in which rounds list them: movable ones, then pinned ones with rules, both by group.
+    pub order: Vec<u32>,
+    /// How many of them are movable.
+    pub movable_count: usize,
     /// Rules per group.
     pub groups: Vec<PackedGroup>,
     /// All rows of all groups.
     pub rows: Vec<PackedRow>,
     /// Total of the domain counts of all rows: size of the presence arrays.
     pub cell_count: usize,
-    /// Total of the words of all rows' domain sets.
-    pub word_count: usize,
     /// Quanta or points are rounded, or shares or penalties for broken starts are in play: points only steer then.
     pub is_inexact: bool,
     /// Points per group member moved most.
@@ -96,10 +98,6 @@ pub struct PackedRow {
     pub level: u32,
     /// First cell in the presence arrays.
     pub cell: u32,
-    /// First word in the domain sets.
-    pub word: u32,
-    /// Domains of the level.
-    pub domain_count: u32,
     /// At most one member per domain.
     pub conflict: bool,
     /// Least number of domains covered, 0 = no spread rule.
@@ -162,7 +160,7 @@ impl Pack {
         let points = |value: i128| (value >> point_shift).min(1 << 62) as i64;
         let (class_row, node_class, allow) = eligibility(problem);
         let (mut groups, mut rows) = (Vec::new(), Vec::new());
-        let (cell_count, word_count) = pack_groups(problem, &mut groups, &mut rows);
+        let cell_count = pack_groups(problem, &mut groups, &mut rows);
         let ruled =
             |g: GroupId| groups[g.index()].conflict || groups[g.index()].gang || groups[g.index()].row_count > 0;
         let mut shared = Shared {
@@ -193,6 +191,13 @@ impl Pack {
         let move_class_count = problem.objective.move_costs.class_count.max(1) as u32;
         let tasks = || problem.tasks.iter().enumerate();
         let spot = |t: usize| problem.current.spot(TaskId::new(t));
+        let movable: Vec<bool> = tasks().map(|(t, task)| shares[t] > 0 && !task.pinned).collect();
+        let group: Vec<u32> =
+            tasks().map(|(_, task)| task.group.filter(|g| ruled(*g)).map_or(UNGROUPED, |g| g.0)).collect();
+        let counts = |t: &u32| movable[*t as usize] || (shares[*t as usize] > 0 && group[*t as usize] != UNGROUPED);
+        let mut order: Vec<u32> = (0..problem.tasks.len() as u32).filter(counts).collect();
+        order.sort_by_key(|t| (!movable[*t as usize], group[*t as usize]));
+        let movable_count = order.iter().filter(|t| movable[**t as usize]).count();
         Pack {
             lanes,
             limit,
@@ -229,14 +234,15 @@ impl Pack {
                 .map(|(_, task)| task.device.as_ref().map_or((0, 0), |d| (d.count as u8, d.milli as u16)))
                 .collect(),
             packed: shares.iter().map(|share| *share > 0).collect(),
-            movable: tasks().map(|(t, task)| shares[t] > 0 && !task.pinned).collect(),
+            movable,
+            order,
+            movable_count,
             may_stop: tasks().map(|(t, task)| task.evictable || !spot(t).is_placed()).collect(),
-            group: tasks().map(|(_, task)| task.group.filter(|g| ruled(*g)).map_or(UNGROUPED, |g| g.0)).collect(),
+            group,
             group_all: tasks().map(|(_, task)| task.group.map_or(UNGROUPED, |g| g.0)).collect(),
             groups,
             rows,
             cell_count,
-            word_count,
             is_inexact: point_shift > 0
                 || shift.iter().any(|s| *s > 0)
                 || overloaded
@@ -427,8 +433,8 @@ fn pack_mix(problem: &Problem, shared: &mut Shared, class_row: &[u32], lanes: us
     }
 }
 
-/// Fills the groups and their rows; returns the numbers of presence cells and of domain set words.
-fn pack_groups(problem: &Problem, groups: &mut Vec<PackedGroup>, rows: &mut Vec<PackedRow>) -> (usize, usize) {
+/// Fills the groups and their rows; returns the number of presence cells.
+fn pack_groups(problem: &Problem, groups: &mut Vec<PackedGroup>, rows: &mut Vec<PackedRow>) -> usize {
     let mut levels: Vec<std::collections::BTreeSet<u32>> = vec![Default::default(); problem.groups.len()];
     for (g, group) in problem.groups.iter().enumerate() {
         levels[g].extend(group.conflict.iter().filter(|level| level.0 > 0).map(|level| level.0));
@@ -438,7 +444,7 @@ fn pack_groups(problem: &Problem, groups: &mut Vec<PackedGroup>, rows: &mut Vec<
             levels[dependency.group.index()].insert(dependency.level.0);
         }
     }
-    let (mut cell, mut word) = (0, 0);
+    let mut cell = 0;
     let mut row_of = HashMap::new();
     for (g, group) in problem.groups.iter().enumerate() {
         let row = rows.len() as u32;
@@ -447,9 +453,8 @@ fn pack_groups(problem: &Problem, groups: &mut Vec<PackedGroup>, rows: &mut Vec<
             let domain_count = problem.levels[*level as usize].domains.len() as u32;
             let spread = group.spread.iter().find(|spread| spread.level.0 == *level).map_or(0, |spread| spread.min);
             let conflict = group.conflict.iter().any(|l| l.0 == *level);
-            rows.push(PackedRow { level: *level, cell, word, domain_count, conflict, spread, ..PackedRow::default() });
+            rows.push(PackedRow { level: *level, cell, conflict, spread, ..PackedRow::default() });
             cell += domain_count;
-            word += domain_count.div_ceil(64);
         }
         let conflict = group.conflict.iter().any(|level| level.0 == 0);
         groups.push(PackedGroup { row, row_count: levels[g].len() as u32, conflict, gang: group.gang });
@@ -462,5 +467,5 @@ fn pack_groups(problem: &Problem, groups: &mut Vec<PackedGroup>, rows: &mut Vec<
             rows[other as usize].needed_by.push(mine);
         }
     }
-    (cell as usize, word as usize)
+    cell as usize
 }

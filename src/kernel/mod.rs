@@ -4,6 +4,9 @@
 //! counter-based randomness. `anneal` improves a block of nodes, `score` finds the best node of each task of a tile.
 
 pub mod anneal;
+pub mod cut;
+pub mod keep;
 pub mod points;
 pub mod random;
 pub mod score;
+pub mod sort;

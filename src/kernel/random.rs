@@ -27,6 +27,16 @@ pub fn pcg3d(x: u32, y: u32, z: u32) -> [u32; 3] {
     [x, y, z]
 }
 
+/// A well-mixed word from one word (lowbias32 of C. Wellons' hash prospector, 2018).
+#[inline(always)]
+pub fn mix(mut word: u32) -> u32 {
+    word ^= word >> 16;
+    word = word.wrapping_mul(0x7FEB_352D);
+    word ^= word >> 15;
+    word = word.wrapping_mul(0x846C_A68B);
+    word ^ word >> 16
+}
+
 /// A number below `count` from a random word, by the high half of the product (Lemire 2019, without rejection: the bias is
 /// below count / 2^32).
 #[inline(always)]
