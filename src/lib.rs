@@ -11,6 +11,7 @@ pub mod bulk;
 pub mod control;
 pub mod exact;
 pub mod file;
+pub mod gpu;
 pub mod kernel;
 pub mod model;
 pub mod plan;

@@ -1,5 +1,7 @@
 //! Does the command line keep its word? Exit codes, streams, atomic output, signals, and the published figures.
 
+mod common;
+
 use assert_cmd::Command;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -532,4 +534,51 @@ mod signals {
         let (code, stdout, _) = run_with(&["verify", SMALL, "-"], plan);
         assert_eq!(code, 0, "{stdout}");
     }
+}
+
+/// No adapter: the Vulkan loader is pointed at nothing.
+fn without_gpu(line: &[&str]) -> std::process::Output {
+    let mut command = bayplan(line);
+    command.env("VK_ICD_FILENAMES", "/nonexistent").env("VK_DRIVER_FILES", "/nonexistent");
+    command.output().unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_a_gpu_asking_for_one_ends_with_5_and_a_remedy() {
+    for line in [&["plan", SMALL, "--backend", "gpu", "--effort", "20"][..], &["bench", SMALL], &["devices"]] {
+        let output = without_gpu(line);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(5), "{line:?}: {said}");
+        assert!(said.contains("install its driver"), "{line:?}: {said}");
+        assert!(output.stdout.is_empty(), "{line:?}");
+    }
+    let output = without_gpu(&["plan", SMALL, "--effort", "20"]);
+    assert_eq!(output.status.code(), Some(0), "the CPU will do");
+}
+
+#[test]
+fn cpu_and_gpu_write_the_same_plan_and_say_where_it_was_made() {
+    if common::gpu("cpu_and_gpu_write_the_same_plan_and_say_where_it_was_made").is_none() {
+        return;
+    }
+    let plan = |backend: &str| {
+        let output = bayplan(&["plan", SMALL, "--effort", "100", "--backend", backend]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains(&format!("backend {backend}: ")), "{said}");
+        let mut plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let made = plan["backend"].take();
+        assert!(made.as_str().unwrap().starts_with(&format!("{backend}: ")), "{made}");
+        plan
+    };
+    assert_eq!(plan("cpu"), plan("gpu"));
+    let output = bayplan(&["bench", SMALL, "--effort", "40", "-o", "json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["objections"], serde_json::json!([]));
+    assert!(report["comparisons"].as_array().unwrap().len() >= 4, "{report}");
+    let output = bayplan(&["devices", "-o", "json"]).output().unwrap();
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(list.as_array().unwrap().iter().any(|device| device["usable"] == true), "{list}");
 }

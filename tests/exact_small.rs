@@ -199,27 +199,6 @@ fn names_and_order_do_not_matter() {
     });
 }
 
-/// 200 tasks, 20 nodes, 3 resources: the relaxation comes to 9485.74, no solver has proven more than that.
-fn two_hundred_tasks(test: &str) -> Option<Problem> {
-    let path = shared(test, "data/exact/milp_200x20.json")?;
-    let read: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let names = ["cpu", "mem", "gpu"];
-    let rows = |key: &str| -> Vec<Vec<(&'static str, i64)>> {
-        let row = |row: &serde_json::Value| -> Vec<(&'static str, i64)> {
-            let figures = row.as_array().unwrap().iter().map(|figure| figure.as_i64().unwrap());
-            names.into_iter().zip(figures).collect()
-        };
-        read[key].as_array().unwrap().iter().map(row).collect()
-    };
-    let nodes = rows("cap").into_iter().enumerate().map(|(n, row)| node(&format!("n{n}"), &row));
-    let weights = read["r"].as_array().unwrap().iter().map(|weight| weight.as_i64().unwrap());
-    let tasks = rows("req").into_iter().zip(weights).enumerate();
-    let tasks = tasks.map(|(t, (row, weight))| task(&format!("t{t}"), weight, &row));
-    let mut snapshot = cluster(nodes.collect(), tasks.collect());
-    snapshot.resources = resources(&names);
-    Some(Problem::new(&snapshot).unwrap())
-}
-
 #[test]
 fn two_hundred_tasks_have_a_bound_in_time() {
     let Some(problem) = two_hundred_tasks("two_hundred_tasks_have_a_bound_in_time") else { return };

@@ -76,7 +76,14 @@ fn target(problem: &Problem, moves: &[(&str, &str)]) -> Placement {
 
 /// Orders the moves; the plan must verify. Waves as `a>n1 b>n2`, in task order.
 fn ordered(problem: &Problem, moves: &[(&str, &str)]) -> (Plan, Vec<String>) {
-    let meta = Meta { solver: "bulk".to_string(), seed: 1, effort: 1, status: Status::Feasible, bound: None };
+    let meta = Meta {
+        solver: "bulk".to_string(),
+        seed: 1,
+        effort: 1,
+        backend: "cpu".into(),
+        status: Status::Feasible,
+        bound: None,
+    };
     let plan = build(problem, &target(problem, moves), meta, &Control::unlimited());
     let verdict = verify(problem, &plan);
     assert!(verdict.is_right(), "{:?}", verdict.violations);
@@ -390,6 +397,7 @@ fn claim(problem: &Problem, waves: &[&[(&str, &str)]]) -> Plan {
         solver: "bulk".to_string(),
         seed: 1,
         effort: 1,
+        backend: "cpu".into(),
         status: Status::Feasible,
         bound: Some(points),
         objective: (before, points),

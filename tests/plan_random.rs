@@ -89,7 +89,14 @@ fn random_target(rng: &mut Rng, problem: &Problem) -> Placement {
 }
 
 fn meta() -> Meta {
-    Meta { solver: "bulk".to_string(), seed: 1, effort: 1, status: Status::Feasible, bound: None }
+    Meta {
+        solver: "bulk".to_string(),
+        seed: 1,
+        effort: 1,
+        backend: "cpu".into(),
+        status: Status::Feasible,
+        bound: None,
+    }
 }
 
 #[test]

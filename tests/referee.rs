@@ -58,7 +58,14 @@ fn terms(problem: &Problem, placement: &Placement) -> String {
 fn search(problem: &Problem, effort: u64) -> Plan {
     let options = Options { effort: Some(effort), ..Options::default() };
     let found = bulk::solve(problem, &options, &Control::unlimited());
-    let meta = Meta { solver: "bulk".into(), seed: 1, effort: found.effort, status: found.status, bound: None };
+    let meta = Meta {
+        solver: "bulk".into(),
+        seed: 1,
+        effort: found.effort,
+        backend: "cpu".into(),
+        status: found.status,
+        bound: None,
+    };
     let plan = plan::build(problem, &found.placement, meta, &Control::unlimited());
     let verdict = plan::verify(problem, &plan);
     assert!(verdict.is_right(), "{}: {:?}", problem.name, verdict.violations.first());

@@ -3,27 +3,36 @@
 //! Tiles of tasks are scored against all nodes in parallel (`kernel/score.rs`); the results are taken in order, and a task
 //! whose node has changed since is scored again on its own. So the result does not depend on the number of threads.
 
+use super::device::{Device, Trouble, node_words};
 use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::state::State;
 use crate::control::Control;
+use crate::gpu::{Query, Tiles};
 use crate::kernel::points::Shared;
 use crate::kernel::random::log2_q16;
 use crate::kernel::score::{Candidate, Nodes, Target, judge, score};
 use crate::model::{LevelId, NodeId, Place, Problem, TaskId, Violation, violations};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Tasks scored against the same state.
 const TILE: usize = 128;
 /// Tasks of one broken rule that repair tries to move.
 const SUSPECTS_MAX: usize = 4096;
 
-/// The state that annealing starts from.
-pub fn build(problem: &Problem, pack: &Pack, control: &Control) -> State {
+/// The state that annealing starts from, and what went wrong on the device, if anything did.
+pub fn build(problem: &Problem, pack: &Pack, device: Option<&Device>, control: &Control) -> (State, Option<Trouble>) {
     let mut builder = Builder::new(problem, pack);
     builder.repair(control);
+    if let Some(device) = device.filter(|_| builder.waiting().len() > 1) {
+        match Tiles::new(Arc::clone(device.gpu()), device.image(), TILE) {
+            Ok(tiles) => builder.tiles = Some(tiles),
+            Err(error) => builder.trouble = Some(error.into()),
+        }
+    }
     builder.admit(control);
-    builder.state
+    (builder.state, builder.trouble)
 }
 
 /// A state that can be edited one task at a time with every rule in view.
@@ -38,6 +47,10 @@ pub struct Builder<'a> {
     placed: Vec<u32>,
     /// Members per group.
     members: Vec<Vec<u32>>,
+    /// Where tiles are scored; `None` = here.
+    tiles: Option<Tiles>,
+    /// What went wrong there.
+    trouble: Option<Trouble>,
 }
 
 impl<'a> Builder<'a> {
@@ -55,6 +68,8 @@ impl<'a> Builder<'a> {
             present: vec![BTreeMap::new(); pack.rows.len()],
             placed: vec![0; pack.groups.len()],
             members,
+            tiles: None,
+            trouble: None,
         };
         for task in 0..pack.home.len() {
             builder.count(task, builder.state.at[task], 1);
@@ -102,7 +117,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Nodes that the group rules close to a task, given where the other members are; empty = none.
-    fn closed(&self, task: usize) -> Vec<u64> {
+    pub fn closed(&self, task: usize) -> Vec<u64> {
         let group = self.pack.group[task];
         if group == UNGROUPED {
             return Vec::new();
@@ -132,7 +147,8 @@ impl<'a> Builder<'a> {
         closed
     }
 
-    fn best(&self, task: usize) -> Option<Target> {
+    /// The best target of a task as things stand.
+    pub fn best(&self, task: usize) -> Option<Target> {
         self.scored(task, None)
     }
 
@@ -228,8 +244,7 @@ impl<'a> Builder<'a> {
     }
 
     fn admit_tile(&mut self, tile: &[u32]) {
-        let this = &*self;
-        let targets: Vec<_> = tile.par_iter().map(|task| this.best(*task as usize)).collect();
+        let targets = self.score_tile(tile);
         let mut touched = BTreeSet::new();
         for (task, target) in tile.iter().zip(targets) {
             let task = *task as usize;
@@ -253,6 +268,29 @@ impl<'a> Builder<'a> {
                 touched.insert(target.node);
             }
         }
+    }
+
+    /// The best target of every task as things stand, from the device if there is one. Its first answer is scored again here,
+    /// the others on the node they name.
+    fn score_tile(&mut self, tile: &[u32]) -> Vec<Option<Target>> {
+        let this = &*self;
+        if let Some(tiles) = &this.tiles {
+            tiles.write_nodes(&node_words(&this.state));
+            let query = |task: &u32| Query { task: *task, closed: this.closed(*task as usize) };
+            let is_right = |(i, (task, target)): (usize, (&u32, &Option<Target>))| match target {
+                Some(target) if i > 0 => this.judge(*task as usize, target.node) == Some(*target),
+                None if i > 0 => true,
+                _ => this.best(*task as usize) == *target,
+            };
+            let trouble = match tiles.score(&tile.par_iter().map(query).collect::<Vec<_>>()) {
+                Ok(targets) if tile.iter().zip(&targets).enumerate().all(is_right) => return targets,
+                Ok(_) => Trouble { text: "it scored a task otherwise than the CPU does".to_string(), mismatch: None },
+                Err(error) => error.into(),
+            };
+            (self.tiles, self.trouble) = (None, Some(trouble));
+        }
+        let this = &*self;
+        tile.par_iter().map(|task| this.best(*task as usize)).collect()
     }
 
     /// Places all waiting members of a gang, or none.

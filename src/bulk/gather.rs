@@ -1,9 +1,10 @@
 //! What does a block get to see? Its nodes, its tasks, and the part of every group's rules that it may use up.
+//! Other half: shaders/gather.wgsl.
 
 use super::pack::{NOWHERE, Pack, PackedRow, UNGROUPED};
 use super::round::{Cut, RoundPlan};
 use super::state::State;
-use crate::kernel::anneal::{Block, GroupRow, HOME_NONE, HOME_OUTSIDE, NO_GROUP, Row, TaskRow};
+use crate::kernel::block::{Block, GroupRow, HOME_NONE, HOME_OUTSIDE, NO_GROUP, Row, TaskRow};
 use crate::kernel::keep::claimant;
 use crate::model::{LevelId, NodeId, Problem};
 use std::cell::RefCell;

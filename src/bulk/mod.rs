@@ -12,22 +12,29 @@
 //! The result depends on the problem, seed and effort only: not on threads, time (unless a limit ends the search) or device.
 //! It is never worse than the start by (total excess over the rules, objective), both as the model defines them.
 
+mod audit;
 mod build;
+mod chain;
+mod device;
 mod fill;
 mod gather;
+mod image;
 mod pack;
+mod race;
 mod round;
 mod state;
 mod trim;
 
 use crate::control::{Control, Progress};
-use crate::kernel::random::{exp2_q16, log2_q16, pcg3d};
-use crate::model::{Placement, Problem, SHARE_ONE, score, total_excess, violations, worsened};
+use crate::kernel::random::{exp2_q16, log2_q16};
+use crate::model::{Placement, Problem, score, total_excess, violations, worsened};
 use crate::plan::Status;
+use audit::Audit;
+use chain::Chain;
+pub use device::{Device, Mismatch, Trouble};
 use pack::Pack;
+pub use race::{Laps, Race, Run};
 use rayon::prelude::*;
-use round::{Cutter, RoundPlan};
-use state::State;
 use std::time::{Duration, Instant};
 
 /// Candidates per task when nobody asks for more: a minute for 50,000 tasks on two cores, an instant for 100.
@@ -36,15 +43,13 @@ pub const EFFORT_DEFAULT: u64 = 20_000;
 pub const EFFORT_MAX: u64 = 4_000_000;
 /// Candidates per task and round.
 const CANDIDATES_PER_ROUND: u32 = 20;
-/// Chains × blocks aimed at, so that small problems keep several threads busy.
-const WORK_ITEMS: usize = 4;
 /// The whole of a search, as an integer so that no rounding depends on the platform.
 const PROGRESS_ONE: i64 = 1 << 20;
 /// The last 3 % of the rounds are at temperature 0.
 const SETTLE_FROM: i64 = PROGRESS_ONE * 97 / 100;
 
 /// What a search is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Seed of every random choice.
     pub seed: u64,
@@ -54,11 +59,13 @@ pub struct Options {
     pub threads: usize,
     /// Least points each move must bring (scaled by nothing: whole points); 0 = any improvement.
     pub min_gain: i64,
+    /// Where the kernels run; `None` = on the CPU. Does not change the result.
+    pub device: Option<Device>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { seed: 1, effort: None, threads: 0, min_gain: 0 }
+        Options { seed: 1, effort: None, threads: 0, min_gain: 0, device: None }
     }
 }
 
@@ -73,6 +80,8 @@ pub struct Outcome {
     pub evaluations: u64,
     /// Ran to the end, or was interrupted.
     pub status: Status,
+    /// What went wrong on the device; the CPU has taken over and the result is the same.
+    pub troubles: Vec<Trouble>,
 }
 
 /// Searches for a better placement.
@@ -86,10 +95,15 @@ pub fn solve(problem: &Problem, options: &Options, control: &Control) -> Outcome
 
 fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let pack = Pack::new(problem);
-    let built = build::build(problem, &pack, control);
-    let chain_count = WORK_ITEMS.div_ceil(round::block_count(problem.nodes.len())).max(1);
+    let mut troubles = Vec::new();
+    let (built, trouble) = build::build(problem, &pack, options.device.as_ref(), control);
+    troubles.extend(trouble);
     let schedule = Schedule::new(problem, &pack, options, control);
-    let mut chains: Vec<Chain> = (0..chain_count).map(|c| Chain::new(&pack, &built, options.seed, c)).collect();
+    let count = round::chain_count(problem.nodes.len());
+    let mut chains: Vec<Chain> = (0..count).map(|c| Chain::new(&pack, &built, options.seed, c)).collect();
+    if let Some(device) = options.device.as_ref().filter(|_| troubles.is_empty()) {
+        troubles.extend(device::launch(device, &mut chains, Audit::new(problem, &pack, &built)));
+    }
     chains.par_iter_mut().enumerate().for_each(|(c, chain)| {
         let listener = |done: u32, chain: &Chain| {
             if c == 0 {
@@ -99,13 +113,13 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
         };
         chain.run(problem, &pack, &schedule, control, &listener);
     });
-    let evaluations = chains.iter().map(|chain| chain.evaluations).sum();
+    let evaluations = chains.iter().map(|chain| chain.tally.evaluations).sum();
     let rounds = chains.iter().map(|chain| chain.round).max().unwrap_or(0);
     for chain in &chains {
-        debug_assert!(pack.is_inexact || chain.best.agrees(problem, &built), "kernel and model agree on every point");
+        debug_assert!(pack.is_inexact || chain.agrees(problem, &built), "kernel and model agree on every point");
     }
-    let best = chains.into_iter().map(|chain| chain.best).min_by_key(|best| (best.points, best.displaced));
-    let best = best.expect("there is at least one chain");
+    troubles.extend(chains.iter_mut().filter_map(|chain| chain.trouble.take()));
+    let best = chains.into_iter().min_by_key(Chain::key).expect("there is at least one chain").best;
     let mut editor = build::Builder::at(problem, &pack, &best.at, &best.devices);
     editor.admit(control);
     let target = trim::trim(problem, &pack, editor, options.min_gain);
@@ -115,6 +129,7 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
         effort: u64::from(rounds) * u64::from(CANDIDATES_PER_ROUND),
         evaluations,
         status: if control.must_stop() && options.effort.is_some() { Status::Interrupted } else { Status::Feasible },
+        troubles,
     }
 }
 
@@ -146,6 +161,8 @@ struct Schedule {
     home: i64,
     shift_share: u32,
     home_share: u32,
+    /// Candidates of a block and round at most: twice the mean.
+    candidates_max: u32,
 }
 
 impl Schedule {
@@ -171,12 +188,17 @@ impl Schedule {
             home: if waiting_only { 0 } else { home_penalty(problem.nodes.len()) },
             shift_share: 77,
             home_share: if blocks > 1 { 128 } else { 38 },
+            candidates_max: 2 * CANDIDATES_PER_ROUND * pack.movable_count.div_ceil(blocks) as u32,
         }
+    }
+
+    fn progress_by_rounds(&self, round: u64) -> i64 {
+        round as i64 * PROGRESS_ONE / self.rounds.unwrap_or(self.rounds_max) as i64
     }
 
     /// How far the search is, in [`PROGRESS_ONE`]ths.
     fn progress(&self, round: u64) -> i64 {
-        let by_rounds = round as i64 * PROGRESS_ONE / self.rounds.unwrap_or(self.rounds_max) as i64;
+        let by_rounds = self.progress_by_rounds(round);
         match (self.rounds, self.time) {
             (None, Some(time)) => {
                 let by_time =
@@ -185,6 +207,24 @@ impl Schedule {
             }
             _ => by_rounds,
         }
+    }
+
+    /// Temperatures of the next rounds, at most `count`; none when the search is over. `pace` is the time a round will take, for
+    /// searches by the clock.
+    fn temperatures(&self, round: u64, count: usize, pace: Option<Duration>) -> Vec<i64> {
+        let by_clock = match (self.rounds, self.time, pace) {
+            (None, Some(time), Some(pace)) => {
+                (pace.as_nanos() as i128 * i128::from(PROGRESS_ONE) / (time.as_nanos() as i128).max(1)) as i64
+            }
+            _ => 0,
+        };
+        let now = self.progress(round);
+        let progress = |i: u64| self.progress_by_rounds(round + i).max(now + by_clock.saturating_mul(i as i64));
+        (0..count as u64)
+            .map(progress)
+            .take_while(|progress| *progress < PROGRESS_ONE)
+            .map(|p| self.temperature(p))
+            .collect()
     }
 
     /// Temperature in 256ths of a point: geometric from hot to cold, then 0.
@@ -197,114 +237,4 @@ impl Schedule {
 fn home_penalty(node_count: usize) -> i64 {
     // ln x = log2 x · ln 2, and ln 2 = 177.4 / 256.
     (log2_q16((node_count as i64) << 8) * 177 / 65_536).clamp(256, 8 * 256)
-}
-
-/// The best placement a chain has seen.
-#[derive(Debug, Clone)]
-struct Best {
-    points: i64,
-    /// Points of the state the chain began with.
-    points_built: i64,
-    displaced: i64,
-    at: Vec<u32>,
-    devices: Vec<u64>,
-}
-
-impl Best {
-    /// True when the points gained since the built state are what the model says.
-    fn agrees(&self, problem: &Problem, built: &State) -> bool {
-        let objective = |at, devices| score(problem, &state::spots(problem, at, devices)).objective();
-        let gain = objective(&self.at, &self.devices) - objective(&built.at, &built.devices);
-        gain == -i128::from(self.points - self.points_built) * i128::from(SHARE_ONE)
-    }
-}
-
-/// One independent search.
-struct Chain {
-    seed: u32,
-    state: State,
-    cutter: Cutter,
-    points: i64,
-    round: u32,
-    evaluations: u64,
-    best: Best,
-}
-
-impl Chain {
-    fn new(pack: &Pack, built: &State, seed: u64, number: usize) -> Chain {
-        let state = built.clone();
-        // Points are counted from the built state: only differences decide.
-        let points = state.group_points(pack);
-        let best = Best {
-            points,
-            points_built: points,
-            displaced: state.displaced,
-            at: state.at.clone(),
-            devices: state.devices.clone(),
-        };
-        let seed = (seed ^ seed >> 32) as u32;
-        let seed = pcg3d(seed, number as u32, 0xB1A5)[0];
-        Chain { seed, state, cutter: Cutter::new(pack), points, round: 0, evaluations: 0, best }
-    }
-
-    fn run(
-        &mut self,
-        problem: &Problem,
-        pack: &Pack,
-        schedule: &Schedule,
-        control: &Control,
-        listener: &dyn Fn(u32, &Chain),
-    ) {
-        let mut told = Instant::now();
-        loop {
-            let progress = schedule.progress(u64::from(self.round));
-            if progress >= PROGRESS_ONE || control.must_stop() {
-                break;
-            }
-            self.step(problem, pack, schedule, schedule.temperature(progress));
-            if told.elapsed() > Duration::from_millis(200) {
-                told = Instant::now();
-                listener((progress * 1000 / PROGRESS_ONE) as u32, self);
-            }
-        }
-        debug_assert_eq!(self.state, self.state.recomputed(pack), "the blocks and the state agree on every sum");
-        // An interrupted search is still hot: cool it at once, as long as that helps, but briefly.
-        if schedule.progress(u64::from(self.round)) < SETTLE_FROM {
-            self.quench(problem, pack, schedule);
-        }
-    }
-
-    fn quench(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule) {
-        let end = Instant::now() + Duration::from_millis(300);
-        for _ in 0..20 {
-            let before = self.points;
-            self.step(problem, pack, schedule, 0);
-            if self.points == before || Instant::now() > end {
-                break;
-            }
-        }
-    }
-
-    fn step(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule, temperature: i64) {
-        let plan = RoundPlan {
-            seed: self.seed,
-            round: self.round,
-            candidates_per_task: CANDIDATES_PER_ROUND,
-            temperature,
-            home_penalty: ((i128::from(temperature) * i128::from(schedule.home)) >> 16) as i64,
-            shift_share: schedule.shift_share,
-            home_share: schedule.home_share,
-        };
-        let group_before = self.state.group_points(pack);
-        let result = self.cutter.run(problem, pack, &mut self.state, &plan);
-        self.round += 1;
-        self.evaluations += result.evaluations;
-        self.points += result.delta + self.state.group_points(pack) - group_before;
-        if (self.points, self.state.displaced) < (self.best.points, self.best.displaced) {
-            self.best.points = self.points;
-            self.best.displaced = self.state.displaced;
-            self.best.at.copy_from_slice(&self.state.at);
-            self.best.devices.copy_from_slice(&self.state.devices);
-        }
-    }
 }

@@ -17,9 +17,11 @@
 use super::gather::gather;
 use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::state::State;
-use crate::kernel::anneal::{self, BLOCK_NODES_MAX, Block};
+use crate::kernel::anneal;
+use crate::kernel::block::{BLOCK_NODES_MAX, Block};
 use crate::kernel::cut::{KEY_COUNT, Salts, link, node_key, task_key};
 use crate::kernel::keep::Presence;
+use crate::kernel::layout::Params;
 use crate::kernel::random::pcg3d;
 use crate::kernel::sort::sort;
 use crate::model::{LevelId, NodeId, Problem};
@@ -39,6 +41,8 @@ pub struct RoundPlan {
     pub round: u32,
     /// Candidates per movable task of a block.
     pub candidates_per_task: u32,
+    /// Candidates of a block at most, so that no block takes much longer than the others.
+    pub candidates_max: u32,
     /// Temperature in 256ths of a point.
     pub temperature: i64,
     /// Points per displaced task.
@@ -58,6 +62,31 @@ impl RoundPlan {
     /// Are displaced tasks linked to their homes in this round's cut?
     pub fn is_by_home(&self) -> bool {
         self.round % 2 == 1
+    }
+
+    /// The round's settings on a device.
+    pub fn settings(&self, params: &Params) -> Params {
+        let [salt_0, salt_1, salt_2] = self.salts();
+        let (temperature_low, temperature_high) = Params::split(self.temperature);
+        let (home_penalty_low, home_penalty_high) = Params::split(self.home_penalty);
+        Params {
+            seed: self.seed,
+            round: self.round,
+            salt_0,
+            salt_1,
+            salt_2,
+            candidates_per_task: self.candidates_per_task,
+            candidates_max: self.candidates_max,
+            shift_share: self.shift_share,
+            home_share: self.home_share,
+            locks_everything: u32::from(self.locks_everything()),
+            by_home: u32::from(self.is_by_home()),
+            temperature_low,
+            temperature_high,
+            home_penalty_low,
+            home_penalty_high,
+            ..*params
+        }
     }
 
     /// Is everything present locked for those who depend on it, or only what has dependents present?
@@ -137,6 +166,11 @@ impl Cutter {
         }
     }
 
+    /// The cut of the last round.
+    pub fn last(&self) -> &Cut {
+        &self.cut
+    }
+
     /// Cuts, anneals every block, and puts the results together.
     pub fn run(&mut self, problem: &Problem, pack: &Pack, state: &mut State, plan: &RoundPlan) -> RoundResult {
         self.cut(problem, pack, state, plan);
@@ -148,7 +182,7 @@ impl Cutter {
                 seed: plan.seed,
                 round: plan.round,
                 block: b as u32,
-                candidates: block.tasks.len() as u32 * plan.candidates_per_task,
+                candidates: (block.tasks.len() as u32 * plan.candidates_per_task).min(plan.candidates_max),
                 temperature: plan.temperature,
                 home_penalty: plan.home_penalty,
                 shift_share: plan.shift_share,
@@ -241,6 +275,14 @@ fn merge(pack: &Pack, state: &mut State, block: &Block) {
         }
         state.devices[task] = if to == NOWHERE { 0 } else { row.devices };
     }
+}
+
+/// Chains × blocks aimed at, so that small problems keep several threads busy.
+const WORK_ITEMS: usize = 4;
+
+/// Chains for a number of nodes.
+pub fn chain_count(node_count: usize) -> usize {
+    WORK_ITEMS.div_ceil(block_count(node_count)).max(1)
 }
 
 /// Blocks for a number of nodes: a power of two where that is near, so that 2, 4 or 8 threads share them evenly.

@@ -1,5 +1,6 @@
 //! What was typed? Clap's structs, whose fields already have the type of their meaning.
 
+pub use super::args_device::{BackendArg, BenchArgs, DevicesArgs};
 use super::failure::Failure;
 use super::io::{Source, Target};
 use bayplan::adapter::table::SoftLimit;
@@ -24,7 +25,7 @@ const AFTER: &str = "Example:
 Data goes to stdout (or -o FILE), everything for people to stderr; '-' means stdin or stdout.
 
 Exit codes: 0 done; 1 error; 2 there are moves to make (only with --detailed-exitcode); 3 verification failed;
-64 wrong usage; 65 bad input; 70 a bug in Bayplan; 130 quit by a second signal.";
+5 no usable GPU; 64 wrong usage; 65 bad input; 70 a bug in Bayplan; 130 quit by a second signal.";
 
 #[derive(Debug, Parser)]
 #[command(name = "bayplan", version, about = ABOUT, after_help = AFTER, disable_help_subcommand = true)]
@@ -46,6 +47,10 @@ pub enum Command {
     Score(ScoreArgs),
     /// Turn a plan into a foreign format
     Export(ExportArgs),
+    /// List the GPUs, what each offers and lacks, and whether it can be used
+    Devices(DevicesArgs),
+    /// Do the same work on CPU and GPU in turn: speed, equality, share of the peak
+    Bench(BenchArgs),
 }
 
 /// Options of `import`.
@@ -182,6 +187,10 @@ pub struct PlanArgs {
     /// Threads; the plan does not depend on them [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// Where the search runs; the plan does not depend on it: auto takes a GPU where one is there and the cluster is large
+    /// enough
+    #[arg(long, value_enum, default_value_t = BackendArg::Auto)]
+    pub backend: BackendArg,
     /// End with code 2 when there are moves to make
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -346,11 +355,13 @@ impl Command {
             Command::Verify(args) => (vec![&args.snapshot, &args.plan], None),
             Command::Score(args) => ([&args.snapshot].into_iter().chain(&args.plan).collect(), None),
             Command::Export(args) => (vec![&args.snapshot, &args.plan], Some(&args.output.output)),
+            Command::Devices(_) => (Vec::new(), None),
+            Command::Bench(args) => (vec![&args.snapshot], None),
         }
     }
 }
 
-fn source() -> impl TypedValueParser<Value = Source> {
+pub(super) fn source() -> impl TypedValueParser<Value = Source> {
     OsStringValueParser::new().map(Source::from)
 }
 

@@ -54,6 +54,9 @@ pub enum Failure {
         /// Every fault.
         faults: Faults,
     },
+    /// There is no device for what was asked.
+    #[error("{0}")]
+    NoDevice(String),
     /// We computed something that our own verifier refuses.
     #[error("{0}")]
     Bug(String),
@@ -65,6 +68,7 @@ impl Failure {
         match self {
             Failure::ClosedPipe => 0,
             Failure::Io { .. } => 1,
+            Failure::NoDevice(_) => 5,
             Failure::Usage(_) => 64,
             Failure::Input { .. } => 65,
             Failure::Bug(_) => 70,
@@ -77,7 +81,9 @@ impl Failure {
             Failure::ClosedPipe => {}
             Failure::Usage(_) => screen::say(&format!("bayplan: {self}\nFor help, try 'bayplan --help'.")),
             Failure::Bug(_) => screen::say(&format!("bayplan: {self}\n{REPORT_IT}")),
-            Failure::Io { .. } | Failure::Input { .. } => screen::say(&format!("bayplan: {self}")),
+            Failure::Io { .. } | Failure::Input { .. } | Failure::NoDevice(_) => {
+                screen::say(&format!("bayplan: {self}"))
+            }
         }
         ExitCode::from(self.code())
     }

@@ -4,6 +4,10 @@
 //! `figures` and `report` turn a state or a plan into something to read. Nothing here decides anything about placements.
 
 pub mod args;
+mod args_device;
+mod backend;
+mod bench;
+mod devices;
 mod export;
 pub mod failure;
 mod figures;
@@ -32,6 +36,8 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Verify(args) => verify::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Devices(args) => devices::run(&args),
+        Command::Bench(args) => bench::run(&args),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `bayplan plan`: the main job. Read, solve, order, verify, write; a plan that our own verifier refuses is never written.
 
 use super::args::{PlanArgs, SolverArg};
+use super::backend::{self, Backend};
 use super::failure::{Exit, Failure};
 use super::figures::Figures;
 use super::screen::{ProgressLine, Tone, say, say_verdict};
@@ -36,7 +37,8 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
         search = search.with_time_limit(left - reserve);
         order = order.with_time_limit(left - reserve / 3);
     }
-    let found = solve(&problem, args, &search);
+    let backend = Backend::choose(args.backend, &problem)?;
+    let found = solve(&problem, args, &backend, &search);
     let plan = plan::build(&problem, &found.target, found.meta, &order);
     line.finish();
     let verdict = plan::verify(&problem, &plan);
@@ -73,29 +75,36 @@ struct Found {
     blockers: Option<Vec<&'static str>>,
 }
 
-fn solve(problem: &Problem, args: &PlanArgs, control: &Control) -> Found {
+fn solve(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Control) -> Found {
     match args.solver {
-        SolverArg::Exact => prove(problem, args, control),
+        SolverArg::Exact => prove(problem, args, backend, control),
         // Wall time must not decide where the same plan is promised every time.
         SolverArg::Auto if !args.is_repeatable() && exact::suits(problem) => {
-            prove(problem, args, &control.within(EXACT_TIME_MAX))
+            prove(problem, args, backend, &control.within(EXACT_TIME_MAX))
         }
-        SolverArg::Auto | SolverArg::Bulk => search(problem, args, args.effort(), control),
+        SolverArg::Auto | SolverArg::Bulk => search(problem, args, backend, args.effort(), control),
     }
 }
 
-fn search(problem: &Problem, args: &PlanArgs, effort: Option<u64>, control: &Control) -> Found {
+fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<u64>, control: &Control) -> Found {
     let threads = args.threads.map_or(0, usize::from);
-    let options = bulk::Options { seed: args.seed, effort, threads, min_gain: args.min_gain };
+    let device = backend.device.clone();
+    let options = bulk::Options { seed: args.seed, effort, threads, min_gain: args.min_gain, device };
     let found = bulk::solve(problem, &options, control);
-    let meta = Meta { solver: "bulk".into(), seed: args.seed, effort: found.effort, status: found.status, bound: None };
+    backend::tell(problem, backend, &found.troubles);
+    let text = match found.troubles.first() {
+        Some(trouble) => format!("cpu: {} failed: {}", backend.text, trouble.text),
+        None => backend.text.clone(),
+    };
+    let (seed, effort, status) = (args.seed, found.effort, found.status);
+    let meta = Meta { solver: "bulk".into(), seed, effort, backend: text, status, bound: None };
     Found { target: found.placement, meta, blockers: None }
 }
 
 /// The exact solver, started from the bulk search's answer.
-fn prove(problem: &Problem, args: &PlanArgs, control: &Control) -> Found {
+fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Control) -> Found {
     let start_control = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / START_PART));
-    let start = search(problem, args, args.effort().or(Some(bulk::EFFORT_DEFAULT)), &start_control);
+    let start = search(problem, args, backend, args.effort().or(Some(bulk::EFFORT_DEFAULT)), &start_control);
     let Some(charged) = with_charge(problem, args.min_gain) else { return start };
     let found = exact::solve(&charged, &start.target, control);
     if found.bound.is_none() && found.placement == start.target {

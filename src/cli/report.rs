@@ -224,13 +224,14 @@ pub fn blockers_text(rules: &[&str]) -> String {
 
 /// Who found the plan, and how to find it again.
 pub fn how_found(plan: &Plan, elapsed: Duration) -> String {
-    let Plan { solver, seed, effort, .. } = plan;
+    let Plan { solver, seed, effort, backend, .. } = plan;
     let ended = match plan.status {
         Status::Optimal => "proven",
         Status::Feasible => "search ended",
         Status::Interrupted => "search interrupted",
     };
-    format!("solver {solver}, seed {seed}, effort {effort}, {ended}, {:.1} s", elapsed.as_secs_f64())
+    let seconds = elapsed.as_secs_f64();
+    format!("solver {solver}, seed {seed}, effort {effort}, {ended}, {seconds:.1} s\nbackend {backend}")
 }
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ pub fn write_plan(problem: &Problem, plan: &Plan) -> Vec<u8> {
         ("solver", json!(plan.solver).to_string()),
         ("seed", plan.seed.to_string()),
         ("effort", plan.effort.to_string()),
+        ("backend", json!(plan.backend).to_string()),
         ("status", json!(word(&STATUSES, plan.status)).to_string()),
         (
             "objective",
@@ -135,6 +136,7 @@ impl Names<'_> {
         let solver = fields.required("solver", Reader::text);
         let seed = fields.required("seed", Reader::natural);
         let effort = fields.required("effort", Reader::natural);
+        let backend = fields.optional("backend", Reader::text);
         let status = fields.required("status", |r, p, v| r.word(p, v, &STATUSES));
         let objective = fields.required("objective", |r, p, v| {
             let mut fields = r.fields(p, v)?;
@@ -154,6 +156,7 @@ impl Names<'_> {
             solver: solver?,
             seed: seed?,
             effort: effort?,
+            backend: backend.unwrap_or_else(|| "cpu".to_string()),
             status: status?,
             bound,
             objective: objective?,

@@ -1,12 +1,18 @@
 //! What runs inside the hot loops? Plain functions over plain arrays, integers only.
 //!
 //! Every file here is written so that its body can also be a compute shader: no allocation, no pointers between records,
-//! counter-based randomness. `anneal` improves a block of nodes, `score` finds the best node of each task of a tile.
+//! counter-based randomness. `anneal` improves a block of nodes, `score` finds the best node of each task of a tile. The other
+//! half of `x.rs` is `shaders/x.wgsl`.
 
 pub mod anneal;
+pub mod block;
 pub mod cut;
+mod judge;
 pub mod keep;
+pub mod layout;
+pub mod peak;
 pub mod points;
 pub mod random;
 pub mod score;
 pub mod sort;
+pub mod tally;

@@ -9,6 +9,11 @@
 
 use super::points::{NodeView, Shared, change_devices, fit_devices, node_points};
 
+/// Nodes per workgroup on a device.
+pub const CHUNK: u32 = 1024;
+/// 64-bit words per target that comes back from a device: points, leftover, node, devices.
+pub const TARGET_WIDES: u32 = 4;
+
 /// All nodes as they stand.
 pub struct Nodes<'a> {
     /// Number of nodes.

@@ -14,6 +14,8 @@ pub struct Meta {
     pub seed: u64,
     /// Effort spent.
     pub effort: u64,
+    /// Where the search ran, and why there.
+    pub backend: String,
     /// How the search ended.
     pub status: Status,
     /// Scaled upper bound on the objective, when one is proven.
@@ -43,6 +45,7 @@ pub fn build(problem: &Problem, target: &Placement, meta: Meta, control: &Contro
         solver: meta.solver,
         seed: meta.seed,
         effort: meta.effort,
+        backend: meta.backend,
         status,
         bound,
         objective: (before, after),

@@ -101,6 +101,8 @@ pub struct Plan {
     pub seed: u64,
     /// Effort spent (candidate evaluations per task), for repeating the run.
     pub effort: u64,
+    /// Where the search ran (`cpu` or `gpu`, then the device and why there); it does not change the moves.
+    pub backend: String,
     /// How the search ended.
     pub status: Status,
     /// Scaled upper bound on the objective, when one is proven.

@@ -3,14 +3,18 @@
 #![allow(dead_code, unused_imports, reason = "every test file uses its own part of this")]
 
 pub mod brute;
+pub mod device;
 pub mod fixtures;
 pub mod random;
+pub mod real;
 pub mod rename;
 pub mod rng;
 
 pub use brute::brute_force;
-pub use fixtures::{Fixture, fixtures};
+pub use device::{gpu, own_gpu, own_gpu_with};
+pub use fixtures::*;
 pub use random::{Kinds, Size, random_placement, random_snapshot};
+pub use real::*;
 pub use rename::{Renamed, renamed};
 pub use rng::{Rng, for_seeds};
 

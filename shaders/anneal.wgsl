@@ -1,0 +1,222 @@
+// What happens in one block of nodes during one round?         other half: src/kernel/anneal.rs
+// Shape   one workgroup per block, one lane per candidate of a batch; a dispatch does up to `batch_slice` batches
+// Ties    a change of 0 points is accepted when it displaces no further task
+//
+// Judged against the same state, then applied: every lane finds out by itself which lanes may apply (in lane order, none
+// that touches what an earlier one touched), so those that do are disjoint and apply at once.
+
+const LANES: u32 = 32u;
+
+// The batch: what each lane would apply. Local nodes; `node_count` is the pool.
+var<workgroup> batch_next: u32;
+var<workgroup> accepted: array<atomic<u32>, 2>;
+var<workgroup> lane_first: array<u32, LANES>;
+var<workgroup> lane_second: array<u32, LANES>;
+var<workgroup> lane_nodes: array<u64, LANES>;
+var<workgroup> lane_groups: array<vec2<u32>, LANES>;
+var<workgroup> lane_delta: array<i64, LANES>;
+var<workgroup> lane_displaced: array<i32, LANES>;
+
+// Books a task's coming (+1) or going (−1) on a local node: rows, devices, members of its group.
+fn book(slot: u32, at: u32, devices: u64, sign: i32) {
+    if at == node_count {
+        return;
+    }
+    let task = task_of(slot);
+    let node = nodes[at];
+    let is_home = at == home_of(task);
+    for (var r = 0u; r < p.lanes; r += 1u) {
+        let amount = requirement(task, r) * sign;
+        let transient = select(0, word_signed(p.w_transient + r), is_home);
+        let used = p.s_used + node * p.lanes + r;
+        let held = p.s_held + node * p.lanes + r;
+        state[used] = bitcast<u32>(bitcast<i32>(state[used]) + amount);
+        state[held] = bitcast<u32>(bitcast<i32>(state[held]) + (amount & ~transient));
+    }
+    state[p.s_tasks_here + node] += bitcast<u32>(sign);
+    if device_count(task) > 0u && !(p.is_simultaneous != 0u && is_home) {
+        for (var d = 0u; d < p.device_width; d += 1u) {
+            if has(devices, d) {
+                state[p.s_device_used + node * p.device_width + d] += bitcast<u32>(sign) * device_milli(task);
+            }
+        }
+    }
+    let group = local_group(slot);
+    if group != NO_GROUP {
+        book_member(group, at, sign);
+    }
+}
+
+fn place(slot: u32, from_: u32, to: u32, devices: u64) {
+    let task = task_of(slot);
+    var node = NOWHERE;
+    if to != node_count {
+        node = nodes[to];
+    }
+    state[p.s_at + task] = node;
+    state[p.s_devices + 2u * task] = u32(devices & 0xFFFFFFFFlu);
+    state[p.s_devices + 2u * task + 1u] = u32(devices >> 32u);
+    let home = home_of(task);
+    let group = words[p.w_group_all + task];
+    if p.counts_group_moves != 0u && group != NOWHERE {
+        let change = away(home, to) - away(home, from_);
+        atomicAdd(&control[CONTROL_MOVED + group], bitcast<u32>(change));
+    }
+    book(slot, to, devices, 1);
+}
+
+// Which lanes apply, as bits: in lane order, each unless an earlier one that applies touches a task, node or group of its.
+fn applying(accepted_lanes: u32) -> u32 {
+    var rest = accepted_lanes;
+    var chosen = 0u;
+    var touched = 0lu;
+    while rest != 0u {
+        let lane = firstTrailingBit(rest);
+        rest &= rest - 1u;
+        var is_free = (touched & lane_nodes[lane]) == 0lu;
+        var others = chosen;
+        while is_free && others != 0u {
+            let other = firstTrailingBit(others);
+            others &= others - 1u;
+            is_free = !shares_task(lane, other) && !shares_group(lane_groups[lane], lane_groups[other]);
+        }
+        if is_free {
+            chosen |= 1u << lane;
+            touched |= lane_nodes[lane];
+        }
+    }
+    return chosen;
+}
+
+fn shares_task(lane: u32, other: u32) -> bool {
+    let first = lane_first[lane];
+    let second = lane_second[lane];
+    let is_first = first == lane_first[other] || first == lane_second[other];
+    return is_first || (second != NOBODY && (second == lane_first[other] || second == lane_second[other]));
+}
+
+fn shares_group(mine: vec2<u32>, theirs: vec2<u32>) -> bool {
+    let is_first = mine.x != NO_GROUP && (mine.x == theirs.x || mine.x == theirs.y);
+    return is_first || (mine.y != NO_GROUP && (mine.y == theirs.x || mine.y == theirs.y));
+}
+
+// What gather has written about the block, by one lane.
+fn read_record() {
+    let record = p.r_blocks + block * BLOCK_WORDS;
+    slot_count = round[record];
+    base = round[record + 1u];
+    group_total = round[record + 2u];
+    table_maps = round[record + 3u];
+    batch_next = round[record + 4u];
+    table_groups = base + slot_count;
+}
+
+@compute @workgroup_size(32)
+fn anneal(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+          @builtin(local_invocation_index) lane: u32) {
+    let number = group.x + group.y * groups.x;
+    if number >= p.block_count {
+        return;
+    }
+    if lane == 0u {
+        name_block(number);
+        read_record();
+    }
+    workgroupBarrier();
+    let nodes_here = workgroupUniformLoad(&node_count);
+    for (var at = lane; at < nodes_here; at += LANES) {
+        nodes[at] = round[p.r_nodes + block * p.block_nodes + at];
+        node_cost[at] = node_points(Change(nodes[at], NOBODY, NOBODY, 0lu, 0lu));
+    }
+    if lane == 0u {
+        atomicStore(&accepted[0], 0u);
+        atomicStore(&accepted[1], 0u);
+    }
+    workgroupBarrier();
+    let tasks_here = workgroupUniformLoad(&slot_count);
+    let begin = workgroupUniformLoad(&batch_next);
+    let candidates = min(tasks_here * p.candidates_per_task, p.candidates_max);
+    var end = min((candidates + LANES - 1u) / LANES, begin + p.batch_slice);
+    if nodes_here == 0u {
+        end = begin;
+    }
+    let stream = pcg3d(vec3<u32>(p.seed, p.round, block));
+    let temperature = i64(wide(p.temperature_low, p.temperature_high));
+    let home_penalty = i64(wide(p.home_penalty_low, p.home_penalty_high));
+    var delta = 0li;
+    var displaced = 0;
+    for (var batch = begin; batch < end; batch += 1u) {
+        let dice = pcg3d(vec3<u32>(stream.x + batch * LANES + lane, stream.y, stream.z));
+        let first = below(dice.x, tasks_here);
+        let from_ = at_of(task_of(first));
+        var second = NOBODY;
+        var to = 0u;
+        var judged = IMPOSSIBLE;
+        if (dice.z & 255u) < p.shift_share {
+            let home = home_of(task_of(first));
+            to = below(dice.y, nodes_here + 1u);
+            if ((dice.z >> 8u) & 255u) < p.home_share && home < HOME_OUTSIDE {
+                to = home;
+            }
+            judged = judge_shift(first, to);
+        } else {
+            second = below(dice.y, tasks_here);
+            to = at_of(task_of(second));
+            judged = judge_swap(first, second);
+        }
+        let threshold = (temperature * i64(words[p.w_ln_table + (dice.z >> 20u)])) >> 24u;
+        let is_warm = temperature > 0li && judged.delta <= threshold;
+        let is_better = judged.delta < 0li || (judged.delta == 0li && judged.displaced <= 0);
+        if judged.is_possible && (is_warm || is_better) {
+            lane_first[lane] = first;
+            lane_second[lane] = second;
+            // The pool has room for all: lanes clash there only over a task.
+            lane_nodes[lane] = ((1lu << from_) | (1lu << to)) & ~(1lu << nodes_here);
+            var second_group = NO_GROUP;
+            if second != NOBODY {
+                second_group = local_group(second);
+            }
+            lane_groups[lane] = vec2<u32>(local_group(first), second_group);
+            atomicOr(&accepted[batch & 1u], 1u << lane);
+        }
+        workgroupBarrier();
+        let chosen = applying(atomicLoad(&accepted[batch & 1u]));
+        if lane == 0u {
+            atomicStore(&accepted[(batch + 1u) & 1u], 0u);
+        }
+        if ((chosen >> lane) & 1u) != 0u {
+            book(first, from_, devices_of(task_of(first)), -1);
+            if second != NOBODY {
+                book(second, to, devices_of(task_of(second)), -1);
+            }
+            place(first, from_, to, judged.first_devices);
+            if second != NOBODY {
+                place(second, to, from_, judged.second_devices);
+            }
+            if from_ != nodes_here {
+                node_cost[from_] = node_points(Change(nodes[from_], NOBODY, NOBODY, 0lu, 0lu));
+            }
+            if to != nodes_here {
+                node_cost[to] = node_points(Change(nodes[to], NOBODY, NOBODY, 0lu, 0lu));
+            }
+            delta += judged.delta - i64(judged.displaced) * home_penalty;
+            displaced += judged.displaced;
+        }
+        storageBarrier();
+        workgroupBarrier();
+    }
+    lane_delta[lane] = delta;
+    lane_displaced[lane] = displaced;
+    workgroupBarrier();
+    if lane == 0u {
+        for (var other = 1u; other < LANES; other += 1u) {
+            delta += lane_delta[other];
+            displaced += lane_displaced[other];
+        }
+        let result = RESULT_BLOCKS + block * RESULT_WIDES;
+        results[result] += delta;
+        results[result + 1u] += i64(displaced);
+        results[result + 2u] += i64(end - begin) * i64(LANES);
+        round[p.r_blocks + block * BLOCK_WORDS + 4u] = end;
+    }
+}

@@ -1,0 +1,241 @@
+// What would a candidate change, and is it possible?          other half: src/kernel/judge.rs
+// Shared: joined in front of anneal. Units: quanta i32, points i64; pack.rs proves that no sum overflows.
+
+var<workgroup> node_cost: array<i64, 64>;
+
+struct Judged {
+    is_possible: bool,
+    delta: i64,
+    displaced: i32,
+    first_devices: u64,
+    second_devices: u64,
+}
+
+const IMPOSSIBLE = Judged(false, 0li, 0, 0lu, 0lu);
+
+fn devices_of(task: u32) -> u64 {
+    return wide(state[p.s_devices + 2u * task], state[p.s_devices + 2u * task + 1u]);
+}
+
+fn may_start(task: u32) -> bool {
+    let group = words[p.w_group + task];
+    if group == NOWHERE {
+        return true;
+    }
+    let record = p.w_groups + group * GROUP_WORDS;
+    if (words[record + 2u] & GROUP_GANG) != 0u {
+        return false;
+    }
+    var is_settled = true;
+    for (var i = 0u; i < words[record + 1u]; i += 1u) {
+        let row = words[record] + i;
+        is_settled = is_settled && counts[p.c_covered + row] >= words[p.w_rows + row * ROW_WORDS + 3u];
+    }
+    return is_settled;
+}
+
+fn may_stop(task: u32) -> bool {
+    let group = words[p.w_group + task];
+    if group != NOWHERE && (words[p.w_groups + group * GROUP_WORDS + 2u] & GROUP_GANG) != 0u {
+        return false;
+    }
+    return (words[p.w_traits + task] & MAY_STOP) != 0u;
+}
+
+// Points of a task for being at a local node, home penalty included.
+fn unary(task: u32, home: u32, at: u32) -> i64 {
+    let is_waiting = at == node_count;
+    var points = 0li;
+    if is_waiting {
+        points = signed_wide(p.d_value + task);
+    }
+    if home == HOME_NONE || at == home {
+        return points;
+    }
+    points += signed_wide(p.d_move_points + task) + i64(wide(p.home_penalty_low, p.home_penalty_high));
+    if !is_waiting {
+        points += signed_wide(p.d_pair + words[p.w_pair_row + task] + words[p.w_move_class + nodes[at]]);
+    }
+    return points;
+}
+
+// May this task be on this local node at all, and on which devices? 0 = no.
+fn allowed(task: u32, home: u32, at: u32) -> u64 {
+    if at == home {
+        return 0xFFFFFFFFFFFFFFFFlu;
+    }
+    return wides[p.d_allow + words[p.w_class_row + task] + words[p.w_node_class + nodes[at]]];
+}
+
+// Do the group's rules let a member go from one local node to another (or the pool)?
+fn group_allows(group: u32, from_: u32, to: u32) -> bool {
+    if group == NO_GROUP {
+        return true;
+    }
+    let record = table_groups + group * TABLE_GROUP_WORDS;
+    let flags = words[p.w_groups + tables[record + 4u] * GROUP_WORDS + 2u];
+    if (flags & GROUP_CONFLICT) != 0u && to != node_count && has(table_wide(record), to) {
+        return false;
+    }
+    let first_row = words[p.w_groups + tables[record + 4u] * GROUP_WORDS];
+    for (var i = 0u; i < tables[record + 3u]; i += 1u) {
+        let row = tables[record + 2u] + i * (TABLE_ROW_WORDS + p.block_nodes);
+        let level = words[p.w_rows + (first_row + i) * ROW_WORDS];
+        let source = domain_of(level, from_);
+        let target_ = domain_of(level, to);
+        if source == target_ {
+            continue;
+        }
+        let members = row + TABLE_ROW_WORDS;
+        if source < NO_DOMAIN && tables[members + source] == 1u {
+            let is_kept = has(table_wide(row + 2u), source) && bitcast<i32>(tables[row + 6u]) <= 0;
+            if has(table_wide(row), source) || is_kept {
+                return false;
+            }
+        }
+        if target_ < NO_DOMAIN {
+            let is_taken = tables[row + 7u] != 0u && tables[members + target_] > 0u;
+            if is_taken || !has(table_wide(row + 4u), target_) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+// Does a node hold what it would have to? A task at its home finds its transient amounts held there already.
+fn has_room(change: Change, plus_is_home: bool, minus_is_home: bool) -> bool {
+    let row = change.node * p.lanes;
+    var room = 0;
+    for (var r = 0u; r < p.lanes; r += 1u) {
+        let transient = word_signed(p.w_transient + r);
+        var left = word_signed(p.w_limit + row + r) - bitcast<i32>(state[p.s_held + row + r]);
+        left -= requirement(change.plus, r) & ~select(0, transient, plus_is_home);
+        if change.minus != NOBODY {
+            left += requirement(change.minus, r) & ~select(0, transient, minus_is_home);
+        }
+        room |= left;
+    }
+    return room >= 0;
+}
+
+fn fit(change: Change, task: u32, is_home: bool, mask: u64) -> Fit {
+    if device_count(task) == 0u {
+        return Fit(true, 0lu);
+    }
+    if is_home {
+        return fit_home(change, task);
+    }
+    return fit_devices(change, mask, device_count(task), device_milli(task));
+}
+
+// Devices that become free when a task leaves.
+fn released(task: u32, is_home: bool) -> u64 {
+    if p.is_simultaneous != 0u && is_home {
+        return 0lu;
+    }
+    return devices_of(task);
+}
+
+fn away(home: u32, at: u32) -> i32 {
+    return i32(home != HOME_NONE && at != home);
+}
+
+// Moving a task to a local node.
+fn judge_shift(slot: u32, to: u32) -> Judged {
+    let task = task_of(slot);
+    let from_ = at_of(task);
+    if from_ == to || (to == node_count && !may_stop(task)) || (from_ == node_count && !may_start(task)) {
+        return IMPOSSIBLE;
+    }
+    let home = home_of(task);
+    var fitted = Fit(true, 0lu);
+    if to != node_count {
+        let arrival = Change(nodes[to], task, NOBODY, 0lu, 0lu);
+        if !has_room(arrival, to == home, false) {
+            return IMPOSSIBLE;
+        }
+        let mask = allowed(task, home, to);
+        if mask == 0lu || !group_allows(local_group(slot), from_, to) {
+            return IMPOSSIBLE;
+        }
+        fitted = fit(arrival, task, to == home, mask);
+        if !fitted.is_possible {
+            return IMPOSSIBLE;
+        }
+    } else if !group_allows(local_group(slot), from_, to) {
+        return IMPOSSIBLE;
+    }
+    var delta = unary(task, home, to) - unary(task, home, from_);
+    if to != node_count {
+        delta += node_points(Change(nodes[to], task, NOBODY, fitted.devices, 0lu)) - node_cost[to];
+    }
+    if from_ != node_count {
+        delta += node_points(Change(nodes[from_], NOBODY, task, 0lu, released(task, from_ == home))) - node_cost[from_];
+    }
+    return Judged(true, delta, away(home, to) - away(home, from_), fitted.devices, 0lu);
+}
+
+// Exchanging the places of two tasks; one of them may be in the pool.
+fn judge_swap(first: u32, second: u32) -> Judged {
+    let is_turned = at_of(task_of(first)) == node_count;
+    let slot_1 = select(first, second, is_turned);
+    let slot_2 = select(second, first, is_turned);
+    // Only the second may be in the pool from here on.
+    let one = task_of(slot_1);
+    let two = task_of(slot_2);
+    let a = at_of(one);
+    let b = at_of(two);
+    if a == b {
+        return IMPOSSIBLE;
+    }
+    let to_pool = b == node_count;
+    if to_pool && !(may_stop(one) && may_start(two)) {
+        return IMPOSSIBLE;
+    }
+    let home_1 = home_of(one);
+    let home_2 = home_of(two);
+    if !has_room(Change(nodes[a], two, one, 0lu, 0lu), a == home_2, a == home_1) {
+        return IMPOSSIBLE;
+    }
+    if !to_pool && !has_room(Change(nodes[b], one, two, 0lu, 0lu), b == home_1, b == home_2) {
+        return IMPOSSIBLE;
+    }
+    let mask_2 = allowed(two, home_2, a);
+    var mask_1 = 1lu;
+    if !to_pool {
+        mask_1 = allowed(one, home_1, b);
+    }
+    let group_1 = local_group(slot_1);
+    let group_2 = local_group(slot_2);
+    if mask_1 == 0lu || mask_2 == 0lu || (group_1 == group_2 && group_1 != NO_GROUP) {
+        return IMPOSSIBLE;
+    }
+    if !group_allows(group_1, a, b) || !group_allows(group_2, b, a) {
+        return IMPOSSIBLE;
+    }
+    let freed_a = released(one, a == home_1);
+    let fit_2 = fit(Change(nodes[a], NOBODY, one, 0lu, freed_a), two, a == home_2, mask_2);
+    if !fit_2.is_possible {
+        return IMPOSSIBLE;
+    }
+    var fit_1 = Fit(true, 0lu);
+    var freed_b = 0lu;
+    if !to_pool {
+        freed_b = released(two, b == home_2);
+        fit_1 = fit(Change(nodes[b], NOBODY, two, 0lu, freed_b), one, b == home_1, mask_1);
+        if !fit_1.is_possible {
+            return IMPOSSIBLE;
+        }
+    }
+    var delta = unary(one, home_1, b) - unary(one, home_1, a) + unary(two, home_2, a) - unary(two, home_2, b);
+    delta += node_points(Change(nodes[a], two, one, fit_2.devices, freed_a)) - node_cost[a];
+    if !to_pool {
+        delta += node_points(Change(nodes[b], one, two, fit_1.devices, freed_b)) - node_cost[b];
+    }
+    let displaced = away(home_1, b) - away(home_1, a) + away(home_2, a) - away(home_2, b);
+    if is_turned {
+        return Judged(true, delta, displaced, fit_2.devices, fit_1.devices);
+    }
+    return Judged(true, delta, displaced, fit_1.devices, fit_2.devices);
+}

@@ -1,0 +1,306 @@
+//! Is what a device says true? Everything is counted again on the host, from where the tasks are, before it is taken over.
+//!
+//! Node and device of every task must be allowed to it; every sum per node, device and group, the displaced tasks and the
+//! points must come out the same; no rule of the model may be broken that was kept when the search began. The sums are
+//! taken here in one go, not with the code that changes them step by step.
+
+use super::chain::{Best, Chain};
+use super::device::Landing;
+use super::pack::{NOWHERE, Pack, UNGROUPED};
+use super::state::{State, spots};
+use crate::kernel::points::{NodeView, node_points};
+use crate::model::{Problem, Violation, violations, worsened};
+use rayon::prelude::*;
+
+/// What the search began with.
+pub struct Audit {
+    built: State,
+    points_built: i128,
+    /// Rules broken in the snapshot, and in the state that the search began with.
+    broken: [Vec<Violation>; 2],
+}
+
+/// All that follows from where the tasks are.
+#[derive(Default)]
+struct Sums {
+    used: Vec<i64>,
+    held: Vec<i64>,
+    tasks_here: Vec<u32>,
+    device_used: Vec<u64>,
+    moved_in_group: Vec<u32>,
+    displaced: i64,
+}
+
+impl Audit {
+    /// Notes the state that the search begins with.
+    pub fn new(problem: &Problem, pack: &Pack, built: &State) -> Audit {
+        let sums = Sums::of(pack, &built.at, &built.devices);
+        Audit {
+            points_built: points(pack, &built.at, &sums) - i128::from(built.group_points(pack)),
+            broken: [
+                violations(problem, &problem.current),
+                violations(problem, &spots(problem, &built.at, &built.devices)),
+            ],
+            built: built.clone(),
+        }
+    }
+
+    /// Counts everything again.
+    ///
+    /// # Errors
+    /// The first thing that is not as the device says.
+    pub fn check(&self, problem: &Problem, pack: &Pack, chain: &Chain, landing: &Landing) -> Result<(), String> {
+        let Landing { state, best, tally } = landing;
+        let sums = self.check_places(problem, pack, &state.at, &state.devices)?;
+        sums.compare(state)?;
+        let counted = self.points(pack, &state.at, &sums);
+        same("the points", i128::from(tally.points), counted)?;
+        same("the group points", tally.group_points, state.group_points(pack))?;
+        if tally.evaluations < chain.tally.evaluations {
+            return Err("it judged fewer than no candidates".to_string());
+        }
+        let key = (tally.best_points, tally.best_displaced);
+        if key > (tally.points, tally.displaced) || key > chain.key() {
+            return Err("its best is not the best".to_string());
+        }
+        if *best == chain.best {
+            return same("the best points", key, chain.key());
+        }
+        if (&best.at, &best.devices) == (&state.at, &state.devices) {
+            return same("the best points", key, (tally.points, tally.displaced));
+        }
+        self.check_best(problem, pack, best, key)
+    }
+
+    fn check_best(&self, problem: &Problem, pack: &Pack, best: &Best, key: (i64, i64)) -> Result<(), String> {
+        let sums = self.check_places(problem, pack, &best.at, &best.devices)?;
+        same("the best points", i128::from(key.0), self.points(pack, &best.at, &sums))?;
+        same("the best displaced tasks", key.1, sums.displaced)
+    }
+
+    /// Points as the chain counts them: from 0 in the built state, the group term aside.
+    fn points(&self, pack: &Pack, at: &[u32], sums: &Sums) -> i128 {
+        points(pack, at, sums) - self.points_built
+    }
+
+    /// May every task be where it is?
+    fn check_places(&self, problem: &Problem, pack: &Pack, at: &[u32], devices: &[u64]) -> Result<Sums, String> {
+        let width = pack.shared.device_width as u32;
+        for task in 0..at.len() {
+            let (now, before) = ((at[task], devices[task]), (self.built.at[task], self.built.devices[task]));
+            if now == before {
+                continue;
+            }
+            if !pack.movable[task] {
+                return Err(format!("task {task} may not move and did"));
+            }
+            if now.0 == NOWHERE && !pack.may_stop[task] && before.0 != NOWHERE {
+                return Err(format!("task {task} may not stop and did"));
+            }
+            let is_home = now.0 == pack.home[task] && now.1 == pack.home_devices[task];
+            let wanted = if now.0 == NOWHERE { 0 } else { u32::from(pack.device[task].0) };
+            if now.1.count_ones() != wanted && !is_home || u64::BITS - now.1.leading_zeros() > width {
+                return Err(format!("task {task} has the devices {:#x} and wants {wanted}", now.1));
+            }
+        }
+        let sums = Sums::of(pack, at, devices);
+        for (slot, (held, limit)) in sums.held.iter().zip(&pack.limit).enumerate() {
+            if *held > i64::from(*limit) {
+                return Err(format!("node {} holds {held} of {limit}", slot / pack.lanes));
+            }
+        }
+        for (slot, (used, before)) in sums.device_used.iter().zip(&self.built.device_used).enumerate() {
+            if *used > u64::from(*before).max(1000) {
+                return Err(format!("device {slot} is taken {used} milli"));
+            }
+        }
+        // With rounded amounts or elastic shares the kernels only steer, and the end of the search settles with the model.
+        if pack.is_inexact {
+            return Ok(sums);
+        }
+        // Repair may have traded one broken rule for another, and room that an overfull start held may be taken again.
+        let now = violations(problem, &spots(problem, at, devices));
+        let [start, built] = &self.broken;
+        let since_built = worsened(built, &now);
+        match worsened(start, &now).iter().find(|violation| since_built.contains(violation)) {
+            Some(violation) => Err(format!("it breaks a rule: {}", violation.describe(problem))),
+            None => Ok(sums),
+        }
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, theirs: T, counted: T) -> Result<(), String> {
+    if theirs == counted { Ok(()) } else { Err(format!("{what}: it says {theirs:?}, counted {counted:?}")) }
+}
+
+impl Sums {
+    fn of(pack: &Pack, at: &[u32], devices: &[u64]) -> Sums {
+        let (nodes, lanes, width) = (pack.price.len(), pack.lanes, pack.shared.device_width);
+        let mut sums = Sums {
+            used: vec![0; nodes * lanes],
+            held: vec![0; nodes * lanes],
+            tasks_here: vec![0; nodes],
+            device_used: vec![0; nodes * width],
+            moved_in_group: vec![0; pack.groups.len()],
+            displaced: 0,
+        };
+        for task in (0..at.len()).filter(|task| pack.packed[*task]) {
+            let (home, node) = (pack.home[task], at[task]);
+            let requirement = &pack.requirement[task * lanes..][..lanes];
+            let is_home = home == node;
+            if home != NOWHERE {
+                for r in 0..lanes {
+                    sums.held[home as usize * lanes + r] += i64::from(requirement[r] & pack.shared.transient[r]);
+                }
+                if pack.shared.simultaneous {
+                    sums.take(pack, task, home, pack.home_devices[task]);
+                }
+                sums.displaced += i64::from(!is_home);
+                if !is_home && pack.group_move_weight > 0 && pack.group_all[task] != UNGROUPED {
+                    sums.moved_in_group[pack.group_all[task] as usize] += 1;
+                }
+            }
+            if node != NOWHERE {
+                for r in 0..lanes {
+                    let booked = if is_home { pack.shared.transient[r] } else { 0 };
+                    sums.used[node as usize * lanes + r] += i64::from(requirement[r]);
+                    sums.held[node as usize * lanes + r] += i64::from(requirement[r] & !booked);
+                }
+                sums.tasks_here[node as usize] += 1;
+                if !(pack.shared.simultaneous && is_home) {
+                    sums.take(pack, task, node, devices[task]);
+                }
+            }
+        }
+        sums
+    }
+
+    fn take(&mut self, pack: &Pack, task: usize, node: u32, devices: u64) {
+        let width = pack.shared.device_width;
+        for d in (0..width).filter(|d| devices >> d & 1 == 1) {
+            self.device_used[node as usize * width + d] += u64::from(pack.device[task].1);
+        }
+    }
+
+    fn compare(&self, state: &State) -> Result<(), String> {
+        let wide = |amounts: &[i32]| amounts.iter().map(|amount| i64::from(*amount)).collect::<Vec<_>>();
+        let parts = [
+            ("what the nodes run", wide(&state.used) == self.used),
+            ("what the nodes hold", wide(&state.held) == self.held),
+            ("the tasks per node", state.tasks_here == self.tasks_here),
+            (
+                "the devices",
+                state.device_used.iter().map(|milli| u64::from(*milli)).eq(self.device_used.iter().copied()),
+            ),
+            ("the tasks moved per group", state.moved_in_group == self.moved_in_group),
+            ("the tasks away from home", state.displaced == self.displaced),
+        ];
+        match parts.iter().find(|(_, is_same)| !is_same) {
+            Some((what, _)) => Err(format!("{what}: not what the tasks there add up to")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Points of a placement: nodes, prices, tasks, group moves.
+fn points(pack: &Pack, at: &[u32], sums: &Sums) -> i128 {
+    let nodes = match pack.lanes {
+        4 => nodes_points::<4>(pack, sums),
+        8 => nodes_points::<8>(pack, sums),
+        12 => nodes_points::<12>(pack, sums),
+        16 => nodes_points::<16>(pack, sums),
+        _ => nodes_points::<32>(pack, sums),
+    };
+    let tasks = (0..at.len()).into_par_iter().filter(|task| pack.packed[*task]).map(|task| {
+        let (home, node) = (pack.home[task], at[task]);
+        let mut points = if node == NOWHERE { i128::from(pack.value[task]) } else { 0 };
+        if home != NOWHERE && home != node {
+            points += i128::from(pack.move_points[task]);
+            if node != NOWHERE {
+                let pair = pack.pair_row[task] + pack.move_class[node as usize];
+                points += i128::from(pack.shared.pair[pair as usize]);
+            }
+        }
+        points
+    });
+    let moved = sums.moved_in_group.iter().copied().max().unwrap_or(0);
+    nodes + tasks.sum::<i128>() + i128::from(pack.group_move_weight) * i128::from(moved)
+}
+
+fn nodes_points<const L: usize>(pack: &Pack, sums: &Sums) -> i128 {
+    let width = pack.shared.device_width;
+    let node = |node: usize| {
+        let row = |rows: &[i32]| -> [i32; L] { rows[node * L..][..L].try_into().expect("a row has L lanes") };
+        let used: Vec<i32> = sums.used[node * L..][..L].iter().map(|amount| *amount as i32).collect();
+        let used: [i32; L] = used.try_into().expect("a row has L lanes");
+        let devices: Vec<u16> = sums.device_used[node * width..][..width].iter().map(|milli| *milli as u16).collect();
+        let (soft, capacity) = (row(&pack.soft), row(&pack.capacity));
+        let view =
+            NodeView { used: &used, soft: &soft, capacity: &capacity, devices: &devices, class: pack.node_class[node] };
+        let price = if sums.tasks_here[node] > 0 { pack.price[node] } else { 0 };
+        i128::from(node_points(&pack.shared, &view)) + i128::from(price)
+    };
+    (0..pack.price.len()).into_par_iter().map(node).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bulk::build::build;
+    use crate::bulk::{Options, Schedule};
+    use crate::control::Control;
+
+    /// A chain of the small example after some rounds, and what a right device would say of the next.
+    fn rounds(problem: &Problem, pack: &Pack, count: usize) -> (Audit, Chain, Landing) {
+        let (built, _) = build(problem, pack, None, &Control::unlimited());
+        let options = Options { effort: Some(400), ..Options::default() };
+        let schedule = Schedule::new(problem, pack, &options, &Control::unlimited());
+        let mut before = Chain::new(pack, &built, 1, 0);
+        let mut after = Chain::new(pack, &built, 1, 0);
+        for (round, temperature) in (0..).zip(schedule.temperatures(0, count + 1, None)) {
+            let plan = before.plan(&schedule, round, temperature);
+            after.step(problem, pack, &plan);
+            if (round as usize) < count {
+                before.step(problem, pack, &plan);
+            }
+        }
+        (Audit::new(problem, pack, &built), before, Landing::of(&after))
+    }
+
+    #[test]
+    fn a_poisoned_output_is_refused() {
+        let text = include_bytes!("../../data/small.json");
+        let problem = Problem::new(&crate::file::read_snapshot(text).expect("a sound file")).expect("a sound snapshot");
+        let pack = Pack::new(&problem);
+        let (audit, chain, right) = rounds(&problem, &pack, 3);
+        assert_eq!(audit.check(&problem, &pack, &chain, &right), Ok(()));
+        let placed = right.state.at.iter().position(|node| *node != NOWHERE).expect("something runs");
+        let device = pack.device.iter().position(|(count, _)| *count > 0).expect("something wants devices");
+        let pinned = pack.movable.iter().position(|movable| !movable);
+        type Poison<'a> = (&'a str, &'a dyn Fn(&mut Landing));
+        let poison: [Poison<'_>; 12] = [
+            ("a task elsewhere", &|l| l.state.at[placed] = (l.state.at[placed] + 1) % 8),
+            ("a task gone", &|l| l.state.at[placed] = NOWHERE),
+            ("another device", &|l| l.state.devices[device] ^= 1 << 40),
+            ("use", &|l| l.state.used[0] += 1),
+            ("held", &|l| l.state.held[0] -= 1),
+            ("tasks here", &|l| l.state.tasks_here[0] += 1),
+            ("displaced", &|l| l.state.displaced += 1),
+            ("points", &|l| l.tally.points -= 1),
+            ("best points", &|l| l.tally.best_points -= 1),
+            ("the best worse than what it is", &|l| l.tally.best_points = l.tally.points + 1),
+            ("the best without a task", &|l| l.best.at[placed] = NOWHERE),
+            ("group points", &|l| l.tally.group_points += 1),
+        ];
+        for (what, poison) in poison {
+            let mut landing = right.clone();
+            poison(&mut landing);
+            assert!(audit.check(&problem, &pack, &chain, &landing).is_err(), "{what} is not found");
+        }
+        if let Some(task) = pinned {
+            let mut landing = right.clone();
+            landing.state.at[task] = (landing.state.at[task] + 1) % 8;
+            assert!(audit.check(&problem, &pack, &chain, &landing).is_err(), "a pinned task moved");
+        }
+    }
+}

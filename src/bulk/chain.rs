@@ -1,0 +1,171 @@
+//! How does one independent search go on, round after round, here or on a device?
+
+use super::device::{OnDevice, Trouble};
+use super::pack::Pack;
+use super::round::{Cut, Cutter, RoundPlan};
+use super::state::{State, spots};
+use super::{CANDIDATES_PER_ROUND, PROGRESS_ONE, SETTLE_FROM, Schedule};
+use crate::control::Control;
+use crate::kernel::random::pcg3d;
+use crate::kernel::tally::Tally;
+use crate::model::{Problem, SHARE_ONE, score};
+use std::time::{Duration, Instant};
+
+/// How often the listener hears of it.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// The best placement a chain has seen; its points and displaced tasks are in the tally.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Best {
+    /// Shape: tasks.
+    pub at: Vec<u32>,
+    /// Shape: tasks.
+    pub devices: Vec<u64>,
+}
+
+/// One independent search.
+pub struct Chain {
+    /// Its own seed.
+    pub seed: u32,
+    /// Where everything is; with a device, after the last batch that passed the audit.
+    pub state: State,
+    /// Points; 0 but for the group term in the state the chain began with.
+    pub tally: Tally,
+    /// Rounds done.
+    pub round: u32,
+    /// The best so far.
+    pub best: Best,
+    /// Where the rounds run while nothing is wrong there.
+    pub device: Option<OnDevice>,
+    /// What went wrong there.
+    pub trouble: Option<Trouble>,
+    /// Points of the state the chain began with.
+    points_built: i64,
+    cutter: Cutter,
+}
+
+impl Chain {
+    /// A chain at its beginning.
+    pub fn new(pack: &Pack, built: &State, seed: u64, number: usize) -> Chain {
+        let points = built.group_points(pack);
+        let displaced = built.displaced;
+        let seed = (seed ^ seed >> 32) as u32;
+        Chain {
+            seed: pcg3d(seed, number as u32, 0xB1A5)[0],
+            state: built.clone(),
+            tally: Tally {
+                points,
+                displaced,
+                best_points: points,
+                best_displaced: displaced,
+                group_points: points,
+                ..Tally::default()
+            },
+            round: 0,
+            best: Best { at: built.at.clone(), devices: built.devices.clone() },
+            device: None,
+            trouble: None,
+            points_built: points,
+            cutter: Cutter::new(pack),
+        }
+    }
+
+    /// What the best is ordered by: less is better.
+    pub fn key(&self) -> (i64, i64) {
+        (self.tally.best_points, self.tally.best_displaced)
+    }
+
+    /// True when the points gained since the built state are what the model says.
+    pub fn agrees(&self, problem: &Problem, built: &State) -> bool {
+        let objective = |at, devices| score(problem, &spots(problem, at, devices)).objective();
+        let gain = objective(&self.best.at, &self.best.devices) - objective(&built.at, &built.devices);
+        gain == -i128::from(self.tally.best_points - self.points_built) * i128::from(SHARE_ONE)
+    }
+
+    /// Runs until the schedule ends or the control says so.
+    pub fn run(
+        &mut self,
+        problem: &Problem,
+        pack: &Pack,
+        schedule: &Schedule,
+        control: &Control,
+        listener: &dyn Fn(u32, &Chain),
+    ) {
+        let mut told = Instant::now();
+        while !control.must_stop() {
+            let (count, pace) = self.device.as_ref().map_or((1, None), |device| device.next_batch(control.time_left()));
+            let temperatures = schedule.temperatures(u64::from(self.round), count, pace);
+            if temperatures.is_empty() {
+                break;
+            }
+            self.advance(problem, pack, schedule, &temperatures);
+            if told.elapsed() > TELL_EVERY {
+                told = Instant::now();
+                listener((schedule.progress(u64::from(self.round)) * 1000 / PROGRESS_ONE).min(1000) as u32, self);
+            }
+        }
+        debug_assert_eq!(self.state, self.state.recomputed(pack), "the blocks and the state agree on every sum");
+        // An interrupted search is still hot: cool it at once, as long as that helps, but briefly.
+        if schedule.progress(u64::from(self.round)) < SETTLE_FROM {
+            self.quench(problem, pack, schedule);
+        }
+    }
+
+    fn quench(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule) {
+        let end = Instant::now() + Duration::from_millis(300);
+        for _ in 0..20 {
+            let before = self.tally.points;
+            self.advance(problem, pack, schedule, &[0]);
+            if self.tally.points == before || Instant::now() > end {
+                break;
+            }
+        }
+    }
+
+    /// Rounds at these temperatures. A device that fails leaves the chain as it was; the same rounds are then done here.
+    fn advance(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule, temperatures: &[i64]) {
+        if self.device.is_none() {
+            for temperature in temperatures {
+                self.step(problem, pack, &self.plan(schedule, self.round, *temperature));
+            }
+            return;
+        }
+        let rounds = (self.round..).zip(temperatures);
+        let plans: Vec<_> = rounds.map(|(round, temperature)| self.plan(schedule, round, *temperature)).collect();
+        if let Err(trouble) = OnDevice::advance(self, problem, pack, &plans) {
+            self.device = None;
+            self.trouble = Some(trouble);
+        }
+    }
+
+    /// Settings of a round.
+    pub fn plan(&self, schedule: &Schedule, round: u32, temperature: i64) -> RoundPlan {
+        RoundPlan {
+            seed: self.seed,
+            round,
+            candidates_per_task: CANDIDATES_PER_ROUND,
+            candidates_max: schedule.candidates_max,
+            temperature,
+            home_penalty: ((i128::from(temperature) * i128::from(schedule.home)) >> 16) as i64,
+            shift_share: schedule.shift_share,
+            home_share: schedule.home_share,
+        }
+    }
+
+    /// One round, here.
+    pub fn step(&mut self, problem: &Problem, pack: &Pack, plan: &RoundPlan) {
+        let displaced = self.state.displaced;
+        let result = self.cutter.run(problem, pack, &mut self.state, plan);
+        self.round += 1;
+        let displaced = self.state.displaced - displaced;
+        if self.tally.book(result.delta, displaced, result.evaluations, self.state.group_points(pack)) {
+            self.best.at.copy_from_slice(&self.state.at);
+            self.best.devices.copy_from_slice(&self.state.devices);
+        }
+    }
+
+    /// The cut of the last round done here.
+    pub fn cut(&self) -> &Cut {
+        self.cutter.last()
+    }
+}

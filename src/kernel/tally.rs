@@ -1,0 +1,52 @@
+//! What did the round bring, and is it the best so far?                             other half: shaders/tally.wgsl
+//!
+//! ```text
+//! Ties    sums and greatest values only: any order of blocks agrees; an equal result with fewer displaced tasks is better
+//! ```
+
+/// Points and displaced tasks of a chain and of its best state so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Points; only differences count.
+    pub points: i64,
+    /// Tasks away from home.
+    pub displaced: i64,
+    /// Candidates judged.
+    pub evaluations: u64,
+    /// Points of the best state.
+    pub best_points: i64,
+    /// Tasks away from home in the best state.
+    pub best_displaced: i64,
+    /// Part of `points` that is for the largest number of displaced tasks in one group.
+    pub group_points: i64,
+}
+
+impl Tally {
+    /// Books what a round changed; true when the state is the best so far.
+    pub fn book(&mut self, delta: i64, displaced: i64, evaluations: u64, group_points: i64) -> bool {
+        self.points += delta + group_points - self.group_points;
+        self.group_points = group_points;
+        self.displaced += displaced;
+        self.evaluations += evaluations;
+        let is_best = (self.points, self.displaced) < (self.best_points, self.best_displaced);
+        if is_best {
+            (self.best_points, self.best_displaced) = (self.points, self.displaced);
+        }
+        is_best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_has_least_points_then_fewest_displaced() {
+        let mut tally = Tally { points: 10, best_points: 10, ..Tally::default() };
+        assert!(!tally.book(0, 1, 5, 0), "a tie that displaces more");
+        assert!(tally.book(-4, 1, 5, 3), "−4 and 3 for the groups");
+        assert!(!tally.book(0, 0, 5, 3), "the same again");
+        assert!(tally.book(0, -1, 5, 3), "a tie that displaces less");
+        assert_eq!((tally.points, tally.displaced, tally.evaluations), (9, 1, 20));
+    }
+}

@@ -1,0 +1,118 @@
+//! Is a device that errs or fails found out, and does the plan survive it? Each drill changes a shader, breaks the device or
+//! takes it away; the plan must be the one that the CPU makes, and the trouble must be told.
+
+mod common;
+
+use bayplan::bulk::{self, Device, Options, Trouble};
+use bayplan::control::Control;
+use bayplan::gpu::{Error, Gpu, Rounds};
+use bayplan::kernel::layout::Image;
+use bayplan::model::*;
+use common::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A cluster with every kind of thing the kernels look at: groups, devices, costs, tasks that wait.
+fn problem() -> Problem {
+    let kinds = Kinds { broken_start: false, large_figures: false, simultaneous: false, ..Kinds::ALL };
+    let size = Size { nodes_max: 120, tasks_max: 500, resources_max: 4 };
+    let rich = |problem: &Problem| {
+        let waiting = problem.task_ids().filter(|task| !problem.current.spot(*task).is_placed()).count();
+        problem.nodes.len() > 60 && problem.tasks.len() > 300 && waiting > 5 && waiting < 200
+    };
+    (0..).map(|seed| Problem::new(&random_snapshot(&mut Rng::new(seed), size, kinds)).unwrap()).find(rich).unwrap()
+}
+
+/// The search with this device; the placement must be the CPU's.
+#[track_caller]
+fn troubles_of(problem: &Problem, gpu: Gpu, what: &str) -> Vec<Trouble> {
+    let options = Options { seed: 3, effort: Some(400), threads: 2, ..Options::default() };
+    let expected = bulk::solve(problem, &options, &Control::unlimited());
+    let device = Some(Device::new(Arc::new(gpu), problem).unwrap());
+    let outcome = bulk::solve(problem, &Options { device, ..options }, &Control::unlimited());
+    assert!(outcome.placement == expected.placement, "{what}: the plan is that of the CPU");
+    outcome.troubles
+}
+
+/// File, what is replaced by what, and a word of the objection.
+const EDITS: [(&str, &str, &str, &str); 11] = [
+    ("judge", "return room >= 0;", "return true;", ""),
+    ("judge", "delta += node_points(Change(nodes[to]", "delta -= node_points(Change(nodes[to]", ""),
+    ("judge", "if mask == 0lu || !group_allows(local_group(slot), from_, to)", "if mask == 0lu", ""),
+    ("points", "points += signed_wide(p.d_price + change.node);", "points += 1li;", ""),
+    ("anneal", "(dice.z & 255u) < p.shift_share", "(dice.y & 255u) < p.shift_share", "first round"),
+    ("layout", "    w_limit: u32,\n    w_soft: u32,", "    w_soft: u32,\n    w_limit: u32,", ""),
+    ("tally", "results[0] = points;", "results[0] = points + i64(p.round / 2u);", "points"),
+    ("tally", "control[2] == 0u", "p.round > 1u", ""),
+    ("block", "tables[slot] = before + bitcast<u32>(sign);", "tables[slot] = before;", ""),
+    ("anneal", "book(first, from_, devices_of(task_of(first)), -1);", "", ""),
+    ("score", "points += signed_wide(p.d_move_points", "points -= signed_wide(p.d_move_points", ""),
+];
+
+#[test]
+fn a_mutated_shader_is_found_out() {
+    let problem = problem();
+    for (file, from, to, word) in EDITS {
+        let edit = |_: &str, text: String| text.replace(from, to);
+        let Some(gpu) = own_gpu_with("a_mutated_shader_is_found_out", &edit) else { return };
+        let troubles = troubles_of(&problem, gpu, from);
+        let told = troubles.iter().any(|trouble| trouble.text.contains(word));
+        assert!(told, "{file}: {from:?} → {to:?} is not found out: {troubles:?}");
+    }
+}
+
+#[test]
+fn the_drills_still_name_what_is_in_the_shaders() {
+    for (file, from, ..) in EDITS {
+        let text = bayplan::gpu::FILES.iter().find(|(name, _)| *name == file).expect("a shader file").1;
+        assert!(text.contains(from), "shaders/{file}.wgsl no longer has {from:?}");
+    }
+}
+
+#[test]
+fn a_lost_device_costs_nothing_but_time() {
+    let Some(problem) = roadef_problem("a_lost_device_costs_nothing_but_time", "a2_2") else { return };
+    for after in [0, 2] {
+        let Some(gpu) = own_gpu("a_lost_device_costs_nothing_but_time") else { return };
+        let gpu = Arc::new(gpu);
+        let options = Options { seed: 1, effort: Some(600), threads: 2, ..Options::default() };
+        let expected = bulk::solve(&problem, &options, &Control::unlimited());
+        let (told, lost) = (AtomicUsize::new(0), Arc::clone(&gpu));
+        let control = Control::unlimited().with_listener(move |_| {
+            if told.fetch_add(1, Ordering::Relaxed) == after {
+                lost.lose();
+            }
+        });
+        let device = Some(Device::new(Arc::clone(&gpu), &problem).unwrap());
+        let outcome = bulk::solve(&problem, &Options { device, ..options }, &control);
+        assert!(outcome.placement == expected.placement);
+        assert!(!outcome.troubles.is_empty(), "the loss is told");
+        assert!(outcome.troubles.iter().all(|trouble| trouble.mismatch.is_none()), "and is not called a wrong result");
+        // Whoever comes with it now is told at once.
+        let device = Some(Device::new(gpu, &problem).unwrap());
+        let options = Options { effort: Some(20), device, ..Options::default() };
+        assert!(!bulk::solve(&problem, &options, &Control::unlimited()).troubles.is_empty());
+    }
+}
+
+#[test]
+fn a_problem_that_does_not_fit_is_refused_with_figures() {
+    let Some(mut gpu) = own_gpu("a_problem_that_does_not_fit_is_refused_with_figures") else { return };
+    gpu.about.binding_bytes_max = 1000;
+    match Device::new(Arc::new(gpu), &problem()) {
+        Err(Error::Unusable(text)) => assert!(text.contains("MiB"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn refused_memory_is_an_error() {
+    let Some(mut gpu) = own_gpu("refused_memory_is_an_error") else { return };
+    gpu.about.binding_bytes_max = u64::MAX;
+    let image = Image { state_length: (1 << 31) - 1, ..Image::default() };
+    match Rounds::new(Arc::new(gpu), &image) {
+        Err(Error::Failed(_)) => {}
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("8 GiB in one buffer"),
+    }
+}
