@@ -100,6 +100,31 @@ fn shares_group(mine: vec2<u32>, theirs: vec2<u32>) -> bool {
     return is_first || (mine.y != NO_GROUP && (mine.y == theirs.x || mine.y == theirs.y));
 }
 
+// By one lane, between barriers.
+fn sum_of_lanes() -> i64 {
+    var sum = 0li;
+    for (var lane = 0u; lane < LANES; lane += 1u) {
+        sum += lane_delta[lane];
+    }
+    return sum;
+}
+
+// By one lane, between barriers.
+fn over_in_all(count: u32) -> i64 {
+    var sum = 0li;
+    for (var at = 0u; at < count; at += 1u) {
+        sum += node_over[at];
+    }
+    return sum;
+}
+
+// Points of a local node as it is.
+fn refresh(at: u32) {
+    let now = Change(nodes[at], NOBODY, NOBODY, 0lu, 0lu);
+    node_over[at] = over_points(now);
+    node_cost[at] = node_points(now) + node_over[at];
+}
+
 // What gather has written about the block, by one lane.
 fn read_record() {
     let record = p.r_blocks + block * BLOCK_WORDS;
@@ -124,15 +149,28 @@ fn anneal(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     }
     workgroupBarrier();
     let nodes_here = workgroupUniformLoad(&node_count);
+    lane_delta[lane] = 0li;
     for (var at = lane; at < nodes_here; at += LANES) {
         nodes[at] = round[p.r_nodes + block * p.block_nodes + at];
-        node_cost[at] = node_points(Change(nodes[at], NOBODY, NOBODY, 0lu, 0lu));
+        lane_delta[lane] += overfull(nodes[at]);
     }
     if lane == 0u {
         atomicStore(&accepted[0], 0u);
         atomicStore(&accepted[1], 0u);
     }
     workgroupBarrier();
+    if lane == 0u {
+        is_soft = u32(p.over_factor > 0u && (p.over_closed == 0u || sum_of_lanes() > 0li));
+    }
+    workgroupBarrier();
+    for (var at = lane; at < nodes_here; at += LANES) {
+        refresh(at);
+    }
+    workgroupBarrier();
+    var delta = 0li;
+    if lane == 0u {
+        delta = over_in_all(nodes_here);
+    }
     let tasks_here = workgroupUniformLoad(&slot_count);
     let begin = workgroupUniformLoad(&batch_next);
     let candidates = min(tasks_here * p.candidates_per_task, p.candidates_max);
@@ -143,7 +181,6 @@ fn anneal(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     let stream = pcg3d(vec3<u32>(p.seed, p.round, block));
     let temperature = i64(wide(p.temperature_low, p.temperature_high));
     let home_penalty = i64(wide(p.home_penalty_low, p.home_penalty_high));
-    var delta = 0li;
     var displaced = 0;
     for (var batch = begin; batch < end; batch += 1u) {
         let dice = pcg3d(vec3<u32>(stream.x + batch * LANES + lane, stream.y, stream.z));
@@ -194,10 +231,10 @@ fn anneal(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
                 place(second, to, from_, judged.second_devices);
             }
             if from_ != nodes_here {
-                node_cost[from_] = node_points(Change(nodes[from_], NOBODY, NOBODY, 0lu, 0lu));
+                refresh(from_);
             }
             if to != nodes_here {
-                node_cost[to] = node_points(Change(nodes[to], NOBODY, NOBODY, 0lu, 0lu));
+                refresh(to);
             }
             delta += judged.delta - i64(judged.displaced) * home_penalty;
             displaced += judged.displaced;
@@ -208,15 +245,24 @@ fn anneal(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     lane_delta[lane] = delta;
     lane_displaced[lane] = displaced;
     workgroupBarrier();
+    let result = RESULT_BLOCKS + block * RESULT_WIDES;
     if lane == 0u {
         for (var other = 1u; other < LANES; other += 1u) {
-            delta += lane_delta[other];
             displaced += lane_displaced[other];
         }
-        let result = RESULT_BLOCKS + block * RESULT_WIDES;
-        results[result] += delta;
+        // What exceeding limits costs steers, but is no part of the objective.
+        results[result] += sum_of_lanes() - over_in_all(nodes_here);
         results[result + 1u] += i64(displaced);
         results[result + 2u] += i64(end - begin) * i64(LANES);
         round[p.r_blocks + block * BLOCK_WORDS + 4u] = end;
+    }
+    workgroupBarrier();
+    lane_delta[lane] = 0li;
+    for (var at = lane; at < nodes_here; at += LANES) {
+        lane_delta[lane] += overfull(nodes[at]);
+    }
+    workgroupBarrier();
+    if lane == 0u {
+        results[result + 3u] = sum_of_lanes();
     }
 }

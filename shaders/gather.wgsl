@@ -226,6 +226,7 @@ fn write_record() {
     results[result] = 0li;
     results[result + 1u] = 0li;
     results[result + 2u] = 0li;
+    results[result + 3u] = 0li;
 }
 
 @compute @workgroup_size(128)

@@ -1,7 +1,11 @@
 // What would a candidate change, and is it possible?          other half: src/kernel/judge.rs
 // Shared: joined in front of anneal. Units: quanta i32, points i64; pack.rs proves that no sum overflows.
 
+// Points of each node, those for exceeding limits included, and these alone.
 var<workgroup> node_cost: array<i64, 64>;
+var<workgroup> node_over: array<i64, 64>;
+// May limits be exceeded? Up to twice over, so that sums stay in range.
+var<workgroup> is_soft: u32;
 
 struct Judged {
     is_possible: bool,
@@ -103,13 +107,47 @@ fn group_allows(group: u32, from_: u32, to: u32) -> bool {
     return true;
 }
 
+// 256ths of a point per quantum above the limit; 0 = the limit holds.
+fn over_price(r: u32) -> i64 {
+    let base = signed_wide(p.d_over_price + r);
+    if base == 0li {
+        return 0li;
+    }
+    return max((base * i64(p.over_factor)) >> 8u, 1li);
+}
+
+// Points for what a node has above its limits, rounded up: at least one for anything. Only what is not transient may be, so what
+// is used is what is held.
+fn over_points(change: Change) -> i64 {
+    if is_soft == 0u {
+        return 0li;
+    }
+    var points = 0li;
+    for (var r = 0u; r < p.lanes; r += 1u) {
+        let above = used_after(change, r) - word_signed(p.w_limit + change.node * p.lanes + r);
+        points += i64(max(above, 0)) * over_price(r);
+    }
+    return (points + 255li) >> 8u;
+}
+
+// Quanta above limits.
+fn overfull(node: u32) -> i64 {
+    var quanta = 0li;
+    for (var r = 0u; r < p.lanes; r += 1u) {
+        let used = bitcast<i32>(state[p.s_used + node * p.lanes + r]);
+        quanta += i64(max(used - word_signed(p.w_limit + node * p.lanes + r), 0));
+    }
+    return quanta;
+}
+
 // Does a node hold what it would have to? A task at its home finds its transient amounts held there already.
 fn has_room(change: Change, plus_is_home: bool, minus_is_home: bool) -> bool {
     let row = change.node * p.lanes;
     var room = 0;
     for (var r = 0u; r < p.lanes; r += 1u) {
         let transient = word_signed(p.w_transient + r);
-        var left = word_signed(p.w_limit + row + r) - bitcast<i32>(state[p.s_held + row + r]);
+        let slack = u32(is_soft != 0u && over_price(r) > 0li);
+        var left = (word_signed(p.w_limit + row + r) << slack) - bitcast<i32>(state[p.s_held + row + r]);
         left -= requirement(change.plus, r) & ~select(0, transient, plus_is_home);
         if change.minus != NOBODY {
             left += requirement(change.minus, r) & ~select(0, transient, minus_is_home);
@@ -150,6 +188,7 @@ fn judge_shift(slot: u32, to: u32) -> Judged {
     }
     let home = home_of(task);
     var fitted = Fit(true, 0lu);
+    var over = 0li;
     if to != node_count {
         let arrival = Change(nodes[to], task, NOBODY, 0lu, 0lu);
         if !has_room(arrival, to == home, false) {
@@ -157,6 +196,10 @@ fn judge_shift(slot: u32, to: u32) -> Judged {
         }
         let mask = allowed(task, home, to);
         if mask == 0lu || !group_allows(local_group(slot), from_, to) {
+            return IMPOSSIBLE;
+        }
+        over = over_points(arrival);
+        if p.over_closed != 0u && over > node_over[to] {
             return IMPOSSIBLE;
         }
         fitted = fit(arrival, task, to == home, mask);
@@ -168,10 +211,11 @@ fn judge_shift(slot: u32, to: u32) -> Judged {
     }
     var delta = unary(task, home, to) - unary(task, home, from_);
     if to != node_count {
-        delta += node_points(Change(nodes[to], task, NOBODY, fitted.devices, 0lu)) - node_cost[to];
+        delta += node_points(Change(nodes[to], task, NOBODY, fitted.devices, 0lu)) + over - node_cost[to];
     }
     if from_ != node_count {
-        delta += node_points(Change(nodes[from_], NOBODY, task, 0lu, released(task, from_ == home))) - node_cost[from_];
+        let departure = Change(nodes[from_], NOBODY, task, 0lu, released(task, from_ == home));
+        delta += node_points(departure) + over_points(departure) - node_cost[from_];
     }
     return Judged(true, delta, away(home, to) - away(home, from_), fitted.devices, 0lu);
 }
@@ -214,6 +258,16 @@ fn judge_swap(first: u32, second: u32) -> Judged {
     if !group_allows(group_1, a, b) || !group_allows(group_2, b, a) {
         return IMPOSSIBLE;
     }
+    let over_a = over_points(Change(nodes[a], two, one, 0lu, 0lu));
+    var over_b = 0li;
+    var exceeds_more = over_a > node_over[a];
+    if !to_pool {
+        over_b = over_points(Change(nodes[b], one, two, 0lu, 0lu));
+        exceeds_more = exceeds_more || over_b > node_over[b];
+    }
+    if p.over_closed != 0u && exceeds_more {
+        return IMPOSSIBLE;
+    }
     let freed_a = released(one, a == home_1);
     let fit_2 = fit(Change(nodes[a], NOBODY, one, 0lu, freed_a), two, a == home_2, mask_2);
     if !fit_2.is_possible {
@@ -229,9 +283,9 @@ fn judge_swap(first: u32, second: u32) -> Judged {
         }
     }
     var delta = unary(one, home_1, b) - unary(one, home_1, a) + unary(two, home_2, a) - unary(two, home_2, b);
-    delta += node_points(Change(nodes[a], two, one, fit_2.devices, freed_a)) - node_cost[a];
+    delta += node_points(Change(nodes[a], two, one, fit_2.devices, freed_a)) + over_a - node_cost[a];
     if !to_pool {
-        delta += node_points(Change(nodes[b], one, two, fit_1.devices, freed_b)) - node_cost[b];
+        delta += node_points(Change(nodes[b], one, two, fit_1.devices, freed_b)) + over_b - node_cost[b];
     }
     let displaced = away(home_1, b) - away(home_1, a) + away(home_2, a) - away(home_2, b);
     if is_turned {

@@ -9,7 +9,7 @@ const BLOCK_MASK: u32 = 0x1FFFFu;
 const CONTROL_MOVED: u32 = 4u;
 // `results`: points, displaced, evaluations, best points, best displaced, group points; then three per block.
 const RESULT_BLOCKS: u32 = 8u;
-const RESULT_WIDES: u32 = 3u;
+const RESULT_WIDES: u32 = 4u;
 const GROUP_WORDS: u32 = 3u;
 const ROW_WORDS: u32 = 8u;
 const BALANCE_WORDS: u32 = 2u;
@@ -70,6 +70,7 @@ struct Params {
     d_move_points: u32,
     d_home_devices: u32,
     d_mix_parts: u32,
+    d_over_price: u32,
     d_weights: u32,
 
     s_at: u32,
@@ -127,6 +128,8 @@ struct Params {
     temperature_high: u32,
     home_penalty_low: u32,
     home_penalty_high: u32,
+    over_factor: u32,
+    over_closed: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

@@ -10,6 +10,7 @@ const LANES: u32 = 256u;
 var<workgroup> lane_delta: array<i64, LANES>;
 var<workgroup> lane_displaced: array<i64, LANES>;
 var<workgroup> lane_evaluations: array<i64, LANES>;
+var<workgroup> lane_overfull: array<i64, LANES>;
 var<workgroup> lane_moved: array<u32, LANES>;
 
 @compute @workgroup_size(256)
@@ -17,10 +18,12 @@ fn tally(@builtin(local_invocation_index) lane: u32) {
     var delta = 0li;
     var displaced = 0li;
     var evaluations = 0li;
+    var overfull = 0li;
     for (var block = lane; block < p.block_count; block += LANES) {
         delta += results[RESULT_BLOCKS + block * RESULT_WIDES];
         displaced += results[RESULT_BLOCKS + block * RESULT_WIDES + 1u];
         evaluations += results[RESULT_BLOCKS + block * RESULT_WIDES + 2u];
+        overfull += results[RESULT_BLOCKS + block * RESULT_WIDES + 3u];
     }
     var moved = 0u;
     if p.counts_group_moves != 0u {
@@ -31,6 +34,7 @@ fn tally(@builtin(local_invocation_index) lane: u32) {
     lane_delta[lane] = delta;
     lane_displaced[lane] = displaced;
     lane_evaluations[lane] = evaluations;
+    lane_overfull[lane] = overfull;
     lane_moved[lane] = moved;
     workgroupBarrier();
     if lane > 0u {
@@ -40,6 +44,7 @@ fn tally(@builtin(local_invocation_index) lane: u32) {
         delta += lane_delta[other];
         displaced += lane_displaced[other];
         evaluations += lane_evaluations[other];
+        overfull += lane_overfull[other];
         moved = max(moved, lane_moved[other]);
     }
     let group_points = signed_wide(p.d_weights + 1u) * i64(moved);
@@ -49,7 +54,9 @@ fn tally(@builtin(local_invocation_index) lane: u32) {
     results[1] = displaced;
     results[2] += evaluations;
     results[5] = group_points;
-    let is_best = points < results[3] || (points == results[3] && displaced < results[4]);
+    results[6] = overfull;
+    let is_less = points < results[3] || (points == results[3] && displaced < results[4]);
+    let is_best = overfull == 0li && is_less;
     if is_best {
         results[3] = points;
         results[4] = displaced;

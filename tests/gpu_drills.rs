@@ -35,10 +35,12 @@ fn troubles_of(problem: &Problem, gpu: Gpu, what: &str) -> Vec<Trouble> {
 }
 
 /// File, what is replaced by what, and a word of the objection.
-const EDITS: [(&str, &str, &str, &str); 11] = [
+const EDITS: [(&str, &str, &str, &str); 13] = [
     ("judge", "return room >= 0;", "return true;", ""),
     ("judge", "delta += node_points(Change(nodes[to]", "delta -= node_points(Change(nodes[to]", ""),
     ("judge", "if mask == 0lu || !group_allows(local_group(slot), from_, to)", "if mask == 0lu", ""),
+    ("anneal", "sum_of_lanes() - over_in_all(nodes_here)", "sum_of_lanes()", "points"),
+    ("anneal", "results[result + 3u] = sum_of_lanes();", "", "above limits"),
     ("points", "points += signed_wide(p.d_price + change.node);", "points += 1li;", ""),
     ("anneal", "(dice.z & 255u) < p.shift_share", "(dice.y & 255u) < p.shift_share", "first round"),
     ("layout", "    w_limit: u32,\n    w_soft: u32,", "    w_soft: u32,\n    w_limit: u32,", ""),

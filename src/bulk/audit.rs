@@ -9,7 +9,7 @@ use super::device::Landing;
 use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::state::{State, spots};
 use crate::kernel::points::{NodeView, node_points};
-use crate::model::{Problem, Violation, violations, worsened};
+use crate::model::{Problem, Rule, Violation, violations, worsened};
 use rayon::prelude::*;
 
 /// What the search began with.
@@ -29,6 +29,8 @@ struct Sums {
     device_used: Vec<u64>,
     moved_in_group: Vec<u32>,
     displaced: i64,
+    /// Quanta above limits.
+    overfull: i64,
 }
 
 impl Audit {
@@ -51,8 +53,9 @@ impl Audit {
     /// The first thing that is not as the device says.
     pub fn check(&self, problem: &Problem, pack: &Pack, chain: &Chain, landing: &Landing) -> Result<(), String> {
         let Landing { state, best, tally } = landing;
-        let sums = self.check_places(problem, pack, &state.at, &state.devices)?;
+        let sums = self.check_places(problem, pack, &state.at, &state.devices, true)?;
         sums.compare(state)?;
+        same("what is above limits", tally.overfull, sums.overfull)?;
         let counted = self.points(pack, &state.at, &sums);
         same("the points", i128::from(tally.points), counted)?;
         same("the group points", tally.group_points, state.group_points(pack))?;
@@ -60,7 +63,7 @@ impl Audit {
             return Err("it judged fewer than no candidates".to_string());
         }
         let key = (tally.best_points, tally.best_displaced);
-        if key > (tally.points, tally.displaced) || key > chain.key() {
+        if tally.overfull == 0 && key > (tally.points, tally.displaced) || key > chain.key() {
             return Err("its best is not the best".to_string());
         }
         if *best == chain.best {
@@ -73,7 +76,7 @@ impl Audit {
     }
 
     fn check_best(&self, problem: &Problem, pack: &Pack, best: &Best, key: (i64, i64)) -> Result<(), String> {
-        let sums = self.check_places(problem, pack, &best.at, &best.devices)?;
+        let sums = self.check_places(problem, pack, &best.at, &best.devices, false)?;
         same("the best points", i128::from(key.0), self.points(pack, &best.at, &sums))?;
         same("the best displaced tasks", key.1, sums.displaced)
     }
@@ -84,7 +87,14 @@ impl Audit {
     }
 
     /// May every task be where it is?
-    fn check_places(&self, problem: &Problem, pack: &Pack, at: &[u32], devices: &[u64]) -> Result<Sums, String> {
+    fn check_places(
+        &self,
+        problem: &Problem,
+        pack: &Pack,
+        at: &[u32],
+        devices: &[u64],
+        may_exceed: bool,
+    ) -> Result<Sums, String> {
         let width = pack.shared.device_width as u32;
         for task in 0..at.len() {
             let (now, before) = ((at[task], devices[task]), (self.built.at[task], self.built.devices[task]));
@@ -105,7 +115,8 @@ impl Audit {
         }
         let sums = Sums::of(pack, at, devices);
         for (slot, (held, limit)) in sums.held.iter().zip(&pack.limit).enumerate() {
-            if *held > i64::from(*limit) {
+            let is_soft = may_exceed && pack.shared.over_price[slot % pack.lanes] > 0;
+            if *held > i64::from(*limit) << u32::from(is_soft) {
                 return Err(format!("node {} holds {held} of {limit}", slot / pack.lanes));
             }
         }
@@ -119,7 +130,11 @@ impl Audit {
             return Ok(sums);
         }
         // Repair may have traded one broken rule for another, and room that an overfull start held may be taken again.
-        let now = violations(problem, &spots(problem, at, devices));
+        let mut now = violations(problem, &spots(problem, at, devices));
+        if may_exceed {
+            // Counted above; only the best must be within the limits.
+            now.retain(|violation| violation.rule != Rule::Capacity);
+        }
         let [start, built] = &self.broken;
         let since_built = worsened(built, &now);
         match worsened(start, &now).iter().find(|violation| since_built.contains(violation)) {
@@ -143,6 +158,7 @@ impl Sums {
             device_used: vec![0; nodes * width],
             moved_in_group: vec![0; pack.groups.len()],
             displaced: 0,
+            overfull: 0,
         };
         for task in (0..at.len()).filter(|task| pack.packed[*task]) {
             let (home, node) = (pack.home[task], at[task]);
@@ -172,6 +188,8 @@ impl Sums {
                 }
             }
         }
+        let above = |(used, limit): (&i64, &i32)| (used - i64::from(*limit)).max(0);
+        sums.overfull = sums.used.iter().zip(&pack.limit).map(above).sum();
         sums
     }
 
@@ -278,7 +296,7 @@ mod tests {
         let device = pack.device.iter().position(|(count, _)| *count > 0).expect("something wants devices");
         let pinned = pack.movable.iter().position(|movable| !movable);
         type Poison<'a> = (&'a str, &'a dyn Fn(&mut Landing));
-        let poison: [Poison<'_>; 12] = [
+        let poison: [Poison<'_>; 13] = [
             ("a task elsewhere", &|l| l.state.at[placed] = (l.state.at[placed] + 1) % 8),
             ("a task gone", &|l| l.state.at[placed] = NOWHERE),
             ("another device", &|l| l.state.devices[device] ^= 1 << 40),
@@ -290,6 +308,7 @@ mod tests {
             ("best points", &|l| l.tally.best_points -= 1),
             ("the best worse than what it is", &|l| l.tally.best_points = l.tally.points + 1),
             ("the best without a task", &|l| l.best.at[placed] = NOWHERE),
+            ("what is above limits", &|l| l.tally.overfull += 1),
             ("group points", &|l| l.tally.group_points += 1),
         ];
         for (what, poison) in poison {

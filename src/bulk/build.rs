@@ -9,7 +9,6 @@ use super::state::State;
 use crate::control::Control;
 use crate::gpu::{Query, Tiles};
 use crate::kernel::points::Shared;
-use crate::kernel::random::log2_q16;
 use crate::kernel::score::{Candidate, Nodes, Target, judge, score};
 use crate::model::{LevelId, NodeId, Place, Problem, TaskId, Violation, violations};
 use rayon::prelude::*;
@@ -433,34 +432,4 @@ fn run<const L: usize>(shared: &Shared, nodes: &Nodes<'_>, task: &Candidate<'_>,
         Some(node) => judge::<L>(shared, nodes, task, node as usize),
         None => score::<L>(shared, nodes, task),
     }
-}
-
-/// Where the search is hot and where it is cold, as log2 in 65,536ths of 256ths of a point (see `exp2_q16`).
-///
-/// Hot is half of what an average task weighs in load and balance points, or a twentieth of what it is worth (choosing among
-/// tasks wants less heat: at half of the worth, 200 tasks on 20 nodes end at 9,425 instead of 9,456); cold is a small part of
-/// what an average move costs, or half of the hot part of worth.
-pub fn temperatures(pack: &Pack) -> (i64, i64) {
-    let shared = &pack.shared;
-    let pair = i128::from(shared.pair.iter().copied().max().unwrap_or(0));
-    let (mut load, mut value, mut price, mut count) = (0i128, 0i128, 0i128, 0i128);
-    for task in (0..pack.home.len()).filter(|task| pack.movable[*task]) {
-        let row = &pack.requirement[task * pack.lanes..][..pack.lanes];
-        load += row.iter().zip(&shared.load_weight).map(|(q, w)| i128::from(*q) * i128::from(*w)).sum::<i128>();
-        for term in &shared.balance {
-            let amount = i128::from(row[term.resource as usize]) * i128::from(term.target)
-                + i128::from(row[term.other as usize]);
-            load += amount * i128::from(term.weight);
-        }
-        value += i128::from(pack.value[task]);
-        price += i128::from(pack.move_points[task]) + pair / 2;
-        count += 1;
-    }
-    let count = count.max(1);
-    // Times the table of logarithms, which stays below 2^20, a temperature must fit 63 bits.
-    let q8 = |points: i128, divide: i128| ((points << 8) / (count * divide)).clamp(1, 1 << 43) as i64;
-    let hot = q8(load, 2).max(q8(value, 20));
-    let cold = if price > 0 { q8(price, 20) } else { hot / 2000 };
-    let cold = if value > 0 { cold.min(q8(value, 40)) } else { cold };
-    (log2_q16(hot), log2_q16(cold.clamp(1, hot)))
 }

@@ -1,18 +1,20 @@
 //! How does one independent search go on, round after round, here or on a device?
 
+use super::CANDIDATES_PER_ROUND;
 use super::device::{OnDevice, Trouble};
 use super::pack::Pack;
 use super::round::{Cut, Cutter, RoundPlan};
+use super::schedule::{PROGRESS_ONE, SETTLE_FROM, Schedule};
 use super::state::{State, spots};
-use super::{CANDIDATES_PER_ROUND, PROGRESS_ONE, SETTLE_FROM, Schedule};
 use crate::control::Control;
+use crate::kernel::points::OverPrice;
 use crate::kernel::random::pcg3d;
 use crate::kernel::tally::Tally;
 use crate::model::{Problem, SHARE_ONE, score};
 use std::time::{Duration, Instant};
 
-/// How often the listener hears of it.
-const TELL_EVERY: Duration = Duration::from_millis(200);
+/// Chains take turns of so long, so that a time limit is shared by more chains than there are threads.
+const TURN: Duration = Duration::from_millis(200);
 
 /// The best placement a chain has seen; its points and displaced tasks are in the tally.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct Chain {
     pub device: Option<OnDevice>,
     /// What went wrong there.
     pub trouble: Option<Trouble>,
+    /// Limits may be exceeded on the way, see schedule.rs.
+    is_bold: bool,
     /// Points of the state the chain began with.
     points_built: i64,
     cutter: Cutter,
@@ -65,6 +69,7 @@ impl Chain {
             best: Best { at: built.at.clone(), devices: built.devices.clone() },
             device: None,
             trouble: None,
+            is_bold: number > 0,
             points_built: points,
             cutter: Cutter::new(pack),
         }
@@ -82,7 +87,7 @@ impl Chain {
         gain == -i128::from(self.tally.best_points - self.points_built) * i128::from(SHARE_ONE)
     }
 
-    /// Runs until the schedule ends or the control says so.
+    /// Runs for a while; true when there is nothing more to do, by the schedule or because the control says so.
     pub fn run(
         &mut self,
         problem: &Problem,
@@ -90,22 +95,23 @@ impl Chain {
         schedule: &Schedule,
         control: &Control,
         listener: &dyn Fn(u32, &Chain),
-    ) {
-        let mut told = Instant::now();
-        while !control.must_stop() {
+    ) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < TURN {
             let (count, pace) = self.device.as_ref().map_or((1, None), |device| device.next_batch(control.time_left()));
             let temperatures = schedule.temperatures(u64::from(self.round), count, pace);
-            if temperatures.is_empty() {
-                break;
+            if control.must_stop() || temperatures.is_empty() {
+                return true;
             }
             self.advance(problem, pack, schedule, &temperatures);
-            if told.elapsed() > TELL_EVERY {
-                told = Instant::now();
-                listener((schedule.progress(u64::from(self.round)) * 1000 / PROGRESS_ONE).min(1000) as u32, self);
-            }
         }
+        listener((schedule.progress(u64::from(self.round)) * 1000 / PROGRESS_ONE).min(1000) as u32, self);
+        false
+    }
+
+    /// An interrupted search is still hot: cools it at once, as long as that helps, but briefly.
+    pub fn finish(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule) {
         debug_assert_eq!(self.state, self.state.recomputed(pack), "the blocks and the state agree on every sum");
-        // An interrupted search is still hot: cool it at once, as long as that helps, but briefly.
         if schedule.progress(u64::from(self.round)) < SETTLE_FROM {
             self.quench(problem, pack, schedule);
         }
@@ -146,19 +152,19 @@ impl Chain {
             candidates_per_task: CANDIDATES_PER_ROUND,
             candidates_max: schedule.candidates_max,
             temperature,
-            home_penalty: ((i128::from(temperature) * i128::from(schedule.home)) >> 16) as i64,
+            home_penalty: ((i128::from(temperature) * i128::from(schedule.home[usize::from(self.is_bold)])) >> 16)
+                as i64,
             shift_share: schedule.shift_share,
             home_share: schedule.home_share,
+            over: if self.is_bold { schedule.over(temperature) } else { OverPrice::default() },
         }
     }
 
     /// One round, here.
     pub fn step(&mut self, problem: &Problem, pack: &Pack, plan: &RoundPlan) {
-        let displaced = self.state.displaced;
         let result = self.cutter.run(problem, pack, &mut self.state, plan);
         self.round += 1;
-        let displaced = self.state.displaced - displaced;
-        if self.tally.book(result.delta, displaced, result.evaluations, self.state.group_points(pack)) {
+        if self.tally.book(&result, self.state.group_points(pack)) {
             self.best.at.copy_from_slice(&self.state.at);
             self.best.devices.copy_from_slice(&self.state.devices);
         }

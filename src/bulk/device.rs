@@ -245,6 +245,7 @@ impl Landing {
             best_points: results[3],
             best_displaced: results[4],
             group_points: results[5],
+            overfull: results[6],
         };
         Ok(Landing { state, best, tally })
     }
@@ -266,8 +267,8 @@ pub fn launched(image: &Image, chain: &Chain) -> Landed {
     state.extend(words(&chain.best.devices));
     let mut control = vec![0; CONTROL_MOVED as usize];
     control.extend_from_slice(moved_in_group);
-    let Tally { points, displaced, evaluations, best_points, best_displaced, group_points } = chain.tally;
-    let mut results = vec![points, displaced, evaluations as i64, best_points, best_displaced, group_points];
+    let Tally { points, displaced, evaluations, best_points, best_displaced, group_points, overfull } = chain.tally;
+    let mut results = vec![points, displaced, evaluations as i64, best_points, best_displaced, group_points, overfull];
     results.resize(RESULT_BLOCKS as usize, 0);
     Landed { state, control, results }
 }

@@ -124,6 +124,7 @@ fn lay_wides(pack: &Pack, image: &mut Image) {
     p.d_move_points = push(wides, pack.move_points.iter().copied());
     p.d_home_devices = push(wides, pack.home_devices.iter().map(|set| *set as i64));
     p.d_mix_parts = push(wides, shared.mix.iter().map(|item| item.parts));
+    p.d_over_price = push(wides, shared.over_price.iter().copied());
     p.d_weights = push(wides, [shared.fragmentation_weight, pack.group_move_weight]);
 }
 

@@ -22,11 +22,11 @@ mod image;
 mod pack;
 mod race;
 mod round;
+mod schedule;
 mod state;
 mod trim;
 
 use crate::control::{Control, Progress};
-use crate::kernel::random::{exp2_q16, log2_q16};
 use crate::model::{Placement, Problem, score, total_excess, violations, worsened};
 use crate::plan::Status;
 use audit::Audit;
@@ -35,7 +35,7 @@ pub use device::{Device, Mismatch, Trouble};
 use pack::Pack;
 pub use race::{Laps, Race, Run};
 use rayon::prelude::*;
-use std::time::{Duration, Instant};
+use schedule::Schedule;
 
 /// Candidates per task when nobody asks for more: a minute for 50,000 tasks on two cores, an instant for 100.
 pub const EFFORT_DEFAULT: u64 = 20_000;
@@ -43,10 +43,6 @@ pub const EFFORT_DEFAULT: u64 = 20_000;
 pub const EFFORT_MAX: u64 = 4_000_000;
 /// Candidates per task and round.
 const CANDIDATES_PER_ROUND: u32 = 20;
-/// The whole of a search, as an integer so that no rounding depends on the platform.
-const PROGRESS_ONE: i64 = 1 << 20;
-/// The last 3 % of the rounds are at temperature 0.
-const SETTLE_FROM: i64 = PROGRESS_ONE * 97 / 100;
 
 /// What a search is asked for.
 #[derive(Debug, Clone)]
@@ -104,15 +100,16 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     if let Some(device) = options.device.as_ref().filter(|_| troubles.is_empty()) {
         troubles.extend(device::launch(device, &mut chains, Audit::new(problem, &pack, &built)));
     }
-    chains.par_iter_mut().enumerate().for_each(|(c, chain)| {
-        let listener = |done: u32, chain: &Chain| {
-            if c == 0 {
-                let objective = score(problem, &state::spots(problem, &chain.best.at, &chain.best.devices)).objective();
-                control.report(Progress { phase: "anneal", done, objective, bound: None });
-            }
-        };
-        chain.run(problem, &pack, &schedule, control, &listener);
-    });
+    let listener = |done: u32, chain: &Chain| {
+        let objective = score(problem, &state::spots(problem, &chain.best.at, &chain.best.devices)).objective();
+        control.report(Progress { phase: "anneal", done, objective, bound: None });
+    };
+    let silent = |_: u32, _: &Chain| {};
+    let turn = |(c, chain): (usize, &mut Chain)| {
+        chain.run(problem, &pack, &schedule, control, if c == 0 { &listener } else { &silent })
+    };
+    while !chains.par_iter_mut().enumerate().map(turn).reduce(|| true, |a, b| a & b) {}
+    chains.par_iter_mut().for_each(|chain| chain.finish(problem, &pack, &schedule));
     let evaluations = chains.iter().map(|chain| chain.tally.evaluations).sum();
     let rounds = chains.iter().map(|chain| chain.round).max().unwrap_or(0);
     for chain in &chains {
@@ -143,98 +140,4 @@ fn not_worse(problem: &Problem, placement: Placement, control: &Control) -> Plac
     let key =
         |placement: &Placement| (-total_excess(&violations(problem, placement)), score(problem, placement).objective());
     if !is_worse(&placement) && key(&placement) > key(&problem.current) { placement } else { problem.current.clone() }
-}
-
-/// Temperatures and length of the search, from the problem and the budget alone.
-#[derive(Debug, Clone, Copy)]
-struct Schedule {
-    /// Rounds, or `None` when time decides.
-    rounds: Option<u64>,
-    /// Most rounds, whatever the time.
-    rounds_max: u64,
-    start: Instant,
-    time: Option<Duration>,
-    /// log2 of the first and last temperature, see `exp2_q16`.
-    hot: i64,
-    cold: i64,
-    /// Home penalty in 256ths of the temperature.
-    home: i64,
-    shift_share: u32,
-    home_share: u32,
-    /// Candidates of a block and round at most: twice the mean.
-    candidates_max: u32,
-}
-
-impl Schedule {
-    fn new(problem: &Problem, pack: &Pack, options: &Options, control: &Control) -> Schedule {
-        let per_round = u64::from(CANDIDATES_PER_ROUND);
-        let rounds = match (options.effort, control.time_left()) {
-            (Some(effort), _) => Some(effort.div_ceil(per_round).max(1)),
-            (None, None) => Some(EFFORT_DEFAULT / per_round),
-            (None, Some(_)) => None,
-        };
-        // Trimming, filling, ordering and verifying come after the search.
-        let time = control.time_left().map(|left| left.mul_f64(0.93));
-        let (hot, cold) = build::temperatures(pack);
-        let waiting_only = problem.task_ids().all(|task| !problem.current.spot(task).is_placed());
-        let blocks = round::block_count(problem.nodes.len());
-        Schedule {
-            rounds,
-            rounds_max: EFFORT_MAX / per_round,
-            start: Instant::now(),
-            time,
-            hot,
-            cold,
-            home: if waiting_only { 0 } else { home_penalty(problem.nodes.len()) },
-            shift_share: 77,
-            home_share: if blocks > 1 { 128 } else { 38 },
-            candidates_max: 2 * CANDIDATES_PER_ROUND * pack.movable_count.div_ceil(blocks) as u32,
-        }
-    }
-
-    fn progress_by_rounds(&self, round: u64) -> i64 {
-        round as i64 * PROGRESS_ONE / self.rounds.unwrap_or(self.rounds_max) as i64
-    }
-
-    /// How far the search is, in [`PROGRESS_ONE`]ths.
-    fn progress(&self, round: u64) -> i64 {
-        let by_rounds = self.progress_by_rounds(round);
-        match (self.rounds, self.time) {
-            (None, Some(time)) => {
-                let by_time =
-                    self.start.elapsed().as_micros() as i64 * PROGRESS_ONE / (time.as_micros() as i64).max(1000);
-                by_rounds.max(by_time)
-            }
-            _ => by_rounds,
-        }
-    }
-
-    /// Temperatures of the next rounds, at most `count`; none when the search is over. `pace` is the time a round will take, for
-    /// searches by the clock.
-    fn temperatures(&self, round: u64, count: usize, pace: Option<Duration>) -> Vec<i64> {
-        let by_clock = match (self.rounds, self.time, pace) {
-            (None, Some(time), Some(pace)) => {
-                (pace.as_nanos() as i128 * i128::from(PROGRESS_ONE) / (time.as_nanos() as i128).max(1)) as i64
-            }
-            _ => 0,
-        };
-        let now = self.progress(round);
-        let progress = |i: u64| self.progress_by_rounds(round + i).max(now + by_clock.saturating_mul(i as i64));
-        (0..count as u64)
-            .map(progress)
-            .take_while(|progress| *progress < PROGRESS_ONE)
-            .map(|p| self.temperature(p))
-            .collect()
-    }
-
-    /// Temperature in 256ths of a point: geometric from hot to cold, then 0.
-    fn temperature(&self, progress: i64) -> i64 {
-        if progress >= SETTLE_FROM { 0 } else { exp2_q16(self.hot + (self.cold - self.hot) * progress / SETTLE_FROM) }
-    }
-}
-
-/// ln(node_count) in 256ths: the entropy of being anywhere, which the penalty for being away from home balances.
-fn home_penalty(node_count: usize) -> i64 {
-    // ln x = log2 x · ln 2, and ln 2 = 177.4 / 256.
-    (log2_q16((node_count as i64) << 8) * 177 / 65_536).clamp(256, 8 * 256)
 }

@@ -5,6 +5,7 @@
 //! the model decides which result is kept. An elastic task is packed at its least share, a divisible one not at all:
 //! `fill.rs` hands out what is left.
 
+use super::schedule;
 use crate::kernel::points::{BalanceTerm, MixTerm, Shared};
 use crate::model::{DeviceRequest, GroupId, NodeId, Problem, SHARE_ONE, Sharing, TaskId, newcomer_forbidden};
 use std::collections::HashMap;
@@ -198,7 +199,7 @@ impl Pack {
         let mut order: Vec<u32> = (0..problem.tasks.len() as u32).filter(counts).collect();
         order.sort_by_key(|t| (!movable[*t as usize], group[*t as usize]));
         let movable_count = order.iter().filter(|t| movable[**t as usize]).count();
-        Pack {
+        let mut pack = Pack {
             lanes,
             limit,
             capacity,
@@ -250,7 +251,9 @@ impl Pack {
                 || shares.iter().any(|share| *share != SHARE_ONE),
             group_move_weight: points(i128::from(problem.objective.group_move_weight)),
             shared,
-        }
+        };
+        pack.shared.over_price = schedule::over_prices(&pack);
+        pack
     }
 }
 

@@ -22,14 +22,16 @@ use crate::kernel::block::{BLOCK_NODES_MAX, Block};
 use crate::kernel::cut::{KEY_COUNT, Salts, link, node_key, task_key};
 use crate::kernel::keep::Presence;
 use crate::kernel::layout::Params;
+use crate::kernel::points::OverPrice;
 use crate::kernel::random::pcg3d;
 use crate::kernel::sort::sort;
+use crate::kernel::tally::RoundResult;
 use crate::model::{LevelId, NodeId, Problem};
 use rayon::prelude::*;
 
 /// Nodes per block aimed at: fewer lose quality (a quarter of this loses 20 % on ROADEF b_3), more gain nothing and no
 /// longer fit the nearest cache.
-const BLOCK_NODES: usize = 32;
+const BLOCK_NODES: usize = 48;
 const _: () = assert!(BLOCK_NODES * 5 / 4 <= BLOCK_NODES_MAX);
 
 /// How the round is to be run.
@@ -51,6 +53,8 @@ pub struct RoundPlan {
     pub shift_share: u32,
     /// 256ths.
     pub home_share: u32,
+    /// Price of exceeding limits.
+    pub over: OverPrice,
 }
 
 impl RoundPlan {
@@ -85,6 +89,8 @@ impl RoundPlan {
             temperature_high,
             home_penalty_low,
             home_penalty_high,
+            over_factor: self.over.factor,
+            over_closed: u32::from(self.over.is_closed),
             ..*params
         }
     }
@@ -93,15 +99,6 @@ impl RoundPlan {
     pub fn locks_everything(&self) -> bool {
         self.round % 4 < 2
     }
-}
-
-/// Sum over the blocks of a round.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RoundResult {
-    /// Points, without the group term.
-    pub delta: i64,
-    /// Candidates judged.
-    pub evaluations: u64,
 }
 
 /// The cut of a round: who is in which block, and who keeps what.
@@ -187,6 +184,7 @@ impl Cutter {
                 home_penalty: plan.home_penalty,
                 shift_share: plan.shift_share,
                 home_share: plan.home_share,
+                over: plan.over,
             };
             match pack.lanes {
                 4 => anneal::anneal::<4>(&pack.shared, block, &round),
@@ -196,12 +194,15 @@ impl Cutter {
                 _ => anneal::anneal::<32>(&pack.shared, block, &round),
             }
         });
+        let displaced = state.displaced;
         let mut result = RoundResult::default();
         for block in &self.blocks {
             merge(pack, state, block);
             result.delta += block.delta;
             result.evaluations += block.evaluations;
+            result.overfull += block.overfull;
         }
+        result.displaced = state.displaced - displaced;
         result
     }
 
@@ -277,12 +278,9 @@ fn merge(pack: &Pack, state: &mut State, block: &Block) {
     }
 }
 
-/// Chains × blocks aimed at, so that small problems keep several threads busy.
-const WORK_ITEMS: usize = 4;
-
-/// Chains for a number of nodes.
+/// Chains for a number of nodes: a careful one, and where it would leave threads idle, a bold one (schedule.rs).
 pub fn chain_count(node_count: usize) -> usize {
-    WORK_ITEMS.div_ceil(block_count(node_count)).max(1)
+    if block_count(node_count) <= 2 { 2 } else { 1 }
 }
 
 /// Blocks for a number of nodes: a power of two where that is near, so that 2, 4 or 8 threads share them evenly.

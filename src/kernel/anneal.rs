@@ -15,7 +15,7 @@
 
 use super::block::{Block, HOME_OUTSIDE, NO_GROUP};
 use super::judge::{Judged, View};
-use super::points::{Shared, change_devices};
+use super::points::{OverPrice, Shared, change_devices};
 use super::random::{LN_BITS, LN_TABLE, below, pcg3d};
 
 /// Candidates judged against the same state.
@@ -40,6 +40,8 @@ pub struct Round {
     pub shift_share: u32,
     /// Shifts that go home, in 256ths of all shifts.
     pub home_share: u32,
+    /// Price of exceeding limits.
+    pub over: OverPrice,
 }
 
 /// One accepted candidate.
@@ -78,12 +80,18 @@ fn anneal_plain<const L: usize>(shared: &Shared, block: &mut Block, round: &Roun
     block.delta = 0;
     block.displaced = 0;
     block.evaluations = 0;
+    block.overfull = 0;
     let task_count = block.tasks.len() as u32;
-    if task_count == 0 || block.node_count == 0 {
+    if block.node_count == 0 {
         return;
     }
-    let mut view = View::<L> { shared, block, home_penalty: round.home_penalty };
+    let mut view = View::<L>::new(shared, block, round.home_penalty, round.over);
     view.refresh_costs();
+    if task_count == 0 {
+        view.block.overfull = view.overfull();
+        return;
+    }
+    let over_before: i64 = view.block.over.iter().sum();
     let ln_table: &[i32; 1 << LN_BITS] = &LN_TABLE;
     let stream = pcg3d(round.seed, round.round, round.block);
     let batches = round.candidates.div_ceil(LANES as u32);
@@ -121,7 +129,9 @@ fn anneal_plain<const L: usize>(shared: &Shared, block: &mut Block, round: &Roun
         }
         view.apply_all(&accepted[..accepted_count]);
     }
-    block.evaluations = u64::from(batches) * LANES as u64;
+    view.block.delta -= view.block.over.iter().sum::<i64>() - over_before;
+    view.block.overfull = view.overfull();
+    view.block.evaluations = u64::from(batches) * LANES as u64;
 }
 
 impl<const L: usize> View<'_, L> {
@@ -163,7 +173,9 @@ impl<const L: usize> View<'_, L> {
             }
             for node in [from, to].into_iter().filter(|node| *node != self.block.node_count) {
                 let used = *self.row(&self.block.used, node);
-                self.block.cost[node] = self.node_cost(node, &used, self.block.tasks_here[node], self.devices(node));
+                self.block.over[node] = self.over(node, &used);
+                let cost = self.node_cost(node, &used, self.block.tasks_here[node], self.devices(node));
+                self.block.cost[node] = cost + self.block.over[node];
             }
             self.block.delta += lane.delta - i64::from(lane.displaced) * self.home_penalty;
             self.block.displaced += i64::from(lane.displaced);

@@ -90,8 +90,10 @@ pub struct Block {
     pub used: Vec<i32>,
     /// Shape: node_count × L. What runs here and, for transient resources, what has left.
     pub held: Vec<i32>,
-    /// Shape: node_count. Points of the node as it is.
+    /// Shape: node_count. Points of the node as it is, those for exceeding limits included.
     pub cost: Vec<i64>,
+    /// Shape: node_count. Points for exceeding limits.
+    pub over: Vec<i64>,
     /// Shape: node_count. Points for being in use.
     pub price: Vec<i64>,
     /// Shape: node_count. Tasks here, movable or not.
@@ -126,4 +128,6 @@ pub struct Block {
     pub displaced: i64,
     /// Candidates judged.
     pub evaluations: u64,
+    /// Quanta above limits after the round.
+    pub overfull: i64,
 }

@@ -7,7 +7,7 @@
 //! ```
 
 use super::block::{Block, HOME_NONE, NO_DOMAIN, NO_GROUP, TaskRow};
-use super::points::{NodeView, Shared, change_devices, fit_devices, node_points};
+use super::points::{NodeView, OverPrice, Shared, change_devices, fit_devices, node_points};
 
 /// What judging a candidate found.
 #[derive(Clone, Copy)]
@@ -23,9 +23,64 @@ pub(super) struct View<'a, const L: usize> {
     pub shared: &'a Shared,
     pub block: &'a mut Block,
     pub home_penalty: i64,
+    /// 256ths of a point per quantum above the limit; 0 = the limit holds.
+    over_price: [i64; L],
+    /// 1 where the limit may be exceeded, up to twice over so that sums stay in range.
+    slack: [u32; L],
+    is_soft: bool,
+    is_closed: bool,
 }
 
-impl<const L: usize> View<'_, L> {
+impl<'a, const L: usize> View<'a, L> {
+    pub fn new(shared: &'a Shared, block: &'a mut Block, home_penalty: i64, over: OverPrice) -> View<'a, L> {
+        let mut view = View {
+            shared,
+            block,
+            home_penalty,
+            over_price: [0; L],
+            slack: [0; L],
+            is_soft: false,
+            is_closed: over.is_closed,
+        };
+        if over.factor > 0 {
+            for (price, base) in view.over_price.iter_mut().zip(&shared.over_price) {
+                *price = if *base > 0 { ((base * i64::from(over.factor)) >> 8).max(1) } else { 0 };
+            }
+            view.is_soft = !over.is_closed || view.overfull() > 0;
+            if view.is_soft {
+                view.slack = view.over_price.map(|price| u32::from(price > 0));
+            }
+        }
+        view
+    }
+
+    /// Points for what a node has above its limits, rounded up: at least one for anything. Only what is not transient may
+    /// be, so what is used is what is held.
+    #[inline(always)]
+    pub fn over(&self, node: usize, used: &[i32; L]) -> i64 {
+        if !self.is_soft {
+            return 0;
+        }
+        let limit = self.row(&self.block.limit, node);
+        let mut points = 0;
+        for r in 0..L {
+            points += i64::from((used[r] - limit[r]).max(0)) * self.over_price[r];
+        }
+        (points + 255) >> 8
+    }
+
+    /// Quanta above limits.
+    pub fn overfull(&self) -> i64 {
+        let above = |(used, limit): (&i32, &i32)| i64::from((used - limit).max(0));
+        self.block.used.iter().zip(&self.block.limit).map(above).sum()
+    }
+
+    /// What a node may hold of a resource.
+    #[inline(always)]
+    fn ceiling(&self, limit: &[i32; L], r: usize) -> i32 {
+        limit[r] << self.slack[r]
+    }
+
     #[inline(always)]
     pub fn row<'b>(&'b self, rows: &'b [i32], index: usize) -> &'b [i32; L] {
         rows[index * L..][..L].try_into().expect("a row has L lanes")
@@ -33,10 +88,13 @@ impl<const L: usize> View<'_, L> {
 
     pub fn refresh_costs(&mut self) {
         self.block.cost.clear();
+        self.block.over.clear();
         for node in 0..self.block.node_count {
             let used = *self.row(&self.block.used, node);
             let cost = self.node_cost(node, &used, self.block.tasks_here[node], self.devices(node));
-            self.block.cost.push(cost);
+            let over = self.over(node, &used);
+            self.block.cost.push(cost + over);
+            self.block.over.push(over);
         }
     }
 
@@ -133,7 +191,7 @@ impl<const L: usize> View<'_, L> {
             let mut room = 0;
             for r in 0..L {
                 let added = requirement[r] & !(transient[r] & back_home);
-                room |= limit[r] - held[r] - added;
+                room |= self.ceiling(limit, r) - held[r] - added;
                 target_used[r] = used[r] + requirement[r];
             }
             if room < 0 {
@@ -147,13 +205,20 @@ impl<const L: usize> View<'_, L> {
         if !self.group_allows(task, from, to) {
             return None;
         }
+        let mut over = 0;
+        if self.is_soft && to != pool {
+            over = self.over(to, &target_used);
+            if self.is_closed && over > block.over[to] {
+                return None;
+            }
+        }
         let mut first_devices = 0;
         if task.device_count > 0 && to != pool {
             first_devices = self.fit(task, home, to, mask, self.devices(to))?;
         }
         let mut delta = self.unary(task, home, to) - self.unary(task, home, from);
         if to != pool {
-            delta += self.cost_with(to, &target_used, 1, task, first_devices, true) - block.cost[to];
+            delta += self.cost_with(to, &target_used, 1, task, first_devices, true) + over - block.cost[to];
         }
         if from != pool {
             let used = self.row(&block.used, from);
@@ -161,7 +226,8 @@ impl<const L: usize> View<'_, L> {
             for r in 0..L {
                 source_used[r] = used[r] - requirement[r];
             }
-            delta += self.cost_with(from, &source_used, -1, task, task.devices, false) - block.cost[from];
+            delta += self.cost_with(from, &source_used, -1, task, task.devices, false) + self.over(from, &source_used)
+                - block.cost[from];
         }
         let displaced =
             if home == HOME_NONE { 0 } else { i8::from(to != home as usize) - i8::from(from != home as usize) };
@@ -208,7 +274,7 @@ impl<const L: usize> View<'_, L> {
             for r in 0..L {
                 let freed = req1[r] & !(transient[r] & t1_home_a);
                 let added = req2[r] & !(transient[r] & t2_home_a);
-                room |= limit[r] - held[r] + freed - added;
+                room |= self.ceiling(limit, r) - held[r] + freed - added;
                 used_a[r] = used[r] - req1[r] + req2[r];
             }
         }
@@ -219,7 +285,7 @@ impl<const L: usize> View<'_, L> {
             for r in 0..L {
                 let freed = req2[r] & !(transient[r] & t2_home_b);
                 let added = req1[r] & !(transient[r] & t1_home_b);
-                room |= limit[r] - held[r] + freed - added;
+                room |= self.ceiling(limit, r) - held[r] + freed - added;
                 used_b[r] = used[r] - req2[r] + req1[r];
             }
         }
@@ -233,6 +299,14 @@ impl<const L: usize> View<'_, L> {
         }
         if !self.group_allows(one, a, b) || !self.group_allows(two, b, a) {
             return None;
+        }
+        let (mut over_a, mut over_b) = (0, 0);
+        if self.is_soft {
+            over_a = self.over(a, &used_a);
+            over_b = if b == pool { 0 } else { self.over(b, &used_b) };
+            if self.is_closed && (over_a > block.over[a] || (b != pool && over_b > block.over[b])) {
+                return None;
+            }
         }
         let (mut first_devices, mut second_devices) = (0, 0);
         let mut row_a = DeviceRow::EMPTY;
@@ -255,9 +329,9 @@ impl<const L: usize> View<'_, L> {
         }
         let mut delta = self.unary(one, home1, b) - self.unary(one, home1, a);
         delta += self.unary(two, home2, a) - self.unary(two, home2, b);
-        delta += self.node_cost(a, &used_a, block.tasks_here[a], row_a.used()) - block.cost[a];
+        delta += self.node_cost(a, &used_a, block.tasks_here[a], row_a.used()) + over_a - block.cost[a];
         if b != pool {
-            delta += self.node_cost(b, &used_b, block.tasks_here[b], row_b.used()) - block.cost[b];
+            delta += self.node_cost(b, &used_b, block.tasks_here[b], row_b.used()) + over_b - block.cost[b];
         }
         let away = |home: u8, at: usize| i8::from(home != HOME_NONE && at != home as usize);
         let displaced = away(home1, b) - away(home1, a) + away(home2, a) - away(home2, b);

@@ -26,8 +26,8 @@ pub const MOVABLE: u32 = 0x200;
 pub const CONTROL_MOVED: u32 = 4;
 /// First of the blocks' results in `results`.
 pub const RESULT_BLOCKS: u32 = 8;
-/// Results per block: points, displaced, evaluations.
-pub const RESULT_WIDES: u32 = 3;
+/// Results per block: points, displaced, evaluations, quanta above limits.
+pub const RESULT_WIDES: u32 = 4;
 /// Items per workgroup and step of the sort.
 pub const SORT_DIGITS: u32 = 256;
 /// Items per workgroup of the sort.
@@ -63,7 +63,7 @@ params! {
     w_home, w_traits, w_group, w_group_all, w_order, w_groups, w_rows, w_needs, w_domain, w_balance, w_mix,
     w_mix_requirement, w_ln_table,
     d_load_weight, d_over_weight, d_balance_target, d_balance_weight, d_pair, d_allow, d_price, d_value,
-    d_move_points, d_home_devices, d_mix_parts, d_weights,
+    d_move_points, d_home_devices, d_mix_parts, d_over_price, d_weights,
     s_at, s_devices, s_used, s_held, s_tasks_here, s_device_used, s_best_at, s_best_devices,
     r_pick, r_node_keys, r_node_values, r_nodes, r_block_of, r_local_of, r_task_keys, r_task_values,
     r_sorted_keys, r_tasks, r_first, r_blocks, r_histogram,
@@ -72,7 +72,7 @@ params! {
     tile_count, tile_chunks,
     seed, round, salt_0, salt_1, salt_2, candidates_per_task, candidates_max, batch_slice, shift_share, home_share,
     locks_everything, by_home,
-    temperature_low, temperature_high, home_penalty_low, home_penalty_high,
+    temperature_low, temperature_high, home_penalty_low, home_penalty_high, over_factor, over_closed,
 }
 
 impl Params {

@@ -9,6 +9,8 @@ pub struct Shared {
     pub load_weight: Vec<i64>,
     /// Points per unit above the true capacity (only where the start was broken). Shape: L.
     pub over_weight: Vec<i64>,
+    /// 256ths of a point per quantum above the limit, at the first temperature; 0 = the limit always holds. Shape: L.
+    pub over_price: Vec<i64>,
     /// All bits set in lanes of transient resources when moves are simultaneous, else 0. Shape: L.
     pub transient: Vec<i32>,
     /// Balance terms.
@@ -53,6 +55,15 @@ pub struct MixTerm {
     pub device_count: u32,
     /// Milli of each.
     pub device_milli: u16,
+}
+
+/// What exceeding a limit costs in a round.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OverPrice {
+    /// Times [`Shared::over_price`], in 256ths; 0 = limits hold.
+    pub factor: u32,
+    /// No candidate may exceed more.
+    pub is_closed: bool,
 }
 
 /// A node as it is, or as it would be.
