@@ -188,7 +188,8 @@ fn judge_shift(slot: u32, to: u32) -> Judged {
     }
     let home = home_of(task);
     var fitted = Fit(true, 0lu);
-    var over = 0li;
+    var over_to = 0li;
+    var exceeds_more = 0li;
     if to != node_count {
         let arrival = Change(nodes[to], task, NOBODY, 0lu, 0lu);
         if !has_room(arrival, to == home, false) {
@@ -198,10 +199,8 @@ fn judge_shift(slot: u32, to: u32) -> Judged {
         if mask == 0lu || !group_allows(local_group(slot), from_, to) {
             return IMPOSSIBLE;
         }
-        over = over_points(arrival);
-        if p.over_closed != 0u && over > node_over[to] {
-            return IMPOSSIBLE;
-        }
+        over_to = over_points(arrival);
+        exceeds_more = over_to - node_over[to];
         fitted = fit(arrival, task, to == home, mask);
         if !fitted.is_possible {
             return IMPOSSIBLE;
@@ -209,13 +208,21 @@ fn judge_shift(slot: u32, to: u32) -> Judged {
     } else if !group_allows(local_group(slot), from_, to) {
         return IMPOSSIBLE;
     }
+    var over_from = 0li;
+    if from_ != node_count {
+        over_from = over_points(Change(nodes[from_], NOBODY, task, 0lu, 0lu));
+        exceeds_more += over_from - node_over[from_];
+    }
+    if p.over_closed != 0u && exceeds_more > 0li {
+        return IMPOSSIBLE;
+    }
     var delta = unary(task, home, to) - unary(task, home, from_);
     if to != node_count {
-        delta += node_points(Change(nodes[to], task, NOBODY, fitted.devices, 0lu)) + over - node_cost[to];
+        delta += node_points(Change(nodes[to], task, NOBODY, fitted.devices, 0lu)) + over_to - node_cost[to];
     }
     if from_ != node_count {
         let departure = Change(nodes[from_], NOBODY, task, 0lu, released(task, from_ == home));
-        delta += node_points(departure) + over_points(departure) - node_cost[from_];
+        delta += node_points(departure) + over_from - node_cost[from_];
     }
     return Judged(true, delta, away(home, to) - away(home, from_), fitted.devices, 0lu);
 }
@@ -260,12 +267,12 @@ fn judge_swap(first: u32, second: u32) -> Judged {
     }
     let over_a = over_points(Change(nodes[a], two, one, 0lu, 0lu));
     var over_b = 0li;
-    var exceeds_more = over_a > node_over[a];
+    var exceeds_more = over_a - node_over[a];
     if !to_pool {
         over_b = over_points(Change(nodes[b], one, two, 0lu, 0lu));
-        exceeds_more = exceeds_more || over_b > node_over[b];
+        exceeds_more += over_b - node_over[b];
     }
-    if p.over_closed != 0u && exceeds_more {
+    if p.over_closed != 0u && exceeds_more > 0li {
         return IMPOSSIBLE;
     }
     let freed_a = released(one, a == home_1);

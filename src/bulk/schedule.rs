@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The first chain is careful: limits always hold, so that the shortest search brings something. Where a problem is so small that
-//! there are more chains, they are bold: limits open and close, and where nothing is held at home, being away costs the
-//! temperature once. Which of them wins depends on how full the cluster is.
+//! there is a second one, it is bold: limits open and close, and being away from home costs the temperature just once. The first
+//! wins in roomy clusters, where moves are what costs; the second in full ones.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
@@ -158,8 +158,7 @@ fn home_penalties(pack: &Pack) -> [i64; 2] {
     }
     // ln x = log2 x · ln 2, and ln 2 = 177.4 / 256.
     let careful = (sum / i64::from(count.max(1)) * 177 / 65_536).clamp(256, 8 * 256);
-    let holds_at_home = pack.shared.transient.iter().any(|lane| *lane != 0);
-    [careful, if holds_at_home { careful } else { 256 }]
+    [careful, 256]
 }
 
 /// What exceeding each limit costs at the first temperature: 256ths of a point per quantum, 0 for transient resources, whose

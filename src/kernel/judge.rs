@@ -69,6 +69,20 @@ impl<'a, const L: usize> View<'a, L> {
         (points + 255) >> 8
     }
 
+    /// Points for what two nodes would have above their limits; `None` when limits are closed and that is more than now.
+    #[inline(always)]
+    fn over_both(&self, one: usize, used_one: &[i32; L], two: usize, used_two: &[i32; L]) -> Option<(i64, i64)> {
+        if !self.is_soft {
+            return Some((0, 0));
+        }
+        let pool = self.block.node_count;
+        let over = |node: usize, used| if node == pool { 0 } else { self.over(node, used) };
+        let now = |node: usize| if node == pool { 0 } else { self.block.over[node] };
+        let (over_one, over_two) = (over(one, used_one), over(two, used_two));
+        let exceeds_more = over_one + over_two > now(one) + now(two);
+        if self.is_closed && exceeds_more { None } else { Some((over_one, over_two)) }
+    }
+
     /// Quanta above limits.
     pub fn overfull(&self) -> i64 {
         let above = |(used, limit): (&i32, &i32)| i64::from((used - limit).max(0));
@@ -205,29 +219,24 @@ impl<'a, const L: usize> View<'a, L> {
         if !self.group_allows(task, from, to) {
             return None;
         }
-        let mut over = 0;
-        if self.is_soft && to != pool {
-            over = self.over(to, &target_used);
-            if self.is_closed && over > block.over[to] {
-                return None;
+        let mut source_used = [0; L];
+        if from != pool {
+            let used = self.row(&block.used, from);
+            for r in 0..L {
+                source_used[r] = used[r] - requirement[r];
             }
         }
+        let (over_to, over_from) = self.over_both(to, &target_used, from, &source_used)?;
         let mut first_devices = 0;
         if task.device_count > 0 && to != pool {
             first_devices = self.fit(task, home, to, mask, self.devices(to))?;
         }
         let mut delta = self.unary(task, home, to) - self.unary(task, home, from);
         if to != pool {
-            delta += self.cost_with(to, &target_used, 1, task, first_devices, true) + over - block.cost[to];
+            delta += self.cost_with(to, &target_used, 1, task, first_devices, true) + over_to - block.cost[to];
         }
         if from != pool {
-            let used = self.row(&block.used, from);
-            let mut source_used = [0; L];
-            for r in 0..L {
-                source_used[r] = used[r] - requirement[r];
-            }
-            delta += self.cost_with(from, &source_used, -1, task, task.devices, false) + self.over(from, &source_used)
-                - block.cost[from];
+            delta += self.cost_with(from, &source_used, -1, task, task.devices, false) + over_from - block.cost[from];
         }
         let displaced =
             if home == HOME_NONE { 0 } else { i8::from(to != home as usize) - i8::from(from != home as usize) };
@@ -300,14 +309,7 @@ impl<'a, const L: usize> View<'a, L> {
         if !self.group_allows(one, a, b) || !self.group_allows(two, b, a) {
             return None;
         }
-        let (mut over_a, mut over_b) = (0, 0);
-        if self.is_soft {
-            over_a = self.over(a, &used_a);
-            over_b = if b == pool { 0 } else { self.over(b, &used_b) };
-            if self.is_closed && (over_a > block.over[a] || (b != pool && over_b > block.over[b])) {
-                return None;
-            }
-        }
+        let (over_a, over_b) = self.over_both(a, &used_a, b, &used_b)?;
         let (mut first_devices, mut second_devices) = (0, 0);
         let mut row_a = DeviceRow::EMPTY;
         let mut row_b = DeviceRow::EMPTY;

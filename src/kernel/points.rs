@@ -62,7 +62,7 @@ pub struct MixTerm {
 pub struct OverPrice {
     /// Times [`Shared::over_price`], in 256ths; 0 = limits hold.
     pub factor: u32,
-    /// No candidate may exceed more.
+    /// No candidate may exceed more than before.
     pub is_closed: bool,
 }
 
