@@ -3,7 +3,7 @@
 //! ```text
 //! temperature   geometric from hot to cold, then 0
 //! home          Being somewhere else has an entropy: ln of the number of nodes that a task fits on. Being away costs that
-//!               much times the temperature, else tasks scatter for nothing, and what they still hold at home blocks others.
+//!               and one more times the temperature, else tasks scatter for nothing, and what they still hold at home blocks others.
 //! limits        In a full cluster the way to a better placement leads over its limits. They may be exceeded while it is hot,
 //!               at a price that rises against the temperature; then they close: nothing may exceed more, and what does goes.
 //! ```
@@ -157,7 +157,8 @@ fn home_penalties(pack: &Pack) -> [i64; 2] {
         count += 1;
     }
     // ln x = log2 x · ln 2, and ln 2 = 177.4 / 256.
-    let careful = (sum / i64::from(count.max(1)) * 177 / 65_536).clamp(256, 8 * 256);
+    // One more than the entropy: at the same, half of all tasks are away from home, and the slower the cooling the worse.
+    let careful = (256 + sum / i64::from(count.max(1)) * 177 / 65_536).clamp(256, 8 * 256);
     [careful, 256]
 }
 
