@@ -161,6 +161,11 @@ fn anneal(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     workgroupBarrier();
     if lane == 0u {
         is_soft = u32(p.over_factor > 0u && (p.over_closed == 0u || sum_of_lanes() > 0li));
+        for (var r = 0u; r < p.lanes; r += 1u) {
+            let base = signed_wide(p.d_over_price + r);
+            let price = max((base * i64(p.over_factor)) >> 8u, 1li);
+            over_price[r] = select(0li, price, is_soft != 0u && base > 0li);
+        }
     }
     workgroupBarrier();
     for (var at = lane; at < nodes_here; at += LANES) {

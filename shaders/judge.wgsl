@@ -6,6 +6,8 @@ var<workgroup> node_cost: array<i64, 64>;
 var<workgroup> node_over: array<i64, 64>;
 // May limits be exceeded? Up to twice over, so that sums stay in range.
 var<workgroup> is_soft: u32;
+// 256ths of a point per quantum above the limit; 0 = the limit holds.
+var<workgroup> over_price: array<i64, 32>;
 
 struct Judged {
     is_possible: bool,
@@ -107,15 +109,6 @@ fn group_allows(group: u32, from_: u32, to: u32) -> bool {
     return true;
 }
 
-// 256ths of a point per quantum above the limit; 0 = the limit holds.
-fn over_price(r: u32) -> i64 {
-    let base = signed_wide(p.d_over_price + r);
-    if base == 0li {
-        return 0li;
-    }
-    return max((base * i64(p.over_factor)) >> 8u, 1li);
-}
-
 // Points for what a node has above its limits, rounded up: at least one for anything. Only what is not transient may be, so what
 // is used is what is held.
 fn over_points(change: Change) -> i64 {
@@ -125,7 +118,7 @@ fn over_points(change: Change) -> i64 {
     var points = 0li;
     for (var r = 0u; r < p.lanes; r += 1u) {
         let above = used_after(change, r) - word_signed(p.w_limit + change.node * p.lanes + r);
-        points += i64(max(above, 0)) * over_price(r);
+        points += i64(max(above, 0)) * over_price[r];
     }
     return (points + 255li) >> 8u;
 }
@@ -146,7 +139,7 @@ fn has_room(change: Change, plus_is_home: bool, minus_is_home: bool) -> bool {
     var room = 0;
     for (var r = 0u; r < p.lanes; r += 1u) {
         let transient = word_signed(p.w_transient + r);
-        let slack = u32(is_soft != 0u && over_price(r) > 0li);
+        let slack = u32(over_price[r] > 0li);
         var left = (word_signed(p.w_limit + row + r) << slack) - bitcast<i32>(state[p.s_held + row + r]);
         left -= requirement(change.plus, r) & ~select(0, transient, plus_is_home);
         if change.minus != NOBODY {

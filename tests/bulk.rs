@@ -30,14 +30,7 @@ fn assert_never_worse(problem: &Problem, placement: &Placement) {
 
 #[track_caller]
 fn assert_plan_is_right(problem: &Problem, outcome: &bulk::Outcome, seed: u64) {
-    let meta = Meta {
-        solver: "bulk".to_string(),
-        seed,
-        effort: outcome.effort,
-        backend: "cpu".into(),
-        status: outcome.status,
-        bound: None,
-    };
+    let meta = Meta { seed, effort: outcome.effort, status: outcome.status, ..meta() };
     let plan = plan::build(problem, &outcome.placement, meta, &Control::unlimited());
     let verdict = plan::verify(problem, &plan);
     let told: Vec<_> = verdict.violations.iter().map(|breach| breach.to_string()).collect();

@@ -72,14 +72,7 @@ fn assert_sound(problem: &Problem, incumbent: &Placement, outcome: &Outcome) {
         let gap = outcome.bound.expect("optimal has a bound") - found.1;
         assert!(gap <= one_part_each(problem), "optimal means that the bound is reached: {gap} scaled points are left");
     }
-    let meta = Meta {
-        solver: "exact".to_string(),
-        seed: 0,
-        effort: 0,
-        backend: "cpu".into(),
-        status: outcome.status,
-        bound: outcome.bound,
-    };
+    let meta = Meta { solver: "exact".to_string(), status: outcome.status, bound: outcome.bound, ..meta() };
     let plan = plan::build(problem, &outcome.placement, meta, &Control::unlimited());
     let told: Vec<_> = plan::verify(problem, &plan).violations.iter().map(|breach| breach.to_string()).collect();
     assert!(told.is_empty(), "the verifier refuses the plan:\n{}", told.join("\n"));

@@ -4,8 +4,9 @@ mod common;
 
 use bayplan::control::Control;
 use bayplan::model::*;
-use bayplan::plan::{Meta, Move, Plan, Reason, Status, build, order, verify};
+use bayplan::plan::{Move, Plan, Reason, Status, build, order, verify};
 use common::fixtures::{amounts, at, node, task};
+use common::meta;
 use std::collections::BTreeSet;
 
 /// Nodes n0 to n3 with 10 cpu (transient) and 10 mem (not) each, n0 and n1 in zone z0, n2 and n3 in z1; tasks a, b, c on
@@ -76,15 +77,7 @@ fn target(problem: &Problem, moves: &[(&str, &str)]) -> Placement {
 
 /// Orders the moves; the plan must verify. Waves as `a>n1 b>n2`, in task order.
 fn ordered(problem: &Problem, moves: &[(&str, &str)]) -> (Plan, Vec<String>) {
-    let meta = Meta {
-        solver: "bulk".to_string(),
-        seed: 1,
-        effort: 1,
-        backend: "cpu".into(),
-        status: Status::Feasible,
-        bound: None,
-    };
-    let plan = build(problem, &target(problem, moves), meta, &Control::unlimited());
+    let plan = build(problem, &target(problem, moves), meta(), &Control::unlimited());
     let verdict = verify(problem, &plan);
     assert!(verdict.is_right(), "{:?}", verdict.violations);
     let text = |step: &Move| {

@@ -4,8 +4,8 @@ mod common;
 
 use bayplan::control::Control;
 use bayplan::model::*;
-use bayplan::plan::{Meta, Move, Plan, Status, build, order, recount, verify};
-use common::{Kinds, Rng, Size, for_seeds, random_snapshot};
+use bayplan::plan::{Move, Plan, build, order, recount, verify};
+use common::{Kinds, Rng, Size, for_seeds, meta, random_snapshot};
 
 fn random_problem(rng: &mut Rng, size: Size) -> Problem {
     let mut snapshot = random_snapshot(rng, size, Kinds::ALL);
@@ -86,17 +86,6 @@ fn random_target(rng: &mut Rng, problem: &Problem) -> Placement {
         }
     }
     placement
-}
-
-fn meta() -> Meta {
-    Meta {
-        solver: "bulk".to_string(),
-        seed: 1,
-        effort: 1,
-        backend: "cpu".into(),
-        status: Status::Feasible,
-        bound: None,
-    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use bayplan::bulk::{self, Options};
 use bayplan::control::Control;
 use bayplan::model::{Placement, Problem, Snapshot, SpreadSpec, scaled_text, score, violations};
 use bayplan::plan::{self, Meta, Plan};
-use common::shared;
+use common::{meta, shared};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -58,14 +58,7 @@ fn terms(problem: &Problem, placement: &Placement) -> String {
 fn search(problem: &Problem, effort: u64) -> Plan {
     let options = Options { effort: Some(effort), ..Options::default() };
     let found = bulk::solve(problem, &options, &Control::unlimited());
-    let meta = Meta {
-        solver: "bulk".into(),
-        seed: 1,
-        effort: found.effort,
-        backend: "cpu".into(),
-        status: found.status,
-        bound: None,
-    };
+    let meta = Meta { effort: found.effort, status: found.status, ..meta() };
     let plan = plan::build(problem, &found.placement, meta, &Control::unlimited());
     let verdict = plan::verify(problem, &plan);
     assert!(verdict.is_right(), "{}: {:?}", problem.name, verdict.violations.first());

@@ -53,7 +53,7 @@ impl Audit {
     /// The first thing that is not as the device says.
     pub fn check(&self, problem: &Problem, pack: &Pack, chain: &Chain, landing: &Landing) -> Result<(), String> {
         let Landing { state, best, tally } = landing;
-        let sums = self.check_places(problem, pack, &state.at, &state.devices, true)?;
+        let sums = self.check_places(problem, pack, &state.at, &state.devices, chain.is_bold)?;
         sums.compare(state)?;
         same("what is above limits", tally.overfull, sums.overfull)?;
         let counted = self.points(pack, &state.at, &sums);
@@ -316,6 +316,23 @@ mod tests {
             poison(&mut landing);
             assert!(audit.check(&problem, &pack, &chain, &landing).is_err(), "{what} is not found");
         }
+        let (mut beyond, lanes) = (right.clone(), pack.lanes);
+        let fits_twice = |task: usize, node: usize, times: u32| {
+            (0..lanes).all(|r| {
+                let held = beyond.state.held[node * lanes + r] + pack.requirement[task * lanes + r];
+                held <= pack.limit[node * lanes + r] << times
+            })
+        };
+        let pairs = (0..pack.home.len()).flat_map(|task| (0..pack.price.len()).map(move |node| (task, node)));
+        let (task, node) = pairs
+            .filter(|(task, node)| {
+                pack.movable[*task] && pack.device[*task].0 == 0 && right.state.at[*task] != *node as u32
+            })
+            .find(|(task, node)| fits_twice(*task, *node, 1) && !fits_twice(*task, *node, 0))
+            .expect("some task is too much for some node, but not by half");
+        beyond.state.relocate(&pack, task, node as u32, 0);
+        let objection = audit.check(&problem, &pack, &chain, &beyond).expect_err("a careful chain exceeds nothing");
+        assert!(objection.contains("holds"), "{objection}");
         if let Some(task) = pinned {
             let mut landing = right.clone();
             landing.state.at[task] = (landing.state.at[task] + 1) % 8;

@@ -42,7 +42,7 @@ pub struct Chain {
     /// What went wrong there.
     pub trouble: Option<Trouble>,
     /// Limits may be exceeded on the way, see schedule.rs.
-    is_bold: bool,
+    pub is_bold: bool,
     /// Points of the state the chain began with.
     points_built: i64,
     cutter: Cutter,

@@ -75,6 +75,8 @@ pub struct Trouble {
 pub struct Mismatch {
     /// Seed of the chain.
     pub seed: u32,
+    /// The chain may exceed limits.
+    pub is_bold: bool,
     /// First round of the batch.
     pub round: u32,
     /// Temperature of each round, 256ths of a point.
@@ -183,6 +185,7 @@ fn mismatch_of(
     let tasks = params.task_count as usize;
     let mismatch = Mismatch {
         seed: chain.seed,
+        is_bold: chain.is_bold,
         round: chain.round,
         temperatures: plans.iter().map(|plan| plan.temperature).collect(),
         at: chain.state.at.clone(),

@@ -3,6 +3,7 @@
 //! ```text
 //! pack      the problem as integer arrays                              pack.rs
 //! build     repair what is broken, place what waits                    build.rs
+//! heat      how hot, and what being away or beyond a limit costs    schedule.rs
 //! anneal    rounds: cut into blocks → anneal each → put together       round.rs, kernel/anneal.rs
 //! settle    the same at temperature 0, ties go home; then what still waits and fits is placed
 //! trim      honour max_moves and min_gain                              trim.rs

@@ -8,6 +8,7 @@ use bayplan::bulk::{Device, Mismatch, Trouble};
 use bayplan::gpu::{Error, Gpu, Kind};
 use bayplan::model::Problem;
 use serde_json::json;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Nodes from which `auto` takes a GPU: 128 blocks, about as many as a card has places for workgroups. Not yet measured on
@@ -29,26 +30,25 @@ impl Backend {
     /// [`Failure::NoDevice`] when a GPU was asked for and there is none that can hold the problem.
     pub fn choose(wanted: BackendArg, problem: &Problem) -> Result<Backend, Failure> {
         let cpu = |why: &str| Ok(Backend { device: None, text: format!("cpu: {why}") });
+        let gpu = |device: Device, why: &str| {
+            let about = &device.gpu().about;
+            Ok(Backend { text: format!("gpu: {} ({}): {why}", about.name, about.api), device: Some(device) })
+        };
         match wanted {
             BackendArg::Cpu => cpu("asked for"),
             BackendArg::Gpu => {
-                let device = open(problem).map_err(|error| Failure::NoDevice(error.to_string()))?;
-                let about = &device.gpu().about;
-                let why = match about.kind {
+                let device = open(problem, true).map_err(|error| Failure::NoDevice(error.to_string()))?;
+                let why = match device.gpu().about.kind {
                     Kind::Software => "asked for; a program that acts as a GPU, slower than the CPU",
                     Kind::Discrete | Kind::Integrated => "asked for",
                 };
-                Ok(Backend { text: format!("gpu: {} ({}): {why}", about.name, about.api), device: Some(device) })
+                gpu(device, why)
             }
             BackendArg::Auto if problem.nodes.len() < GPU_NODES_MIN => {
                 cpu(&format!("fewer than {GPU_NODES_MIN} nodes do not fill a GPU"))
             }
-            BackendArg::Auto => match Gpu::open(false).map(Arc::new).and_then(|gpu| Device::new(gpu, problem)) {
-                Ok(device) => {
-                    let about = &device.gpu().about;
-                    let why = format!("{} nodes fill it", problem.nodes.len());
-                    Ok(Backend { text: format!("gpu: {} ({}): {why}", about.name, about.api), device: Some(device) })
-                }
+            BackendArg::Auto => match open(problem, false) {
+                Ok(device) => gpu(device, &format!("{} nodes fill it", problem.nodes.len())),
                 Err(Error::Unusable(_)) => cpu("no GPU that can be used (see `bayplan devices`)"),
                 Err(error) => cpu(&error.to_string()),
             },
@@ -56,9 +56,9 @@ impl Backend {
     }
 }
 
-/// The best device for a problem, software included.
-fn open(problem: &Problem) -> Result<Device, Error> {
-    Device::new(Arc::new(Gpu::open(true)?), problem)
+/// The best device for a problem.
+fn open(problem: &Problem, software_too: bool) -> Result<Device, Error> {
+    Device::new(Arc::new(Gpu::open(software_too)?), problem)
 }
 
 /// Says what went wrong on the device; for a wrong result, writes what is needed to look into it.
@@ -66,7 +66,7 @@ pub fn tell(problem: &Problem, backend: &Backend, troubles: &[Trouble]) {
     for trouble in troubles {
         say(&format!("bayplan: {}: {}; the CPU went on, with the same plan", backend.text, trouble.text));
         if let Some(mismatch) = &trouble.mismatch {
-            say(&match keep_reproducer(problem, backend, &trouble.text, mismatch) {
+            say(&match keep_reproducer(Path::new(""), problem, backend, &trouble.text, mismatch) {
                 Ok(name) => {
                     format!("The GPU computed wrongly. Please report it with {name} and, if you may, the snapshot.")
                 }
@@ -76,9 +76,15 @@ pub fn tell(problem: &Problem, backend: &Backend, troubles: &[Trouble]) {
     }
 }
 
-/// Writes the report into the current folder, or where that cannot be, the one for temporary files.
-fn keep_reproducer(problem: &Problem, backend: &Backend, text: &str, mismatch: &Mismatch) -> Result<String, Failure> {
-    let Mismatch { seed, round, temperatures, at, devices, at_landed, devices_landed, results } = mismatch;
+/// Writes the report into a folder, or where that cannot be, the one for temporary files.
+fn keep_reproducer(
+    folder: &Path,
+    problem: &Problem,
+    backend: &Backend,
+    text: &str,
+    mismatch: &Mismatch,
+) -> Result<String, Failure> {
+    let Mismatch { seed, is_bold, round, temperatures, at, devices, at_landed, devices_landed, results } = mismatch;
     let report = json!({
         "format": "bayplan-mismatch/1",
         "version": env!("CARGO_PKG_VERSION"),
@@ -87,6 +93,7 @@ fn keep_reproducer(problem: &Problem, backend: &Backend, text: &str, mismatch: &
         "objection": text,
         "snapshot": problem.fingerprint,
         "chain_seed": seed,
+        "chain_is_bold": is_bold,
         "round": round,
         "temperatures": temperatures,
         "before": {"node": at, "devices": devices},
@@ -95,11 +102,46 @@ fn keep_reproducer(problem: &Problem, backend: &Backend, text: &str, mismatch: &
     let bytes = format!("{report}\n").into_bytes();
     let fingerprint: String = problem.fingerprint.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
     let name = format!("bayplan-mismatch-{fingerprint}-{round}.json");
-    let elsewhere = std::env::temp_dir().join(&name);
-    let here = Target::from(std::ffi::OsString::from(&name));
-    if here.write(&bytes).is_ok() {
-        return Ok(name);
+    let write = |path: PathBuf| {
+        let shown = path.display().to_string();
+        Target::File(path).write(&bytes).map(|()| shown)
+    };
+    write(folder.join(&name)).or_else(|_| write(std::env::temp_dir().join(&name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_kept_here_or_where_temporary_files_are() {
+        let snapshot = bayplan::file::read_snapshot(include_bytes!("../../data/abc.json")).expect("a sound file");
+        let problem = Problem::new(&snapshot).expect("a sound snapshot");
+        let backend = Backend { device: None, text: "gpu: one that errs".to_string() };
+        let mismatch = Mismatch {
+            seed: 7,
+            is_bold: true,
+            round: 4_000_000_000 + std::process::id() % 1_000_000,
+            temperatures: vec![256, 0],
+            at: vec![0, u32::MAX],
+            devices: vec![0, 0],
+            at_landed: vec![0, 9],
+            devices_landed: vec![0, 1],
+            results: vec![-5],
+        };
+        let kept = tempfile::tempdir().expect("a folder for the test");
+        let elsewhere = std::env::temp_dir();
+        let missing = kept.path().join("missing");
+        for (folder, expected) in [(kept.path(), kept.path()), (&missing, &elsewhere)] {
+            let name = keep_reproducer(folder, &problem, &backend, "wrong sums", &mismatch).expect("it is written");
+            assert_eq!(Path::new(&name).parent(), Some(expected));
+            let report: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(&name).expect("it is there")).expect("JSON");
+            std::fs::remove_file(&name).expect("ours to remove");
+            assert_eq!(report["snapshot"], json!(problem.fingerprint));
+            assert_eq!((&report["chain_seed"], &report["chain_is_bold"]), (&json!(7), &json!(true)));
+            assert_eq!(report["after"]["node"], json!([0, 9]));
+            assert_eq!(report["objection"], json!("wrong sums"));
+        }
     }
-    Target::from(elsewhere.clone().into_os_string()).write(&bytes)?;
-    Ok(elsewhere.display().to_string())
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! Shape   rows of a node or task are L lanes wide, one lane per resource, unused lanes 0
 //! Units   resource quanta i32, points i64
-//! Range   pack.rs proves: |limit|, |used|, |requirement| ≤ 2^29; |points of one change| < 2^61
+//! Range   pack.rs proves: |limit|, |requirement| ≤ 2^29, |used| ≤ 2^29 (2^30 where limits may be exceeded);
+//!         |points of one change| < 2^61
 //! ```
 
 use super::block::{Block, HOME_NONE, NO_DOMAIN, NO_GROUP, TaskRow};
@@ -42,14 +43,12 @@ impl<'a, const L: usize> View<'a, L> {
             is_soft: false,
             is_closed: over.is_closed,
         };
-        if over.factor > 0 {
+        view.is_soft = over.factor > 0 && (!over.is_closed || view.overfull() > 0);
+        if view.is_soft {
             for (price, base) in view.over_price.iter_mut().zip(&shared.over_price) {
                 *price = if *base > 0 { ((base * i64::from(over.factor)) >> 8).max(1) } else { 0 };
             }
-            view.is_soft = !over.is_closed || view.overfull() > 0;
-            if view.is_soft {
-                view.slack = view.over_price.map(|price| u32::from(price > 0));
-            }
+            view.slack = view.over_price.map(|price| u32::from(price > 0));
         }
         view
     }

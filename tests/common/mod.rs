@@ -18,7 +18,20 @@ pub use real::*;
 pub use rename::{Renamed, renamed};
 pub use rng::{Rng, for_seeds};
 
+use bayplan::plan::{Meta, Status};
 use std::path::PathBuf;
+
+/// What a plan says of its making, where a test does not care.
+pub fn meta() -> Meta {
+    Meta {
+        solver: "bulk".to_string(),
+        seed: 1,
+        effort: 1,
+        backend: "cpu".to_string(),
+        status: Status::Feasible,
+        bound: None,
+    }
+}
 
 /// A folder or file of the shared real data; `None`, with a word on stderr, where it is missing.
 ///
