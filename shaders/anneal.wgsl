@@ -9,10 +9,12 @@ const LANES: u32 = 32u;
 
 // The batch: what each lane would apply. Local nodes; `node_count` is the pool.
 var<workgroup> batch_next: u32;
+var<workgroup> away_total: u32;
 var<workgroup> accepted: array<atomic<u32>, 2>;
 var<workgroup> lane_first: array<u32, LANES>;
 var<workgroup> lane_second: array<u32, LANES>;
-var<workgroup> lane_nodes: array<u64, LANES>;
+// From and to.
+var<workgroup> lane_nodes: array<vec2<u32>, LANES>;
 var<workgroup> lane_groups: array<vec2<u32>, LANES>;
 var<workgroup> lane_delta: array<i64, LANES>;
 var<workgroup> lane_displaced: array<i32, LANES>;
@@ -69,20 +71,19 @@ fn place(slot: u32, from_: u32, to: u32, devices: u64) {
 fn applying(accepted_lanes: u32) -> u32 {
     var rest = accepted_lanes;
     var chosen = 0u;
-    var touched = 0lu;
     while rest != 0u {
         let lane = firstTrailingBit(rest);
         rest &= rest - 1u;
-        var is_free = (touched & lane_nodes[lane]) == 0lu;
+        var is_free = true;
         var others = chosen;
         while is_free && others != 0u {
             let other = firstTrailingBit(others);
             others &= others - 1u;
-            is_free = !shares_task(lane, other) && !shares_group(lane_groups[lane], lane_groups[other]);
+            is_free = !shares_task(lane, other) && !shares_node(lane_nodes[lane], lane_nodes[other])
+                && !shares_group(lane_groups[lane], lane_groups[other]);
         }
         if is_free {
             chosen |= 1u << lane;
-            touched |= lane_nodes[lane];
         }
     }
     return chosen;
@@ -93,6 +94,12 @@ fn shares_task(lane: u32, other: u32) -> bool {
     let second = lane_second[lane];
     let is_first = first == lane_first[other] || first == lane_second[other];
     return is_first || (second != NOBODY && (second == lane_first[other] || second == lane_second[other]));
+}
+
+// The pool has room for all: lanes clash there only over a task.
+fn shares_node(mine: vec2<u32>, theirs: vec2<u32>) -> bool {
+    let is_from = mine.x != node_count && (mine.x == theirs.x || mine.x == theirs.y);
+    return is_from || (mine.y != node_count && (mine.y == theirs.x || mine.y == theirs.y));
 }
 
 fn shares_group(mine: vec2<u32>, theirs: vec2<u32>) -> bool {
@@ -133,6 +140,7 @@ fn read_record() {
     group_total = round[record + 2u];
     table_maps = round[record + 3u];
     batch_next = round[record + 4u];
+    away_total = round[record + 5u];
     table_groups = base + slot_count;
 }
 
@@ -178,6 +186,7 @@ fn anneal(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     }
     let tasks_here = workgroupUniformLoad(&slot_count);
     let begin = workgroupUniformLoad(&batch_next);
+    let away_here = workgroupUniformLoad(&away_total);
     let candidates = min(tasks_here * p.candidates_per_task, p.candidates_max);
     var end = min((candidates + LANES - 1u) / LANES, begin + p.batch_slice);
     if nodes_here == 0u {
@@ -189,7 +198,10 @@ fn anneal(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     var displaced = 0;
     for (var batch = begin; batch < end; batch += 1u) {
         let dice = pcg3d(vec3<u32>(stream.x + batch * LANES + lane, stream.y, stream.z));
-        let first = below(dice.x, tasks_here);
+        var first = below(dice.x, tasks_here);
+        if away_here > 0u && ((dice.z >> 16u) & 15u) < p.away_share {
+            first = round[p.r_away + slot_first + below(dice.x, away_here)];
+        }
         let from_ = at_of(task_of(first));
         var second = NOBODY;
         var to = 0u;
@@ -212,8 +224,7 @@ fn anneal(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         if judged.is_possible && (is_warm || is_better) {
             lane_first[lane] = first;
             lane_second[lane] = second;
-            // The pool has room for all: lanes clash there only over a task.
-            lane_nodes[lane] = ((1lu << from_) | (1lu << to)) & ~(1lu << nodes_here);
+            lane_nodes[lane] = vec2<u32>(from_, to);
             var second_group = NO_GROUP;
             if second != NOBODY {
                 second_group = local_group(second);

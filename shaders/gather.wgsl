@@ -7,6 +7,7 @@ var<workgroup> listed_count: u32;
 var<workgroup> table_rows: u32;
 var<workgroup> strip_groups: array<u32, LANES>;
 var<workgroup> strip_rows: array<u32, LANES>;
+var<workgroup> strip_away: array<u32, LANES>;
 
 // Where the movable tasks of the block end: they come first.
 fn count_slots() {
@@ -49,6 +50,39 @@ fn count_strip(lane: u32) {
     strip_rows[lane] = rows_here;
 }
 
+fn is_away(slot: u32) -> bool {
+    let home = words[p.w_home + task_of(slot)];
+    return home != NOWHERE && state[p.s_at + task_of(slot)] != home;
+}
+
+fn count_away(lane: u32) {
+    var away_here = 0u;
+    for (var slot = strip_begin(lane); slot < strip_begin(lane + 1u); slot += 1u) {
+        away_here += u32(is_away(slot));
+    }
+    strip_away[lane] = away_here;
+}
+
+// Displaced tasks of the strips before a lane's.
+fn away_before(lane: u32) -> u32 {
+    var count = 0u;
+    for (var other = 0u; other < lane; other += 1u) {
+        count += strip_away[other];
+    }
+    return count;
+}
+
+// Lists the displaced tasks of a lane's strip.
+fn write_away(lane: u32) {
+    var next = p.r_away + slot_first + away_before(lane);
+    for (var slot = strip_begin(lane); slot < strip_begin(lane + 1u); slot += 1u) {
+        if is_away(slot) {
+            round[next] = slot;
+            next += 1u;
+        }
+    }
+}
+
 // Takes room in `tables` for the block's groups, by one lane.
 fn open_tables() {
     var rows_total = 0u;
@@ -86,12 +120,13 @@ fn write_strip(lane: u32) {
         if is_first_of_group(slot) {
             let rows_here = words[p.w_groups + index * GROUP_WORDS + 1u];
             let record = table_groups + group * TABLE_GROUP_WORDS;
-            tables[record] = 0u;
-            tables[record + 1u] = 0u;
-            tables[record + 2u] = table_rows + row * (TABLE_ROW_WORDS + p.block_nodes);
-            tables[record + 3u] = rows_here;
-            tables[record + 4u] = index;
-            tables[record + 5u] = slot;
+            for (var word = 0u; word < 4u; word += 1u) {
+                tables[record + word] = 0u;
+            }
+            tables[record + 4u] = table_rows + row * (TABLE_ROW_WORDS + p.block_nodes);
+            tables[record + 5u] = rows_here;
+            tables[record + 6u] = index;
+            tables[record + 7u] = slot;
             group += 1u;
             row += rows_here;
         }
@@ -114,11 +149,11 @@ fn write_strip(lane: u32) {
 // Counts the members of a local group and sets the masks of its rows.
 fn open_group(group: u32) {
     let record = table_groups + group * TABLE_GROUP_WORDS;
-    let index = tables[record + 4u];
-    for (var i = 0u; i < tables[record + 3u] * (TABLE_ROW_WORDS + p.block_nodes); i += 1u) {
-        tables[tables[record + 2u] + i] = 0u;
+    let index = tables[record + 6u];
+    for (var i = 0u; i < tables[record + 5u] * (TABLE_ROW_WORDS + p.block_nodes); i += 1u) {
+        tables[tables[record + 4u] + i] = 0u;
     }
-    for (var slot = tables[record + 5u]; slot < slot_count && group_of(slot) == index; slot += 1u) {
+    for (var slot = tables[record + 7u]; slot < slot_count && group_of(slot) == index; slot += 1u) {
         let at = at_of(task_of(slot));
         if at != node_count {
             book_member(group, at, 1);
@@ -142,8 +177,8 @@ fn open_group(group: u32) {
         }
     }
     let first_row = words[p.w_groups + index * GROUP_WORDS];
-    for (var i = 0u; i < tables[record + 3u]; i += 1u) {
-        set_rules(first_row + i, tables[record + 2u] + i * (TABLE_ROW_WORDS + p.block_nodes), index);
+    for (var i = 0u; i < tables[record + 5u]; i += 1u) {
+        set_rules(first_row + i, tables[record + 4u] + i * (TABLE_ROW_WORDS + p.block_nodes), index);
     }
 }
 
@@ -169,9 +204,6 @@ fn set_rules(row: u32, table_row: u32, group: u32) {
     let source = p.w_rows + row * ROW_WORDS;
     let level = words[source];
     let spread = words[source + 3u];
-    var hold = 0lu;
-    var keep = 0lu;
-    var enter = 0lu;
     for (var d = 0u; d < node_count; d += 1u) {
         if domain_of(level, d) != d {
             continue;
@@ -182,10 +214,10 @@ fn set_rules(row: u32, table_row: u32, group: u32) {
         let keeper = counts[p.c_keeper + cell] & BLOCK_MASK;
         let is_mine = members > 0u && keeper == block;
         if is_mine && words[source + 7u] > 0u && is_wanted(row, domain) {
-            hold |= 1lu << d;
+            put_in_table(table_row, d);
         }
         if is_mine && spread > 0u {
-            keep |= 1lu << d;
+            put_in_table(table_row + ROW_KEEP, d);
         }
         var is_open = true;
         for (var i = 0u; i < words[source + 5u]; i += 1u) {
@@ -195,7 +227,7 @@ fn set_rules(row: u32, table_row: u32, group: u32) {
         let outside = members - tables[table_row + TABLE_ROW_WORDS + d];
         let owner = select((cell + p.round) % p.block_count, keeper, members > 0u);
         if is_open && (words[source + 2u] == 0u || (outside == 0u && owner == block)) {
-            enter |= 1lu << d;
+            put_in_table(table_row + ROW_ENTER, d);
         }
     }
     var slack = 0u;
@@ -204,14 +236,8 @@ fn set_rules(row: u32, table_row: u32, group: u32) {
         let least = min(spread, counts[p.c_placed + group]);
         slack = max(counts[p.c_covered + row], least) - least;
     }
-    tables[table_row] = u32(hold & 0xFFFFFFFFlu);
-    tables[table_row + 1u] = u32(hold >> 32u);
-    tables[table_row + 2u] = u32(keep & 0xFFFFFFFFlu);
-    tables[table_row + 3u] = u32(keep >> 32u);
-    tables[table_row + 4u] = u32(enter & 0xFFFFFFFFlu);
-    tables[table_row + 5u] = u32(enter >> 32u);
-    tables[table_row + 6u] = slack;
-    tables[table_row + 7u] = words[source + 2u];
+    tables[table_row + ROW_SLACK] = slack;
+    tables[table_row + ROW_CONFLICT] = words[source + 2u];
 }
 
 // By one lane, when all is known.
@@ -222,6 +248,7 @@ fn write_record() {
     round[record + 2u] = group_total;
     round[record + 3u] = table_maps;
     round[record + 4u] = 0u;
+    round[record + 5u] = away_before(LANES);
     let result = RESULT_BLOCKS + block * RESULT_WIDES;
     results[result] = 0li;
     results[result + 1u] = 0li;
@@ -245,6 +272,9 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     if lane < nodes_here {
         nodes[lane] = round[p.r_nodes + block * p.block_nodes + lane];
     }
+    count_away(lane);
+    workgroupBarrier();
+    write_away(lane);
     if p.has_groups != 0u {
         count_strip(lane);
         workgroupBarrier();

@@ -2,8 +2,8 @@
 // Shared: joined in front of anneal. Units: quanta i32, points i64; pack.rs proves that no sum overflows.
 
 // Points of each node, those for exceeding limits included, and these alone.
-var<workgroup> node_cost: array<i64, 64>;
-var<workgroup> node_over: array<i64, 64>;
+var<workgroup> node_cost: array<i64, 128>;
+var<workgroup> node_over: array<i64, 128>;
 // May limits be exceeded? Up to twice over, so that sums stay in range.
 var<workgroup> is_soft: u32;
 // 256ths of a point per quantum above the limit; 0 = the limit holds.
@@ -79,13 +79,13 @@ fn group_allows(group: u32, from_: u32, to: u32) -> bool {
         return true;
     }
     let record = table_groups + group * TABLE_GROUP_WORDS;
-    let flags = words[p.w_groups + tables[record + 4u] * GROUP_WORDS + 2u];
-    if (flags & GROUP_CONFLICT) != 0u && to != node_count && has(table_wide(record), to) {
+    let flags = words[p.w_groups + tables[record + 6u] * GROUP_WORDS + 2u];
+    if (flags & GROUP_CONFLICT) != 0u && to != node_count && in_table(record, to) {
         return false;
     }
-    let first_row = words[p.w_groups + tables[record + 4u] * GROUP_WORDS];
-    for (var i = 0u; i < tables[record + 3u]; i += 1u) {
-        let row = tables[record + 2u] + i * (TABLE_ROW_WORDS + p.block_nodes);
+    let first_row = words[p.w_groups + tables[record + 6u] * GROUP_WORDS];
+    for (var i = 0u; i < tables[record + 5u]; i += 1u) {
+        let row = tables[record + 4u] + i * (TABLE_ROW_WORDS + p.block_nodes);
         let level = words[p.w_rows + (first_row + i) * ROW_WORDS];
         let source = domain_of(level, from_);
         let target_ = domain_of(level, to);
@@ -94,14 +94,14 @@ fn group_allows(group: u32, from_: u32, to: u32) -> bool {
         }
         let members = row + TABLE_ROW_WORDS;
         if source < NO_DOMAIN && tables[members + source] == 1u {
-            let is_kept = has(table_wide(row + 2u), source) && bitcast<i32>(tables[row + 6u]) <= 0;
-            if has(table_wide(row), source) || is_kept {
+            let is_kept = in_table(row + ROW_KEEP, source) && bitcast<i32>(tables[row + ROW_SLACK]) <= 0;
+            if in_table(row, source) || is_kept {
                 return false;
             }
         }
         if target_ < NO_DOMAIN {
-            let is_taken = tables[row + 7u] != 0u && tables[members + target_] > 0u;
-            if is_taken || !has(table_wide(row + 4u), target_) {
+            let is_taken = tables[row + ROW_CONFLICT] != 0u && tables[members + target_] > 0u;
+            if is_taken || !in_table(row + ROW_ENTER, target_) {
                 return false;
             }
         }

@@ -272,10 +272,10 @@ mod tests {
     fn rounds(problem: &Problem, pack: &Pack, count: usize) -> (Audit, Chain, Landing) {
         let (built, _) = build(problem, pack, None, &Control::unlimited());
         let options = Options { effort: Some(400), ..Options::default() };
-        let schedule = Schedule::new(problem, pack, &options, &Control::unlimited());
-        let mut before = Chain::new(pack, &built, 1, 0);
-        let mut after = Chain::new(pack, &built, 1, 0);
-        for (round, temperature) in (0..).zip(schedule.temperatures(0, count + 1, None)) {
+        let schedule = Schedule::new(problem, pack, &options, &Control::unlimited(), Part::WHOLE);
+        let mut before = Chain::new(pack, &built, 1, 0, false);
+        let mut after = Chain::new(pack, &built, 1, 0, false);
+        for (round, temperature) in (0..).zip(schedule.temperatures(0, count + 1, None, false)) {
             let plan = before.plan(&schedule, round, temperature);
             after.step(problem, pack, &plan);
             if (round as usize) < count {

@@ -4,7 +4,7 @@ use super::CANDIDATES_PER_ROUND;
 use super::device::{OnDevice, Trouble};
 use super::pack::Pack;
 use super::round::{Cut, Cutter, RoundPlan};
-use super::schedule::{PROGRESS_ONE, SETTLE_FROM, Schedule};
+use super::schedule::{SETTLE_FROM, Schedule};
 use super::state::{State, spots};
 use crate::control::Control;
 use crate::kernel::points::OverPrice;
@@ -50,7 +50,7 @@ pub struct Chain {
 
 impl Chain {
     /// A chain at its beginning.
-    pub fn new(pack: &Pack, built: &State, seed: u64, number: usize) -> Chain {
+    pub fn new(pack: &Pack, built: &State, seed: u64, number: usize, is_bold: bool) -> Chain {
         let points = built.group_points(pack);
         let displaced = built.displaced;
         let seed = (seed ^ seed >> 32) as u32;
@@ -69,10 +69,15 @@ impl Chain {
             best: Best { at: built.at.clone(), devices: built.devices.clone() },
             device: None,
             trouble: None,
-            is_bold: number > 0,
+            is_bold,
             points_built: points,
             cutter: Cutter::new(pack),
         }
+    }
+
+    /// Is the best still the beginning?
+    pub fn has_found_nothing(&self) -> bool {
+        self.tally.best_points >= self.points_built
     }
 
     /// What the best is ordered by: less is better.
@@ -99,22 +104,23 @@ impl Chain {
         let began = Instant::now();
         while began.elapsed() < TURN {
             let (count, pace) = self.device.as_ref().map_or((1, None), |device| device.next_batch(control.time_left()));
-            let temperatures = schedule.temperatures(u64::from(self.round), count, pace);
+            let temperatures = schedule.temperatures(u64::from(self.round), count, pace, self.is_bold);
             if control.must_stop() || temperatures.is_empty() {
                 return true;
             }
             self.advance(problem, pack, schedule, &temperatures);
         }
-        listener((schedule.progress(u64::from(self.round)) * 1000 / PROGRESS_ONE).min(1000) as u32, self);
+        listener(schedule.done(u64::from(self.round)), self);
         false
     }
 
-    /// An interrupted search is still hot: cools it at once, as long as that helps, but briefly.
+    /// An interrupted search is still hot: cools it at once, as long as that helps, but briefly. The device is free then.
     pub fn finish(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule) {
         debug_assert_eq!(self.state, self.state.recomputed(pack), "the blocks and the state agree on every sum");
         if schedule.progress(u64::from(self.round)) < SETTLE_FROM {
             self.quench(problem, pack, schedule);
         }
+        self.device = None;
     }
 
     fn quench(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule) {
@@ -146,16 +152,17 @@ impl Chain {
 
     /// Settings of a round.
     pub fn plan(&self, schedule: &Schedule, round: u32, temperature: i64) -> RoundPlan {
+        let manner = schedule.manner(self.is_bold);
         RoundPlan {
             seed: self.seed,
             round,
             candidates_per_task: CANDIDATES_PER_ROUND,
             candidates_max: schedule.candidates_max,
             temperature,
-            home_penalty: ((i128::from(temperature) * i128::from(schedule.home[usize::from(self.is_bold)])) >> 16)
-                as i64,
+            home_penalty: ((i128::from(temperature) * i128::from(manner.home)) >> 16) as i64,
             shift_share: schedule.shift_share,
-            home_share: schedule.home_share,
+            home_share: manner.home_share,
+            away_share: manner.away_share,
             over: if self.is_bold { schedule.over(temperature) } else { OverPrice::default() },
         }
     }

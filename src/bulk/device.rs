@@ -8,8 +8,9 @@ use super::audit::Audit;
 use super::chain::{Best, Chain};
 use super::image::image;
 use super::pack::Pack;
-use super::round::{RoundPlan, chain_count};
+use super::round::RoundPlan;
 use super::state::State;
+use super::team::chains_at_once;
 use crate::gpu::{Error, Gpu, Landed, Rounds};
 use crate::kernel::layout::{CONTROL_MOVED, Image, Params, RESULT_BLOCKS};
 use crate::kernel::tally::Tally;
@@ -57,7 +58,7 @@ impl Device {
 
     /// Bytes on the device for all chains of a problem.
     pub fn bytes(&self) -> u64 {
-        self.image.bytes() * chain_count(self.image.params.node_count as usize) as u64
+        self.image.bytes() * chains_at_once(self.image.params.node_count as usize) as u64
     }
 }
 
@@ -162,10 +163,9 @@ impl OnDevice {
 }
 
 /// Brings all chains to the device; where it refuses one, none runs there.
-pub fn launch(device: &Device, chains: &mut [Chain], audit: Audit) -> Option<Trouble> {
-    let audit = Arc::new(audit);
+pub fn launch(device: &Device, chains: &mut [Chain], audit: &Arc<Audit>) -> Option<Trouble> {
     let launched: Result<Vec<_>, Error> =
-        chains.iter().map(|chain| OnDevice::new(device, chain, Arc::clone(&audit))).collect();
+        chains.iter().map(|chain| OnDevice::new(device, chain, Arc::clone(audit))).collect();
     match launched {
         Ok(launched) => {
             chains.iter_mut().zip(launched).for_each(|(chain, launched)| chain.device = Some(launched));

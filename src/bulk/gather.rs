@@ -20,6 +20,7 @@ pub fn gather(problem: &Problem, pack: &Pack, state: &State, cut: &Cut, b: usize
     let nodes = &cut.nodes[start..(start + cut.block_nodes).min(cut.nodes.len())];
     gather_nodes(pack, state, nodes, block);
     block.tasks.clear();
+    block.away.clear();
     block.at.clear();
     block.home.clear();
     block.requirement.clear();
@@ -74,6 +75,9 @@ fn gather_task(pack: &Pack, state: &State, cut: &Cut, task: u32, at: u8, group: 
         let settled = |r: u32| cut.presence.covered[r as usize] >= pack.rows[r as usize].spread;
         (pack.may_stop[t] && !group.gang, !group.gang && rows.all(settled))
     };
+    if pack.is_displaced(t, state.at[t]) {
+        block.away.push(block.tasks.len() as u32);
+    }
     block.tasks.push(TaskRow {
         value: pack.value[t],
         move_points: pack.move_points[t],
@@ -136,7 +140,7 @@ fn set_rules(
             let cell = (source.cell + domain) as usize;
             let (members, keeper) = (presence.members[cell], claimant(presence.keeper[cell]));
             let mine = members > 0 && keeper == b;
-            let bit = 1u64 << d;
+            let bit = 1u128 << d;
             if mine && !source.needed_by.is_empty() && wanted(source, *domain) {
                 row.hold |= bit;
             }

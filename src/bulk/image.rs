@@ -155,6 +155,7 @@ fn lay_work(pack: &Pack, image: &mut Image) {
     p.r_local_of = round.take(node_count);
     p.r_task_keys = round.take(order_count);
     p.r_task_values = round.take(order_count);
+    p.r_away = round.take(order_count);
     p.r_first = round.take(block_count + 1);
     p.r_blocks = round.take(block_count * BLOCK_WORDS as usize);
     p.r_histogram = round.take((node_count.max(order_count).div_ceil(SORT_TILE as usize) + 1) * SORT_DIGITS as usize);

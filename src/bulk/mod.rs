@@ -25,18 +25,17 @@ mod race;
 mod round;
 mod schedule;
 mod state;
+mod team;
 mod trim;
 
-use crate::control::{Control, Progress};
+use crate::control::Control;
 use crate::model::{Placement, Problem, score, total_excess, violations, worsened};
 use crate::plan::Status;
-use audit::Audit;
-use chain::Chain;
 pub use device::{Device, Mismatch, Trouble};
 use pack::Pack;
 pub use race::{Laps, Race, Run};
-use rayon::prelude::*;
-use schedule::Schedule;
+use schedule::Part;
+use team::Team;
 
 /// Candidates per task when nobody asks for more: a minute for 50,000 tasks on two cores, an instant for 100.
 pub const EFFORT_DEFAULT: u64 = 20_000;
@@ -92,42 +91,25 @@ pub fn solve(problem: &Problem, options: &Options, control: &Control) -> Outcome
 
 fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let pack = Pack::new(problem);
-    let mut troubles = Vec::new();
     let (built, trouble) = build::build(problem, &pack, options.device.as_ref(), control);
-    troubles.extend(trouble);
-    let schedule = Schedule::new(problem, &pack, options, control);
-    let count = round::chain_count(problem.nodes.len());
-    let mut chains: Vec<Chain> = (0..count).map(|c| Chain::new(&pack, &built, options.seed, c)).collect();
-    if let Some(device) = options.device.as_ref().filter(|_| troubles.is_empty()) {
-        troubles.extend(device::launch(device, &mut chains, Audit::new(problem, &pack, &built)));
+    let mut team = Team::new(problem, &pack, &built, options, control, trouble.into_iter().collect());
+    if team::chains_at_once(problem.nodes.len()) == 1 {
+        team.run(Part::WHOLE, &[false]);
+    } else {
+        team.run(Part::TRIAL, &[false, true]);
+        team.run(Part::REST, &team.better_kinds());
     }
-    let listener = |done: u32, chain: &Chain| {
-        let objective = score(problem, &state::spots(problem, &chain.best.at, &chain.best.devices)).objective();
-        control.report(Progress { phase: "anneal", done, objective, bound: None });
-    };
-    let silent = |_: u32, _: &Chain| {};
-    let turn = |(c, chain): (usize, &mut Chain)| {
-        chain.run(problem, &pack, &schedule, control, if c == 0 { &listener } else { &silent })
-    };
-    while !chains.par_iter_mut().enumerate().map(turn).reduce(|| true, |a, b| a & b) {}
-    chains.par_iter_mut().for_each(|chain| chain.finish(problem, &pack, &schedule));
-    let evaluations = chains.iter().map(|chain| chain.tally.evaluations).sum();
-    let rounds = chains.iter().map(|chain| chain.round).max().unwrap_or(0);
-    for chain in &chains {
-        debug_assert!(pack.is_inexact || chain.agrees(problem, &built), "kernel and model agree on every point");
-    }
-    troubles.extend(chains.iter_mut().filter_map(|chain| chain.trouble.take()));
-    let best = chains.into_iter().min_by_key(Chain::key).expect("there is at least one chain").best;
+    let best = &team.best().best;
     let mut editor = build::Builder::at(problem, &pack, &best.at, &best.devices);
     editor.admit(control);
     let target = trim::trim(problem, &pack, editor, options.min_gain);
     let placement = fill::fill(problem, target);
     Outcome {
         placement: not_worse(problem, placement, control),
-        effort: u64::from(rounds) * u64::from(CANDIDATES_PER_ROUND),
-        evaluations,
+        effort: team.rounds * u64::from(CANDIDATES_PER_ROUND),
+        evaluations: team.chains.iter().map(|chain| chain.tally.evaluations).sum(),
         status: if control.must_stop() && options.effort.is_some() { Status::Interrupted } else { Status::Feasible },
-        troubles,
+        troubles: team.troubles,
     }
 }
 

@@ -257,6 +257,13 @@ impl Pack {
     }
 }
 
+impl Pack {
+    /// Is a task that ran somewhere at the start away from there when it is on this node, or in the pool?
+    pub fn is_displaced(&self, task: usize, at: u32) -> bool {
+        self.home[task] != NOWHERE && at != self.home[task]
+    }
+}
+
 /// Share at which a task is searched for.
 pub fn packed_share(sharing: Sharing) -> u32 {
     match sharing {

@@ -1,12 +1,13 @@
 //! How do CPU and device compare at the very same work? Rounds and tiles done by both, timed, and held to each other bit by
 //! bit: the ground of `bayplan bench` and of the equality tests.
 
+use super::Options;
 use super::build::{Builder, build};
 use super::chain::Chain;
 use super::device::{Device, Landing, launched, node_words};
 use super::pack::Pack;
 use super::round::{Cut, RoundPlan};
-use super::{Options, Schedule};
+use super::schedule::{Part, Schedule};
 use crate::control::Control;
 use crate::gpu::{Error, Landed, Query, Rounds, Tiles, Timing};
 use crate::kernel::layout::Params;
@@ -94,17 +95,17 @@ impl<'a> Race<'a> {
         let pack = Pack::new(problem);
         let (built, _) = build(problem, &pack, None, &Control::unlimited());
         let options = Options { seed, effort: Some(effort), ..Options::default() };
-        let schedule = Schedule::new(problem, &pack, &options, &Control::unlimited());
+        let schedule = Schedule::new(problem, &pack, &options, &Control::unlimited(), Part::WHOLE);
         let rounds = Rounds::new(Arc::clone(device.gpu()), device.image())?;
         Ok(Race { problem, pack, built, seed, schedule, device: device.clone(), rounds })
     }
 
     fn chain(&self) -> Chain {
-        Chain::new(&self.pack, &self.built, self.seed, 0)
+        Chain::new(&self.pack, &self.built, self.seed, 0, false)
     }
 
     fn plans(&self, chain: &Chain, count: u32) -> Vec<RoundPlan> {
-        let temperatures = self.schedule.temperatures(0, count as usize, None);
+        let temperatures = self.schedule.temperatures(0, count as usize, None, false);
         (0..).zip(temperatures).map(|(round, temperature)| chain.plan(&self.schedule, round, temperature)).collect()
     }
 

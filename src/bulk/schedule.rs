@@ -1,16 +1,20 @@
 //! How hot is the search at each moment, and what do being away from home and exceeding a limit cost then?
 //!
 //! ```text
-//! temperature   geometric from hot to cold, then 0
-//! home          Being somewhere else has an entropy: ln of the number of nodes that a task fits on. Being away costs that
+//! temperature   geometric from hot to cold, then 0; a bold chain takes its time until limits have closed, see KNEE_DEPTH
+//! home          Being somewhere else has an entropy: ln of the number of nodes that a task fits on. Being away costs twice that
 //!               and one more times the temperature, else tasks scatter for nothing, and what they still hold at home blocks others.
 //! limits        In a full cluster the way to a better placement leads over its limits. They may be exceeded while it is hot,
 //!               at a price that rises against the temperature; then they close: nothing may exceed more, and what does goes.
 //! ```
 //!
-//! The first chain is careful: limits always hold, so that the shortest search brings something. Where a problem is so small that
-//! there is a second one, it is bold: limits open and close, and being away from home costs the temperature just once. The first
-//! wins in roomy clusters, where moves are what costs; the second in full ones.
+//! A careful chain keeps all limits, so that the shortest search brings something. A bold one opens and closes them, and being away
+//! from home costs it the temperature just once. The first wins in roomy clusters, where moves are what costs; the second in
+//! full ones. A cluster of one block has a chain per thread of two: the first eighth of the search tries one of each, the rest
+//! is for two of the kind that did better. Larger clusters have one careful chain, whose blocks the threads share.
+//!
+//! away          When it is cold, nearly every task is at home and should stay there: what is left to find is how the few others
+//!               can go home, or elsewhere, or be others. So most candidates begin with one of those.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
@@ -34,12 +38,51 @@ const CLOSE_DEPTH: i64 = 619_393;
 const OVER_SHARE: i64 = 6;
 /// Largest factor on that price, in 256ths.
 const OVER_FACTOR_MAX: i64 = 1 << 20;
+/// A bold chain falls by so much, log2(1024) in 65,536ths, in the first [`KNEE_FROM`] of its rounds and as quickly as it likes in the
+/// rest: what is decided in a full cluster is decided before (4 to 8 % on ROADEF a2_2, a2_5 and a1_4).
+const KNEE_DEPTH: i64 = 10 << 16;
+const KNEE_FROM: i64 = PROGRESS_ONE * 82 / 100;
+const _: () = assert!(KNEE_DEPTH > CLOSE_DEPTH && KNEE_FROM < SETTLE_FROM);
 /// Tasks and nodes looked at to learn how many nodes a task fits on.
 const SAMPLE: usize = 1024;
+
+/// A part of a search, in eighths.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// Where it begins, of the whole search.
+    begin: u64,
+    /// How much it is, of the whole effort.
+    effort: u64,
+    /// How much it is, of the time left.
+    time: u32,
+}
+
+impl Part {
+    /// All of it.
+    pub const WHOLE: Part = Part { begin: 0, effort: 8, time: 8 };
+    /// Long enough to see which kind of chain does better.
+    pub const TRIAL: Part = Part { begin: 0, effort: 1, time: 1 };
+    /// What is left after the trial.
+    pub const REST: Part = Part { begin: 1, effort: 7, time: 8 };
+}
+
+/// What a kind of chain is like.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// What being away from home costs, in 256ths of the temperature.
+    pub home: i64,
+    /// Shifts that go home, in 256ths of all shifts.
+    pub home_share: u32,
+    /// Candidates that begin with a displaced task, in 16ths. Careful: half of them brings as much on ROADEF b_9 and b_4 as three times
+    /// the search without, three quarters a little more. Bold: in a full cluster many tasks end elsewhere, and with more of
+    /// these candidates a1_4 and a2_5 end higher.
+    pub away_share: u32,
+}
 
 /// Temperatures and length of the search, from the problem and the budget alone.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
+    part: Part,
     /// Rounds, or `None` when time decides.
     rounds: Option<u64>,
     /// Most rounds, whatever the time.
@@ -49,44 +92,52 @@ pub struct Schedule {
     /// log2 of the first and last temperature, see `exp2_q16`.
     hot: i64,
     cold: i64,
-    /// Home penalty of a careful chain and of a bold one, in 256ths of the temperature.
-    pub home: [i64; 2],
+    /// Of a careful chain and of a bold one.
+    manners: [Manner; 2],
     pub shift_share: u32,
-    pub home_share: u32,
     /// Candidates of a block and round at most: twice the mean.
     pub candidates_max: u32,
 }
 
 impl Schedule {
-    /// The schedule of a search.
-    pub fn new(problem: &Problem, pack: &Pack, options: &Options, control: &Control) -> Schedule {
+    /// The schedule of a part of a search that begins now.
+    pub fn new(problem: &Problem, pack: &Pack, options: &Options, control: &Control, part: Part) -> Schedule {
         let per_round = u64::from(CANDIDATES_PER_ROUND);
+        // What the parts have adds up to the whole.
+        let share = |rounds: u64| rounds * (part.begin + part.effort) / 8 - rounds * part.begin / 8;
         let rounds = match (options.effort, control.time_left()) {
-            (Some(effort), _) => Some(effort.div_ceil(per_round).max(1)),
-            (None, None) => Some(EFFORT_DEFAULT / per_round),
+            (Some(effort), _) => Some(share(effort.div_ceil(per_round).max(1))),
+            (None, None) => Some(share(EFFORT_DEFAULT / per_round)),
             (None, Some(_)) => None,
         };
         // Trimming, filling, ordering and verifying come after the search.
-        let time = control.time_left().map(|left| left.mul_f64(0.93));
+        let time = control.time_left().map(|left| left.mul_f64(0.93) * part.time / 8);
         let (hot, cold) = temperatures(pack);
         let waiting_only = problem.task_ids().all(|task| !problem.current.spot(task).is_placed());
+        let [careful, bold] = if waiting_only { [0; 2] } else { home_penalties(pack) };
         let blocks = round::block_count(problem.nodes.len());
         Schedule {
+            part,
             rounds,
-            rounds_max: EFFORT_MAX / per_round,
+            rounds_max: share(EFFORT_MAX / per_round),
             start: Instant::now(),
             time,
             hot,
             cold,
-            home: if waiting_only { [0; 2] } else { home_penalties(pack) },
+            manners: [
+                Manner { home: careful, home_share: 128, away_share: 12 },
+                Manner { home: bold, home_share: 38, away_share: 6 },
+            ],
             shift_share: 77,
-            home_share: if blocks > 1 { 128 } else { 38 },
             candidates_max: 2 * CANDIDATES_PER_ROUND * pack.movable_count.div_ceil(blocks) as u32,
         }
     }
 
     fn progress_by_rounds(&self, round: u64) -> i64 {
-        round as i64 * PROGRESS_ONE / self.rounds.unwrap_or(self.rounds_max) as i64
+        match self.rounds.unwrap_or(self.rounds_max) {
+            0 => PROGRESS_ONE,
+            rounds => round as i64 * PROGRESS_ONE / rounds as i64,
+        }
     }
 
     /// How far the search is, in [`PROGRESS_ONE`]ths.
@@ -102,9 +153,16 @@ impl Schedule {
         }
     }
 
+    /// How far the whole search is, in thousandths.
+    pub fn done(&self, round: u64) -> u32 {
+        let Part { begin, effort, .. } = self.part;
+        let progress = self.progress(round).min(PROGRESS_ONE) as u64;
+        ((begin * 1000 + effort * (progress * 1000 / PROGRESS_ONE as u64)) / 8) as u32
+    }
+
     /// Temperatures of the next rounds, at most `count`; none when the search is over. `pace` is the time a round will take, for
     /// searches by the clock.
-    pub fn temperatures(&self, round: u64, count: usize, pace: Option<Duration>) -> Vec<i64> {
+    pub fn temperatures(&self, round: u64, count: usize, pace: Option<Duration>, is_bold: bool) -> Vec<i64> {
         let by_clock = match (self.rounds, self.time, pace) {
             (None, Some(time), Some(pace)) => {
                 (pace.as_nanos() as i128 * i128::from(PROGRESS_ONE) / (time.as_nanos() as i128).max(1)) as i64
@@ -116,25 +174,37 @@ impl Schedule {
         (0..count as u64)
             .map(progress)
             .take_while(|progress| *progress < PROGRESS_ONE)
-            .map(|p| self.temperature(p))
+            .map(|p| self.temperature(p, is_bold))
             .collect()
     }
 
     /// Temperature in 256ths of a point.
-    fn temperature(&self, progress: i64) -> i64 {
-        if progress >= SETTLE_FROM {
+    fn temperature(&self, progress: i64, is_bold: bool) -> i64 {
+        let range = self.hot - self.cold;
+        let (knee_from, knee_depth) = if is_bold { (KNEE_FROM, KNEE_DEPTH.min(range)) } else { (0, 0) };
+        let depth = if progress >= SETTLE_FROM {
             return 0;
-        }
-        exp2_q16(self.hot + (self.cold - self.hot) * progress / SETTLE_FROM)
+        } else if progress < knee_from {
+            knee_depth * progress / knee_from
+        } else {
+            knee_depth + (range - knee_depth) * (progress - knee_from) / (SETTLE_FROM - knee_from)
+        };
+        exp2_q16(self.hot - depth)
     }
 
-    /// What exceeding limits costs at a temperature: against it, the price rises with its square root.
+    /// What a kind of chain is like.
+    pub fn manner(&self, is_bold: bool) -> &Manner {
+        &self.manners[usize::from(is_bold)]
+    }
+
+    /// What exceeding limits costs at a temperature: the price rises as the temperature falls, to the power of 5/8. With less, what is
+    /// above limits sometimes finds no way out in the end; with more, less is dared.
     pub fn over(&self, temperature: i64) -> OverPrice {
         if temperature == 0 {
             return OverPrice { factor: OVER_FACTOR_MAX as u32, is_closed: true };
         }
         let depth = self.hot - log2_q16(temperature);
-        let factor = exp2_q16(depth / 2).min(OVER_FACTOR_MAX);
+        let factor = exp2_q16(depth * 5 / 8).min(OVER_FACTOR_MAX);
         OverPrice { factor: factor as u32, is_closed: depth > CLOSE_DEPTH }
     }
 }
@@ -156,9 +226,9 @@ fn home_penalties(pack: &Pack) -> [i64; 2] {
         sum += log2_q16(((found * step(nodes) + 1) as i64) << 8);
         count += 1;
     }
-    // ln x = log2 x · ln 2, and ln 2 = 177.4 / 256.
-    // One more than the entropy: at the same, half of all tasks are away from home, and the slower the cooling the worse.
-    let careful = (256 + sum / i64::from(count.max(1)) * 177 / 65_536).clamp(256, 8 * 256);
+    // ln x = log2 x · ln 2, and ln 2 = 177.4 / 256. At the entropy alone, half of all tasks are away from home, and the slower the
+    // cooling the worse; at less than this, three of four searches on ROADEF b_3 leave one large task without a way.
+    let careful = 2 * (256 + sum / i64::from(count.max(1)) * 177 / 65_536).clamp(256, 8 * 256);
     [careful, 256]
 }
 

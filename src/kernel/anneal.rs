@@ -40,6 +40,9 @@ pub struct Round {
     pub shift_share: u32,
     /// Shifts that go home, in 256ths of all shifts.
     pub home_share: u32,
+    /// Candidates whose first task is one of those displaced at the start of the round, in 16ths of all candidates, where there
+    /// are such.
+    pub away_share: u32,
     /// Price of exceeding limits.
     pub over: OverPrice,
 }
@@ -94,6 +97,8 @@ fn anneal_plain<const L: usize>(shared: &Shared, block: &mut Block, round: &Roun
     let over_before: i64 = view.block.over.iter().sum();
     let ln_table: &[i32; 1 << LN_BITS] = &LN_TABLE;
     let stream = pcg3d(round.seed, round.round, round.block);
+    let away_count = view.block.away.len() as u32;
+    let away_share = if away_count == 0 { 0 } else { round.away_share };
     let batches = round.candidates.div_ceil(LANES as u32);
     let mut accepted =
         [Accepted { first: 0, second: 0, from: 0, to: 0, delta: 0, displaced: 0, first_devices: 0, second_devices: 0 };
@@ -102,7 +107,11 @@ fn anneal_plain<const L: usize>(shared: &Shared, block: &mut Block, round: &Roun
         let mut accepted_count = 0;
         for lane in 0..LANES as u32 {
             let [pick, other, dice] = pcg3d(stream[0].wrapping_add(batch * LANES as u32 + lane), stream[1], stream[2]);
-            let first = below(pick, task_count);
+            let first = if (dice >> 16 & 15) < away_share {
+                view.block.away[below(pick, away_count) as usize]
+            } else {
+                below(pick, task_count)
+            };
             let is_shift = (dice & 255) < round.shift_share;
             let (second, to, judged) = if is_shift {
                 let home = view.block.home[first as usize];
@@ -137,7 +146,7 @@ fn anneal_plain<const L: usize>(shared: &Shared, block: &mut Block, round: &Roun
 impl<const L: usize> View<'_, L> {
     /// Applies accepted candidates in lane order; a lane that touches what an earlier one touched is dropped.
     fn apply_all(&mut self, accepted: &[Accepted]) {
-        let mut nodes = 0u64;
+        let mut nodes = 0u128;
         let mut groups = [NO_GROUP; 2 * LANES];
         let mut group_count = 0;
         for lane in accepted {
@@ -146,7 +155,7 @@ impl<const L: usize> View<'_, L> {
             let stale = self.block.at[lane.first as usize] != lane.from
                 || (!is_shift && self.block.at[lane.second as usize] != lane.to);
             // The pool has room for all: lanes clash there only over a task, and then one of them is stale.
-            let touched = (1u64 << from | 1u64 << to) & !(1u64 << self.block.node_count);
+            let touched = (1u128 << from | 1u128 << to) & !(1u128 << self.block.node_count);
             if stale || nodes & touched != 0 {
                 continue;
             }

@@ -3,13 +3,13 @@
 //! Arrays only, filled anew every round (`bulk/gather.rs`); indices are local to the block.
 
 /// Most nodes of a block: node sets are 64-bit words and the pool needs an index.
-pub const BLOCK_NODES_MAX: usize = 63;
+pub const BLOCK_NODES_MAX: usize = 127;
 /// `home` of a task that was waiting at the start.
 pub const HOME_NONE: u8 = 255;
 /// `home` of a task whose home is outside the block.
 pub const HOME_OUTSIDE: u8 = 254;
 /// Local domain of the pool.
-pub const NO_DOMAIN: u8 = 64;
+pub const NO_DOMAIN: u8 = 128;
 /// `group` of a task without rules.
 pub const NO_GROUP: u32 = u32::MAX;
 
@@ -46,7 +46,7 @@ pub struct TaskRow {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GroupRow {
     /// Local nodes that hold a member; used when `conflict`.
-    pub nodes: u64,
+    pub nodes: u128,
     /// First of its rows.
     pub row: u32,
     /// How many rows.
@@ -59,11 +59,11 @@ pub struct GroupRow {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Row {
     /// Domains the block may not leave with its last member (others depend on it).
-    pub hold: u64,
+    pub hold: u128,
     /// Domains the block may leave with its last member only by spending `slack`.
-    pub keep: u64,
+    pub keep: u128,
     /// Domains that may be entered.
-    pub enter: u64,
+    pub enter: u128,
     /// Domains the block may give up (spread beyond the least number); −1 for a moment while a last member changes nodes
     /// within a domain.
     pub slack: i32,
@@ -106,6 +106,8 @@ pub struct Block {
     pub device_used: Vec<u16>,
     /// Index in the problem. Shape: node_count.
     pub node: Vec<u32>,
+    /// Slots of the tasks that are displaced at the start of the round.
+    pub away: Vec<u32>,
     /// Movable tasks.
     pub tasks: Vec<TaskRow>,
     /// Shape: tasks. Local node now; `node_count` = pool.

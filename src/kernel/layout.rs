@@ -33,11 +33,11 @@ pub const SORT_DIGITS: u32 = 256;
 /// Items per workgroup of the sort.
 pub const SORT_TILE: u32 = 2048;
 /// Words of a block's record.
-pub const BLOCK_WORDS: u32 = 5;
+pub const BLOCK_WORDS: u32 = 6;
 /// Words per group in the tables of a block.
-pub const TABLE_GROUP_WORDS: u32 = 6;
+pub const TABLE_GROUP_WORDS: u32 = 8;
 /// Words per row in the tables of a block, members aside.
-pub const TABLE_ROW_WORDS: u32 = 8;
+pub const TABLE_ROW_WORDS: u32 = 14;
 
 macro_rules! params {
     ($($name:ident),* $(,)?) => {
@@ -66,11 +66,11 @@ params! {
     d_move_points, d_home_devices, d_mix_parts, d_over_price, d_weights,
     s_at, s_devices, s_used, s_held, s_tasks_here, s_device_used, s_best_at, s_best_devices,
     r_pick, r_node_keys, r_node_values, r_nodes, r_block_of, r_local_of, r_task_keys, r_task_values,
-    r_sorted_keys, r_tasks, r_first, r_blocks, r_histogram,
+    r_sorted_keys, r_tasks, r_away, r_first, r_blocks, r_histogram,
     c_members, c_keeper, c_covered, c_owner, c_placed,
     sort_length, sort_shift, sort_keys, sort_values, sort_out_keys, sort_out_values,
     tile_count, tile_chunks,
-    seed, round, salt_0, salt_1, salt_2, candidates_per_task, candidates_max, batch_slice, shift_share, home_share,
+    seed, round, salt_0, salt_1, salt_2, candidates_per_task, candidates_max, batch_slice, shift_share, home_share, away_share,
     locks_everything, by_home,
     temperature_low, temperature_high, home_penalty_low, home_penalty_high, over_factor, over_closed,
 }
