@@ -45,6 +45,7 @@ fn main() {
     let seeds = arguments.numbers("--seeds", tiny("1,2,3", "1"));
     let threads = arguments.number("--threads", 2).to_string();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    println!("bayplan {}, {threads} threads\n", env!("CARGO_PKG_VERSION"));
     println!(
         "| shape | nodes | tasks | seed | solver | budget s | start | objective | bound | from | gap | reached | moves | \
          made s | wall s | peak MiB | status |"

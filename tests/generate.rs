@@ -45,7 +45,7 @@ const GOLDEN: [(Shape, &str); 6] = [
     (Shape::Huge, "47783c0a1763f87bc47e97f2889714af"),
     (Shape::Wide, "d26cb438181853357b89450068552bee"),
     (Shape::Transient, "f83b3953539c1583ce26a8dabf25c7dd"),
-    (Shape::Racks, "1d2f89adfba43183595183c148cf2ca4"),
+    (Shape::Racks, "41fe2788a3b183f7c1190baf7cee130a"),
     (Shape::Queue, "2245e3e9ff9a5897c9886a6db0204c20"),
 ];
 

@@ -120,7 +120,7 @@ impl Shape {
             Shape::Huge => Range::new(20, 90, 95),
             Shape::Wide => Range::new(5, 60, 85),
             Shape::Transient => Range::new(50, 93, 98),
-            Shape::Racks => Range::new(5, 45, 80),
+            Shape::Racks => Range::new(5, 60, 80),
             Shape::Queue => Range::new(20, 130, 1000),
         }
     }

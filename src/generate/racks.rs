@@ -1,8 +1,9 @@
 //! `racks`: a fifth of the racks carries most of the load, and rules over racks say who may leave where.
 //!
 //! Three kinds of groups: *replicas* never share a rack; *services* never share a node and cover all but one of the racks they
-//! have now; a *client* only runs where its server does (in the same zone, some in the same rack). Load above 70 % of a node
-//! costs points, so the hot racks have to give; where they may give to is what the rules decide.
+//! have now; a *client* only runs where its server does (in the same zone, some in the same rack). Groups cover up to half of the
+//! racks, so that many a rack with room is closed to a task. Load above the mean and a little costs points: the hot racks have to
+//! give nearly all that they have too much, and where they may give it is what the rules decide.
 
 use super::Order;
 use super::carve::{Rows, carve, loads};
@@ -13,13 +14,14 @@ use std::collections::BinaryHeap;
 
 const KINDS: [Kind<'static>; 2] = [("cpu", "milli", false), ("memory", "MiB", true)];
 const NODES: [[i64; 2]; 3] = [[32_000, 131_072], [48_000, 196_608], [64_000, 262_144]];
-const RACK_SIZE: usize = 8;
-const ZONE_SIZE: usize = 8 * RACK_SIZE;
+const RACK_SIZE: usize = 4;
+const ZONE_SIZE: usize = 4 * RACK_SIZE;
 const HOT_PER_MILLE: i64 = 200;
-/// Load above this part of a node's capacity costs points, in percent.
-const SOFT_LIMIT_PERCENT: i64 = 70;
-/// Most racks of a group.
-const GROUP_RACK_MAX: i64 = 5;
+/// Load above the fill and so many percent of a node's capacity costs points: with none, no plan reaches the bound; with three,
+/// half of the clusters are too easy.
+const SOFT_LIMIT_ABOVE_FILL: i64 = 1;
+/// Most racks of a group, however many there are.
+const GROUP_RACK_MAX: usize = 16;
 /// Of a hundred groups, so many are replicas, the next services, and the rest pairs of client and server.
 const REPLICAS_PERCENT: i64 = 45;
 const SERVICES_PERCENT: i64 = 75;
@@ -31,7 +33,10 @@ pub(super) fn snapshot(order: &Order) -> Snapshot {
     let mut capacity = Rows::new(KINDS.len());
     (0..order.nodes).for_each(|_| capacity.push(&random.pick(&NODES)));
     let mut random = Random::new(order.seed, Purpose::Loads);
-    let hot: Vec<bool> = (0..order.nodes.div_ceil(RACK_SIZE)).map(|_| random.chance(HOT_PER_MILLE)).collect();
+    let mut hot: Vec<bool> = (0..order.nodes.div_ceil(RACK_SIZE)).map(|_| random.chance(HOT_PER_MILLE)).collect();
+    // One at least, however few there are.
+    let first = random.below(hot.len());
+    hot[first] = true;
     let fill = order.fill_percent * 10;
     let loads = loads(&capacity, &[fill, fill], |node, part| {
         let (low, high) = if hot[node / RACK_SIZE] { (880, 1000) } else { (200, 450) };
@@ -50,7 +55,9 @@ pub(super) fn snapshot(order: &Order) -> Snapshot {
         node.domains.insert("zone".to_string(), format!("zone-{}", n / ZONE_SIZE));
     }
     for r in 0..KINDS.len() {
-        draft::soft_limits(&mut snapshot, &capacity, r, |room| room * SOFT_LIMIT_PERCENT / 100);
+        draft::soft_limits(&mut snapshot, &capacity, r, |room| {
+            room * (order.fill_percent + SOFT_LIMIT_ABOVE_FILL) / 100
+        });
     }
     draft::weigh_load(&mut snapshot, &capacity);
     let mut groups = Groups::new(order, &carved.home);
@@ -94,7 +101,8 @@ impl Groups {
     /// Until less than two racks have tasks without a group.
     fn form(&mut self) {
         while self.racks.len() >= 2 {
-            let wanted = self.random.range(2, GROUP_RACK_MAX) as usize;
+            let most = (self.left.len() / 2).clamp(2, GROUP_RACK_MAX);
+            let wanted = self.random.range(2, most as i64) as usize;
             let chosen: Vec<usize> = (0..wanted).map_while(|_| self.racks.pop()).map(|(_, rack)| rack).collect();
             match self.random.range(0, 99) {
                 kind if kind < REPLICAS_PERCENT => self.replicas(&chosen),
