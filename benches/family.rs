@@ -10,7 +10,7 @@
 //!
 //! The bound is the best one known for that cluster: proven by the exact solver, or *pooled*: no nodes do better than one node
 //! with all their capacity. It may be far from what can be reached. *reached* is what was gained, in percent of what is
-//! possible at most: 100 % is proven optimal. A Markdown row per run as soon as it ends; then the summary by shape and size.
+//! possible at most; a gap of 0 is proven optimal. A Markdown row per run as soon as it ends; then the summary by shape and size.
 //!
 //! Under `cargo test` it runs a fraction of a second per shape, so that it cannot rot.
 
@@ -166,13 +166,14 @@ impl Cluster {
         let gap = bound - objective;
         // Where nothing can be gained, all of it is.
         let reached = if bound > start { 100.0 * (objective - start) / (bound - start) } else { 100.0 };
-        let (shape, made, wall, peak) =
-            (self.shape.name(), self.made.wall.as_secs_f64(), run.cost.wall.as_secs_f64(), run.cost.peak_mib);
+        let over = if run.cost.wall.as_secs() >= budget && budget > 0 { " OVER" } else { "" };
+        let wall = format!("{:.2}{over}", run.cost.wall.as_secs_f64());
+        let (shape, made, peak) = (self.shape.name(), self.made.wall.as_secs_f64(), run.cost.peak_mib);
         let Cluster { nodes, tasks, seed, .. } = self;
         let Run { solver, plan: PlanFigures { moves, status, .. }, .. } = run;
         println!(
             "| {shape} | {nodes} | {tasks} | {seed} | {solver} | {budget} | {start:.0} | {objective:.0} | {bound:.0} | {source} | \
-             {gap:.0} | {reached:.2} % | {moves} | {made:.2} | {wall:.2} | {peak} | {status} |"
+             {gap:.0} | {reached:.2} % | {moves} | {made:.2} | {wall} | {peak} | {status} |"
         );
         // A run that is cut off has shown what it knows.
         let _ = std::io::stdout().flush();
