@@ -11,6 +11,7 @@ pub mod bulk;
 pub mod control;
 pub mod exact;
 pub mod file;
+pub mod generate;
 pub mod gpu;
 pub mod kernel;
 pub mod model;

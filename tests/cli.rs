@@ -110,12 +110,13 @@ fn the_readme_run_shows_table_moves_and_verdict() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 10] = [
         &[],
         &["import"],
         &["import", "openb"],
         &["import", "roadef"],
         &["import", "csv"],
+        &["generate"],
         &["plan"],
         &["verify"],
         &["score"],
@@ -132,9 +133,12 @@ fn every_command_has_help_with_an_example() {
 
 #[test]
 fn wrong_usage_is_64() {
-    let lines: [&[&str]; 10] = [
+    let lines: [&[&str]; 13] = [
         &[],
         &["place"],
+        &["generate"],
+        &["generate", "sphere"],
+        &["generate", "balance", "--nodes", "-1"],
         &["plan"],
         &["plan", ABC, "--seed", "x"],
         &["plan", ABC, "--time-limit", "soon"],
@@ -167,6 +171,44 @@ fn a_failing_file_system_is_1() {
         let (code, stdout, stderr) = run(line);
         assert_eq!((code, stdout.as_str()), (1, ""), "{line:?}: {stderr}");
         assert!(stderr.starts_with("bayplan: cannot "), "{stderr}");
+    }
+}
+
+// --------------------------------------------------------------------------------------------------------------- generate
+
+#[test]
+fn generated_clusters_repeat_and_can_be_planned() {
+    let line = ["generate", "racks", "--nodes", "20", "--tasks", "120", "--seed", "3", "--fill", "40"];
+    let (code, snapshot, stderr) = run(&line);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.starts_with("generated 20 nodes, 120 tasks and "), "{stderr}");
+    let folder = TempDir::new().unwrap();
+    let file = path_in(&folder, "cluster.json");
+    let (code, stdout, _) = run(&[&line[..], &["-o", &file]].concat());
+    assert_eq!((code, stdout.as_str()), (0, ""));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), snapshot, "the same arguments give the same bytes");
+    let plan = planned(&folder, &file, &["--effort", "50"]);
+    let (code, stdout, _) = run(&["verify", &file, &plan]);
+    assert_eq!(code, 0, "{stdout}");
+}
+
+#[test]
+fn every_shape_is_explained_and_every_absurd_size_is_told_at_once() {
+    let (_, help, _) = run(&["generate", "--help"]);
+    for shape in ["balance", "huge", "wide", "transient", "racks", "queue"] {
+        assert!(help.contains(&format!("- {shape}:")), "{shape} is missing in\n{help}");
+    }
+    let zero = ["--nodes", "0", "--tasks", "99999999999", "--fill", "100", "--resources", "4"];
+    let (code, stdout, stderr) = run(&[&["generate", "balance"][..], &zero].concat());
+    assert_eq!((code, stdout.as_str()), (64, ""), "{stderr}");
+    for option in ["--nodes 0", "--tasks 99999999999", "--fill 100", "--resources 4"] {
+        assert!(stderr.contains(option), "{option} is missing in\n{stderr}");
+    }
+    let large = ["--nodes", "16777216", "--tasks", "16777216", "--resources", "32"];
+    for line in [[&["generate", "wide"][..], &large].concat(), vec!["generate", "huge", "--nodes", "16777216"]] {
+        let (code, stdout, stderr) = run(&line);
+        assert_eq!((code, stdout.as_str()), (64, ""), "{stderr}");
+        assert!(stderr.contains("together"), "{stderr}");
     }
 }
 

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::Path;
 
 /// Who may name whom with `crate::` (or `bayplan::` in main.rs). `control` is a leaf that all may use.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("main", &["cli"]),
-    ("cli", &["adapter", "exact", "bulk", "bound", "gpu", "kernel", "plan", "file", "model"]),
+    ("cli", &["adapter", "generate", "exact", "bulk", "bound", "gpu", "kernel", "plan", "file", "model"]),
     ("adapter", &["model"]),
+    ("generate", &["model"]),
     ("exact", &["plan", "model"]),
     ("bulk", &["gpu", "kernel", "plan", "model"]),
     ("gpu", &["kernel"]),

@@ -1,6 +1,7 @@
 //! What was typed? Clap's structs, whose fields already have the type of their meaning.
 
 pub use super::args_device::{BackendArg, BenchArgs, DevicesArgs};
+pub use super::args_generate::GenerateArgs;
 use super::failure::Failure;
 use super::io::{Source, Target};
 use bayplan::adapter::table::SoftLimit;
@@ -39,6 +40,8 @@ struct Line {
 pub enum Command {
     /// Turn foreign files into a snapshot
     Import(ImportArgs),
+    /// Make a synthetic cluster, by shape and seed
+    Generate(GenerateArgs),
     /// Decide where everything should run, and write the moves
     Plan(PlanArgs),
     /// Recompute a plan from snapshot and plan alone, and list every violation
@@ -351,6 +354,7 @@ impl Command {
                 };
                 (sources, Some(&args.format.output().output))
             }
+            Command::Generate(args) => (Vec::new(), Some(&args.output.output)),
             Command::Plan(args) => (vec![&args.snapshot], Some(&args.output.output)),
             Command::Verify(args) => (vec![&args.snapshot, &args.plan], None),
             Command::Score(args) => ([&args.snapshot].into_iter().chain(&args.plan).collect(), None),

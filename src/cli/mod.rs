@@ -5,12 +5,14 @@
 
 pub mod args;
 mod args_device;
+mod args_generate;
 mod backend;
 mod bench;
 mod devices;
 mod export;
 pub mod failure;
 mod figures;
+mod generate;
 mod import;
 mod io;
 mod plan;
@@ -32,6 +34,7 @@ use std::time::Instant;
 pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
     match command {
         Command::Import(args) => import::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Plan(args) => plan::run(&args, started),
         Command::Verify(args) => verify::run(&args),
         Command::Score(args) => score::run(&args),
