@@ -265,7 +265,8 @@ fn nodes_points<const L: usize>(pack: &Pack, sums: &Sums) -> i128 {
 mod tests {
     use super::*;
     use crate::bulk::build::build;
-    use crate::bulk::{Options, Schedule};
+    use crate::bulk::Options;
+    use crate::bulk::schedule::{Part, Schedule};
     use crate::control::Control;
 
     /// A chain of the small example after some rounds, and what a right device would say of the next.
