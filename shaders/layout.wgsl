@@ -124,6 +124,7 @@ struct Params {
     shift_share: u32,
     home_share: u32,
     away_share: u32,
+    displaced_max: u32,
     locks_everything: u32,
     by_home: u32,
     temperature_low: u32,

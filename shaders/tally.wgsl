@@ -56,7 +56,7 @@ fn tally(@builtin(local_invocation_index) lane: u32) {
     results[5] = group_points;
     results[6] = overfull;
     let is_less = points < results[3] || (points == results[3] && displaced < results[4]);
-    let is_best = overfull == 0li && is_less;
+    let is_best = overfull == 0li && displaced <= i64(p.displaced_max) && is_less;
     if is_best {
         results[3] = points;
         results[4] = displaced;

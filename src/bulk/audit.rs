@@ -264,8 +264,8 @@ fn nodes_points<const L: usize>(pack: &Pack, sums: &Sums) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bulk::build::build;
     use crate::bulk::Options;
+    use crate::bulk::build::build;
     use crate::bulk::schedule::{Part, Schedule};
     use crate::control::Control;
 

@@ -16,6 +16,11 @@ use std::time::{Duration, Instant};
 /// Chains take turns of so long, so that a time limit is shared by more chains than there are threads.
 const TURN: Duration = Duration::from_millis(200);
 
+/// Rounds after which the price of being away from home is set anew, where few tasks may move.
+const STEER_EVERY: u32 = 16;
+/// Most points of that price: together with all others of a candidate it stays below 2^62.
+const MOVE_PRICE_MAX: i128 = 1 << 58;
+
 /// The best placement a chain has seen; its points and displaced tasks are in the tally.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Best {
@@ -43,6 +48,8 @@ pub struct Chain {
     pub trouble: Option<Trouble>,
     /// Limits may be exceeded on the way, see schedule.rs.
     pub is_bold: bool,
+    /// Points per displaced task on top, so that not more are away from home than may move: see [`Chain::steer`].
+    move_price: i64,
     /// Points of the state the chain began with.
     points_built: i64,
     cutter: Cutter,
@@ -70,6 +77,7 @@ impl Chain {
             device: None,
             trouble: None,
             is_bold,
+            move_price: 0,
             points_built: points,
             cutter: Cutter::new(pack),
         }
@@ -104,14 +112,28 @@ impl Chain {
         let began = Instant::now();
         while began.elapsed() < TURN {
             let (count, pace) = self.device.as_ref().map_or((1, None), |device| device.next_batch(control.time_left()));
+            // Prices change between batches only, and always after the same rounds.
+            let count =
+                schedule.displaced_max.map_or(count, |_| count.min((STEER_EVERY - self.round % STEER_EVERY) as usize));
             let temperatures = schedule.temperatures(u64::from(self.round), count, pace, self.is_bold);
             if control.must_stop() || temperatures.is_empty() {
                 return true;
             }
+            self.steer(schedule, temperatures[0]);
             self.advance(problem, pack, schedule, &temperatures);
         }
         listener(schedule.done(u64::from(self.round)), self);
         false
+    }
+
+    /// Where few tasks may move, lets the price of being away from home follow how many are: twice as many, twice the price.
+    fn steer(&mut self, schedule: &Schedule, temperature: i64) {
+        let Some(most) = schedule.displaced_max.filter(|_| self.round.is_multiple_of(STEER_EVERY)) else { return };
+        let (most, displaced) = (i128::from(most), i128::from(self.tally.displaced));
+        let price = i128::from(self.move_price.max(if displaced > most { temperature >> 8 } else { 0 }));
+        let followed = price * displaced / most.max(1);
+        let step = followed.clamp(price / 2, (price * 2).max(i128::from(displaced > most)));
+        self.move_price = step.min(MOVE_PRICE_MAX) as i64;
     }
 
     /// An interrupted search is still hot: cools it at once, as long as that helps, but briefly. The device is free then.
@@ -159,10 +181,11 @@ impl Chain {
             candidates_per_task: CANDIDATES_PER_ROUND,
             candidates_max: schedule.candidates_max,
             temperature,
-            home_penalty: ((i128::from(temperature) * i128::from(manner.home)) >> 16) as i64,
+            home_penalty: ((i128::from(temperature) * i128::from(manner.home)) >> 16) as i64 + self.move_price,
             shift_share: schedule.shift_share,
             home_share: manner.home_share,
             away_share: manner.away_share,
+            displaced_max: schedule.displaced_max.unwrap_or(u32::MAX),
             over: if self.is_bold { schedule.over(temperature) } else { OverPrice::default() },
         }
     }
@@ -171,7 +194,7 @@ impl Chain {
     pub fn step(&mut self, problem: &Problem, pack: &Pack, plan: &RoundPlan) {
         let result = self.cutter.run(problem, pack, &mut self.state, plan);
         self.round += 1;
-        if self.tally.book(&result, self.state.group_points(pack)) {
+        if self.tally.book(&result, self.state.group_points(pack), plan.displaced_max) {
             self.best.at.copy_from_slice(&self.state.at);
             self.best.devices.copy_from_slice(&self.state.devices);
         }

@@ -6,7 +6,7 @@
 //! heat      how hot, and what being away or beyond a limit costs    schedule.rs
 //! anneal    rounds: cut into blocks → anneal each → put together       round.rs, kernel/anneal.rs
 //! settle    the same at temperature 0, ties go home; then what still waits and fits is placed
-//! trim      honour max_moves and min_gain                              trim.rs
+//! trim      send home what brings nothing, and what max_moves leaves over  trim.rs
 //! fill      grow elastic and divisible tasks into what is free         fill.rs
 //! ```
 //!
@@ -39,8 +39,9 @@ use team::Team;
 
 /// Candidates per task when nobody asks for more: a minute for 50,000 tasks on two cores, an instant for 100.
 pub const EFFORT_DEFAULT: u64 = 20_000;
-/// Candidates per task at which a search given only a time limit ends early: beyond it small problems gain nothing.
-pub const EFFORT_MAX: u64 = 4_000_000;
+/// A search given only a time limit ends early after so many candidates per task, times the number of tasks: small problems gain
+/// nothing beyond.
+pub const EFFORT_MAX: u64 = 20_000;
 /// Candidates per task and round.
 const CANDIDATES_PER_ROUND: u32 = 20;
 
@@ -53,15 +54,13 @@ pub struct Options {
     pub effort: Option<u64>,
     /// Threads; 0 = all cores. Does not change the result.
     pub threads: usize,
-    /// Least points each move must bring (scaled by nothing: whole points); 0 = any improvement.
-    pub min_gain: i64,
     /// Where the kernels run; `None` = on the CPU. Does not change the result.
     pub device: Option<Device>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { seed: 1, effort: None, threads: 0, min_gain: 0, device: None }
+        Options { seed: 1, effort: None, threads: 0, device: None }
     }
 }
 
@@ -102,7 +101,7 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let best = &team.best().best;
     let mut editor = build::Builder::at(problem, &pack, &best.at, &best.devices);
     editor.admit(control);
-    let target = trim::trim(problem, &pack, editor, options.min_gain);
+    let target = trim::trim(problem, &pack, editor);
     let placement = fill::fill(problem, target);
     Outcome {
         placement: not_worse(problem, placement, control),

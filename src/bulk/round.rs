@@ -55,6 +55,8 @@ pub struct RoundPlan {
     pub home_share: u32,
     /// 16ths.
     pub away_share: u32,
+    /// Most displaced tasks of a state that may be the best.
+    pub displaced_max: u32,
     /// Price of exceeding limits.
     pub over: OverPrice,
 }
@@ -86,6 +88,7 @@ impl RoundPlan {
             shift_share: self.shift_share,
             home_share: self.home_share,
             away_share: self.away_share,
+            displaced_max: self.displaced_max,
             locks_everything: u32::from(self.locks_everything()),
             by_home: u32::from(self.is_by_home()),
             temperature_low,

@@ -95,6 +95,8 @@ pub struct Schedule {
     /// Of a careful chain and of a bold one.
     manners: [Manner; 2],
     pub shift_share: u32,
+    /// Tasks that may move, where that is limited.
+    pub displaced_max: Option<u32>,
     /// Candidates of a block and round at most: twice the mean.
     pub candidates_max: u32,
 }
@@ -119,7 +121,7 @@ impl Schedule {
         Schedule {
             part,
             rounds,
-            rounds_max: share(EFFORT_MAX / per_round),
+            rounds_max: share((EFFORT_MAX * pack.movable_count as u64 / per_round).max(8)),
             start: Instant::now(),
             time,
             hot,
@@ -129,6 +131,7 @@ impl Schedule {
                 Manner { home: bold, home_share: 38, away_share: 6 },
             ],
             shift_share: 77,
+            displaced_max: problem.moves.max_moves,
             candidates_max: 2 * CANDIDATES_PER_ROUND * pack.movable_count.div_ceil(blocks) as u32,
         }
     }

@@ -1,30 +1,31 @@
-//! Which moves are worth making? Sends tasks home again until every move brings `min_gain` and at most `max_moves` are left.
+//! Which moves are worth making? Sends tasks home again until every move brings something and at most `max_moves` are left.
 //!
+//! The search has a price on moves already (chain.rs); this is for what it leaves: ties, and the last few above the budget.
 //! Only tasks whose way home is free can be sent; what a move brings is its loss when undone alone. If the budget cannot be
 //! met that way (moves that need each other), the moves are redone from the start, the best first, until it is used up.
 
 use super::build::Builder;
 use super::pack::{NOWHERE, Pack};
 use super::state::State;
-use crate::model::{Placement, Problem};
+use crate::model::{Placement, Problem, violations};
 
 /// The placement with fewer moves.
-pub fn trim<'a>(problem: &'a Problem, pack: &'a Pack, mut editor: Builder<'a>, min_gain: i64) -> Placement {
+pub fn trim<'a>(problem: &'a Problem, pack: &'a Pack, mut editor: Builder<'a>) -> Placement {
     let budget = problem.moves.max_moves.map_or(i64::MAX, i64::from);
-    let broken = !pack.shared.over_weight.is_empty();
-    if min_gain > 0 || editor.state.displaced > budget {
-        undo(pack, &mut editor, budget, min_gain);
+    // A repair may bring no points.
+    if editor.state.displaced > budget || violations(problem, &problem.current).is_empty() {
+        undo(pack, &mut editor, budget);
     }
     if editor.state.displaced > budget {
         let wanted = editor.state;
         editor = Builder::new(problem, pack);
-        redo(pack, &mut editor, &wanted, budget, if broken { i64::MIN } else { min_gain });
+        redo(pack, &mut editor, &wanted, budget);
     }
     editor.state.placement(problem)
 }
 
-/// Sends home what brings least, until the budget is met and every move left brings enough.
-fn undo(pack: &Pack, editor: &mut Builder<'_>, budget: i64, min_gain: i64) {
+/// Sends home what brings least, until the budget is met and every move left brings something.
+fn undo(pack: &Pack, editor: &mut Builder<'_>, budget: i64) {
     loop {
         let before = editor.state.displaced;
         let mut losses: Vec<(i64, usize)> = displaced(pack, &editor.state)
@@ -33,7 +34,7 @@ fn undo(pack: &Pack, editor: &mut Builder<'_>, budget: i64, min_gain: i64) {
         losses.sort_unstable();
         for (_, task) in losses {
             // Other tasks have gone home since: what it brings is asked again.
-            let below = if editor.state.displaced > budget { i64::MAX } else { min_gain };
+            let below = if editor.state.displaced > budget { i64::MAX } else { 1 };
             try_home(pack, editor, task, below);
         }
         if editor.state.displaced == before {
@@ -66,7 +67,7 @@ fn try_home(pack: &Pack, editor: &mut Builder<'_>, task: usize, below: i64) -> O
 }
 
 /// Makes the wanted moves from the start, the best first, while the budget lasts; starting waiting tasks costs no budget.
-fn redo(pack: &Pack, editor: &mut Builder<'_>, wanted: &State, budget: i64, min_gain: i64) {
+fn redo(pack: &Pack, editor: &mut Builder<'_>, wanted: &State, budget: i64) {
     let mut open: Vec<usize> = (0..wanted.at.len()).filter(|task| wanted.at[*task] != editor.state.at[*task]).collect();
     loop {
         let mut gains: Vec<(i64, usize)> = open
@@ -80,7 +81,7 @@ fn redo(pack: &Pack, editor: &mut Builder<'_>, wanted: &State, budget: i64, min_
             if is_move && editor.state.displaced >= budget {
                 continue;
             }
-            try_go(pack, editor, wanted, task, if is_move { min_gain.max(1) } else { 0 });
+            try_go(pack, editor, wanted, task, i64::from(is_move));
         }
         open.retain(|task| editor.state.at[*task] != wanted.at[*task]);
         if open.len() == before {

@@ -7,9 +7,10 @@ use super::figures::Figures;
 use super::screen::{ProgressLine, Tone, say, say_verdict};
 use super::{read_problem, report, signal};
 use bayplan::control::Control;
-use bayplan::model::{AMOUNT_MAX, Placement, Problem};
-use bayplan::plan::{self, Meta, Plan, Verdict};
+use bayplan::model::{AMOUNT_MAX, Placement, Problem, score, total_excess, violations};
+use bayplan::plan::{self, Meta, Plan, Status, Verdict};
 use bayplan::{bulk, exact, file};
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ const EXACT_TIME_MAX: Duration = Duration::from_secs(10);
 const START_PART: u32 = 5;
 /// Least time kept back for ordering, verifying and writing.
 const RESERVE_MIN: Duration = Duration::from_millis(20);
+/// Largest points of a move with its charge: sums of so many still fit the model's range.
+const CHARGE_MAX: i64 = 1 << 60;
 /// Most lines of a refused plan that are shown.
 const BREACH_SHOWN_MAX: usize = 20;
 
@@ -37,8 +40,9 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
         search = search.with_time_limit(left - reserve);
         order = order.with_time_limit(left - reserve / 3);
     }
-    let backend = Backend::choose(args.backend, &problem)?;
-    let found = solve(&problem, args, &backend, &search);
+    let charged = with_charge(&problem, args.min_gain);
+    let backend = Backend::choose(args.backend, &charged)?;
+    let found = solve(&charged, args, &backend, &search);
     let plan = plan::build(&problem, &found.target, found.meta, &order);
     line.finish();
     let verdict = plan::verify(&problem, &plan);
@@ -80,7 +84,9 @@ fn solve(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Contro
         SolverArg::Exact => prove(problem, args, backend, control),
         // Wall time must not decide where the same plan is promised every time.
         SolverArg::Auto if !args.is_repeatable() && exact::suits(problem) => {
-            prove(problem, args, backend, &control.within(EXACT_TIME_MAX))
+            let proved = prove(problem, args, backend, &control.within(EXACT_TIME_MAX));
+            let is_settled = proved.meta.status == Status::Optimal || proved.blockers.is_some() || control.must_stop();
+            if is_settled { proved } else { better(problem, proved, search(problem, args, backend, None, control)) }
         }
         SolverArg::Auto | SolverArg::Bulk => search(problem, args, backend, args.effort(), control),
     }
@@ -89,7 +95,7 @@ fn solve(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Contro
 fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<u64>, control: &Control) -> Found {
     let threads = args.threads.map_or(0, usize::from);
     let device = backend.device.clone();
-    let options = bulk::Options { seed: args.seed, effort, threads, min_gain: args.min_gain, device };
+    let options = bulk::Options { seed: args.seed, effort, threads, device };
     let found = bulk::solve(problem, &options, control);
     backend::tell(problem, backend, &found.troubles);
     let text = match found.troubles.first() {
@@ -101,12 +107,24 @@ fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<
     Found { target: found.placement, meta, blockers: None }
 }
 
+/// The better of what the exact solver could not prove and what a longer search found; the bound holds for both.
+fn better(problem: &Problem, proved: Found, searched: Found) -> Found {
+    let key =
+        |found: &Found| (-total_excess(&violations(problem, &found.target)), score(problem, &found.target).objective());
+    if key(&searched) <= key(&proved) {
+        return proved;
+    }
+    Found { meta: Meta { bound: proved.meta.bound, ..searched.meta }, ..searched }
+}
+
 /// The exact solver, started from the bulk search's answer.
 fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Control) -> Found {
     let start_control = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / START_PART));
     let start = search(problem, args, backend, args.effort().or(Some(bulk::EFFORT_DEFAULT)), &start_control);
-    let Some(charged) = with_charge(problem, args.min_gain) else { return start };
-    let found = exact::solve(&charged, &start.target, control);
+    if problem.tasks.iter().any(|task| task.move_cost > AMOUNT_MAX) {
+        return start;
+    }
+    let found = exact::solve(problem, &start.target, control);
     if found.bound.is_none() && found.placement == start.target {
         // It had nothing to add (too large, a cost that has no linear form, no time): the plan is the bulk search's.
         return Found { blockers: found.blockers, ..start };
@@ -118,18 +136,18 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Contro
     Found { target: found.placement, meta, blockers: found.blockers }
 }
 
-/// The problem in which every move of a running task costs `min_gain` points more: in its optimum each move is worth that.
-/// `None` where these costs would be out of range.
-fn with_charge(problem: &Problem, min_gain: i64) -> Option<Problem> {
-    let mut charged = problem.clone();
-    if min_gain > 0 {
-        for task in &mut charged.tasks {
-            let points = task.move_cost.checked_mul(charged.objective.task_move_weight)?;
-            task.move_cost = points.checked_add(min_gain).filter(|points| *points <= AMOUNT_MAX)?;
-        }
-        charged.objective.task_move_weight = 1;
+/// The problem in which every move of a running task costs `min_gain` points more: where it is at its best, each move is worth
+/// that. The charge decides in the search itself, and nothing needs to be cut off afterwards.
+fn with_charge(problem: &Problem, min_gain: i64) -> Cow<'_, Problem> {
+    if min_gain == 0 {
+        return Cow::Borrowed(problem);
     }
-    Some(charged)
+    let mut charged = problem.clone();
+    let weight = std::mem::replace(&mut charged.objective.task_move_weight, 1);
+    for task in &mut charged.tasks {
+        task.move_cost = task.move_cost.saturating_mul(weight).saturating_add(min_gain).min(CHARGE_MAX);
+    }
+    Cow::Owned(charged)
 }
 
 /// A plan that fails its verification is our bug: nobody gets to see it as a plan.

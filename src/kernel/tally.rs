@@ -37,14 +37,17 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Books what a round changed; true when the state is the best so far.
-    pub fn book(&mut self, round: &RoundResult, group_points: i64) -> bool {
+    /// Books what a round changed; true when the state is the best so far among those with at most `displaced_max` tasks away from
+    /// home.
+    pub fn book(&mut self, round: &RoundResult, group_points: i64, displaced_max: u32) -> bool {
         self.points += round.delta + group_points - self.group_points;
         self.group_points = group_points;
         self.displaced += round.displaced;
         self.evaluations += round.evaluations;
         self.overfull = round.overfull;
-        let is_best = self.overfull == 0 && (self.points, self.displaced) < (self.best_points, self.best_displaced);
+        let is_best = self.overfull == 0
+            && self.displaced <= i64::from(displaced_max)
+            && (self.points, self.displaced) < (self.best_points, self.best_displaced);
         if is_best {
             (self.best_points, self.best_displaced) = (self.points, self.displaced);
         }
@@ -56,16 +59,20 @@ impl Tally {
 mod tests {
     use super::*;
 
+    const MANY: u32 = u32::MAX;
+
     #[test]
     fn the_best_has_least_points_then_fewest_displaced() {
         let mut tally = Tally { points: 10, best_points: 10, ..Tally::default() };
         let round = |delta, displaced| RoundResult { delta, displaced, evaluations: 5, overfull: 0 };
-        assert!(!tally.book(&round(0, 1), 0), "a tie that displaces more");
-        assert!(tally.book(&round(-4, 1), 3), "−4 and 3 for the groups");
-        assert!(!tally.book(&round(0, 0), 3), "the same again");
-        assert!(tally.book(&round(0, -1), 3), "a tie that displaces less");
+        assert!(!tally.book(&round(0, 1), 0, MANY), "a tie that displaces more");
+        assert!(tally.book(&round(-4, 1), 3, MANY), "−4 and 3 for the groups");
+        assert!(!tally.book(&round(0, 0), 3, MANY), "the same again");
+        assert!(tally.book(&round(0, -1), 3, MANY), "a tie that displaces less");
         assert_eq!((tally.points, tally.displaced, tally.evaluations), (9, 1, 20));
-        assert!(!tally.book(&RoundResult { overfull: 1, ..round(-5, 0) }, 3), "less, but above a limit");
-        assert!(tally.book(&round(0, 0), 3), "the same within the limits");
+        assert!(!tally.book(&RoundResult { overfull: 1, ..round(-5, 0) }, 3, MANY), "less, but above a limit");
+        assert!(tally.book(&round(0, 0), 3, MANY), "the same within the limits");
+        assert!(!tally.book(&round(-5, 2), 3, 2), "less, but one more than may be displaced");
+        assert!(tally.book(&round(0, -1), 3, 2), "as many as may be");
     }
 }
