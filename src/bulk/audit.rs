@@ -253,8 +253,10 @@ fn nodes_points<const L: usize>(pack: &Pack, sums: &Sums) -> i128 {
         let used: [i32; L] = used.try_into().expect("a row has L lanes");
         let devices: Vec<u16> = sums.device_used[node * width..][..width].iter().map(|milli| *milli as u16).collect();
         let (soft, capacity) = (row(&pack.soft), row(&pack.capacity));
-        let view =
-            NodeView { used: &used, soft: &soft, capacity: &capacity, devices: &devices, class: pack.node_class[node] };
+        let terms = pack.shared.variance.len();
+        let factors = &pack.factors[node * terms..][..terms];
+        let class = pack.node_class[node];
+        let view = NodeView { used: &used, soft: &soft, capacity: &capacity, factors, devices: &devices, class };
         let price = if sums.tasks_here[node] > 0 { pack.price[node] } else { 0 };
         i128::from(node_points(&pack.shared, &view)) + i128::from(price)
     };

@@ -215,6 +215,11 @@ fn gather_nodes(pack: &Pack, state: &State, nodes: &[u32], block: &mut Block) {
     pick(&mut block.tasks_here, &state.tasks_here);
     pick(&mut block.move_class, &pack.move_class);
     pick(&mut block.class, &pack.node_class);
+    let terms = pack.shared.variance.len();
+    block.factors.clear();
+    for node in nodes {
+        block.factors.extend_from_slice(&pack.factors[*node as usize * terms..][..terms]);
+    }
     block.price.clear();
     block.price.extend(nodes.iter().map(|node| pack.price[*node as usize]));
     block.node.clear();

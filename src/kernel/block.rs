@@ -94,6 +94,8 @@ pub struct Block {
     pub cost: Vec<i64>,
     /// Shape: node_count. Points for exceeding limits.
     pub over: Vec<i64>,
+    /// Shape: node_count × variance terms. See `points::VarianceTerm`.
+    pub factors: Vec<i64>,
     /// Shape: node_count. Points for being in use.
     pub price: Vec<i64>,
     /// Shape: node_count. Tasks here, movable or not.

@@ -12,6 +12,8 @@ pub const GROUP_WORDS: u32 = 3;
 pub const ROW_WORDS: u32 = 8;
 /// Words per balance term: resource, other.
 pub const BALANCE_WORDS: u32 = 2;
+/// Words per variance term: resource, shift, mark.
+pub const VARIANCE_WORDS: u32 = 3;
 /// Words per item of the mix: class row, devices, milli of each.
 pub const MIX_WORDS: u32 = 3;
 /// Group flag: no two members on a node.
@@ -57,12 +59,12 @@ macro_rules! params {
 
 params! {
     node_count, task_count, order_count, movable_count, group_count, row_count, level_count, lanes, device_width,
-    balance_count, mix_count, block_count, block_nodes, counts_length, tables_length, is_simultaneous,
+    balance_count, variance_count, mix_count, block_count, block_nodes, counts_length, tables_length, is_simultaneous,
     has_over_weight, counts_group_moves, has_groups,
     w_limit, w_soft, w_capacity, w_requirement, w_transient, w_node_class, w_move_class, w_class_row, w_pair_row,
-    w_home, w_traits, w_group, w_group_all, w_order, w_groups, w_rows, w_needs, w_domain, w_balance, w_mix,
+    w_home, w_traits, w_group, w_group_all, w_order, w_groups, w_rows, w_needs, w_domain, w_balance, w_variance, w_mix,
     w_mix_requirement, w_ln_table,
-    d_load_weight, d_over_weight, d_balance_target, d_balance_weight, d_pair, d_allow, d_price, d_value,
+    d_load_weight, d_over_weight, d_balance_target, d_balance_weight, d_factors, d_pair, d_allow, d_price, d_value,
     d_move_points, d_home_devices, d_mix_parts, d_over_price, d_weights,
     s_at, s_devices, s_used, s_held, s_tasks_here, s_device_used, s_best_at, s_best_devices,
     r_pick, r_node_keys, r_node_values, r_nodes, r_block_of, r_local_of, r_task_keys, r_task_values,
