@@ -52,7 +52,8 @@ fn count_strip(lane: u32) {
 
 fn is_away(slot: u32) -> bool {
     let home = words[p.w_home + task_of(slot)];
-    return home != NOWHERE && state[p.s_at + task_of(slot)] != home;
+    let node = state[p.s_at + task_of(slot)];
+    return node == NOWHERE || (home != NOWHERE && node != home);
 }
 
 fn count_away(lane: u32) {
@@ -63,7 +64,7 @@ fn count_away(lane: u32) {
     strip_away[lane] = away_here;
 }
 
-// Displaced tasks of the strips before a lane's.
+// Tasks of the strips before a lane's that are away from home or wait.
 fn away_before(lane: u32) -> u32 {
     var count = 0u;
     for (var other = 0u; other < lane; other += 1u) {
@@ -72,7 +73,7 @@ fn away_before(lane: u32) -> u32 {
     return count;
 }
 
-// Lists the displaced tasks of a lane's strip.
+// Lists those of a lane's strip.
 fn write_away(lane: u32) {
     var next = p.r_away + slot_first + away_before(lane);
     for (var slot = strip_begin(lane); slot < strip_begin(lane + 1u); slot += 1u) {

@@ -13,6 +13,7 @@ const RESULT_WIDES: u32 = 4u;
 const GROUP_WORDS: u32 = 3u;
 const ROW_WORDS: u32 = 8u;
 const BALANCE_WORDS: u32 = 2u;
+const VARIANCE_WORDS: u32 = 3u;
 const MIX_WORDS: u32 = 3u;
 
 struct Params {
@@ -26,6 +27,7 @@ struct Params {
     lanes: u32,
     device_width: u32,
     balance_count: u32,
+    variance_count: u32,
     mix_count: u32,
     block_count: u32,
     block_nodes: u32,
@@ -55,6 +57,7 @@ struct Params {
     w_needs: u32,
     w_domain: u32,
     w_balance: u32,
+    w_variance: u32,
     w_mix: u32,
     w_mix_requirement: u32,
     w_ln_table: u32,
@@ -63,6 +66,7 @@ struct Params {
     d_over_weight: u32,
     d_balance_target: u32,
     d_balance_weight: u32,
+    d_factors: u32,
     d_pair: u32,
     d_allow: u32,
     d_price: u32,

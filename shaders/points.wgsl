@@ -2,6 +2,8 @@
 // Shared: joined in front of the kernels that judge candidates. A node is seen as it would be after a change.
 
 const NOBODY: u32 = 0xFFFFFFFFu;
+// Utilisation counts up to this in variance terms.
+const UTILISATION_MAX: i64 = 4li;
 
 // A node with one task more, one less, or both.
 struct Change {
@@ -57,7 +59,7 @@ fn device_after(change: Change, device: u32) -> u32 {
     return used;
 }
 
-// Points of a node: load, excess, balance, fragmentation and its price.
+// Points of a node: load, excess, balance, variance, fragmentation and its price.
 fn node_points(change: Change) -> i64 {
     let row = change.node * p.lanes;
     var points = 0li;
@@ -76,6 +78,9 @@ fn node_points(change: Change) -> i64 {
         let short = signed_wide(p.d_balance_target + term) * free - free_other;
         points += signed_wide(p.d_balance_weight + term) * max(short, 0li);
     }
+    for (var term = 0u; term < p.variance_count; term += 1u) {
+        points += squared_deviation(change, term);
+    }
     if p.mix_count > 0u {
         points += signed_wide(p.d_weights) * fragmentation(change);
     }
@@ -86,6 +91,22 @@ fn node_points(change: Change) -> i64 {
         points += signed_wide(p.d_price + change.node);
     }
     return points;
+}
+
+// Points of one variance term on a node.
+fn squared_deviation(change: Change, term: u32) -> i64 {
+    let factor = signed_wide(p.d_factors + change.node * p.variance_count + term);
+    if factor == 0li {
+        return 0li;
+    }
+    let record = p.w_variance + term * VARIANCE_WORDS;
+    let r = words[record];
+    let shift = words[record + 1u];
+    let most = i64(word_signed(p.w_capacity + change.node * p.lanes + r)) * UTILISATION_MAX;
+    let counted = min(i64(used_after(change, r)), most);
+    let level = (counted * factor + (1li << (shift - 1u))) >> shift;
+    let off = level - i64(words[record + 2u]);
+    return off * off;
 }
 
 // Σ over the mix of parts · unusable free milli.

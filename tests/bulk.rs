@@ -42,15 +42,41 @@ fn assert_plan_is_right(problem: &Problem, outcome: &bulk::Outcome, seed: u64) {
 }
 
 fn check(size: Size, kinds: Kinds, effort: u64, seed: u64, rng: &mut Rng) {
-    let problem = Problem::new(&random_snapshot(rng, size, kinds)).unwrap();
-    let outcome = solve(&problem, seed, effort, 1);
-    assert_never_worse(&problem, &outcome.placement);
-    assert_plan_is_right(&problem, &outcome, seed);
+    check_problem(&Problem::new(&random_snapshot(rng, size, kinds)).unwrap(), effort, seed);
+}
+
+fn check_problem(problem: &Problem, effort: u64, seed: u64) {
+    let outcome = solve(problem, seed, effort, 1);
+    assert_never_worse(problem, &outcome.placement);
+    assert_plan_is_right(problem, &outcome, seed);
 }
 
 #[test]
 fn plans_for_small_clusters_are_never_worse_and_verify() {
     for_seeds("small", 400, |seed, rng| check(Size::SMALL, Kinds::ALL, 200, seed, rng));
+}
+
+#[test]
+fn plans_for_a_goal_are_never_worse_and_verify() {
+    for_seeds("goal", 300, |seed, rng| {
+        let problem = Problem::new(&random_snapshot(rng, Size::SMALL, Kinds::ALL)).unwrap();
+        check_problem(&Goal::Balance.apply(&problem), 200, seed);
+    });
+}
+
+/// Even is even, also where machines differ: 1, 2 and 4 parts of the work on machines of that size.
+#[test]
+fn a_goal_evens_machines_of_every_size() {
+    let nodes = (0..12).map(|n| node(&format!("n{n}"), &[("cpu", 100 << (n % 3))]));
+    // 50 to each 100: 1,400 units for 2,800, in tasks of 10, all on the 4 largest nodes.
+    let tasks = (0..140).map(|t| at(task(&format!("t{t}"), 1, &[("cpu", 10)]), &format!("n{}", 3 * (t % 4) + 2)));
+    let mut snapshot = cluster(nodes.collect(), tasks.collect());
+    snapshot.resources = resources(&["cpu"]);
+    let problem = Goal::Balance.apply(&Problem::new(&snapshot).unwrap());
+    let outcome = solve(&problem, 1, 2000, 1);
+    assert_eq!(score(&problem, &outcome.placement).variance, 0);
+    let moved = problem.task_ids().filter(|task| is_moved(&problem, &outcome.placement, *task)).count();
+    assert_eq!(moved, 140 - 80, "none more than must leave");
 }
 
 #[test]

@@ -106,6 +106,49 @@ fn the_readme_run_shows_table_moves_and_verdict() {
     assert!(stdout.starts_with("verified: "), "{stdout}");
 }
 
+#[test]
+fn points_for_unevenness_even_a_cluster() {
+    let folder = TempDir::new().unwrap();
+    let plan = planned(&folder, "data/uneven.json", &["--effort", "1000"]);
+    let score: Value = serde_json::from_str(&run(&["score", "data/uneven.json", &plan, "-o", "json"]).1).unwrap();
+    assert_eq!(score["objective"], json!(7));
+    assert_eq!(score["resources"][0]["deviation"], json!(0.0));
+    assert_eq!(score["resources"][0]["fullest_node"], json!(0.5));
+}
+
+/// Four nodes, one of them full: a goal evens them, in points that its plan carries and nobody else sees.
+#[test]
+fn a_goal_goes_with_its_plan() {
+    let folder = TempDir::new().unwrap();
+    let nodes = written(&folder, "nodes.csv", "node,cpu,memory\na,80,100\nb,80,100\nc,40,50\nd,40,0\n");
+    let tasks: String = (0..24).map(|t| format!("t{t},5,{},a\n", if t < 12 { 5 } else { 0 })).collect();
+    let tasks = written(&folder, "tasks.csv", format!("task,cpu,memory,node\n{tasks}"));
+    let snapshot = path_in(&folder, "snapshot.json");
+    let (code, _, stderr) = run(&["import", "csv", &nodes, &tasks, "--soft-limit", "none", "-o", &snapshot]);
+    assert_eq!(code, 0, "{stderr}");
+    let plan = path_in(&folder, "plan.json");
+    let args = ["plan", &snapshot, "--goal", "balance", "--effort", "2000", "-o", &plan];
+    let (code, stdout, stderr) = run(&args);
+    assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
+    let (code, stdout, _) = run(&["verify", &snapshot, &plan]);
+    assert_eq!(code, 0, "{stdout}");
+    let (_, stdout, _) = run(&["score", &snapshot, &plan]);
+    insta::assert_snapshot!(stdout);
+    let score: Value = serde_json::from_str(&run(&["score", &snapshot, &plan, "-o", "json"]).1).unwrap();
+    assert_eq!(score["goal"], json!("balance"));
+    assert_eq!(score["weighted_utilization"], json!(24), "not in the points of the goal");
+    let before: Value = serde_json::from_str(&run(&["score", &snapshot, "-o", "json"]).1).unwrap();
+    assert_eq!(before.get("goal"), None);
+    // The plan of another goal, or of none, is not what was planned.
+    let text = std::fs::read_to_string(&plan).unwrap();
+    assert!(text.contains("  \"goal\": \"balance\",\n"), "{text}");
+    let without = written(&folder, "without.json", text.replace("  \"goal\": \"balance\",\n", ""));
+    let (code, stdout, _) = run(&["verify", &snapshot, &without]);
+    assert_eq!(code, 3);
+    assert!(stdout.contains("objective"), "{stdout}");
+    assert_eq!(run(&["plan", &snapshot, "--goal", "chaos"]).0, 64);
+}
+
 // ------------------------------------------------------------------------------------------------------------ help, usage
 
 #[test]

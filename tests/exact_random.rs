@@ -18,10 +18,11 @@ fn problem(snapshot: &Snapshot) -> Problem {
     Problem::new(snapshot).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-/// Fragmentation is not written as rows; see `fragmentation_is_bounded`.
-fn without_fragmentation(rng: &mut Rng, size: Size, kinds: Kinds) -> Snapshot {
+/// Fragmentation and variance are not written as rows; see `bounds_hold_with_terms_that_have_no_rows`.
+fn with_rows(rng: &mut Rng, size: Size, kinds: Kinds) -> Snapshot {
     let mut snapshot = random_snapshot(rng, size, kinds);
     snapshot.objective.fragmentation = None;
+    snapshot.resources.iter_mut().for_each(|resource| resource.variance_weight = 0);
     snapshot
 }
 
@@ -104,7 +105,7 @@ fn tiny_clusters_come_out_as_by_brute_force() {
         cases.set(all);
     };
     for_seeds("tiny", 400, |_, rng| {
-        let problem = problem(&without_fragmentation(rng, Size::TINY, Kinds::RIGID));
+        let problem = problem(&with_rows(rng, Size::TINY, Kinds::RIGID));
         let Some((_, best)) = brute_force(&problem) else { return };
         let outcome = exact::solve(&problem, &problem.current, &limited());
         assert_sound(&problem, &problem.current, &outcome);
@@ -133,7 +134,7 @@ fn tiny_clusters_come_out_as_by_brute_force() {
 fn bulk_never_beats_exact() {
     for_seeds("bulk", 300, |seed, rng| {
         let size = if seed % 3 == 0 { Size::SMALL } else { Size::TINY };
-        let problem = problem(&without_fragmentation(rng, size, Kinds::ALL));
+        let problem = problem(&with_rows(rng, size, Kinds::ALL));
         let bulk = quick(&problem);
         // Not told what bulk found, the exact solver must come out at least as good where it is sure.
         let outcome = exact::solve(&problem, &problem.current, &limited());
@@ -155,7 +156,7 @@ fn bulk_never_beats_exact() {
 #[test]
 fn names_and_order_do_not_change_what_is_reached() {
     for_seeds("rename", 300, |_, rng| {
-        let snapshot = without_fragmentation(rng, Size::TINY, Kinds::ALL);
+        let snapshot = with_rows(rng, Size::TINY, Kinds::ALL);
         let other = renamed(rng, &snapshot).snapshot;
         let [old, new] = [&snapshot, &other].map(|snapshot| {
             let problem = problem(snapshot);
@@ -182,4 +183,31 @@ fn fragmentation_is_bounded() {
     let (_, best) = brute_force(&problem).expect("it is tiny");
     let bound = outcome.bound.expect("there is a bound");
     assert!(score(&problem, &best).objective() <= bound);
+}
+
+/// With every term: whatever is called optimal is, and no placement is above the bound.
+#[test]
+fn bounds_hold_with_terms_that_have_no_rows() {
+    let counted = Cell::new(0);
+    for_seeds("no rows", 200, |_, rng| {
+        let mut snapshot = random_snapshot(rng, Size::TINY, Kinds::RIGID);
+        if !snapshot.resources.is_empty() {
+            snapshot.resources[0].variance_weight = *rng.pick(&[1, 50, 1 << 20]);
+        }
+        let problem = problem(&snapshot);
+        let Some((_, best)) = brute_force(&problem) else { return };
+        let outcome = exact::solve(&problem, &problem.current, &limited());
+        assert_sound(&problem, &problem.current, &outcome);
+        let (found, best) = (key(&problem, &outcome.placement), key(&problem, &best));
+        if let (Some(bound), 0) = (outcome.bound, best.0) {
+            assert!(best.1 <= bound, "the best {best:?} is above the bound {bound}");
+            counted.set(counted.get() + 1);
+        }
+        if outcome.status == Status::Optimal {
+            assert_eq!(found, best);
+        }
+    });
+    if std::env::var_os("BAYPLAN_TEST_SEED").is_none() {
+        assert!(counted.get() >= 50, "{} bounds", counted.get());
+    }
 }

@@ -35,7 +35,7 @@ fn full_snapshot() -> Value {
     json!({
         "format": "bayplan-snapshot/1",
         "name": "full",
-        "resources": [{"name": "cpu", "unit": "milli", "transient": true, "load_weight": 2}],
+        "resources": [{"name": "cpu", "unit": "milli", "transient": true, "load_weight": 2, "variance_weight": 3}],
         "levels": ["rack"],
         "nodes": [
             {
@@ -79,6 +79,7 @@ fn full_plan() -> Value {
     json!({
         "format": "bayplan-plan/1",
         "snapshot": problem("abc.json").fingerprint,
+        "goal": "balance",
         "solver": "bulk",
         "seed": u64::MAX,
         "effort": 200,
@@ -128,7 +129,13 @@ fn any_name_comes_back() {
         snapshot.levels.push(name.clone());
         let amounts = BTreeMap::from([(name.clone(), i)]);
         let words = BTreeMap::from([(name.clone(), name.clone())]);
-        let resource = ResourceSpec { name: name.clone(), unit: name.clone(), transient: false, load_weight: i };
+        let resource = ResourceSpec {
+            name: name.clone(),
+            unit: name.clone(),
+            transient: false,
+            load_weight: i,
+            variance_weight: i,
+        };
         snapshot.resources.push(resource);
         snapshot.nodes.push(NodeSpec { name, allocatable: amounts, labels: words, ..NodeSpec::default() });
     }
@@ -161,6 +168,7 @@ fn random_plan(rng: &mut Rng, problem: &Problem) -> Plan {
     let some = |rng: &mut Rng| problem.task_ids().filter(|_| rng.chance(20)).collect::<Vec<_>>();
     Plan {
         fingerprint: problem.fingerprint.clone(),
+        goal: *rng.pick(&[None, Some(Goal::Balance)]),
         solver: rng.pick(&["exact", "bulk"]).to_string(),
         seed: *rng.pick(&[0, 7, u64::MAX, 1 << 63]),
         effort: rng.next(),
@@ -203,7 +211,12 @@ fn what_is_left_out_has_its_default() {
         "tasks": [{"name": "t", "requirement": {}, "device": {"kind": "gpu"}}],
     });
     let expected = Snapshot {
-        resources: vec![ResourceSpec { name: "cpu".into(), unit: "".into(), transient: true, load_weight: 0 }],
+        resources: vec![ResourceSpec {
+            name: "cpu".into(),
+            unit: "".into(),
+            transient: true,
+            ..ResourceSpec::default()
+        }],
         nodes: vec![NodeSpec { name: "n".into(), ..NodeSpec::default() }],
         tasks: vec![TaskSpec {
             name: "t".into(),
@@ -338,6 +351,7 @@ fn every_kind_of_bad_plan_is_told_with_place_cause_and_remedy() {
         (|p| p["waves"][0][0]["why"] = json!(""), ["F103", "waves[0][0].why", "not known", "known here: task, from"]),
         (|p| p["bound"] = json!(null), ["F202", "bound", "figure", "whole number"]),
         (|p| p["seed"] = json!(-1), ["F102", "seed", "-1", "18446744073709551615"]),
+        (|p| p["goal"] = json!("balanse"), ["F107", "goal", "balanse", "balance"]),
         (|p| p["blocked"][0] = json!("Z"), ["F201", "blocked[0]", "no task \"Z\"", "the snapshot"]),
         (|p| p["unplaced"][0] = json!({"task": "B"}), ["F104", "unplaced[0]", "\"reason\" is missing", "add it"]),
         (|p| p["waves"][0] = json!([]), ["F203", "summary.moves", "it says 1, and the plan has 0", "cut or edited"]),

@@ -100,6 +100,9 @@ fn rounds_of_real_data_are_equal() {
     for problem in ["a1_2", "a2_3", "b_1"].iter().filter_map(|name| roadef_problem(test, name)) {
         assert_rounds_are_equal(&problem, &gpu, 1, &[1, 2, 3]);
     }
+    for problem in BALANCE.iter().filter_map(|name| balance_problem(test, name)) {
+        assert_rounds_are_equal(&Goal::Balance.apply(&problem), &gpu, 1, &[1, 2, 5]);
+    }
     for problem in OPENB[..2].iter().filter_map(|name| openb_problem(test, name)) {
         assert_rounds_are_equal(&problem, &gpu, 1, &[1, 2]);
     }
@@ -139,6 +142,7 @@ fn plans_for_the_rest_of_the_data_are_equal() {
     let Some(gpu) = gpu(test) else { return };
     for problem in BALANCE.iter().filter_map(|name| balance_problem(test, name)).chain(two_hundred_tasks(test)) {
         assert_plans_are_equal(&problem, &gpu, 1, 100);
+        assert_plans_are_equal(&Goal::Balance.apply(&problem), &gpu, 1, 100);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Do shaders and kernels agree about every size, offset, constant and binding? Read from the WGSL itself; no device needed.
 
 use bayplan::gpu::{FILES, KERNELS, source};
-use bayplan::kernel::{anneal, block, cut, keep, layout, peak, score};
+use bayplan::kernel::{anneal, block, cut, keep, layout, peak, points, score};
 use std::collections::BTreeMap;
 use wgpu::naga::valid::{Capabilities, ValidationFlags, Validator};
 use wgpu::naga::{self, AddressSpace, Literal, Module, StorageAccess, TypeInner};
@@ -28,6 +28,7 @@ fn constants(module: &Module) -> BTreeMap<String, i128> {
     let value = |constant: &naga::Constant| match module.global_expressions[constant.init] {
         naga::Expression::Literal(Literal::U32(value)) => Some(i128::from(value)),
         naga::Expression::Literal(Literal::I32(value)) => Some(i128::from(value)),
+        naga::Expression::Literal(Literal::I64(value)) => Some(i128::from(value)),
         _ => None,
     };
     let named = module.constants.iter().filter_map(|(_, constant)| Some((constant.name.clone()?, value(constant)?)));
@@ -46,6 +47,8 @@ fn expected(file: &str, name: &str) -> Option<i128> {
         (_, "GROUP_WORDS") => layout::GROUP_WORDS,
         (_, "ROW_WORDS") => layout::ROW_WORDS,
         (_, "BALANCE_WORDS") => layout::BALANCE_WORDS,
+        (_, "VARIANCE_WORDS") => layout::VARIANCE_WORDS,
+        (_, "UTILISATION_MAX") => points::UTILISATION_MAX as u32,
         (_, "MIX_WORDS") => layout::MIX_WORDS,
         (_, "GROUP_CONFLICT") => layout::GROUP_CONFLICT,
         (_, "GROUP_GANG") => layout::GROUP_GANG,
@@ -54,6 +57,10 @@ fn expected(file: &str, name: &str) -> Option<i128> {
         (_, "BLOCK_WORDS") => layout::BLOCK_WORDS,
         (_, "TABLE_GROUP_WORDS") => layout::TABLE_GROUP_WORDS,
         (_, "TABLE_ROW_WORDS") => layout::TABLE_ROW_WORDS,
+        (_, "ROW_KEEP") => layout::ROW_KEEP,
+        (_, "ROW_ENTER") => layout::ROW_ENTER,
+        (_, "ROW_SLACK") => layout::ROW_SLACK,
+        (_, "ROW_CONFLICT") => layout::ROW_CONFLICT,
         ("sort", "DIGITS") => layout::SORT_DIGITS,
         ("sort", "TILE") => layout::SORT_TILE,
         ("peak", "UNROLL") => peak::UNROLL,
@@ -179,7 +186,7 @@ fn each_check_objects() {
     let edits = [
         ("    w_limit: u32,\n    w_soft: u32,", "    w_soft: u32,\n    w_limit: u32,", "field"),
         ("    r_pick: u32,", "    r_pick: u32,\n    extra: u32,", "bytes"),
-        ("const TABLE_ROW_WORDS: u32 = 8u", "const TABLE_ROW_WORDS: u32 = 9u", "TABLE_ROW_WORDS"),
+        ("const TABLE_ROW_WORDS: u32 = 14u", "const TABLE_ROW_WORDS: u32 = 15u", "TABLE_ROW_WORDS"),
         ("const HOME_NONE: u32 = 255u", "const HOME_NONE: u32 = 250u", "HOME_NONE"),
         ("@binding(6)", "@binding(9)", "tables at 0/9"),
         ("var<storage, read> words", "var<storage, read_write> words", "words at 0/1, written: true"),

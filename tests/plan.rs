@@ -17,6 +17,7 @@ fn base() -> Snapshot {
         unit: String::new(),
         transient,
         load_weight: i64::from(transient),
+        variance_weight: 0,
     };
     let host = |name: &str, zone: &str| {
         let mut host = node(name, &[("cpu", 10), ("mem", 10)]);
@@ -387,6 +388,7 @@ fn claim(problem: &Problem, waves: &[&[(&str, &str)]]) -> Plan {
     let waiting = problem.task_ids().filter(|task| !state.spot(*task).is_placed());
     Plan {
         fingerprint: problem.fingerprint.clone(),
+        goal: problem.goal,
         solver: "bulk".to_string(),
         seed: 1,
         effort: 1,
@@ -522,6 +524,7 @@ fn every_false_word_in_a_plan_is_named() {
     assert_eq!(named(&problem, &plan), [""; 0]);
     let cases: &[(&[&str], Change)] = &[
         (&["fingerprint"], |p| p.fingerprint = "0".repeat(64)),
+        (&["goal"], |p| p.goal = Some(Goal::Balance)),
         (&["from"], |p| p.waves[0][0].from = Spot::On(Piece::whole(NodeId(3)))),
         (&["from"], |p| p.waves[2][0].from = Spot::On(Piece::whole(NodeId(3)))),
         (&["twice"], |p| {
@@ -568,6 +571,36 @@ fn every_false_word_in_a_plan_is_named() {
         change(&mut wrong);
         assert_eq!(named(&problem, &wrong), *names, "case {i}: {:?}", verify(&problem, &wrong).violations);
     }
+}
+
+/// The same plan in the points of a goal: right with it, and with every figure wrong that is a point off, or without it.
+#[test]
+fn a_plan_for_a_goal_holds_in_its_points_only() {
+    let own = changed(chain);
+    let problem = Goal::Balance.apply(&own);
+    let plan = claim(&problem, &[&[("b", "n2")], &[("a", "n1")], &[("d", "n0")]]);
+    assert_eq!(named(&problem, &plan), [""; 0]);
+    assert!(score(&problem, &plan.reached(&problem)).variance > 0, "the term counts");
+    let cases: &[(&[&str], Change)] = &[
+        (&["goal"], |p| p.goal = None),
+        (&["gain"], |p| p.waves[1][0].gain += i128::from(SHARE_ONE)),
+        (&["objective"], |p| p.objective.0 += i128::from(SHARE_ONE)),
+        (&["bound"], |p| p.bound = p.bound.map(|bound| bound - 1)),
+    ];
+    for (names, change) in cases {
+        let mut wrong = plan.clone();
+        change(&mut wrong);
+        assert_eq!(named(&problem, &wrong), *names);
+    }
+    assert_eq!(named(&own, &plan), ["gain", "goal", "objective"], "counted in the snapshot's own points");
+    // The verifier takes the weights, not what the model made of them.
+    let mut other = problem.clone();
+    other.resources[0].variance_weight -= 1 << 30;
+    assert_eq!(
+        named(&other, &plan),
+        ["bound", "gain", "objective"],
+        "cheaper than is claimed, so beyond the bound, too"
+    );
 }
 
 #[test]

@@ -14,8 +14,12 @@ use std::collections::HashMap;
 /// Every fault of the three files, with line and column.
 pub fn import(nodes: &[u8], pods: &[u8], placement: Option<&[u8]>) -> Result<Snapshot, Faults> {
     let mut faults = Faults::new();
-    let resource =
-        |name: &str, unit: &str| ResourceSpec { name: name.into(), unit: unit.into(), transient: true, load_weight: 0 };
+    let resource = |name: &str, unit: &str| ResourceSpec {
+        name: name.into(),
+        unit: unit.into(),
+        transient: true,
+        ..ResourceSpec::default()
+    };
     let mut snapshot = Snapshot {
         name: "openb".into(),
         resources: vec![resource("cpu", "milli"), resource("memory", "MiB")],

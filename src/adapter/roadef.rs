@@ -133,8 +133,13 @@ impl Reader<'_> {
                     "the flag is 0 or 1",
                 );
             }
-            let spec =
-                ResourceSpec { name: format!("r{r}"), unit: String::new(), transient: transient == 1, load_weight };
+            let spec = ResourceSpec {
+                name: format!("r{r}"),
+                unit: String::new(),
+                transient: transient == 1,
+                load_weight,
+                variance_weight: 0,
+            };
             snapshot.resources.push(spec);
         }
         self.machines(&mut snapshot)?;

@@ -198,7 +198,7 @@ fn set_soft_limits(snapshot: &mut Snapshot, name: &str, rule: SoftLimit) -> Reso
         }
     }
     let weight = if rule == SoftLimit::None { 0 } else { (i128::from(LOAD_PARTS) / capacity.max(1)).max(1) as i64 };
-    ResourceSpec { name: name.to_string(), unit: String::new(), transient: true, load_weight: weight }
+    ResourceSpec { name: name.to_string(), transient: true, load_weight: weight, ..ResourceSpec::default() }
 }
 
 #[cfg(test)]

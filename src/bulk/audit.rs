@@ -253,8 +253,10 @@ fn nodes_points<const L: usize>(pack: &Pack, sums: &Sums) -> i128 {
         let used: [i32; L] = used.try_into().expect("a row has L lanes");
         let devices: Vec<u16> = sums.device_used[node * width..][..width].iter().map(|milli| *milli as u16).collect();
         let (soft, capacity) = (row(&pack.soft), row(&pack.capacity));
-        let view =
-            NodeView { used: &used, soft: &soft, capacity: &capacity, devices: &devices, class: pack.node_class[node] };
+        let terms = pack.shared.variance.len();
+        let factors = &pack.factors[node * terms..][..terms];
+        let class = pack.node_class[node];
+        let view = NodeView { used: &used, soft: &soft, capacity: &capacity, factors, devices: &devices, class };
         let price = if sums.tasks_here[node] > 0 { pack.price[node] } else { 0 };
         i128::from(node_points(&pack.shared, &view)) + i128::from(price)
     };
@@ -317,21 +319,28 @@ mod tests {
             poison(&mut landing);
             assert!(audit.check(&problem, &pack, &chain, &landing).is_err(), "{what} is not found");
         }
-        let (mut beyond, lanes) = (right.clone(), pack.lanes);
-        let fits_twice = |task: usize, node: usize, times: u32| {
+        let lanes = pack.lanes;
+        let fits = |state: &State, task: usize, node: usize, times: u32| {
             (0..lanes).all(|r| {
-                let held = beyond.state.held[node * lanes + r] + pack.requirement[task * lanes + r];
+                let held = state.held[node * lanes + r] + pack.requirement[task * lanes + r];
                 held <= pack.limit[node * lanes + r] << times
             })
         };
-        let pairs = (0..pack.home.len()).flat_map(|task| (0..pack.price.len()).map(move |node| (task, node)));
-        let (task, node) = pairs
-            .filter(|(task, node)| {
-                pack.movable[*task] && pack.device[*task].0 == 0 && right.state.at[*task] != *node as u32
-            })
-            .find(|(task, node)| fits_twice(*task, *node, 1) && !fits_twice(*task, *node, 0))
-            .expect("some task is too much for some node, but not by half");
-        beyond.state.relocate(&pack, task, node as u32, 0);
+        // Fills a node until it holds too much, but not twice as much.
+        let overfill = |node: usize| {
+            let mut beyond = right.clone();
+            for task in (0..pack.home.len()).filter(|task| pack.movable[*task] && pack.device[*task].0 == 0) {
+                if beyond.state.at[task] != node as u32 && fits(&beyond.state, task, node, 1) {
+                    let is_too_much = !fits(&beyond.state, task, node, 0);
+                    beyond.state.relocate(&pack, task, node as u32, 0);
+                    if is_too_much {
+                        return Some(beyond);
+                    }
+                }
+            }
+            None
+        };
+        let beyond = (0..pack.price.len()).find_map(overfill).expect("some node can be overfilled");
         let objection = audit.check(&problem, &pack, &chain, &beyond).expect_err("a careful chain exceeds nothing");
         assert!(objection.contains("holds"), "{objection}");
         if let Some(task) = pinned {

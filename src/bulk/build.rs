@@ -165,6 +165,7 @@ impl<'a> Builder<'a> {
             limit: &pack.limit,
             soft: &pack.soft,
             capacity: &pack.capacity,
+            factors: &pack.factors,
             used: &state.used,
             held: &state.held,
             tasks_here: &state.tasks_here,

@@ -18,6 +18,8 @@ const TURN: Duration = Duration::from_millis(200);
 
 /// Rounds after which the price of being away from home is set anew, where few tasks may move.
 const STEER_EVERY: u32 = 16;
+/// Stands for any number of displaced tasks. One bit below 32: not every shader compiler widens the highest without its sign.
+const DISPLACED_MAX: u32 = u32::MAX >> 1;
 /// Most points of that price: together with all others of a candidate it stays below 2^62.
 const MOVE_PRICE_MAX: i128 = 1 << 58;
 
@@ -185,7 +187,7 @@ impl Chain {
             shift_share: schedule.shift_share,
             home_share: manner.home_share,
             away_share: manner.away_share,
-            displaced_max: schedule.displaced_max.unwrap_or(u32::MAX),
+            displaced_max: schedule.displaced_max.unwrap_or(u32::MAX).min(DISPLACED_MAX),
             over: if self.is_bold { schedule.over(temperature) } else { OverPrice::default() },
         }
     }

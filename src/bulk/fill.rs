@@ -1,8 +1,9 @@
 //! Who gets what is left? Grows elastic tasks on their nodes and pours divisible ones into the free amounts.
 //!
-//! The most valuable per unit of the scarcest resource comes first. On a node the points of one task's share are concave
-//! and piecewise linear (value is linear, load and balance are convex), so the best share is at a kink or an end; all are
-//! tried. One task at a time: for several tasks on several resources this is a heuristic, which `exact` does not share.
+//! The most valuable per unit of the scarcest resource comes first. On a node the points of one task's share are concave:
+//! value is linear, load and balance are convex and piecewise linear, variance is a convex square. So the best share is at
+//! a kink or an end, all of which are tried, or, where variance counts, at the top of a curve, which is searched. One task at a
+//! time: for several tasks on several resources this is a heuristic, which `exact` does not share.
 
 use crate::model::{
     NodeId, Piece, Placement, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId, Usage, newcomer_forbidden, node_cost,
@@ -127,9 +128,18 @@ fn best_parts(problem: &Problem, task: TaskId, node: NodeId, room: &[i128], used
     let points = |parts: i128| {
         let after: Vec<i128> =
             used.iter().zip(requirement).map(|(used, amount)| used + i128::from(*amount) * parts).collect();
-        let (load, balance) = node_cost(problem, node, &after);
-        i128::from(problem.tasks[task.index()].weight) * parts - load - balance
+        let costs = node_cost(problem, node, &after);
+        i128::from(problem.tasks[task.index()].weight) * parts - costs.into_iter().sum::<i128>()
     };
+    if !problem.objective.variance.is_empty() {
+        // Levels are whole, so there are flat steps on the way up; then more is taken for better.
+        let (mut low, mut high) = (0, limit);
+        while high - low > 2 {
+            let third = (high - low) / 3;
+            if points(low + third) > points(high - third) { high -= third } else { low += third }
+        }
+        kinks.extend(low..=high);
+    }
     let best =
         kinks.into_iter().filter(|parts| (0..=limit).contains(parts)).max_by_key(|parts| (points(*parts), *parts));
     best.unwrap_or(0).max(0) as u32

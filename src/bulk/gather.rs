@@ -75,7 +75,7 @@ fn gather_task(pack: &Pack, state: &State, cut: &Cut, task: u32, at: u8, group: 
         let settled = |r: u32| cut.presence.covered[r as usize] >= pack.rows[r as usize].spread;
         (pack.may_stop[t] && !group.gang, !group.gang && rows.all(settled))
     };
-    if pack.is_displaced(t, state.at[t]) {
+    if pack.is_away(t, state.at[t]) {
         block.away.push(block.tasks.len() as u32);
     }
     block.tasks.push(TaskRow {
@@ -219,6 +219,11 @@ fn gather_nodes(pack: &Pack, state: &State, nodes: &[u32], block: &mut Block) {
     pick(&mut block.tasks_here, &state.tasks_here);
     pick(&mut block.move_class, &pack.move_class);
     pick(&mut block.class, &pack.node_class);
+    let terms = pack.shared.variance.len();
+    block.factors.clear();
+    for node in nodes {
+        block.factors.extend_from_slice(&pack.factors[*node as usize * terms..][..terms]);
+    }
     block.price.clear();
     block.price.extend(nodes.iter().map(|node| pack.price[*node as usize]));
     block.node.clear();

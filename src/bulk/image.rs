@@ -26,6 +26,7 @@ pub fn image(problem: &Problem, pack: &Pack) -> Image {
         lanes: pack.lanes as u32,
         device_width: pack.shared.device_width as u32,
         balance_count: pack.shared.balance.len() as u32,
+        variance_count: pack.shared.variance.len() as u32,
         mix_count: pack.shared.mix.len() as u32,
         block_count: block_count as u32,
         block_nodes: block_nodes as u32,
@@ -98,6 +99,7 @@ fn lay_words(problem: &Problem, pack: &Pack, image: &mut Image) {
     let level = |level: u32| nodes.clone().map(move |node| problem.domain(NodeId(node), LevelId(level)).0);
     p.w_domain = push(words, (0..p.level_count).flat_map(level));
     p.w_balance = push(words, shared.balance.iter().flat_map(|term| [term.resource, term.other]));
+    p.w_variance = push(words, shared.variance.iter().flat_map(|term| [term.resource, term.shift, term.mark]));
     let mix = shared.mix.iter().flat_map(|item| [item.class_row, item.device_count, u32::from(item.device_milli)]);
     p.w_mix = push(words, mix);
     p.w_mix_requirement = push(words, signed(&shared.mix_requirement));
@@ -117,6 +119,7 @@ fn lay_wides(pack: &Pack, image: &mut Image) {
     p.d_over_weight = push(wides, shared.over_weight.iter().copied());
     p.d_balance_target = push(wides, shared.balance.iter().map(|term| term.target));
     p.d_balance_weight = push(wides, shared.balance.iter().map(|term| term.weight));
+    p.d_factors = push(wides, pack.factors.iter().copied());
     p.d_pair = push(wides, shared.pair.iter().copied());
     p.d_allow = push(wides, shared.allow.iter().map(|set| *set as i64));
     p.d_price = push(wides, pack.price.iter().copied());

@@ -20,6 +20,7 @@ mod device;
 mod fill;
 mod gather;
 mod image;
+mod levels;
 mod pack;
 mod race;
 mod round;

@@ -5,6 +5,7 @@
 //! the model decides which result is kept. An elastic task is packed at its least share, a divisible one not at all:
 //! `fill.rs` hands out what is left.
 
+use super::levels::{Levels, steepest};
 use super::schedule;
 use crate::kernel::points::{BalanceTerm, MixTerm, Shared};
 use crate::model::{DeviceRequest, GroupId, NodeId, Problem, SHARE_ONE, Sharing, TaskId, newcomer_forbidden};
@@ -31,6 +32,8 @@ pub struct Pack {
     pub capacity: Vec<i32>,
     /// Shape: nodes × lanes.
     pub soft: Vec<i32>,
+    /// What used quanta are multiplied by in variance terms. Shape: nodes × variance terms.
+    pub factors: Vec<i64>,
     /// Shape: tasks × lanes.
     pub requirement: Vec<i32>,
     /// Shape: nodes.
@@ -158,6 +161,7 @@ impl Pack {
             capacity.iter().zip(&quanta).map(|(capacity, used)| i64::from(*capacity).max(*used) as i32).collect();
 
         let (point_shift, weights) = point_scale(problem, &shift);
+        let levels = Levels::new(problem, &shift, point_shift);
         let points = |value: i128| (value >> point_shift).min(1 << 62) as i64;
         let (class_row, node_class, allow) = eligibility(problem);
         let (mut groups, mut rows) = (Vec::new(), Vec::new());
@@ -175,6 +179,7 @@ impl Pack {
                 .iter()
                 .map(|term| BalanceTerm { weight: points(i128::from(term.weight)), ..*term })
                 .collect(),
+            variance: levels.terms,
             pair: pair_points(problem).into_iter().map(points).collect(),
             allow,
             device_width: problem.nodes.iter().map(|node| node.devices.len()).max().unwrap_or(0),
@@ -201,6 +206,7 @@ impl Pack {
         let movable_count = order.iter().filter(|t| movable[**t as usize]).count();
         let mut pack = Pack {
             lanes,
+            factors: levels.factors,
             limit,
             capacity,
             soft,
@@ -258,9 +264,9 @@ impl Pack {
 }
 
 impl Pack {
-    /// Is a task that ran somewhere at the start away from there when it is on this node, or in the pool?
-    pub fn is_displaced(&self, task: usize, at: u32) -> bool {
-        self.home[task] != NOWHERE && at != self.home[task]
+    /// Is a task away from home when it is on this node, or waiting when it is in the pool?
+    pub fn is_away(&self, task: usize, at: u32) -> bool {
+        at == NOWHERE || (self.home[task] != NOWHERE && at != self.home[task])
     }
 }
 
@@ -318,6 +324,8 @@ fn quantum_shifts(problem: &Problem, requirement: &[i64], used: &[i64]) -> Vec<u
 struct Weights {
     load: Vec<i128>,
     balance: Vec<BalanceTerm>,
+    /// Most that one quantum more can cost in variance terms.
+    variance: f64,
     largest: f64,
 }
 
@@ -335,6 +343,8 @@ fn point_scale(problem: &Problem, shift: &[u32]) -> (u32, Weights) {
         largest += weight as f64 * (target as f64 + 1.0) * QUANTUM_MAX as f64 * 4.0;
         balance.push(BalanceTerm { resource: term.resource.0, other: term.other.0, target, weight });
     }
+    // Off by 4 at most, on two nodes before and after.
+    largest += problem.resources.iter().map(|r| 4.0 * 17.0 * r.variance_weight as f64).sum::<f64>();
     let most = |values: &mut dyn Iterator<Item = i64>| values.max().unwrap_or(0) as f64;
     let tasks = || problem.tasks.iter();
     largest += 4.0 * most(&mut tasks().map(|t| t.weight));
@@ -348,13 +358,14 @@ fn point_scale(problem: &Problem, shift: &[u32]) -> (u32, Weights) {
     {
         point_shift += 1;
     }
-    (point_shift, Weights { load, balance, largest })
+    (point_shift, Weights { load, balance, variance: steepest(problem, shift), largest })
 }
 
 /// Points per quantum above capacity: above every other weight, and together far from overflow.
 fn over_weights(weights: &Weights, width: usize, lanes: usize, point_shift: u32) -> Vec<i64> {
     let room = POINTS_MAX / (QUANTUM_MAX as f64 * 4.0 * width as f64);
-    let wanted = weights.load.iter().map(|w| (*w >> point_shift) as f64).fold(1.0, f64::max) * 1000.0;
+    let load = weights.load.iter().map(|w| (*w >> point_shift) as f64).fold(1.0, f64::max);
+    let wanted = load.max(weights.variance / f64::from(point_shift).exp2()) * 1000.0;
     let weight = wanted.min(room).max(1.0).min(weights.largest.max(1e6)) as i64;
     (0..lanes).map(|r| if r < width { weight } else { 0 }).collect()
 }

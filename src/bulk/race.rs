@@ -199,15 +199,17 @@ impl<'a> Race<'a> {
         let shared = &self.pack.shared;
         let (lanes, balance) = (self.pack.lanes as u64, shared.balance.len() as u64);
         let (mix, width) = (shared.mix.len() as u64, shared.device_width as u64);
+        let variance = shared.variance.len() as u64;
         // Per lane: room (5 a node, 8 in a swap) and points (8 a node: two sums, a clamp, a 64-bit multiply-add).
         let (shift, swap) = (5 + 2 * 8, 2 * 8 + 2 * 10);
         let share = u64::from(self.schedule.shift_share);
         let per_lane = (shift * share + swap * (256 - share)) / 256;
         // Random numbers, places, points of the task, clashes.
-        let operations = 110 + per_lane * lanes + 2 * 12 * balance + 2 * mix * (8 * width + 4 * lanes);
+        let operations =
+            110 + per_lane * lanes + 2 * (12 * balance + 10 * variance) + 2 * mix * (8 * width + 4 * lanes);
         // Rows of 32 bits: 7 for a shift, 10 for a swap.
         let rows = (7 * share + 10 * (256 - share)) * 4 / 256;
-        (operations, 120 + rows * lanes + 2 * mix * 4 * (width + lanes))
+        (operations, 120 + rows * lanes + 2 * 8 * variance + 2 * mix * 4 * (width + lanes))
     }
 
     fn builder(&self) -> Builder<'_> {

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! temperature   geometric from hot to cold, then 0; a bold chain takes its time until limits have closed, see KNEE_DEPTH
-//! home          Being somewhere else has an entropy: ln of the number of nodes that a task fits on. Being away costs twice that
-//!               and one more times the temperature, else tasks scatter for nothing, and what they still hold at home blocks others.
+//! home          Being somewhere else has an entropy: ln of the number of nodes that a task fits on, and one more. Being away costs
+//!               that times the temperature, else tasks scatter for nothing; twice that where all moves are simultaneous and what
+//!               is still held at home blocks others, half of it where tasks wait for room.
 //! limits        In a full cluster the way to a better placement leads over its limits. They may be exceeded while it is hot,
 //!               at a price that rises against the temperature; then they close: nothing may exceed more, and what does goes.
 //! ```
@@ -14,7 +15,7 @@
 //! is for two of the kind that did better. Larger clusters have one careful chain, whose blocks the threads share.
 //!
 //! away          When it is cold, nearly every task is at home and should stay there: what is left to find is how the few others
-//!               can go home, or elsewhere, or be others. So most candidates begin with one of those.
+//!               can go home, or elsewhere, or be others, and where those that wait can run. So most candidates begin with one of these.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
@@ -73,9 +74,9 @@ pub struct Manner {
     pub home: i64,
     /// Shifts that go home, in 256ths of all shifts.
     pub home_share: u32,
-    /// Candidates that begin with a displaced task, in 16ths. Careful: half of them brings as much on ROADEF b_9 and b_4 as three times
-    /// the search without, three quarters a little more. Bold: in a full cluster many tasks end elsewhere, and with more of
-    /// these candidates a1_4 and a2_5 end higher.
+    /// Candidates that begin with a task that is away from home or waits, in 16ths; none where all tasks wait at the start. Careful:
+    /// half of them brings as much on ROADEF b_9 and b_4 as three times the search without, three quarters a little more. Bold:
+    /// in a full cluster many tasks end elsewhere, and with more of these candidates a1_4 and a2_5 end higher.
     pub away_share: u32,
 }
 
@@ -117,6 +118,7 @@ impl Schedule {
         let (hot, cold) = temperatures(pack);
         let waiting_only = problem.task_ids().all(|task| !problem.current.spot(task).is_placed());
         let [careful, bold] = if waiting_only { [0; 2] } else { home_penalties(pack) };
+        let away = |share: u32| if waiting_only { 0 } else { share };
         let blocks = round::block_count(problem.nodes.len());
         Schedule {
             part,
@@ -127,8 +129,8 @@ impl Schedule {
             hot,
             cold,
             manners: [
-                Manner { home: careful, home_share: 128, away_share: 12 },
-                Manner { home: bold, home_share: 38, away_share: 6 },
+                Manner { home: careful, home_share: 128, away_share: away(12) },
+                Manner { home: bold, home_share: 38, away_share: away(6) },
             ],
             shift_share: 77,
             displaced_max: problem.moves.max_moves,
@@ -231,7 +233,15 @@ fn home_penalties(pack: &Pack) -> [i64; 2] {
     }
     // ln x = log2 x · ln 2, and ln 2 = 177.4 / 256. At the entropy alone, half of all tasks are away from home, and the slower the
     // cooling the worse; at less than this, three of four searches on ROADEF b_3 leave one large task without a way.
-    let careful = 2 * (256 + sum / i64::from(count.max(1)) * 177 / 65_536).clamp(256, 8 * 256);
+    // Whoever makes room for a waiting task must go somewhere: half of it lets ten times as many pods start in a full openb cluster
+    // (gpuspec33). In waves nothing is held at home for long; half of it there brings no more evenness, but three times the moves.
+    let entropy = (256 + sum / i64::from(count.max(1)) * 177 / 65_536).clamp(256, 8 * 256);
+    let waits = movable.iter().any(|task| pack.home[*task as usize] == NOWHERE);
+    let careful = match (waits, pack.shared.simultaneous) {
+        (true, _) => entropy / 2,
+        (false, false) => entropy,
+        (false, true) => 2 * entropy,
+    };
     [careful, 256]
 }
 
@@ -256,13 +266,21 @@ pub fn over_prices(pack: &Pack) -> Vec<i64> {
 
 /// Where the search is hot and where it is cold, as log2 in 65,536ths of 256ths of a point (see `exp2_q16`).
 ///
-/// Hot is half of what an average task weighs in load and balance points, or a twentieth of what it is worth (choosing among
-/// tasks wants less heat: at half of the worth, 200 tasks on 20 nodes end at 9,425 instead of 9,456); cold is a small part of
-/// what an average move costs, or half of the hot part of worth.
+/// Hot is half of what an average task weighs in load, balance and variance points, or a twentieth of what it is worth (choosing
+/// among tasks wants less heat: at half of the worth, 200 tasks on 20 nodes end at 9,425 instead of 9,456); cold is a small part
+/// of what an average move costs, or half of the hot part of worth. In variance a task weighs what it adds to a node that is
+/// off by twice as much as the task alone: with a fifth of that heat, the same evenness takes a twentieth more moves on 10,000
+/// tasks; with five times as much, nothing changes.
 pub fn temperatures(pack: &Pack) -> (i64, i64) {
     let shared = &pack.shared;
     let pair = i128::from(shared.pair.iter().copied().max().unwrap_or(0));
     let (mut load, mut value, mut price, mut count) = (0i128, 0i128, 0i128, 0i128);
+    let terms = shared.variance.len();
+    let mean_factor = |term: usize| {
+        let factors = || pack.factors.iter().skip(term).step_by(terms).filter(|factor| **factor > 0);
+        factors().map(|factor| i128::from(*factor)).sum::<i128>() / (factors().count() as i128).max(1)
+    };
+    let factors: Vec<i128> = (0..terms).map(mean_factor).collect();
     for task in (0..pack.home.len()).filter(|task| pack.movable[*task]) {
         let row = &pack.requirement[task * pack.lanes..][..pack.lanes];
         load += row.iter().zip(&shared.load_weight).map(|(q, w)| i128::from(*q) * i128::from(*w)).sum::<i128>();
@@ -271,7 +289,12 @@ pub fn temperatures(pack: &Pack) -> (i64, i64) {
                 + i128::from(row[term.other as usize]);
             load += amount * i128::from(term.weight);
         }
-        value += i128::from(pack.value[task]);
+        for (term, factor) in shared.variance.iter().zip(&factors) {
+            let level = (i128::from(row[term.resource as usize]) * factor) >> term.shift;
+            load += 5 * level * level;
+        }
+        // What cannot be in the pool is never chosen among.
+        value += if pack.may_stop[task] { i128::from(pack.value[task]) } else { 0 };
         price += i128::from(pack.move_points[task]) + pair / 2;
         count += 1;
     }

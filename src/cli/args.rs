@@ -5,6 +5,7 @@ pub use super::args_generate::GenerateArgs;
 use super::failure::Failure;
 use super::io::{Source, Target};
 use bayplan::adapter::table::SoftLimit;
+use bayplan::model::Goal;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -157,6 +158,7 @@ pub struct OutputArg {
   bayplan plan snapshot.json -o plan.json
   bayplan plan - < snapshot.json > plan.json
   bayplan plan snapshot.json --effort 200 --seed 7 -o plan.json   # repeatable bit for bit
+  bayplan plan snapshot.json --goal balance -o plan.json
   bayplan plan snapshot.json --max-moves 20 --detailed-exitcode -o plan.json
 
 The first Ctrl-C (or SIGTERM) ends the search and still writes the best verified plan; a second one quits at once.")]
@@ -166,6 +168,10 @@ pub struct PlanArgs {
     pub snapshot: Source,
     #[command(flatten)]
     pub output: OutputArg,
+    /// What to plan for, instead of the snapshot's own objective: balance evens the utilisation of all nodes, with few moves.
+    /// The plan says so, and verify, score and export count in the same points
+    #[arg(long, value_enum)]
+    pub goal: Option<GoalArg>,
     /// Which solver: auto takes exact for small snapshots (started from bulk's answer), bulk for all others and whenever
     /// --effort is given
     #[arg(long, value_enum, default_value_t = SolverArg::Auto)]
@@ -219,6 +225,21 @@ impl PlanArgs {
             (Some(limit), _) => Some(limit),
             (None, Some(_)) => None,
             (None, None) => Some(TIME_LIMIT_DEFAULT),
+        }
+    }
+}
+
+/// Choice of goal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GoalArg {
+    /// The same utilisation on every node, for every resource.
+    Balance,
+}
+
+impl From<GoalArg> for Goal {
+    fn from(goal: GoalArg) -> Goal {
+        match goal {
+            GoalArg::Balance => Goal::Balance,
         }
     }
 }

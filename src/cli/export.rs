@@ -11,8 +11,8 @@ use bayplan::plan;
 pub fn run(args: &ExportArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
     args.output.output.check()?;
-    let problem = read_problem(&args.snapshot)?;
-    let plan = read_plan(&problem, &args.plan)?;
+    let mut problem = read_problem(&args.snapshot)?;
+    let plan = read_plan(&mut problem, &args.plan)?;
     let verdict = plan::verify(&problem, &plan);
     if !verdict.is_right() {
         say_verdict(&report::verdict(&problem, &plan, &verdict), Tone::Bad);

@@ -23,6 +23,8 @@ pub struct ResourceFigures {
     pub headroom: i128,
     /// Largest load of one node, in thousandths of its capacity.
     pub hottest_per_mille: i128,
+    /// Largest utilisation, and its standard deviation, over the nodes that have any; `None` where none has. For reading only.
+    pub evenness: Option<[f64; 2]>,
 }
 
 /// Devices of one kind, in milli.
@@ -87,8 +89,22 @@ fn resource(problem: &Problem, usage: &Usage, r: usize) -> ResourceFigures {
         required: problem.task_ids().map(|task| i128::from(problem.requirement(task)[r]) * one).sum(),
         available: problem.node_ids().map(capacity).sum(),
         headroom: headroom(problem, usage, id),
+        evenness: evenness(problem, usage, r),
         hottest_per_mille: loads.map(|node| usage.amount(node, id) * 1000 / capacity(node)).max().unwrap_or(0),
     }
+}
+
+fn evenness(problem: &Problem, usage: &Usage, r: usize) -> Option<[f64; 2]> {
+    let part = |node| {
+        let capacity = i128::from(problem.allocatable(node)[r]) * i128::from(SHARE_ONE);
+        ratio(usage.amount(node, ResourceId::new(r)), capacity)
+    };
+    let parts: Vec<f64> = problem.node_ids().filter_map(part).collect();
+    let most = parts.iter().copied().reduce(f64::max)?;
+    let count = parts.len() as f64;
+    let mean = parts.iter().sum::<f64>() / count;
+    let variance = parts.iter().map(|part| (part - mean) * (part - mean)).sum::<f64>() / count;
+    Some([most, variance.sqrt()])
 }
 
 fn devices(problem: &Problem, usage: &Usage) -> Vec<DeviceFigures> {

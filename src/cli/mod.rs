@@ -51,14 +51,18 @@ fn read_problem(source: &Source) -> Result<Problem, Failure> {
     Problem::new(&snapshot).map_err(|faults| faulty(source, faults))
 }
 
-/// Reads a plan for `problem`.
-fn read_plan(problem: &Problem, source: &Source) -> Result<Plan, Failure> {
+/// Reads a plan for a snapshot's problem, which is then in the points of the plan's goal.
+fn read_plan(problem: &mut Problem, source: &Source) -> Result<Plan, Failure> {
     let bytes = source.read()?;
-    file::read_plan(&bytes, problem).map_err(|faults| faulty(source, faults))
+    let plan = file::read_plan(&bytes, problem).map_err(|faults| faulty(source, faults))?;
+    if let Some(goal) = plan.goal {
+        *problem = goal.apply(problem);
+    }
+    Ok(plan)
 }
 
 /// Reads a plan that must be for this very state of the cluster.
-fn read_plan_for(problem: &Problem, source: &Source) -> Result<Plan, Failure> {
+fn read_plan_for(problem: &mut Problem, source: &Source) -> Result<Plan, Failure> {
     let plan = read_plan(problem, source)?;
     if plan.fingerprint == problem.fingerprint {
         return Ok(plan);

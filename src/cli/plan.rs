@@ -7,7 +7,7 @@ use super::figures::Figures;
 use super::screen::{ProgressLine, Tone, say, say_verdict};
 use super::{read_problem, report, signal};
 use bayplan::control::Control;
-use bayplan::model::{AMOUNT_MAX, Placement, Problem, score, total_excess, violations};
+use bayplan::model::{AMOUNT_MAX, Goal, Placement, Problem, score, total_excess, violations};
 use bayplan::plan::{self, Meta, Plan, Status, Verdict};
 use bayplan::{bulk, exact, file};
 use std::borrow::Cow;
@@ -29,7 +29,7 @@ const BREACH_SHOWN_MAX: usize = 20;
 pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     args.output.output.check()?;
     let stop = signal::stop_first();
-    let problem = with_limits(read_problem(&args.snapshot)?, args);
+    let problem = as_asked(read_problem(&args.snapshot)?, args);
     let line = ProgressLine::new(args.quiet);
     let mut search = Control::unlimited().with_stop(stop).with_listener(line.listener());
     // Ordering must not be cut by a signal: the answer found so far is what the person wants to see.
@@ -59,8 +59,9 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     Ok(if args.detailed_exitcode && verdict.move_count > 0 { Exit::MovesToMake } else { Exit::Done })
 }
 
-/// The problem under the limits of the command line. Its fingerprint stays that of the snapshot.
-fn with_limits(mut problem: Problem, args: &PlanArgs) -> Problem {
+/// The problem under the goal and limits of the command line. Its fingerprint stays that of the snapshot.
+fn as_asked(problem: Problem, args: &PlanArgs) -> Problem {
+    let mut problem = args.goal.map_or_else(|| problem.clone(), |goal| Goal::from(goal).apply(&problem));
     problem.moves.max_moves = [problem.moves.max_moves, args.max_moves].into_iter().flatten().min();
     problem
 }
@@ -170,7 +171,8 @@ fn refuse_broken(problem: &Problem, plan: &Plan, verdict: &Verdict) -> Result<()
 fn show(problem: &Problem, plan: &Plan, verdict: &Verdict) {
     let before = Figures::of(problem, &problem.current);
     let after = Figures::of(problem, &verdict.reached);
-    say(&format!("{}\n", problem.name));
+    let goal = problem.goal.map_or(String::new(), |goal| format!(", goal {}", goal.word()));
+    say(&format!("{}{goal}\n", problem.name));
     say(&report::before_after(problem, &before, &after));
     let loads = report::node_loads(problem, &problem.current, &verdict.reached);
     if !loads.is_empty() {

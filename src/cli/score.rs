@@ -6,7 +6,7 @@ use super::figures::{DeviceFigures, Figures, JsonFigure, grouped, percent, ratio
 use super::io::Target;
 use super::screen::{printable, table};
 use super::{read_plan_for, read_problem, signal};
-use bayplan::model::Problem;
+use bayplan::model::{Goal, Problem};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,10 +17,10 @@ const SCORE_FORMAT: &str = "bayplan-score/1";
 /// Runs the command.
 pub fn run(args: &ScoreArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
-    let problem = read_problem(&args.snapshot)?;
+    let mut problem = read_problem(&args.snapshot)?;
     let (state, placement) = match &args.plan {
         None => ("current", problem.current.clone()),
-        Some(source) => ("planned", read_plan_for(&problem, source)?.reached(&problem)),
+        Some(source) => ("planned", read_plan_for(&mut problem, source)?.reached(&problem)),
     };
     let figures = Figures::of(&problem, &placement);
     let text = match args.output {
@@ -37,6 +37,9 @@ struct ScoreJson<'a> {
     snapshot: &'a str,
     fingerprint: &'a str,
     state: &'static str,
+    /// What the points are for, when that is not the snapshot's own objective.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goal: Option<&'static str>,
     /// Granted / required, mean over the resources that anything requires.
     utilization: Option<f64>,
     /// Σ weight · granted share: the r · p / c of the mission.
@@ -62,6 +65,9 @@ struct ResourceJson<'a> {
     granted: JsonFigure,
     required: JsonFigure,
     utilization: Option<f64>,
+    /// Largest used / allocatable of a node, and its standard deviation over the nodes that have any.
+    fullest_node: Option<f64>,
+    deviation: Option<f64>,
     load: JsonFigure,
     available: JsonFigure,
     headroom: JsonFigure,
@@ -86,7 +92,8 @@ fn json(problem: &Problem, state: &'static str, figures: &Figures) -> String {
         fingerprint: &problem.fingerprint,
         state,
         utilization: figures.utilization(),
-        weighted_utilization: JsonFigure(figures.score.value),
+        goal: problem.goal.map(Goal::word),
+        weighted_utilization: JsonFigure(figures.score.value / i128::from(problem.value_scale)),
         headroom: figures.resources.iter().map(|r| (r.name.as_str(), JsonFigure(r.headroom))).collect(),
         resources: figures
             .resources
@@ -97,6 +104,8 @@ fn json(problem: &Problem, state: &'static str, figures: &Figures) -> String {
                 granted: JsonFigure(r.granted),
                 required: JsonFigure(r.required),
                 utilization: ratio(r.granted, r.required),
+                fullest_node: r.evenness.map(|[most, _]| most),
+                deviation: r.evenness.map(|[_, deviation]| deviation),
                 load: JsonFigure(r.granted),
                 available: JsonFigure(r.available),
                 headroom: JsonFigure(r.headroom),
@@ -121,7 +130,8 @@ fn json(problem: &Problem, state: &'static str, figures: &Figures) -> String {
 }
 
 fn tables(problem: &Problem, state: &str, figures: &Figures) -> String {
-    let mut text = format!("{}: {state} state\n\n", printable(&problem.name));
+    let goal = problem.goal.map_or(String::new(), |goal| format!(", points of the goal {}", goal.word()));
+    let mut text = format!("{}: {state} state{goal}\n\n", printable(&problem.name));
     let rows: Vec<Vec<String>> = figures
         .resources
         .iter()

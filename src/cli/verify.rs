@@ -10,8 +10,8 @@ use bayplan::plan;
 /// Runs the command.
 pub fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
-    let problem = read_problem(&args.snapshot)?;
-    let plan = read_plan(&problem, &args.plan)?;
+    let mut problem = read_problem(&args.snapshot)?;
+    let plan = read_plan(&mut problem, &args.plan)?;
     let verdict = plan::verify(&problem, &plan);
     let text = printable(&report::verdict(&problem, &plan, &verdict)) + "\n";
     Target::Stdout.write(text.as_bytes())?;

@@ -2,7 +2,7 @@
 //!
 //! Points are scaled (`model/cost.rs`). Fragmentation has no rows: how many devices of a node are too full for an expected
 //! task is a question about sets of devices, not a sum. It is left out, which leaves every bound valid (a cost is never
-//! negative), but a placement that has some can then not be proven optimal.
+//! negative), but a placement that has some can then not be proven optimal. So is variance: a square is no linear sum.
 
 use super::form::{Form, ONE, rank};
 use super::linear::Sum;

@@ -15,7 +15,7 @@
 //! objective is improved without giving any of that back. The incumbent (the bulk solver's answer) comes from the caller;
 //! the search ends as soon as a certified bound, rounded down to the multiples that objectives come in, equals it.
 //!
-//! Limits: fragmentation is left out of the program (see `costs.rs`), and where an unpinned elastic task has less than its
+//! Limits: fragmentation and variance are left out of the program (see `costs.rs`), and where an unpinned elastic task has less than its
 //! least share at the start, the incumbent is returned without a bound. Where shares may be fractional,
 //! *optimal* means: no placement is better by more than one part (1/720,720) of each such task.
 
@@ -51,8 +51,12 @@ pub struct Outcome {
     pub blockers: Option<Vec<&'static str>>,
 }
 
-/// True when the problem is small enough for the exact solver to be worth its time.
+/// True when the problem is small enough for the exact solver to be worth its time, and it has rows for what counts: without
+/// those for variance it would prove nothing and look for the wrong thing.
 pub fn suits(problem: &Problem) -> bool {
+    if !problem.objective.variance.is_empty() {
+        return false;
+    }
     let nodes = problem.nodes.len();
     let devices: usize = problem.nodes.iter().map(|node| node.devices.len()).sum();
     let columns = |tasks: &Vec<crate::model::TaskId>| {

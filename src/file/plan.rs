@@ -8,7 +8,7 @@
 
 use super::json::{Path, Reader, Value, parse};
 use super::snapshot::piece;
-use crate::model::{Faults, NodeId, Piece, PieceSpec, Problem, SHARE_ONE, Share, Spot, TaskId};
+use crate::model::{Faults, Goal, NodeId, Piece, PieceSpec, Problem, SHARE_ONE, Share, Spot, TaskId};
 use crate::plan::{Move, PLAN_FORMAT, Plan, Reason, Status};
 use serde_json::json;
 use std::collections::HashMap;
@@ -52,6 +52,7 @@ pub fn write_plan(problem: &Problem, plan: &Plan) -> Vec<u8> {
     let mut fields = vec![
         ("format", json!(PLAN_FORMAT).to_string()),
         ("snapshot", json!(plan.fingerprint).to_string()),
+        ("goal", plan.goal.map_or(String::new(), |goal| json!(goal.word()).to_string())),
         ("solver", json!(plan.solver).to_string()),
         ("seed", plan.seed.to_string()),
         ("effort", plan.effort.to_string()),
@@ -62,6 +63,7 @@ pub fn write_plan(problem: &Problem, plan: &Plan) -> Vec<u8> {
             json!({"before": points_json(plan.objective.0), "after": points_json(plan.objective.1)}).to_string(),
         ),
     ];
+    fields.retain(|(_, value)| !value.is_empty());
     if let Some(bound) = plan.bound {
         fields.push(("bound", points_json(bound).to_string()));
     }
@@ -133,6 +135,7 @@ impl Names<'_> {
             return None;
         }
         let fingerprint = fields.required("snapshot", Reader::text);
+        let goal = fields.optional("goal", |r, p, v| r.word(p, v, &Goal::WORDS));
         let solver = fields.required("solver", Reader::text);
         let seed = fields.required("seed", Reader::natural);
         let effort = fields.required("effort", Reader::natural);
@@ -153,6 +156,7 @@ impl Names<'_> {
         fields.finish();
         let plan = Plan {
             fingerprint: fingerprint?,
+            goal,
             solver: solver?,
             seed: seed?,
             effort: effort?,

@@ -79,6 +79,7 @@ fn resource(reader: &Reader, path: Path<'_>, value: Value) -> Option<ResourceSpe
         unit: fields.optional("unit", Reader::text).unwrap_or_default(),
         transient: fields.optional("transient", Reader::bool).unwrap_or(true),
         load_weight: fields.optional("load_weight", Reader::int).unwrap_or(0),
+        variance_weight: fields.optional("variance_weight", Reader::int).unwrap_or(0),
     };
     fields.finish();
     Some(spec)

@@ -16,6 +16,7 @@ pub(super) fn cluster(order: &Order, kinds: &[Kind<'_>], capacity: &Rows) -> Sna
         unit: unit.to_string(),
         transient: *transient,
         load_weight: 0,
+        variance_weight: 0,
     };
     let node = |(n, row): (usize, &[i64])| NodeSpec {
         name: format!("node-{n}"),

@@ -283,7 +283,7 @@ fn batch_slice(kind: Kind, p: &Params) -> u32 {
     const BATCHES: u32 = 1024;
     const SOFTWARE_STEPS: u32 = 50_000;
     // Two nodes before and after, for judging and for booking; devices; group rows; which lanes apply.
-    let node = p.lanes + p.balance_count + p.mix_count * (p.device_width + p.lanes + 1);
+    let node = p.lanes + p.balance_count + p.variance_count + p.mix_count * (p.device_width + p.lanes + 1);
     let steps = 8 * node + 8 * (p.lanes + p.device_width) + 16 * p.level_count.max(1) + 600;
     if kind == Kind::Software { (SOFTWARE_STEPS / steps).clamp(1, BATCHES) } else { BATCHES }
 }

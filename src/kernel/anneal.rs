@@ -40,8 +40,8 @@ pub struct Round {
     pub shift_share: u32,
     /// Shifts that go home, in 256ths of all shifts.
     pub home_share: u32,
-    /// Candidates whose first task is one of those displaced at the start of the round, in 16ths of all candidates, where there
-    /// are such.
+    /// Candidates whose first task is one of those away from home, or waiting, at the start of the round, in 16ths of all
+    /// candidates, where there are such.
     pub away_share: u32,
     /// Price of exceeding limits.
     pub over: OverPrice,

@@ -94,6 +94,8 @@ pub struct Block {
     pub cost: Vec<i64>,
     /// Shape: node_count. Points for exceeding limits.
     pub over: Vec<i64>,
+    /// Shape: node_count × variance terms. See `points::VarianceTerm`.
+    pub factors: Vec<i64>,
     /// Shape: node_count. Points for being in use.
     pub price: Vec<i64>,
     /// Shape: node_count. Tasks here, movable or not.
@@ -106,7 +108,7 @@ pub struct Block {
     pub device_used: Vec<u16>,
     /// Index in the problem. Shape: node_count.
     pub node: Vec<u32>,
-    /// Slots of the tasks that are displaced at the start of the round.
+    /// Slots of the tasks that are away from home, or wait, at the start of the round.
     pub away: Vec<u32>,
     /// Movable tasks.
     pub tasks: Vec<TaskRow>,

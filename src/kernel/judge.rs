@@ -121,7 +121,9 @@ impl<'a, const L: usize> View<'a, L> {
     pub fn node_cost(&self, node: usize, used: &[i32; L], tasks_here: u32, devices: &[u16]) -> i64 {
         let block = &*self.block;
         let (soft, capacity) = (self.row(&block.soft, node), self.row(&block.capacity, node));
-        node_points(self.shared, &NodeView { used, soft, capacity, devices, class: block.class[node] })
+        let terms = self.shared.variance.len();
+        let factors = &block.factors[node * terms..][..terms];
+        node_points(self.shared, &NodeView { used, soft, capacity, factors, devices, class: block.class[node] })
             + if tasks_here > 0 { block.price[node] } else { 0 }
     }
 

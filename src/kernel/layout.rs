@@ -12,6 +12,8 @@ pub const GROUP_WORDS: u32 = 3;
 pub const ROW_WORDS: u32 = 8;
 /// Words per balance term: resource, other.
 pub const BALANCE_WORDS: u32 = 2;
+/// Words per variance term: resource, shift, mark.
+pub const VARIANCE_WORDS: u32 = 3;
 /// Words per item of the mix: class row, devices, milli of each.
 pub const MIX_WORDS: u32 = 3;
 /// Group flag: no two members on a node.
@@ -38,6 +40,15 @@ pub const BLOCK_WORDS: u32 = 6;
 pub const TABLE_GROUP_WORDS: u32 = 8;
 /// Words per row in the tables of a block, members aside.
 pub const TABLE_ROW_WORDS: u32 = 14;
+/// Where a row's kept domains are.
+pub const ROW_KEEP: u32 = 4;
+/// Where the domains are that may be entered.
+pub const ROW_ENTER: u32 = 8;
+/// Where the domains that may be given up are counted.
+pub const ROW_SLACK: u32 = 12;
+/// Where it is said that a domain may have one member only.
+pub const ROW_CONFLICT: u32 = 13;
+const _: () = assert!(ROW_CONFLICT + 1 == TABLE_ROW_WORDS);
 
 macro_rules! params {
     ($($name:ident),* $(,)?) => {
@@ -57,12 +68,12 @@ macro_rules! params {
 
 params! {
     node_count, task_count, order_count, movable_count, group_count, row_count, level_count, lanes, device_width,
-    balance_count, mix_count, block_count, block_nodes, counts_length, tables_length, is_simultaneous,
+    balance_count, variance_count, mix_count, block_count, block_nodes, counts_length, tables_length, is_simultaneous,
     has_over_weight, counts_group_moves, has_groups,
     w_limit, w_soft, w_capacity, w_requirement, w_transient, w_node_class, w_move_class, w_class_row, w_pair_row,
-    w_home, w_traits, w_group, w_group_all, w_order, w_groups, w_rows, w_needs, w_domain, w_balance, w_mix,
+    w_home, w_traits, w_group, w_group_all, w_order, w_groups, w_rows, w_needs, w_domain, w_balance, w_variance, w_mix,
     w_mix_requirement, w_ln_table,
-    d_load_weight, d_over_weight, d_balance_target, d_balance_weight, d_pair, d_allow, d_price, d_value,
+    d_load_weight, d_over_weight, d_balance_target, d_balance_weight, d_factors, d_pair, d_allow, d_price, d_value,
     d_move_points, d_home_devices, d_mix_parts, d_over_price, d_weights,
     s_at, s_devices, s_used, s_held, s_tasks_here, s_device_used, s_best_at, s_best_devices,
     r_pick, r_node_keys, r_node_values, r_nodes, r_block_of, r_local_of, r_task_keys, r_task_values,
@@ -70,8 +81,8 @@ params! {
     c_members, c_keeper, c_covered, c_owner, c_placed,
     sort_length, sort_shift, sort_keys, sort_values, sort_out_keys, sort_out_values,
     tile_count, tile_chunks,
-    seed, round, salt_0, salt_1, salt_2, candidates_per_task, candidates_max, batch_slice, shift_share, home_share, away_share, displaced_max,
-    locks_everything, by_home,
+    seed, round, salt_0, salt_1, salt_2, candidates_per_task, candidates_max, batch_slice, shift_share, home_share,
+    away_share, displaced_max, locks_everything, by_home,
     temperature_low, temperature_high, home_penalty_low, home_penalty_high, over_factor, over_closed,
 }
 

@@ -2,6 +2,9 @@
 //!
 //! The formulas are those of `model/cost.rs` in quanta and points; tests hold them to it.
 
+/// Utilisation counts up to this in variance terms.
+pub const UTILISATION_MAX: i64 = 4;
+
 /// What every block needs and none changes.
 #[derive(Debug, Default)]
 pub struct Shared {
@@ -15,6 +18,8 @@ pub struct Shared {
     pub transient: Vec<i32>,
     /// Balance terms.
     pub balance: Vec<BalanceTerm>,
+    /// Variance terms.
+    pub variance: Vec<VarianceTerm>,
     /// Points between move classes. Shape: class_count × class_count.
     pub pair: Vec<i64>,
     /// Device sets by (task class, node class); 0 = forbidden. Shape: task classes × `node_class_count`.
@@ -42,6 +47,17 @@ pub struct BalanceTerm {
     pub target: i64,
     /// Points per unit.
     pub weight: i64,
+}
+
+/// `(level − mark)²` with `level = ⌊min(used, 4 · capacity) · factor / 2^shift + ½⌋`, where the node's factor is not 0.
+#[derive(Debug, Clone, Copy)]
+pub struct VarianceTerm {
+    /// Lane.
+    pub resource: u32,
+    /// Bits.
+    pub shift: u32,
+    /// The level that every node should have.
+    pub mark: u32,
 }
 
 /// An expected task of the fragmentation measure.
@@ -74,13 +90,15 @@ pub struct NodeView<'a, const L: usize> {
     pub soft: &'a [i32; L],
     /// True capacity.
     pub capacity: &'a [i32; L],
+    /// What used amounts are multiplied by, per variance term.
+    pub factors: &'a [i64],
     /// Milli taken of each device; looked at only when fragmentation counts.
     pub devices: &'a [u16],
     /// Column of `Shared::allow`.
     pub class: u32,
 }
 
-/// Points of a node: load, excess, balance, fragmentation (its price is the caller's).
+/// Points of a node: load, excess, balance, variance, fragmentation (its price is the caller's).
 #[inline(always)]
 pub fn node_points<const L: usize>(shared: &Shared, node: &NodeView<'_, L>) -> i64 {
     let weight: &[i64; L] = shared.load_weight[..L].try_into().expect("a weight per lane");
@@ -97,10 +115,26 @@ pub fn node_points<const L: usize>(shared: &Shared, node: &NodeView<'_, L>) -> i
         let free = |r: u32| i64::from(node.capacity[r as usize]) - i64::from(node.used[r as usize]);
         points += term.weight * (term.target * free(term.resource) - free(term.other)).max(0);
     }
+    for (term, factor) in shared.variance.iter().zip(node.factors) {
+        let r = term.resource as usize;
+        points += squared_deviation(term, *factor, node.used[r], node.capacity[r]);
+    }
     if shared.fragmentation_weight > 0 {
         points += shared.fragmentation_weight * fragmentation(shared, node);
     }
     points
+}
+
+/// Points of one variance term on a node.
+#[inline(always)]
+fn squared_deviation(term: &VarianceTerm, factor: i64, used: i32, capacity: i32) -> i64 {
+    if factor == 0 {
+        return 0;
+    }
+    let counted = i64::from(used).min(i64::from(capacity) * UTILISATION_MAX);
+    let level = (counted * factor + (1 << (term.shift - 1))) >> term.shift;
+    let off = level - i64::from(term.mark);
+    off * off
 }
 
 /// Σ_mix parts · unusable free milli.

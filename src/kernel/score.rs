@@ -24,6 +24,8 @@ pub struct Nodes<'a> {
     pub soft: &'a [i32],
     /// Shape: N × L.
     pub capacity: &'a [i32],
+    /// Shape: N × variance terms.
+    pub factors: &'a [i64],
     /// Shape: N × L.
     pub used: &'a [i32],
     /// Shape: N × L.
@@ -116,8 +118,10 @@ pub fn judge<const L: usize>(shared: &Shared, nodes: &Nodes<'_>, task: &Candidat
         }
     }
     let (soft, capacity, class) = (row(nodes.soft), row(nodes.capacity), nodes.class[node]);
+    let terms = shared.variance.len();
+    let factors = &nodes.factors[node * terms..][..terms];
     let view = |used: &[i32; L], devices: &[u16]| {
-        node_points(shared, &NodeView { used, soft: &soft, capacity: &capacity, devices, class })
+        node_points(shared, &NodeView { used, soft: &soft, capacity: &capacity, factors, devices, class })
     };
     let before = view(&used, &nodes.device_used[node * width..][..width]);
     let mut points = view(&after, &devices_used[..width]) - before;

@@ -67,6 +67,8 @@ impl Check<'_> {
             unit: spec.unit.clone(),
             transient: spec.transient,
             load_weight: self.amount(spec.load_weight, || format!("resources[{i}] {}, load_weight", spec.name)),
+            variance_weight: self
+                .amount(spec.variance_weight, || format!("resources[{i}] {}, variance_weight", spec.name)),
         });
         let resources: Vec<_> = resources.collect();
         let width = resources.len();
@@ -156,7 +158,7 @@ impl Check<'_> {
         }
         let objective = self.objective(&resource_names, &mut classes, &mut kinds, &mut models);
         let levels = level_names_in_order(&level_names).into_iter().zip(levels);
-        Problem {
+        let mut problem = Problem {
             name: snapshot.name.clone(),
             resources,
             levels: levels.map(|(name, names)| Level { name, domains: names.list }).collect(),
@@ -167,6 +169,8 @@ impl Check<'_> {
             device_kinds: kinds.list,
             device_models: models.list,
             objective,
+            goal: None,
+            value_scale: 1,
             moves: MoveRules {
                 simultaneous: snapshot.moves.mode == MoveMode::Simultaneous,
                 max_moves: snapshot.moves.max_moves,
@@ -177,7 +181,9 @@ impl Check<'_> {
             allocatable,
             soft_limit,
             requirement,
-        }
+        };
+        problem.objective.variance = variance::variances(&problem);
+        problem
     }
 
     fn unique<'b>(
@@ -488,6 +494,7 @@ impl Check<'_> {
         let mut weight = |value: i64, field: &str| self.amount(value, || place(field));
         Objective {
             balance,
+            variance: Vec::new(),
             task_move_weight: weight(spec.task_move_weight, "task_move_weight"),
             group_move_weight: weight(spec.group_move_weight, "group_move_weight"),
             node_move_weight: weight(spec.node_move_weight, "node_move_weight"),

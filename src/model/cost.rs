@@ -7,6 +7,7 @@
 //! value         = Σ_task weight · share
 //! load          = Σ_resource load_weight · Σ_node max(0, used − soft_limit)
 //! balance       = Σ_term weight · Σ_node max(0, target · free(resource) − free(other))
+//! variance      = Σ_resource variance_weight · Σ_node (used / allocatable − target)²      in integers: `variance.rs`
 //! task_move     = task_move_weight  · Σ_{task moved} move_cost
 //! group_move    = group_move_weight · max_group |{task in group : moved}|
 //! node_move     = node_move_weight  · Σ_{task moved} Σ_{piece on a new node} min_{node before} pair_cost(that node, piece's node)
@@ -30,6 +31,8 @@ pub struct Score {
     pub load: i128,
     /// Free amounts out of proportion.
     pub balance: i128,
+    /// Utilisation off the cluster's.
+    pub variance: i128,
     /// Moved tasks.
     pub task_move: i128,
     /// Largest number moved in a group.
@@ -44,10 +47,11 @@ pub struct Score {
 
 impl Score {
     /// The cost terms with their names, in the order of every table.
-    pub fn terms(&self) -> [(&'static str, i128); 7] {
+    pub fn terms(&self) -> [(&'static str, i128); 8] {
         [
             ("load", self.load),
             ("balance", self.balance),
+            ("variance", self.variance),
             ("task_move", self.task_move),
             ("group_move", self.group_move),
             ("node_move", self.node_move),
@@ -153,9 +157,10 @@ pub fn score(problem: &Problem, placement: &Placement) -> Score {
     let objective = &problem.objective;
     let mut score = Score::default();
     for node in problem.node_ids() {
-        let (load, balance) = node_cost(problem, node, usage.amounts(node));
+        let [load, balance, variance] = node_cost(problem, node, usage.amounts(node));
         score.load += load;
         score.balance += balance;
+        score.variance += variance;
         if usage.pieces(node) > 0 {
             score.price += i128::from(objective.price_weight) * i128::from(problem.nodes[node.index()].price) * one;
         }
@@ -183,11 +188,11 @@ pub fn score(problem: &Problem, placement: &Placement) -> Score {
     score
 }
 
-/// Load and balance points of one node that uses these scaled amounts. Shape: resource_count.
-pub fn node_cost(problem: &Problem, node: NodeId, used: &[i128]) -> (i128, i128) {
+/// Load, balance and variance points of one node that uses these scaled amounts. Shape: resource_count.
+pub fn node_cost(problem: &Problem, node: NodeId, used: &[i128]) -> [i128; 3] {
     let one = i128::from(SHARE_ONE);
     let (allocatable, soft_limit) = (problem.allocatable(node), problem.soft_limit(node));
-    let (mut load, mut balance) = (0, 0);
+    let (mut load, mut balance, mut variance) = (0, 0, 0);
     for (r, resource) in problem.resources.iter().enumerate() {
         load += i128::from(resource.load_weight) * (used[r] - i128::from(soft_limit[r]) * one).max(0);
     }
@@ -196,7 +201,11 @@ pub fn node_cost(problem: &Problem, node: NodeId, used: &[i128]) -> (i128, i128)
         let missing = i128::from(term.target) * free(term.resource) - free(term.other);
         balance += i128::from(term.weight) * missing.max(0);
     }
-    (load, balance)
+    for term in &problem.objective.variance {
+        let r = term.resource.index();
+        variance += term.points(allocatable[r], used[r]) * one;
+    }
+    [load, balance, variance]
 }
 
 /// True when a task that ran at the start now runs on other nodes, or nowhere.

@@ -7,15 +7,18 @@
 mod check;
 mod cost;
 mod fault;
+mod goal;
 mod ids;
 mod placement;
 mod problem;
 mod rules;
 mod share;
 mod snapshot;
+mod variance;
 
 pub use cost::{Score, Usage, fragmentation, headroom, is_moved, node_cost, pair_cost, score};
 pub use fault::{FAULT_SHOWN_MAX, Fault, Faults};
+pub use goal::Goal;
 pub use ids::{DomainId, GroupId, LevelId, NodeId, ResourceId, TaskId};
 pub use placement::{Piece, Placement, Spot};
 pub use problem::{
@@ -27,3 +30,4 @@ pub use rules::{
 };
 pub use share::{SHARE_ONE, Share, scaled_text};
 pub use snapshot::*;
+pub use variance::{ROOT_BITS, UTILISATION_MAX, Variance};

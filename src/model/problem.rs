@@ -3,7 +3,9 @@
 //! A [`Problem`] is built once by [`Problem::new`] (in `check.rs`), which reports every fault of the snapshot at once.
 //! Afterwards all indices are in range, all amounts are between 0 and [`AMOUNT_MAX`], and names are unique.
 
-use super::{DomainId, GroupId, LevelId, NodeId, Piece, Placement, ResourceId, Share, Spot, TaskId, TaskKind};
+use super::{
+    DomainId, Goal, GroupId, LevelId, NodeId, Piece, Placement, ResourceId, Share, Spot, TaskId, TaskKind, Variance,
+};
 use std::collections::BTreeMap;
 
 /// Largest amount, weight or cost a snapshot may contain: 2^40. Times [`super::SHARE_ONE`] (< 2^20), times 2^24 summands,
@@ -25,6 +27,8 @@ pub struct Resource {
     pub transient: bool,
     /// Points per unit above a soft limit.
     pub load_weight: i64,
+    /// Points for a node whose utilisation is off the cluster's by 1, squared.
+    pub variance_weight: i64,
 }
 
 /// A taint of a node.
@@ -233,6 +237,8 @@ pub struct MixItem {
 pub struct Objective {
     /// Balance terms.
     pub balance: Vec<Balance>,
+    /// Variance terms, one per resource that has a weight for it.
+    pub variance: Vec<Variance>,
     /// Times each moved task's cost.
     pub task_move_weight: i64,
     /// Times the largest number of moved tasks in one group.
@@ -283,6 +289,10 @@ pub struct Problem {
     pub device_models: Vec<String>,
     /// Soft terms.
     pub objective: Objective,
+    /// What the objective is for, when it is not the snapshot's own.
+    pub goal: Option<Goal>,
+    /// Every task's weight is so many times what the snapshot says, see [`Goal`].
+    pub value_scale: i64,
     /// Rules for moves.
     pub moves: MoveRules,
     /// SHA-256 of the snapshot, in hexadecimal: a plan names it, and is refused on any other state.
@@ -353,6 +363,8 @@ impl Problem {
     /// differ in name and amounts at most, and only a list of one may be anyone's current node.
     pub fn with_nodes_merged(&self, lists: &[Vec<NodeId>]) -> Problem {
         let mut merged = self.clone();
+        // Not a sum over the nodes as they are now, and nobody who merges asks for it.
+        merged.objective.variance.clear();
         merged.nodes = lists.iter().map(|list| self.nodes[list[0].index()].clone()).collect();
         let sum = |rows: &[i64]| -> Vec<i64> {
             let width = self.resources.len();

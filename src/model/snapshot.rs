@@ -34,7 +34,7 @@ pub struct Snapshot {
 }
 
 /// One counted quantity.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ResourceSpec {
     /// Unique name, e.g. `cpu`.
     pub name: String,
@@ -46,6 +46,9 @@ pub struct ResourceSpec {
     /// Points per unit of load above a node's soft limit.
     #[serde(skip_serializing_if = "is_zero")]
     pub load_weight: i64,
+    /// Points for a node whose utilisation is off the cluster's by all of its capacity; they go with the square.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub variance_weight: i64,
 }
 
 /// One machine.

@@ -42,6 +42,7 @@ pub fn build(problem: &Problem, target: &Placement, meta: Meta, control: &Contro
     let waiting = problem.task_ids().filter(|task| !ordered.reached.spot(*task).is_placed());
     Plan {
         fingerprint: problem.fingerprint.clone(),
+        goal: problem.goal,
         solver: meta.solver,
         seed: meta.seed,
         effort: meta.effort,

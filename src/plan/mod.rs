@@ -42,7 +42,7 @@ pub use order::{Ordered, order};
 pub use recount::recount;
 pub use verify::{Breach, Verdict, verify};
 
-use crate::model::{Placement, Problem, Spot, TaskId};
+use crate::model::{Goal, Placement, Problem, Spot, TaskId};
 
 /// Value of the `format` field of every plan file this version reads and writes.
 pub const PLAN_FORMAT: &str = "bayplan-plan/1";
@@ -95,6 +95,8 @@ pub enum Status {
 pub struct Plan {
     /// Fingerprint of the snapshot the plan is for.
     pub fingerprint: String,
+    /// What was planned for; `None` = the snapshot's own objective.
+    pub goal: Option<Goal>,
     /// `exact` or `bulk`.
     pub solver: String,
     /// Seed of the search.

@@ -248,9 +248,11 @@ pub(super) fn has_moved(problem: &Problem, task: TaskId, spot: &Spot) -> bool {
 /// The score of a state; `None` when a sum does not fit.
 pub(super) fn points(problem: &Problem, spots: &[Spot]) -> Option<Score> {
     let mut score = Score::default();
+    let marks = marks(problem)?;
     for (n, held) in held(problem, spots).iter().enumerate() {
-        let [load, balance, price, fragmentation] = node_points(problem, NodeId::new(n), held)?;
+        let [load, balance, variance, price, fragmentation] = node_points(problem, &marks, NodeId::new(n), held)?;
         score.load = score.load.checked_add(load)?;
+        score.variance = score.variance.checked_add(variance)?;
         score.balance = score.balance.checked_add(balance)?;
         score.price = score.price.checked_add(price)?;
         score.fragmentation = score.fragmentation.checked_add(fragmentation)?;
@@ -300,8 +302,67 @@ pub(super) fn group_points(problem: &Problem, most: i128) -> Option<i128> {
     i128::from(problem.objective.group_move_weight).checked_mul(most)?.checked_mul(ONE)
 }
 
-/// Load, balance, price and fragmentation of one node.
-pub(super) fn node_points(problem: &Problem, id: NodeId, held: &Held) -> Option<[i128; 4]> {
+/// What the variance of a resource is measured against.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    /// ⌊√(weight · 2^20)⌋, √weight in 1,024ths.
+    root: i128,
+    /// 2^(bit length of the largest capacity).
+    scale: i128,
+    /// The level that every node should have.
+    level: i128,
+}
+
+/// Shape: resources; `None` inside = its variance costs nothing.
+pub(super) fn marks(problem: &Problem) -> Option<Vec<Option<Mark>>> {
+    let mut marks = Vec::new();
+    for (r, resource) in problem.resources.iter().enumerate() {
+        let capacities: Vec<i128> = problem.node_ids().map(|node| i128::from(problem.allocatable(node)[r])).collect();
+        let (total, most) = (capacities.iter().sum::<i128>(), capacities.into_iter().max().unwrap_or(0));
+        if resource.variance_weight == 0 || most == 0 {
+            marks.push(None);
+            continue;
+        }
+        let wanted: i128 = problem.task_ids().map(|task| i128::from(problem.requirement(task)[r])).sum();
+        let square = i128::from(resource.variance_weight).checked_mul(1 << 20)?;
+        // The largest number whose square is not above, bit by bit.
+        let mut root = 0i128;
+        for bit in (0..63).rev().map(|bit| 1i128 << bit) {
+            if (root + bit).checked_mul(root + bit)? <= square {
+                root += bit;
+            }
+        }
+        let mut scale = 1;
+        while scale <= most {
+            scale *= 2;
+        }
+        // root · target / 1,024, rounded to the nearest, halves up.
+        let level = nearest(root.checked_mul(wanted.min(total))?, total.checked_mul(1024)?);
+        marks.push(Some(Mark { root, scale, level }));
+    }
+    Some(marks)
+}
+
+fn nearest(part: i128, whole: i128) -> i128 {
+    let (quotient, rest) = (part / whole, part % whole);
+    if rest >= whole - rest { quotient + 1 } else { quotient }
+}
+
+/// Squared distance of a node's level from the mark, scaled.
+fn distance(mark: &Mark, capacity: i64, held: i128) -> Option<i128> {
+    let capacity = i128::from(capacity);
+    if capacity == 0 {
+        return Some(0);
+    }
+    let counted = held.min(4 * capacity * ONE);
+    let factor = mark.root.checked_mul(mark.scale)? / capacity;
+    let level = nearest(counted.checked_mul(factor)?, mark.scale.checked_mul(1024 * ONE)?);
+    let off = level - mark.level;
+    off.checked_mul(off)?.checked_mul(ONE)
+}
+
+/// Load, balance, variance, price and fragmentation of one node.
+pub(super) fn node_points(problem: &Problem, marks: &[Option<Mark>], id: NodeId, held: &Held) -> Option<[i128; 5]> {
     let weights = &problem.objective;
     let capacity: Vec<i128> = problem.allocatable(id).iter().map(|amount| i128::from(*amount) * ONE).collect();
     let mut load = 0i128;
@@ -315,6 +376,12 @@ pub(super) fn node_points(problem: &Problem, id: NodeId, held: &Held) -> Option<
         let missing = free.checked_mul(i128::from(term.target))?.checked_sub(other)?.max(0);
         balance = balance.checked_add(missing.checked_mul(i128::from(term.weight))?)?;
     }
+    let mut variance = 0i128;
+    for (r, mark) in marks.iter().enumerate() {
+        if let Some(mark) = mark {
+            variance = variance.checked_add(distance(mark, problem.allocatable(id)[r], held.amounts[r])?)?;
+        }
+    }
     let host = &problem.nodes[id.index()];
     let in_use = i128::from(held.pieces > 0);
     let price = (in_use * i128::from(host.price)).checked_mul(i128::from(weights.price_weight))?.checked_mul(ONE)?;
@@ -325,7 +392,7 @@ pub(super) fn node_points(problem: &Problem, id: NodeId, held: &Held) -> Option<
         }
     }
     let fragmentation = lost.checked_mul(i128::from(weights.fragmentation_weight))?.checked_mul(ONE)?;
-    Some([load, balance, price, fragmentation])
+    Some([load, balance, variance, price, fragmentation])
 }
 
 /// Free device milli of a node that an expected task cannot use.

@@ -126,8 +126,7 @@ impl<'a> Tally<'a> {
     fn node_points(&self, node: NodeId) -> i128 {
         let (problem, objective) = (self.problem, &self.problem.objective);
         let one = i128::from(SHARE_ONE);
-        let (load, balance) = node_cost(problem, node, self.usage.amounts(node));
-        let mut points = load + balance;
+        let mut points = node_cost(problem, node, self.usage.amounts(node)).into_iter().sum::<i128>();
         if self.usage.pieces(node) > 0 {
             points += i128::from(objective.price_weight) * i128::from(problem.nodes[node.index()].price) * one;
         }

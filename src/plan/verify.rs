@@ -6,6 +6,7 @@
 //! | name | violated when |
 //! |---|---|
 //! | fingerprint | the plan is for another snapshot |
+//! | goal | the plan's points are for another goal |
 //! | unknown | a move names a task or node that does not exist |
 //! | twice | a task moves twice |
 //! | from | a move does not start where the task is |
@@ -19,11 +20,13 @@
 //! | unplaced, blocked | the list is wrong |
 //! | arithmetic | a sum does not fit 128 bits |
 
-use super::recount::{Held, broken_rules, covered, group_points, has_moved, held, node_points, task_points, weigh};
+use super::recount::{
+    Held, Mark, broken_rules, covered, group_points, has_moved, held, marks, node_points, task_points, weigh,
+};
 use super::{Move, Plan, Reason};
 use crate::model::{
-    DEVICE_MILLI, DomainId, GroupId, LevelId, NodeId, Place, Placement, Problem, ResourceId, Rule, SHARE_ONE, Spot,
-    TaskId, Violation, scaled_text,
+    DEVICE_MILLI, DomainId, Goal, GroupId, LevelId, NodeId, Place, Placement, Problem, ResourceId, Rule, SHARE_ONE,
+    Spot, TaskId, Violation, scaled_text,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -82,6 +85,7 @@ pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
         moved: vec![0; problem.groups.len()],
         moved_most: 0,
         dependants: dependants(problem),
+        marks: marks(problem),
         seen: BTreeSet::new(),
         found: Vec::new(),
     };
@@ -89,6 +93,11 @@ pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
     if plan.fingerprint != problem.fingerprint {
         let text = format!("the plan is for {}, the snapshot is {}", plan.fingerprint, problem.fingerprint);
         replay.add("fingerprint", None, text);
+    }
+    if plan.goal != problem.goal {
+        let word = |goal: Option<Goal>| goal.map_or("the snapshot's objective", Goal::word);
+        let text = format!("the plan is for {}, its points are counted for {}", word(plan.goal), word(problem.goal));
+        replay.add("goal", None, text);
     }
     if problem.moves.simultaneous && plan.waves.len() > 1 {
         replay.add("wave_order", None, format!("{} waves, but all moves run at the same time", plan.waves.len()));
@@ -119,6 +128,8 @@ pub(super) struct Replay<'a> {
     /// Tasks moved, by group; a task moves once, so this only grows.
     moved: Vec<i128>,
     moved_most: i128,
+    /// What variance is measured against; `None` when that does not fit.
+    marks: Option<Vec<Option<Mark>>>,
     /// By group: those that need it.
     dependants: Vec<Vec<GroupId>>,
     pub(super) seen: BTreeSet<TaskId>,
@@ -318,7 +329,8 @@ impl Replay<'_> {
             let [value, task_move, node_move] = task_points(replay.problem, step.task, spot)?;
             let mut sum = value.checked_sub(task_move)?.checked_sub(node_move)?;
             for node in &nodes {
-                for cost in node_points(replay.problem, *node, &replay.held[node.index()])? {
+                let marks = replay.marks.as_ref()?;
+                for cost in node_points(replay.problem, marks, *node, &replay.held[node.index()])? {
                     sum = sum.checked_sub(cost)?;
                 }
             }

@@ -26,8 +26,7 @@ pub fn amounts(list: &[(&str, i64)]) -> BTreeMap<String, i64> {
 
 /// Resources with these names, held on one node at a time while moving.
 pub fn resources(names: &[&str]) -> Vec<ResourceSpec> {
-    let resource =
-        |name: &&str| ResourceSpec { name: name.to_string(), unit: String::new(), transient: false, load_weight: 0 };
+    let resource = |name: &&str| ResourceSpec { name: name.to_string(), ..ResourceSpec::default() };
     names.iter().map(resource).collect()
 }
 

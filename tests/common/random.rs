@@ -34,7 +34,7 @@ pub struct Kinds {
     /// Selectors, taints, cordons, pins, evictable tasks.
     pub entry_rules: bool,
     pub groups: bool,
-    /// Load, balance, moves, price, fragmentation.
+    /// Load, balance, variance, moves, price, fragmentation.
     pub costs: bool,
     pub simultaneous: bool,
     pub move_limits: bool,
@@ -125,6 +125,9 @@ pub fn random_snapshot(rng: &mut Rng, size: Size, kinds: Kinds) -> Snapshot {
         build.snapshot.moves.max_per_node = build.maybe(25, 1, 3);
     }
     build.start();
+    if build.kinds.costs {
+        build.variance();
+    }
     build.snapshot
 }
 
@@ -164,6 +167,7 @@ impl Build<'_> {
                 unit: String::new(),
                 transient: self.kinds.simultaneous && self.rng.chance(50),
                 load_weight,
+                variance_weight: 0,
             });
             self.scale.push(large(self.rng, self.kinds.large_figures));
         }
@@ -389,6 +393,15 @@ impl Build<'_> {
             }
         }
         self.snapshot.objective = objective;
+    }
+
+    fn variance(&mut self) {
+        for resource in &mut self.snapshot.resources {
+            // Mostly small, so that it does not drown everything else; now and then so large that levels are fine.
+            if self.rng.chance(30) {
+                resource.variance_weight = *self.rng.pick(&[1, 7, 1000, AMOUNT_MAX]);
+            }
+        }
     }
 
     fn start(&mut self) {

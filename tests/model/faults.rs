@@ -43,7 +43,7 @@ fn rich() -> Snapshot {
 }
 
 /// Code, what its fault must speak of, and a change that brings it about. Several per code where the code has several causes.
-const FAULTS: [(&str, &str, Change); 39] = [
+const FAULTS: [(&str, &str, Change); 40] = [
     ("P101", "tasks[0]", |s| s.tasks[0].name.clear()),
     ("P101", "tasks[2]", |s| s.tasks[2].name.clear()),
     ("P102", "levels[2]", |s| s.levels.push("node".to_string())),
@@ -77,6 +77,7 @@ const FAULTS: [(&str, &str, Change); 39] = [
     ("P202", "-1 ", |s| s.tasks[0].weight = -1),
     ("P202", "allocatable.cpu", |s| s.nodes[0].allocatable = amounts(&[("cpu", AMOUNT_MAX + 1)])),
     ("P202", "price", |s| s.nodes[1].price = i64::MIN),
+    ("P202", "variance_weight", |s| s.resources[0].variance_weight = AMOUNT_MAX + 1),
     ("P202", "move_cost", |s| s.tasks[2].move_cost = -5),
     ("P202", "price_weight", |s| s.objective.price_weight = i64::MAX),
     ("P202", "between[0]", |s| s.objective.move_costs.as_mut().unwrap().between[0].2 = -1),
@@ -171,12 +172,13 @@ fn faults_beyond_the_limit_are_counted() {
 
 #[test]
 fn the_fingerprint_sees_every_change() {
-    const CHANGES: [Change; 34] = [
+    const CHANGES: [Change; 35] = [
         |_| {},
         |s| s.name.push('x'),
         |s| s.resources[0].unit.push('x'),
         |s| s.resources[0].transient = true,
         |s| s.resources[0].load_weight = 1,
+        |s| s.resources[0].variance_weight = 1,
         |s| s.resources.swap(0, 1),
         |s| s.nodes.swap(0, 1),
         |s| s.tasks.swap(0, 1),

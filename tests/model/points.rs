@@ -53,6 +53,84 @@ fn balance_counts_what_the_target_asks_for_and_is_not_free() {
     assert_eq!(points(&problem, &[("a", "m")]).balance, scaled(9, 1), "3 · (2 · 8 − 13)");
 }
 
+/// Nodes m, n with 10 and 20 cpu and o without; a of 6 and b of 9: the cluster's utilisation is a half.
+fn uneven() -> Snapshot {
+    let mut stretch = task("b", 0, &[("cpu", 9)]);
+    stretch.sharing = SharingSpec::Divisible;
+    let nodes = vec![node("m", &[("cpu", 10)]), node("n", &[("cpu", 20)]), node("o", &[])];
+    let mut snapshot = cluster(nodes, vec![task("a", 0, &[("cpu", 6)]), stretch]);
+    // The root is 1,024: levels are 1,024ths of utilisation, and the mark is 512.
+    snapshot.resources[0].variance_weight = 1 << 20;
+    snapshot
+}
+
+#[test]
+fn variance_counts_squares_around_the_utilisation_of_the_cluster() {
+    let mut snapshot = uneven();
+    let state = problem(&snapshot);
+    let variance = |problem: &Problem, spots: &[(&str, &str)]| points(problem, spots).variance;
+    let empty = 512 * 512;
+    assert_eq!(variance(&state, &[]), scaled(2 * empty, 1), "o has no utilisation");
+    // a on m: 0.6, level 614.4; b on n: 0.45, level 460.8.
+    let (a, b) = ((614 - 512) * (614 - 512), (512 - 461) * (512 - 461));
+    assert_eq!(variance(&state, &[("a", "m")]), scaled(a + empty, 1));
+    assert_eq!(variance(&state, &[("a", "m"), ("b", "n")]), scaled(a + b, 1));
+    // Half of b: 0.225, level 230.4, in whole points although the share is none.
+    assert_eq!(variance(&state, &[("b", "n 1/2")]), scaled(282 * 282 + empty, 1));
+    assert_eq!(variance(&state, &[("a", "o")]), variance(&state, &[]), "nothing there to be even with");
+    // Half full on all nodes is perfect, though 1/3 of 2^bits is not whole.
+    snapshot.nodes[0].allocatable = amounts(&[("cpu", 12)]);
+    snapshot.nodes[1].allocatable = amounts(&[("cpu", 18)]);
+    assert_eq!(variance(&problem(&snapshot), &[("a", "m"), ("b", "n")]), 0);
+    // A waiting task counts for the mark: 24 of 30 wanted.
+    snapshot.tasks.push(task("w", 0, &[("cpu", 9)]));
+    let off = 819 - 512;
+    assert_eq!(variance(&problem(&snapshot), &[("a", "m"), ("b", "n")]), scaled(2 * off * off, 1));
+}
+
+#[test]
+fn the_mark_is_full_at_most_and_utilisation_counts_up_to_four() {
+    let mut snapshot = uneven();
+    snapshot.tasks[0].requirement = amounts(&[("cpu", 39)]);
+    let variance = |snapshot: &Snapshot| points(&problem(snapshot), &[("a", "m")]).variance;
+    let (m, empty) = (3994 - 1024, 1024);
+    assert_eq!(variance(&snapshot), scaled(m * m + empty * empty, 1), "48 of 30 wanted: the mark is 1, m is at 3.9");
+    for amount in [40, 1000, AMOUNT_MAX] {
+        snapshot.tasks[0].requirement = amounts(&[("cpu", amount)]);
+        assert_eq!(variance(&snapshot), scaled(3 * 1024 * 3 * 1024 + empty * empty, 1), "{amount}");
+    }
+    snapshot.resources[0].variance_weight = AMOUNT_MAX;
+    snapshot.nodes[0].allocatable = amounts(&[("cpu", AMOUNT_MAX)]);
+    snapshot.nodes[1].allocatable = amounts(&[("cpu", 1)]);
+    // The largest of everything: m is full, as it should be, and n is empty.
+    assert_eq!(variance(&snapshot), scaled(1 << 40, 1));
+}
+
+#[test]
+fn a_goal_replaces_the_costs_and_keeps_the_rest() {
+    let mut snapshot = uneven();
+    snapshot.resources[0].load_weight = 5;
+    snapshot.resources.extend(resources(&["memory"]));
+    snapshot.objective.price_weight = 7;
+    snapshot.tasks[1].weight = 3;
+    let own = problem(&snapshot);
+    let goal = Goal::Balance.apply(&own);
+    assert_eq!((goal.goal, own.goal), (Some(Goal::Balance), None));
+    assert_eq!(goal.fingerprint, own.fingerprint);
+    assert_eq!(goal.resources[0].variance_weight, AMOUNT_MAX / 2, "two nodes have cpu");
+    assert_eq!(goal.resources[1].variance_weight, 0, "none has memory");
+    assert_eq!(goal.objective.price_weight, 0);
+    assert_eq!(goal.resources[0].load_weight, AMOUNT_MAX / 60, "half of the weight for 15 units, the mean capacity");
+    assert_eq!([0, 1, 2].map(|node| goal.soft_limit(NodeId(node))[0]), [5, 10, 0], "51 %, rounded down");
+    assert_eq!(goal.value_scale, AMOUNT_MAX / 2);
+    assert_eq!(score(&goal, &changed(&goal, &[("b", "n")])).value, scaled(3 * (AMOUNT_MAX / 2), 1));
+    // Evenly used, so the sum of squares is 0; the target is the same for all.
+    snapshot.nodes[0].allocatable = amounts(&[("cpu", 12)]);
+    snapshot.nodes[1].allocatable = amounts(&[("cpu", 18)]);
+    let even = Goal::Balance.apply(&problem(&snapshot));
+    assert_eq!(points(&even, &[("a", "m"), ("b", "n")]).cost(), 0);
+}
+
 /// Nodes m, n, o of classes x, y, y; a and b of one group and c without, on m; w waits.
 fn movers() -> Snapshot {
     let classed = |name, class: &str| NodeSpec { move_class: Some(class.to_string()), ..node(name, &[("cpu", 99)]) };
