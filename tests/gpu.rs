@@ -74,7 +74,7 @@ fn rounds_are_equal_when_a_device_allows_few_workgroups() {
 #[test]
 fn rounds_of_odd_sizes_are_equal() {
     let Some(gpu) = gpu("rounds_of_odd_sizes_are_equal") else { return };
-    for nodes in [0, 1, 31, 33, 40, 41, 63, 64, 65, 127, 128, 129] {
+    for nodes in [0, 1, 31, 33, 63, 64, 65, 97, 125, 126, 128, 129, 251] {
         for tasks in [0, 1, 64, 129] {
             let list = (0..nodes).map(|n| node(&format!("n{n}"), &[("cpu", 40)]));
             let work = (0..tasks).map(|t| task(&format!("t{t}"), 1 + t % 7, &[("cpu", 3 + t % 5)]));

@@ -192,7 +192,7 @@ fn each_check_objects() {
         ("var<storage, read> words", "var<storage, read_write> words", "words at 0/1, written: true"),
         ("fn anneal(", "fn annealing(", "no entry anneal"),
         ("@workgroup_size(32)", "@workgroup_size(64)", "workgroups of"),
-        ("array<i64, 64>", "array<i64, 6400>", "workgroup memory"),
+        ("array<i64, 128>", "array<i64, 6400>", "workgroup memory"),
         ("let nodes_here", "let nodes_there", "anneal.wgsl: error"),
     ];
     assert!(objections("anneal", &anneal).is_empty());

@@ -63,11 +63,15 @@ impl Audit {
             return Err("it judged fewer than no candidates".to_string());
         }
         let key = (tally.best_points, tally.best_displaced);
-        if tally.overfull == 0 && key > (tally.points, tally.displaced) || key > chain.key() {
+        let may_be_best = tally.overfull == 0 && tally.displaced <= i64::from(chain.displaced_max);
+        if may_be_best && key > (tally.points, tally.displaced) || key > chain.key() {
             return Err("its best is not the best".to_string());
         }
         if *best == chain.best {
             return same("the best points", key, chain.key());
+        }
+        if tally.best_displaced > i64::from(chain.displaced_max) {
+            return Err("its best displaces more tasks than may move".to_string());
         }
         if (&best.at, &best.devices) == (&state.at, &state.devices) {
             return same("the best points", key, (tally.points, tally.displaced));

@@ -2,7 +2,7 @@
 
 use super::CANDIDATES_PER_ROUND;
 use super::device::{OnDevice, Trouble};
-use super::pack::Pack;
+use super::pack::{DISPLACED_MAX, Pack};
 use super::round::{Cut, Cutter, RoundPlan};
 use super::schedule::{SETTLE_FROM, Schedule};
 use super::state::{State, spots};
@@ -18,8 +18,6 @@ const TURN: Duration = Duration::from_millis(200);
 
 /// Rounds after which the price of being away from home is set anew, where few tasks may move.
 const STEER_EVERY: u32 = 16;
-/// Stands for any number of displaced tasks. One bit below 32: not every shader compiler widens the highest without its sign.
-const DISPLACED_MAX: u32 = u32::MAX >> 1;
 /// Most points of that price: together with all others of a candidate it stays below 2^62.
 const MOVE_PRICE_MAX: i128 = 1 << 58;
 
@@ -50,6 +48,8 @@ pub struct Chain {
     pub trouble: Option<Trouble>,
     /// Limits may be exceeded on the way, see schedule.rs.
     pub is_bold: bool,
+    /// Tasks that may be displaced in the best state.
+    pub displaced_max: u32,
     /// Points per displaced task on top, so that not more are away from home than may move: see [`Chain::steer`].
     move_price: i64,
     /// Points of the state the chain began with.
@@ -79,15 +79,16 @@ impl Chain {
             device: None,
             trouble: None,
             is_bold,
+            displaced_max: pack.displaced_max,
             move_price: 0,
             points_built: points,
             cutter: Cutter::new(pack),
         }
     }
 
-    /// Is the best still the beginning?
-    pub fn has_found_nothing(&self) -> bool {
-        self.tally.best_points >= self.points_built
+    /// Points by which the best is better than the beginning.
+    pub fn gain(&self) -> i64 {
+        self.points_built - self.tally.best_points
     }
 
     /// What the best is ordered by: less is better.
@@ -115,27 +116,21 @@ impl Chain {
         while began.elapsed() < TURN {
             let (count, pace) = self.device.as_ref().map_or((1, None), |device| device.next_batch(control.time_left()));
             // Prices change between batches only, and always after the same rounds.
-            let count =
-                schedule.displaced_max.map_or(count, |_| count.min((STEER_EVERY - self.round % STEER_EVERY) as usize));
+            let count = match self.displaced_max {
+                DISPLACED_MAX => count,
+                _ => count.min((STEER_EVERY - self.round % STEER_EVERY) as usize),
+            };
             let temperatures = schedule.temperatures(u64::from(self.round), count, pace, self.is_bold);
             if control.must_stop() || temperatures.is_empty() {
                 return true;
             }
-            self.steer(schedule, temperatures[0]);
+            if self.displaced_max < DISPLACED_MAX && self.round.is_multiple_of(STEER_EVERY) {
+                self.move_price = steered(self.move_price, self.tally.displaced, self.displaced_max, temperatures[0]);
+            }
             self.advance(problem, pack, schedule, &temperatures);
         }
         listener(schedule.done(u64::from(self.round)), self);
         false
-    }
-
-    /// Where few tasks may move, lets the price of being away from home follow how many are: twice as many, twice the price.
-    fn steer(&mut self, schedule: &Schedule, temperature: i64) {
-        let Some(most) = schedule.displaced_max.filter(|_| self.round.is_multiple_of(STEER_EVERY)) else { return };
-        let (most, displaced) = (i128::from(most), i128::from(self.tally.displaced));
-        let price = i128::from(self.move_price.max(if displaced > most { temperature >> 8 } else { 0 }));
-        let followed = price * displaced / most.max(1);
-        let step = followed.clamp(price / 2, (price * 2).max(i128::from(displaced > most)));
-        self.move_price = step.min(MOVE_PRICE_MAX) as i64;
     }
 
     /// An interrupted search is still hot: cools it at once, as long as that helps, but briefly. The device is free then.
@@ -160,18 +155,15 @@ impl Chain {
 
     /// Rounds at these temperatures. A device that fails leaves the chain as it was; the same rounds are then done here.
     fn advance(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule, temperatures: &[i64]) {
-        if self.device.is_none() {
-            for temperature in temperatures {
-                self.step(problem, pack, &self.plan(schedule, self.round, *temperature));
-            }
-            return;
-        }
         let rounds = (self.round..).zip(temperatures);
         let plans: Vec<_> = rounds.map(|(round, temperature)| self.plan(schedule, round, *temperature)).collect();
-        if let Err(trouble) = OnDevice::advance(self, problem, pack, &plans) {
-            self.device = None;
-            self.trouble = Some(trouble);
+        if self.device.is_some() {
+            match OnDevice::advance(self, problem, pack, &plans) {
+                Ok(()) => return,
+                Err(trouble) => (self.device, self.trouble) = (None, Some(trouble)),
+            }
         }
+        plans.iter().for_each(|plan| self.step(problem, pack, plan));
     }
 
     /// Settings of a round.
@@ -187,7 +179,7 @@ impl Chain {
             shift_share: schedule.shift_share,
             home_share: manner.home_share,
             away_share: manner.away_share,
-            displaced_max: schedule.displaced_max.unwrap_or(u32::MAX).min(DISPLACED_MAX),
+            displaced_max: self.displaced_max,
             over: if self.is_bold { schedule.over(temperature) } else { OverPrice::default() },
         }
     }
@@ -205,5 +197,34 @@ impl Chain {
     /// The cut of the last round done here.
     pub fn cut(&self) -> &Cut {
         self.cutter.last()
+    }
+}
+
+/// The next price of being away from home where only `most` tasks may move: it follows how many are displaced, twice as many, twice
+/// the price, by no more than that at a time.
+fn steered(price: i64, displaced: i64, most: u32, temperature: i64) -> i64 {
+    let (most, displaced) = (i128::from(most), i128::from(displaced));
+    let least = if displaced > most { (temperature >> 8).max(1) } else { 0 };
+    let price = i128::from(price.max(least));
+    let followed = price * displaced / most.max(1);
+    followed.clamp(price / 2, price * 2).min(MOVE_PRICE_MAX) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_price_of_moves_follows_how_many_there_are() {
+        assert_eq!(steered(100, 30, 20, 0), 150, "half as many again");
+        assert_eq!(steered(100, 900, 20, 0), 200, "at most twice");
+        assert_eq!(steered(100, 15, 20, 0), 75);
+        assert_eq!(steered(100, 0, 20, 0), 50, "at least half");
+        assert_eq!(steered(100, 20, 20, 1 << 20), 100, "as it should be");
+        assert_eq!(steered(0, 21, 20, 0), 1, "it begins even when nothing is warm");
+        assert_eq!(steered(0, 40, 20, 1 << 20), 8192, "the first price is about the temperature, in points");
+        assert_eq!(steered(1, 1, 20, 1 << 20), 0, "and ends");
+        assert_eq!((steered(7, 0, 0, 0), steered(7, 5, 0, 0)), (3, 14), "nothing may move");
+        assert_eq!(i128::from(steered(1 << 58, i64::MAX, 0, 0)), MOVE_PRICE_MAX, "it has an end");
     }
 }

@@ -80,6 +80,10 @@ pub struct Mismatch {
     pub is_bold: bool,
     /// First round of the batch.
     pub round: u32,
+    /// Tasks that may be displaced in the best state.
+    pub displaced_max: u32,
+    /// Points per displaced task, of each round.
+    pub home_penalties: Vec<i64>,
     /// Temperature of each round, 256ths of a point.
     pub temperatures: Vec<i64>,
     /// Node of each task before, `u32::MAX` = none.
@@ -187,6 +191,8 @@ fn mismatch_of(
         seed: chain.seed,
         is_bold: chain.is_bold,
         round: chain.round,
+        displaced_max: chain.displaced_max,
+        home_penalties: plans.iter().map(|plan| plan.home_penalty).collect(),
         temperatures: plans.iter().map(|plan| plan.temperature).collect(),
         at: chain.state.at.clone(),
         devices: chain.state.devices.clone(),

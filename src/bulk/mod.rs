@@ -102,7 +102,7 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let best = &team.best().best;
     let mut editor = build::Builder::at(problem, &pack, &best.at, &best.devices);
     editor.admit(control);
-    let target = trim::trim(problem, &pack, editor);
+    let target = trim::trim(problem, &pack, editor, control);
     let placement = fill::fill(problem, target);
     Outcome {
         placement: not_worse(problem, placement, control),

@@ -17,6 +17,8 @@ const QUANTUM_MAX: i64 = 1 << 29;
 const POINTS_MAX: f64 = (1u64 << 61) as f64;
 /// Stands for "no node" in arrays of node indices.
 pub const NOWHERE: u32 = u32::MAX;
+/// Stands for any number of displaced tasks. One bit below 32: not every shader compiler widens the highest without its sign.
+pub const DISPLACED_MAX: u32 = u32::MAX >> 1;
 /// Stands for "no group".
 pub const UNGROUPED: u32 = u32::MAX;
 
@@ -80,6 +82,8 @@ pub struct Pack {
     pub is_inexact: bool,
     /// Points per group member moved most.
     pub group_move_weight: i64,
+    /// Most tasks that may move, or [`DISPLACED_MAX`].
+    pub displaced_max: u32,
 }
 
 /// A group's rules.
@@ -256,14 +260,13 @@ impl Pack {
                 || (problem.moves.simultaneous && problem.objective.fragmentation_weight > 0)
                 || shares.iter().any(|share| *share != SHARE_ONE),
             group_move_weight: points(i128::from(problem.objective.group_move_weight)),
+            displaced_max: problem.moves.max_moves.map_or(DISPLACED_MAX, |most| most.min(DISPLACED_MAX)),
             shared,
         };
         pack.shared.over_price = schedule::over_prices(&pack);
         pack
     }
-}
 
-impl Pack {
     /// Is a task away from home when it is on this node, or waiting when it is in the pool?
     pub fn is_away(&self, task: usize, at: u32) -> bool {
         at == NOWHERE || (self.home[task] != NOWHERE && at != self.home[task])

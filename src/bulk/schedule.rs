@@ -5,17 +5,16 @@
 //! home          Being somewhere else has an entropy: ln of the number of nodes that a task fits on, and one more. Being away costs
 //!               that times the temperature, else tasks scatter for nothing; twice that where all moves are simultaneous and what
 //!               is still held at home blocks others, half of it where tasks wait for room.
+//! away          When it is cold, nearly every task is at home and should stay there: what is left to find is how the few others
+//!               can go home, or elsewhere, or be others, and where those that wait can run. So most candidates begin with one.
 //! limits        In a full cluster the way to a better placement leads over its limits. They may be exceeded while it is hot,
 //!               at a price that rises against the temperature; then they close: nothing may exceed more, and what does goes.
 //! ```
 //!
 //! A careful chain keeps all limits, so that the shortest search brings something. A bold one opens and closes them, and being away
 //! from home costs it the temperature just once. The first wins in roomy clusters, where moves are what costs; the second in
-//! full ones. A cluster of one block has a chain per thread of two: the first eighth of the search tries one of each, the rest
+//! full ones. A cluster of one block has two chains at a time, whatever the threads: the first eighth of the search tries one of each, the rest
 //! is for two of the kind that did better. Larger clusters have one careful chain, whose blocks the threads share.
-//!
-//! away          When it is cold, nearly every task is at home and should stay there: what is left to find is how the few others
-//!               can go home, or elsewhere, or be others, and where those that wait can run. So most candidates begin with one of these.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
@@ -95,9 +94,8 @@ pub struct Schedule {
     cold: i64,
     /// Of a careful chain and of a bold one.
     manners: [Manner; 2],
+    /// Shifts, in 256ths of all candidates; the rest are swaps.
     pub shift_share: u32,
-    /// Tasks that may move, where that is limited.
-    pub displaced_max: Option<u32>,
     /// Candidates of a block and round at most: twice the mean.
     pub candidates_max: u32,
 }
@@ -133,7 +131,6 @@ impl Schedule {
                 Manner { home: bold, home_share: 38, away_share: away(6) },
             ],
             shift_share: 77,
-            displaced_max: problem.moves.max_moves,
             candidates_max: 2 * CANDIDATES_PER_ROUND * pack.movable_count.div_ceil(blocks) as u32,
         }
     }
@@ -256,8 +253,8 @@ pub fn over_prices(pack: &Pack) -> Vec<i64> {
         if total == 0 || pack.shared.transient[r] != 0 {
             return 0;
         }
-        // All lanes of a node together, at the largest factor and twice over, stay below 2^59.
-        let most = ((1i64 << 59) / (i64::from(largest) * pack.lanes as i64)) >> 12;
+        // All lanes of a node together, at the largest factor and twice over, stay below 2^59; so does the price before its shift.
+        let most = (((1i64 << 59) / (i64::from(largest) * pack.lanes as i64)) >> 12).min(1 << 39);
         let wanted = i128::from(hot) * pack.movable_count as i128 / (total * i128::from(OVER_SHARE));
         wanted.clamp(1, i128::from(most.max(1))) as i64
     };

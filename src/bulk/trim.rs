@@ -7,10 +7,11 @@
 use super::build::Builder;
 use super::pack::{NOWHERE, Pack};
 use super::state::State;
+use crate::control::Control;
 use crate::model::{Placement, Problem, violations};
 
 /// The placement with fewer moves.
-pub fn trim<'a>(problem: &'a Problem, pack: &'a Pack, mut editor: Builder<'a>) -> Placement {
+pub fn trim<'a>(problem: &'a Problem, pack: &'a Pack, mut editor: Builder<'a>, control: &Control) -> Placement {
     let budget = problem.moves.max_moves.map_or(i64::MAX, i64::from);
     // A repair may bring no points.
     if editor.state.displaced > budget || violations(problem, &problem.current).is_empty() {
@@ -20,6 +21,8 @@ pub fn trim<'a>(problem: &'a Problem, pack: &'a Pack, mut editor: Builder<'a>) -
         let wanted = editor.state;
         editor = Builder::new(problem, pack);
         redo(pack, &mut editor, &wanted, budget);
+        // What could not go where it was wanted may fit elsewhere.
+        editor.admit(control);
     }
     editor.state.placement(problem)
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// Nodes from which `auto` takes a GPU: 128 blocks, about as many as a card has places for workgroups. Not yet measured on
 /// a card.
-const GPU_NODES_MIN: usize = 4096;
+const GPU_NODES_MIN: usize = 8192;
 
 /// The choice made.
 pub struct Backend {
@@ -84,7 +84,7 @@ fn keep_reproducer(
     text: &str,
     mismatch: &Mismatch,
 ) -> Result<String, Failure> {
-    let Mismatch { seed, is_bold, round, temperatures, at, devices, at_landed, devices_landed, results } = mismatch;
+    let Mismatch { seed, is_bold, round, temperatures, at, devices, at_landed, devices_landed, results, .. } = mismatch;
     let report = json!({
         "format": "bayplan-mismatch/1",
         "version": env!("CARGO_PKG_VERSION"),
@@ -95,6 +95,8 @@ fn keep_reproducer(
         "chain_seed": seed,
         "chain_is_bold": is_bold,
         "round": round,
+        "displaced_max": mismatch.displaced_max,
+        "home_penalties": mismatch.home_penalties,
         "temperatures": temperatures,
         "before": {"node": at, "devices": devices},
         "after": {"node": at_landed, "devices": devices_landed, "results": results},
@@ -122,6 +124,8 @@ mod tests {
             seed: 7,
             is_bold: true,
             round: 4_000_000_000 + std::process::id() % 1_000_000,
+            displaced_max: 5,
+            home_penalties: vec![3, 2],
             temperatures: vec![256, 0],
             at: vec![0, u32::MAX],
             devices: vec![0, 0],

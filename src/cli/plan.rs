@@ -20,7 +20,7 @@ const EXACT_TIME_MAX: Duration = Duration::from_secs(10);
 const START_PART: u32 = 5;
 /// Least time kept back for ordering, verifying and writing.
 const RESERVE_MIN: Duration = Duration::from_millis(20);
-/// Largest points of a move with its charge: sums of so many still fit the model's range.
+/// Largest points of a move with its charge: 2^24 of them, scaled by less than 2^20, stay below 2^127.
 const CHARGE_MAX: i64 = 1 << 60;
 /// Most lines of a refused plan that are shown.
 const BREACH_SHOWN_MAX: usize = 20;
@@ -61,7 +61,10 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
 
 /// The problem under the goal and limits of the command line. Its fingerprint stays that of the snapshot.
 fn as_asked(problem: Problem, args: &PlanArgs) -> Problem {
-    let mut problem = args.goal.map_or_else(|| problem.clone(), |goal| Goal::from(goal).apply(&problem));
+    let mut problem = match args.goal {
+        Some(goal) => Goal::from(goal).apply(&problem),
+        None => problem,
+    };
     problem.moves.max_moves = [problem.moves.max_moves, args.max_moves].into_iter().flatten().min();
     problem
 }
@@ -122,6 +125,7 @@ fn better(problem: &Problem, proved: Found, searched: Found) -> Found {
 fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Control) -> Found {
     let start_control = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / START_PART));
     let start = search(problem, args, backend, args.effort().or(Some(bulk::EFFORT_DEFAULT)), &start_control);
+    // Only a charge can be so large; the exact solver's range ends there.
     if problem.tasks.iter().any(|task| task.move_cost > AMOUNT_MAX) {
         return start;
     }

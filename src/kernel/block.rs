@@ -2,7 +2,7 @@
 //!
 //! Arrays only, filled anew every round (`bulk/gather.rs`); indices are local to the block.
 
-/// Most nodes of a block: node sets are 64-bit words and the pool needs an index.
+/// Most nodes of a block: node sets are 128-bit words and the pool needs an index.
 pub const BLOCK_NODES_MAX: usize = 127;
 /// `home` of a task that was waiting at the start.
 pub const HOME_NONE: u8 = 255;

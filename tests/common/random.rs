@@ -22,7 +22,7 @@ impl Size {
     /// Small enough for the exact solver, too large for brute force.
     pub const SMALL: Size = Size { nodes_max: 6, tasks_max: 12, resources_max: 3 };
     /// Several blocks of the bulk solver.
-    pub const MEDIUM: Size = Size { nodes_max: 80, tasks_max: 300, resources_max: 4 };
+    pub const MEDIUM: Size = Size { nodes_max: 300, tasks_max: 400, resources_max: 4 };
 }
 
 /// Which kinds of things may occur.
