@@ -112,7 +112,7 @@ impl Schedule {
             (None, Some(_)) => None,
         };
         // Trimming, filling, ordering and verifying come after the search.
-        let time = control.time_left().map(|left| left.mul_f64(0.93) * part.time / 8);
+        let time = control.time_left().map(|left| left.mul_f64(0.96) * part.time / 8);
         let (hot, cold) = temperatures(pack);
         let waiting_only = problem.task_ids().all(|task| !problem.current.spot(task).is_placed());
         let [careful, bold] = if waiting_only { [0; 2] } else { home_penalties(pack) };

@@ -15,7 +15,7 @@ pub fn trim<'a>(problem: &'a Problem, pack: &'a Pack, mut editor: Builder<'a>, c
     let budget = problem.moves.max_moves.map_or(i64::MAX, i64::from);
     // A repair may bring no points.
     if editor.state.displaced > budget || violations(problem, &problem.current).is_empty() {
-        undo(pack, &mut editor, budget);
+        undo(pack, &mut editor, budget, control);
     }
     if editor.state.displaced > budget {
         let wanted = editor.state;
@@ -28,7 +28,7 @@ pub fn trim<'a>(problem: &'a Problem, pack: &'a Pack, mut editor: Builder<'a>, c
 }
 
 /// Sends home what brings least, until the budget is met and every move left brings something.
-fn undo(pack: &Pack, editor: &mut Builder<'_>, budget: i64) {
+fn undo(pack: &Pack, editor: &mut Builder<'_>, budget: i64, control: &Control) {
     loop {
         let before = editor.state.displaced;
         let mut losses: Vec<(i64, usize)> = displaced(pack, &editor.state)
@@ -40,7 +40,8 @@ fn undo(pack: &Pack, editor: &mut Builder<'_>, budget: i64) {
             let below = if editor.state.displaced > budget { i64::MAX } else { 1 };
             try_home(pack, editor, task, below);
         }
-        if editor.state.displaced == before {
+        // Above the budget there is no stopping.
+        if editor.state.displaced == before || (editor.state.displaced <= budget && control.must_stop()) {
             return;
         }
     }
