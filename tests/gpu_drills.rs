@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A cluster with every kind of thing the kernels look at: groups, devices, costs, tasks that wait.
 fn problem() -> Problem {
     let kinds = Kinds { broken_start: false, large_figures: false, simultaneous: false, ..Kinds::ALL };
-    let size = Size { nodes_max: 200, tasks_max: 500, resources_max: 4 };
+    let size = Size { nodes_max: 120, tasks_max: 500, resources_max: 4 };
     let rich = |problem: &Problem| {
         let waiting = problem.task_ids().filter(|task| !problem.current.spot(*task).is_placed()).count();
-        problem.nodes.len() > 125 && problem.tasks.len() > 300 && waiting > 5 && waiting < 200
+        problem.nodes.len() > 60 && problem.tasks.len() > 300 && waiting > 5 && waiting < 200
     };
     let snapshot = |seed| {
         let mut snapshot = random_snapshot(&mut Rng::new(seed), size, kinds);

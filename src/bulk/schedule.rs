@@ -13,8 +13,8 @@
 //!
 //! A careful chain keeps all limits, so that the shortest search brings something. A bold one opens and closes them, and being away
 //! from home costs it the temperature just once. The first wins in roomy clusters, where moves are what costs; the second in
-//! full ones. A cluster of one block has two chains at a time, whatever the threads: the first eighth of the search tries one of each, the rest
-//! is for two of the kind that did better. Larger clusters have one careful chain, whose blocks the threads share.
+//! full ones. A cluster of one block has two chains at a time, whatever the threads: the first eighth of the search tries one of
+//! each, the rest is for two of the kind that did better. Larger clusters have one careful chain, whose blocks the threads share.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
