@@ -29,14 +29,6 @@ fn problem() -> Problem {
     (0..).map(|seed| Problem::new(&snapshot(seed)).unwrap()).find(rich).unwrap()
 }
 
-/// The search with this device; the placement must be the CPU's.
-#[track_caller]
-fn troubles_of(problem: &Problem, gpu: Gpu, what: &str) -> Vec<Trouble> {
-    let (is_equal, troubles) = drilled(problem, gpu, 3);
-    assert!(is_equal, "{what}: the plan is that of the CPU");
-    troubles
-}
-
 /// Is the placement found with this device the CPU's, and what is told?
 fn drilled(problem: &Problem, gpu: Gpu, seed: u64) -> (bool, Vec<Trouble>) {
     let options = Options { seed, effort: Some(400), threads: 2, ..Options::default() };

@@ -50,7 +50,7 @@ pub struct Chain {
     pub is_bold: bool,
     /// Tasks that may be displaced in the best state.
     pub displaced_max: u32,
-    /// Points per displaced task on top, so that not more are away from home than may move: see [`Chain::steer`].
+    /// Points per displaced task on top, so that not more are away from home than may move: see [`steered`].
     move_price: i64,
     /// Points of the state the chain began with.
     points_built: i64,
