@@ -1,5 +1,6 @@
 //! What was typed? Clap's structs, whose fields already have the type of their meaning.
 
+pub use super::args_bound::{BoundArgs, GapArg};
 pub use super::args_device::{BackendArg, BenchArgs, DevicesArgs};
 pub use super::args_generate::GenerateArgs;
 use super::failure::Failure;
@@ -45,6 +46,8 @@ pub enum Command {
     Generate(GenerateArgs),
     /// Decide where everything should run, and write the moves
     Plan(PlanArgs),
+    /// Prove how good any plan can be at most
+    Bound(BoundArgs),
     /// Recompute a plan from snapshot and plan alone, and list every violation
     Verify(VerifyArgs),
     /// Show utilisation, objective, each cost and each violation of the current or planned state
@@ -159,6 +162,7 @@ pub struct OutputArg {
   bayplan plan - < snapshot.json > plan.json
   bayplan plan snapshot.json --effort 200 --seed 7 -o plan.json   # repeatable bit for bit
   bayplan plan snapshot.json --goal balance -o plan.json
+  bayplan plan snapshot.json --gap 0.1% -o plan.json              # good enough, proven, is enough
   bayplan plan snapshot.json --max-moves 20 --detailed-exitcode -o plan.json
 
 The first Ctrl-C (or SIGTERM) ends the search and still writes the best verified plan; a second one quits at once.")]
@@ -200,6 +204,10 @@ pub struct PlanArgs {
     /// enough
     #[arg(long, value_enum, default_value_t = BackendArg::Auto)]
     pub backend: BackendArg,
+    /// End the search when the plan is proven to be at most so far from the best possible, in percent of its objective, e.g.
+    /// 0.1%; without it, when it is proven to be the best. Not with --effort, which always goes to its end
+    #[arg(long, value_name = "PERCENT", value_parser = super::args_bound::gap, conflicts_with = "effort")]
+    pub gap: Option<GapArg>,
     /// End with code 2 when there are moves to make
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -377,6 +385,7 @@ impl Command {
             }
             Command::Generate(args) => (Vec::new(), Some(&args.output.output)),
             Command::Plan(args) => (vec![&args.snapshot], Some(&args.output.output)),
+            Command::Bound(args) => (vec![&args.snapshot], None),
             Command::Verify(args) => (vec![&args.snapshot, &args.plan], None),
             Command::Score(args) => ([&args.snapshot].into_iter().chain(&args.plan).collect(), None),
             Command::Export(args) => (vec![&args.snapshot, &args.plan], Some(&args.output.output)),
@@ -398,7 +407,7 @@ fn target() -> impl TypedValueParser<Value = Target> {
 const TIME_LIMIT_MAX_MS: u64 = 366 * 24 * 3_600_000;
 
 /// Reads `500ms`, `60s`, `5m`, `1h` or a bare number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let unit_ms: u64 = match &text[digits..] {
         "ms" => 1,

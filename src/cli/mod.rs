@@ -4,10 +4,13 @@
 //! `figures` and `report` turn a state or a plan into something to read. Nothing here decides anything about placements.
 
 pub mod args;
+mod args_bound;
 mod args_device;
 mod args_generate;
 mod backend;
+mod beside;
 mod bench;
+mod bound;
 mod devices;
 mod export;
 pub mod failure;
@@ -36,6 +39,7 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Import(args) => import::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Plan(args) => plan::run(&args, started),
+        Command::Bound(args) => bound::run(&args, started),
         Command::Verify(args) => verify::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Export(args) => export::run(&args),

@@ -170,7 +170,7 @@ fn suits(request: &DeviceRequest, kind: u32, model: u32) -> bool {
 }
 
 /// Why a newcomer may not enter.
-fn refusal(spec: &Task, host: &Node) -> Option<Rule> {
+pub(super) fn refusal(spec: &Task, host: &Node) -> Option<Rule> {
     if host.cordoned {
         return Some(Rule::Cordon);
     }
