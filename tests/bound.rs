@@ -42,7 +42,8 @@ fn random_prices(rng: &mut Rng, problem: &Problem) -> Proof {
         let usage = list(problem.resources.len(), -large, large);
         let mut arrival = list(problem.resources.len(), 0, large);
         let device = list(problem.device_kinds.len() * DEVICE_ROW_COUNT, 0, large);
-        let balance = problem.objective.balance.iter().map(|term| list(1, 0, term.weight.min(1 << 20) * denominator)[0]);
+        let balance =
+            problem.objective.balance.iter().map(|term| list(1, 0, term.weight.min(1 << 20) * denominator)[0]);
         let balance = balance.collect();
         let level = problem.objective.variance.iter().map(|term| term.mark + list(1, -100, 100)[0]).collect();
         for (price, resource) in arrival.iter_mut().zip(&problem.resources) {
@@ -112,6 +113,7 @@ fn merged_and_unmerged_programs_prove_the_same() {
         let copy = |n: usize| NodeSpec { name: format!("n{n}"), ..first.clone() };
         snapshot.nodes = (0..5).map(copy).collect();
         snapshot.objective.price_weight = 0;
+        snapshot.objective.move_costs = None;
         snapshot.groups.clear();
         for task in &mut snapshot.tasks {
             task.placement.clear();
@@ -141,7 +143,8 @@ fn proven_plan() -> (Problem, plan::Plan) {
     let target = bayplan::bulk::solve(&problem, &options, &Control::unlimited()).placement;
     let proof = quick(&problem, 100, true);
     let meta = plan::Meta { proof: Some(proof), ..meta() };
-    let plan = plan::build(&problem, &target, meta, &Control::unlimited());
+    let mut plan = plan::build(&problem, &target, meta, &Control::unlimited());
+    plan.status = plan::Status::Feasible;
     (problem, plan)
 }
 
@@ -160,7 +163,8 @@ fn tampered_proofs_are_refused() {
         plan::verify(&problem, &edited).violations.iter().map(|breach| breach.rule).collect::<Vec<_>>()
     };
     // A better bound than the prices prove, in the proof, beside it, and without one.
-    assert_eq!(with(&|plan, proof| (plan.bound, proof.bound) = (Some(proof.bound - one), proof.bound - one)), ["proof", "bound"]);
+    let both = with(&|plan, proof| (plan.bound, proof.bound) = (Some(proof.bound - one), proof.bound - one));
+    assert!(both.contains(&"proof") && both.contains(&"bound"), "{both:?}");
     assert!(with(&|plan, _| plan.bound = plan.bound.map(|bound| bound - one)).contains(&"bound"));
     let mut bare = plan.clone();
     bare.proof = None;
@@ -182,7 +186,9 @@ fn tampered_proofs_are_refused() {
         assert!(with(&|_, proof| edit(proof)).contains(&"proof"), "edit {i} is not noticed");
     }
     // Rows left out are prices 0: a weaker proof, so the claim is too good.
-    if plan::proven(&problem, &Proof { rows: Vec::new(), ..plan.proof.clone().unwrap() }).unwrap() > verdict.proven.unwrap() {
+    if plan::proven(&problem, &Proof { rows: Vec::new(), ..plan.proof.clone().unwrap() }).unwrap()
+        > verdict.proven.unwrap()
+    {
         assert!(with(&|_, proof| proof.rows.clear()).contains(&"proof"));
     }
     // A worse bound is no lie.

@@ -123,7 +123,8 @@ impl Curve {
         let term = &form.problem.objective.variance[v];
         let (place, r) = (&form.places[k], term.resource.index());
         let capacity = form.problem.allocatable(place.first())[r];
-        let per_unit = term.factor(capacity) as f64 / f64::from(term.bits + crate::model::ROOT_BITS).exp2() / ONE as f64;
+        let per_unit =
+            term.factor(capacity) as f64 / f64::from(term.bits + crate::model::ROOT_BITS).exp2() / ONE as f64;
         Curve {
             mark: term.mark as f64,
             per_unit,

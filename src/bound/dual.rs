@@ -115,7 +115,8 @@ impl Prices {
         let mut joined: Vec<PriceRow> = Vec::new();
         let mut known = std::collections::HashMap::new();
         for row in rows {
-            let key = (row.usage.clone(), row.arrival.clone(), row.device.clone(), row.balance.clone(), row.level.clone());
+            let key =
+                (row.usage.clone(), row.arrival.clone(), row.device.clone(), row.balance.clone(), row.level.clone());
             match known.get(&key) {
                 Some(at) => {
                     let same: &mut PriceRow = &mut joined[*at];

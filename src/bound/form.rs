@@ -6,8 +6,8 @@
 //! program, see `linear.rs`). A node where something runs is like no other, unless the problem is too large for that.
 
 use crate::model::{
-    DEVICE_MILLI, DEVICE_ROW_COUNT, DeviceRequest, GroupId, NodeId, Place as Where, Problem, Rule, SHARE_ONE,
-    Share, Sharing, TaskId, Toleration, Usage, newcomer_forbidden, violations,
+    DEVICE_MILLI, DEVICE_ROW_COUNT, DeviceRequest, GroupId, NodeId, Place as Where, Problem, Rule, SHARE_ONE, Share,
+    Sharing, TaskId, Toleration, Usage, newcomer_forbidden, violations,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -128,16 +128,8 @@ impl<'a> Form<'a> {
     fn kinds(&mut self, place_of: &[u32]) {
         let problem = self.problem;
         let before = violations(problem, &problem.current);
-        let at_task = |rules: [Rule; 2]| -> BTreeSet<TaskId> {
-            let found = before.iter().filter(|violation| rules.contains(&violation.rule));
-            let task = |place| match place {
-                Where::Task(task) | Where::TaskNode(task, _) => Some(task),
-                _ => None,
-            };
-            found.filter_map(|violation| task(violation.place)).collect()
-        };
-        let loose = at_task([Rule::Device, Rule::DeviceModel]);
-        let illegal = at_task([Rule::Share, Rule::Share]);
+        let shared = before.iter().filter(|violation| violation.rule == Rule::Share);
+        let illegal: BTreeSet<Where> = shared.map(|violation| violation.place).collect();
         let torn: BTreeSet<Where> = before.iter().filter(|v| v.rule == Rule::Gang).map(|v| v.place).collect();
         let has_group = problem.objective.group_move_weight > 0;
         let has_pairs = problem.objective.node_move_weight > 0 && problem.objective.move_costs.class_count > 0;
@@ -147,14 +139,14 @@ impl<'a> Form<'a> {
         for task in problem.task_ids() {
             let spec = &problem.tasks[task.index()];
             let spot = problem.current.spot(task);
-            let gang = spec.group.filter(|group| {
-                problem.groups[group.index()].gang && !torn.contains(&Where::Group(*group))
-            });
+            let gang =
+                spec.group.filter(|group| problem.groups[group.index()].gang && !torn.contains(&Where::Group(*group)));
             let pieces: Vec<(u32, Share)> =
                 spot.pieces().iter().map(|piece| (place_of[piece.node.index()], piece.share)).collect();
-            let is_loose = loose.contains(&task);
+            let is_loose = has_other_devices(problem, task);
+            let is_illegal = illegal.contains(&Where::Task(task));
             let own_group = spec.group.filter(|_| has_group || gang.is_some());
-            let alone = if spec.pinned || illegal.contains(&task) { task.0 } else { NONE };
+            let alone = if spec.pinned || is_illegal { task.0 } else { NONE };
             let key = (
                 (spec.weight, spec.sharing, spec.device.as_ref(), spec.pinned, spec.evictable, spec.move_cost),
                 (&spec.selector, &spec.tolerations, problem.requirement(task)),
@@ -169,7 +161,7 @@ impl<'a> Form<'a> {
             let from = home_class.filter(|_| has_pairs && spot.pieces().len() == 1);
             let from = from.map_or(NONE, |class| *rows.entry(class).or_insert(next));
             let requirement = units(problem, task);
-            let is_fluid = spec.sharing == Sharing::Divisible || illegal.contains(&task);
+            let is_fluid = spec.sharing == Sharing::Divisible || is_illegal;
             self.kinds.push(Kind {
                 first: task,
                 count: 1,
@@ -217,6 +209,16 @@ fn units(problem: &Problem, task: TaskId) -> Vec<i64> {
         }));
     }
     row
+}
+
+/// True when the devices that a task holds at the start are not those it asks for: it may keep them.
+fn has_other_devices(problem: &Problem, task: TaskId) -> bool {
+    let request = problem.tasks[task.index()].device.as_ref();
+    problem.current.spot(task).pieces().iter().any(|piece| {
+        let eligible = request.map_or(0, |request| request.eligible(&problem.nodes[piece.node.index()]));
+        let count = request.map_or(0, |request| request.count);
+        piece.devices & !eligible != 0 || piece.devices.count_ones() != count
+    })
 }
 
 /// Units of row `k` that a part of one device counts.
@@ -375,4 +377,3 @@ fn granularity(problem: &Problem) -> i128 {
 fn gcd(a: i128, b: i128) -> i128 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
-

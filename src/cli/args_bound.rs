@@ -7,9 +7,11 @@ use std::time::Duration;
 
 /// Options of `bound`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  bayplan bound snapshot.json\n  bayplan bound snapshot.json --time-limit 60s -o json\n\n\
+#[command(
+    after_help = "Examples:\n  bayplan bound snapshot.json\n  bayplan bound snapshot.json --time-limit 60s -o json\n\n\
     JSON fields: objective (of the current state), bound (no placement that is never worse than the current state has a\n\
-    higher objective), gap, and proof: prices from which bayplan verify works the bound out again.")]
+    higher objective), gap, and proof: prices from which bayplan verify works the bound out again."
+)]
 pub struct BoundArgs {
     /// Snapshot (`-` = stdin)
     #[arg(value_parser = source())]

@@ -70,11 +70,17 @@ impl Beside {
         // Its own progress is nobody's concern, and it goes on when the search has ended early.
         let own = limited.with_listener(|_| ());
         let steps = (control.time_left().is_some() && !args.is_repeatable()).then_some(STEPS_LIMITED);
-        let options = Options { steps, linear: !args.is_repeatable(), threads: args.threads.map_or(0, usize::from), ..Options::default() };
+        let options = Options {
+            steps,
+            linear: !args.is_repeatable(),
+            threads: args.threads.map_or(0, usize::from),
+            ..Options::default()
+        };
         let find = || {
             let proof = bound::bound(problem, &options, &own);
             // What the verifier would refuse (a sum beyond 128 bits) is no proof.
-            let proof = Some(proof).filter(|proof| plan::proven(problem, proof).is_ok_and(|found| found <= proof.bound));
+            let proof =
+                Some(proof).filter(|proof| plan::proven(problem, proof).is_ok_and(|found| found <= proof.bound));
             *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = proof.as_ref().map(|proof| proof.bound);
             proof
         };

@@ -66,13 +66,7 @@ pub(super) fn read(problem: &Problem, reader: &Reader, path: Path<'_>, value: Va
     let group = fields.required("group", |r, p, v| Some(r.list(p, v, |p, v| charge(&groups, r, p, v))));
     let move_budget = fields.required("move_budget", Reader::int);
     fields.finish();
-    Some(Proof {
-        bound: bound?,
-        denominator: denominator?,
-        rows: rows?,
-        group: group?,
-        move_budget: move_budget?,
-    })
+    Some(Proof { bound: bound?, denominator: denominator?, rows: rows?, group: group?, move_budget: move_budget? })
 }
 
 fn row(reader: &Reader, path: Path<'_>, value: Value) -> Option<PriceRow> {

@@ -4,7 +4,7 @@
 //! (a wrong sign, more than a weight, a row of the wrong length, a node named twice) are refused. All sums are checked: what
 //! does not fit 128 bits is refused too.
 
-use super::recount::{Held, held, refusal};
+use super::recount::{Held, held, refusal, suits};
 use crate::model::{
     DENOMINATOR_MAX, DEVICE_MILLI, DEVICE_ROW_COUNT, GroupId, NodeId, PRICE_MAX, Place, PriceRow, Problem, Proof, Rule,
     SHARE_ONE, Sharing, Task, TaskId, UTILISATION_MAX, Violation,
@@ -110,7 +110,8 @@ fn row_shape(problem: &Problem, d: i64, row: &PriceRow) -> Result<(), String> {
     if row.arrival.iter().enumerate().any(|(r, price)| *price != 0 && !held_to_the_end(r)) {
         return Err("arriving has a price where nothing is held until the end".to_string());
     }
-    let is_within = |(price, weight): (&i64, i64)| *price >= 0 && i128::from(*price) <= i128::from(weight) * i128::from(d);
+    let is_within =
+        |(price, weight): (&i64, i64)| *price >= 0 && i128::from(*price) <= i128::from(weight) * i128::from(d);
     if !row.balance.iter().zip(terms.iter().map(|term| term.weight)).all(is_within) {
         return Err("a price of balance is below 0 or above its weight".to_string());
     }
@@ -208,7 +209,6 @@ impl<'a> Book<'a> {
         };
         for violation in start {
             match (violation.rule, violation.place) {
-                (Rule::Device | Rule::DeviceModel, Place::TaskNode(task, _)) => drop(book.odd_devices.insert(task)),
                 (Rule::Share, Place::Task(task)) => drop(book.odd_share.insert(task)),
                 (Rule::Gang, Place::Group(group)) => drop(book.torn.insert(group)),
                 _ => {}
@@ -220,6 +220,21 @@ impl<'a> Book<'a> {
                 for (d, sum) in book.fixed_milli[piece.node.index()].iter_mut().enumerate() {
                     *sum += if piece.devices & (1 << d) == 0 { 0 } else { milli };
                 }
+            }
+        }
+        // They may be kept, whatever they are; so they are not always listed among what is broken.
+        for (t, spot) in problem.current.spots().iter().enumerate() {
+            let request = problem.tasks[t].device.as_ref();
+            let is_odd = spot.pieces().iter().any(|piece| {
+                let devices = &problem.nodes[piece.node.index()].devices;
+                let fits = |d: usize| {
+                    devices.get(d).is_some_and(|own| request.is_some_and(|wish| suits(wish, own.kind, own.model)))
+                };
+                let held: Vec<usize> = (0..64).filter(|d| piece.devices & (1 << d) != 0).collect();
+                held.len() != request.map_or(0, |wish| wish.count as usize) || !held.into_iter().all(fits)
+            });
+            if is_odd {
+                book.odd_devices.insert(TaskId::new(t));
             }
         }
         book.zones = book.zones();
@@ -253,9 +268,8 @@ impl<'a> Book<'a> {
         let mut doors = HashMap::new();
         for (t, spec) in self.problem.tasks.iter().enumerate() {
             let task = TaskId::new(t);
-            let door: &Vec<usize> = doors
-                .entry((&spec.selector, &spec.tolerations, &spec.device))
-                .or_insert_with(|| self.open_to(spec));
+            let door: &Vec<usize> =
+                doors.entry((&spec.selector, &spec.tolerations, &spec.device)).or_insert_with(|| self.open_to(spec));
             let (runs, rests) = self.task(task, door)?;
             let gang = spec.group.filter(|group| self.problem.groups[group.index()].gang && !self.torn.contains(group));
             let Some(gang) = gang else {
@@ -350,7 +364,8 @@ impl<'a> Book<'a> {
             }
             let away = best.checked_mul(ONE)?.checked_sub(fee.checked_mul(ONE)?)?;
             let stay = runs;
-            let both = stay.map_or(Some(away), |stay| Some(stay.max(away).max(stay.checked_sub(fee.checked_mul(ONE)?)?)));
+            let both =
+                stay.map_or(Some(away), |stay| Some(stay.max(away).max(stay.checked_sub(fee.checked_mul(ONE)?)?)));
             return Some((both?.checked_add(back).map(Some)?, rests));
         }
         for z in door {

@@ -165,7 +165,7 @@ fn task(problem: &Problem, id: TaskId, spot: &Spot, found: &mut Vec<Violation>) 
     }
 }
 
-fn suits(request: &DeviceRequest, kind: u32, model: u32) -> bool {
+pub(super) fn suits(request: &DeviceRequest, kind: u32, model: u32) -> bool {
     request.kind == kind && (request.models.is_empty() || request.models.contains(&model))
 }
 

@@ -27,8 +27,8 @@ use super::recount::{
 };
 use super::{Move, Plan, Reason};
 use crate::model::{
-    DEVICE_MILLI, DomainId, Goal, GroupId, LevelId, NodeId, Place, Placement, Problem, Proof, ResourceId, Rule, SHARE_ONE,
-    Spot, TaskId, Violation, scaled_text,
+    DEVICE_MILLI, DomainId, Goal, GroupId, LevelId, NodeId, Place, Placement, Problem, Proof, ResourceId, Rule,
+    SHARE_ONE, Spot, TaskId, Violation, scaled_text,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
