@@ -23,9 +23,9 @@ use crate::model::{GroupId, Sharing};
 use std::collections::HashMap;
 
 /// Most kinds of tasks: beyond it a relaxation takes longer than many steps of descent.
-const KIND_COUNT_MAX: usize = 1500;
+const KIND_COUNT_MAX: usize = 400;
 /// Most prices.
-const PRICE_COUNT_MAX: usize = 3000;
+const PRICE_COUNT_MAX: usize = 1000;
 /// Rounds of row generation.
 const ROUND_MAX: usize = 60;
 /// A row is broken when it is by more than this part of the largest figure.

@@ -171,6 +171,8 @@ struct Book<'a> {
     odd_share: BTreeSet<TaskId>,
     torn: BTreeSet<GroupId>,
     zones: Vec<Zone<'a>>,
+    /// The smallest limit of all zones: what is within it fits everywhere.
+    least: Vec<i128>,
 }
 
 /// Nodes that are the same to a newcomer.
@@ -206,6 +208,7 @@ impl<'a> Book<'a> {
             odd_share: BTreeSet::new(),
             torn: BTreeSet::new(),
             zones: Vec::new(),
+            least: Vec::new(),
         };
         for violation in start {
             match (violation.rule, violation.place) {
@@ -238,6 +241,8 @@ impl<'a> Book<'a> {
             }
         }
         book.zones = book.zones();
+        let least = |r: usize| book.zones.iter().map(|zone| zone.limit[r]).min().unwrap_or(0);
+        book.least = (0..problem.resources.len()).map(least).collect();
         book
     }
 
@@ -368,15 +373,31 @@ impl<'a> Book<'a> {
                 stay.map_or(Some(away), |stay| Some(stay.max(away).max(stay.checked_sub(fee.checked_mul(ONE)?)?)));
             return Some((both?.checked_add(back).map(Some)?, rests));
         }
-        for z in door {
-            let zone = &self.zones[*z];
-            if needs.iter().zip(&zone.limit).any(|(own, most)| i128::from(*own) * least > *most) {
+        let is_small = fits(&self.least, needs, least);
+        let pays_pairs = points.node_move_weight > 0;
+        let from = start.node().filter(|_| pays_pairs);
+        // Per whole task first: for rigid ones the best is multiplied once.
+        let mut best: Option<i128> = None;
+        for zone in door.iter().map(|z| &self.zones[*z]) {
+            if !is_small && !fits(&zone.limit, needs, least) {
                 continue;
             }
             let run = worth - cost(&zone.entry, needs) - self.device_rent(spec, zone.row);
-            let pair = start.node().map_or(0, |from| problem.pair_cost(from, zone.first));
-            let fee = fee.checked_add((i128::from(points.node_move_weight) * i128::from(pair)).checked_mul(self.d)?)?;
-            take(run.checked_mul(if run < 0 { least } else { ONE })?.checked_sub(fee.checked_mul(ONE)?)?);
+            let fee = match from {
+                None => fee,
+                Some(from) => {
+                    let pair = i128::from(points.node_move_weight) * i128::from(problem.pair_cost(from, zone.first));
+                    fee.checked_add(pair.checked_mul(self.d)?)?
+                }
+            };
+            if least == ONE || run >= 0 {
+                best = Some(best.map_or(run - fee, |known| known.max(run - fee)));
+            } else {
+                take(run.checked_mul(least)?.checked_sub(fee.checked_mul(ONE)?)?);
+            }
+        }
+        if let Some(best) = best {
+            take(best.checked_mul(ONE)?);
         }
         Some((runs, rests))
     }
@@ -439,6 +460,11 @@ impl<'a> Book<'a> {
         }
         always.checked_add(busy)?.checked_add(arriving)
     }
+}
+
+/// True when a part of these amounts is within the limits.
+fn fits(limit: &[i128], amounts: &[i64], parts: i128) -> bool {
+    amounts.iter().zip(limit).all(|(amount, limit)| i128::from(*amount) * parts <= *limit)
 }
 
 /// Σ price · amount: at most 2^6 products of 2^61 and 2^40.
