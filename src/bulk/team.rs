@@ -13,9 +13,10 @@ use crate::model::{Problem, score};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Two chains are close when their gains differ by less than this part. A bold chain wins more from a longer search: on ROADEF b_1 it
-/// is behind by 5 % after the trial and ahead in the end, on a2_1 by two millionths, and only it gets to the bottom.
-const CLOSE_PART: i64 = 20;
+/// After the trial, careful chains go on only where they are ahead by more than this part of what they gained: a bold chain wins more
+/// from a longer search. On ROADEF b_1 it is behind by 3 % after the trial and ahead in the end, on b_2, a1_4 and a2_1 even
+/// and then far ahead; on b_3 it is behind by 6 % and stays there.
+const LEAD_PART: i128 = 20;
 
 /// Chains that run side by side: a cluster of one block has two, so that two threads have work.
 pub fn chains_at_once(node_count: usize) -> usize {
@@ -83,17 +84,41 @@ impl<'a> Team<'a> {
         self.chains.append(&mut chains);
     }
 
-    /// Kinds for two chains after a trial of both: those of the better one; but one of each when they are close, or when one of them
-    /// has found nothing, for then it has shown nothing.
+    /// Kinds for two chains after a trial of a careful and a bold one.
     pub fn better_kinds(&self) -> [bool; 2] {
-        let gains = || self.chains.iter().map(Chain::gain);
-        let (least, most) = (gains().min().unwrap_or(0), gains().max().unwrap_or(0));
-        let is_open = least == 0 || most - least < most / CLOSE_PART;
-        if is_open { [false, true] } else { [self.best().is_bold; 2] }
+        let gains = [false, true].map(|kind| {
+            let gains = self.chains.iter().filter(|chain| chain.is_bold == kind).map(Chain::gain);
+            i128::from(gains.max().unwrap_or(0))
+        });
+        better_kinds(gains)
     }
 
     /// The chain that has found the best placement; the first of equals.
     pub fn best(&self) -> &Chain {
         self.chains.iter().min_by_key(|chain| chain.key()).expect("a part has been run")
+    }
+}
+
+/// Kinds for the rest of a search, by what a careful and a bold chain gained in the trial: one of each where the bold one found
+/// nothing, for then it has shown nothing.
+fn better_kinds([careful, bold]: [i128; 2]) -> [bool; 2] {
+    match (bold > 0, careful - bold > careful / LEAD_PART) {
+        (false, _) => [false, true],
+        (true, careful_leads) => [!careful_leads; 2],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::better_kinds;
+
+    #[test]
+    fn a_careful_chain_needs_a_clear_lead() {
+        assert_eq!(better_kinds([100, 120]), [true, true]);
+        assert_eq!(better_kinds([100, 96]), [true, true], "a twenty-fifth behind");
+        assert_eq!(better_kinds([100, 94]), [false, false], "a sixteenth behind");
+        assert_eq!(better_kinds([100, 0]), [false, true], "nothing found: it has shown nothing");
+        assert_eq!(better_kinds([0, 0]), [false, true]);
+        assert_eq!(better_kinds([0, 5]), [true, true]);
     }
 }
