@@ -173,7 +173,7 @@ pub(super) fn denominator(form: &Form) -> i64 {
 }
 
 /// Follows the subgradient for at most `steps` steps. `reached` = objective of a placement, as far as the bound can get.
-pub(super) fn descend(form: &Form, start: State, reached: i128, steps: u32, control: &Control) -> Descent {
+pub(super) fn descend(form: &Form, start: State, reached: i128, steps: u32, how: Whose, control: &Control) -> Descent {
     let denominator = denominator(form);
     let prices = start.rounded(form, denominator);
     let mut at = value(form, &prices);
@@ -191,12 +191,12 @@ pub(super) fn descend(form: &Form, start: State, reached: i128, steps: u32, cont
         if control.must_stop() || best.bound <= reached || ambition < distance * AMBITION_MIN {
             break;
         }
-        let fresh = direction(form, &state, &rounded, &at, &scale);
+        let fresh = direction(form, &state, &rounded, &at, &scale, how);
         let direction = match last.take() {
             Some(last) => fresh.iter().zip(&last).map(|(a, b)| FRESH * a + (1.0 - FRESH) * b).collect(),
             None => fresh,
         };
-        let length: f64 = direction.iter().map(|d| d * d).sum();
+        let length = scale.length(form, &direction, how);
         if length <= 0.0 {
             break;
         }
@@ -232,6 +232,16 @@ pub(super) fn floor(form: &Form, raw: i128, denominator: i64) -> i128 {
     raw.div_euclid(i128::from(denominator)).div_euclid(form.granularity) * form.granularity
 }
 
+/// Whose prices are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// One price for all places, by column: while all are 0, one place alone can gain nothing by a price, since all tasks just
+    /// go elsewhere.
+    Together,
+    /// Each place has its own.
+    Own,
+}
+
 /// How much of everything there is: prices count in units of that.
 struct Scale {
     paid: Vec<f64>,
@@ -256,6 +266,47 @@ impl Scale {
         }
         let running = form.kinds.iter().filter(|kind| !kind.pieces.is_empty()).map(|kind| kind.count).sum::<i128>();
         Scale { paid, balance, budget: running as f64 * ONE as f64 }
+    }
+
+    /// Length, squared, of a direction: where places go together, each column counts once.
+    fn length(&self, form: &Form, direction: &[f64], how: Whose) -> f64 {
+        if how == Whose::Own {
+            return direction.iter().map(|by| by * by).sum();
+        }
+        // Cells of a column have been made u · scale / Σ scale by `join`, so their sum is u.
+        let part = |from: usize, count: usize, step: usize| -> f64 {
+            let column = |c: usize| direction[from..from + count].iter().skip(c).step_by(step).sum::<f64>();
+            (0..step.min(count)).map(|c| column(c) * column(c)).sum()
+        };
+        let (cells, terms) = (self.paid.len(), self.balance.len());
+        let arrivals = direction.len() - cells - terms - 1;
+        let budget = direction[direction.len() - 1];
+        part(0, cells, form.columns)
+            + part(cells, arrivals, form.columns)
+            + part(cells + arrivals, terms, form.problem.objective.balance.len())
+            + budget * budget
+    }
+
+    /// The same step of the price for all places of a column.
+    fn join(&self, form: &Form, direction: &mut [f64]) {
+        let mut join = |from: usize, scale: &[f64], step: usize| {
+            for c in 0..step.min(scale.len()) {
+                let cells = || (c..scale.len()).step_by(step);
+                let whole: f64 = cells().map(|i| scale[i]).sum();
+                let sum: f64 = cells().map(|i| direction[from + i] * scale[i]).sum();
+                let by = if whole > 0.0 { sum / (whole * whole) } else { 0.0 };
+                cells().for_each(|i| direction[from + i] = by * scale[i]);
+            }
+        };
+        let (cells, terms) = (self.paid.len(), self.balance.len());
+        join(0, &self.paid, form.columns);
+        let arrivals = if form.problem.moves.simultaneous { cells } else { 0 };
+        if arrivals > 0 {
+            join(cells, &self.paid, form.columns);
+        }
+        if terms > 0 {
+            join(cells + arrivals, &self.balance, form.problem.objective.balance.len());
+        }
     }
 
     /// A step against a direction, to where prices may be.
@@ -290,45 +341,32 @@ impl Scale {
 }
 
 /// The subgradient in units of the scale: what places offer less what tasks use, projected onto where prices may go.
-fn direction(form: &Form, state: &State, prices: &Prices, at: &Value, scale: &Scale) -> Vec<f64> {
+fn direction(form: &Form, state: &State, prices: &Prices, at: &Value, scale: &Scale, how: Whose) -> Vec<f64> {
     let objective = &form.problem.objective;
-    let d = prices.denominator as f64;
     let mut list = Vec::with_capacity(scale.paid.len() * 2 + scale.balance.len() + 1);
     let ratio = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
-    // Against a limit there is no way on.
+    // Against a limit there is no way on; where places go together, that is seen when they have been added up.
     let project = |by: f64, price: f64, low: f64, high: f64| {
-        if (by > 0.0 && price <= low) || (by < 0.0 && price >= high) { 0.0 } else { by }
+        if how == Whose::Own && ((by > 0.0 && price <= low) || (by < 0.0 && price >= high)) { 0.0 } else { by }
     };
-    for (k, place) in form.places.iter().enumerate() {
-        let count = place.count() as f64;
-        let net = net(form, prices, k);
-        let soft = form.problem.soft_limit(place.first());
-        for c in 0..form.columns {
-            let cell = k * form.columns + c;
-            let used = at.used[cell] as f64;
-            let offer = if c < form.width {
-                let curve = objective.variance.iter().position(|term| term.resource.index() == c);
-                let limit = place.limit[c] as f64;
-                let soft = (soft[c] as f64 * ONE as f64).min(limit);
-                match curve.map(|v| (Curve::new(form, k, v), v)).filter(|(curve, _)| curve.per_unit > 0.0) {
-                    Some((curve, v)) => {
-                        let level = prices.level[k * objective.variance.len() + v] as f64;
-                        (level / curve.per_unit).clamp(0.0, limit) * count
-                    }
-                    None => {
-                        let weight = form.problem.resources[c].load_weight as f64;
-                        let (low, high) = indifferent(net.price[c] as f64 / d, weight, soft, limit);
-                        used.clamp(low * count, high * count)
-                    }
-                }
-            } else {
-                let room = place.device[c - form.width] as f64 * ONE as f64 * count;
-                if prices.usage[cell] > 0 { room } else { used.clamp(0.0, room) }
-            };
-            let by = ratio(offer - used, scale.paid[cell]);
-            let low = if c >= form.width { 0.0 } else { f64::NEG_INFINITY };
-            list.push(project(by, state.paid[cell], low, f64::INFINITY));
-        }
+    let offers = offers(form, prices);
+    let used = |cell: usize| at.used[cell] as f64;
+    // What one place has left another can use, as long as all have the same price.
+    let joint = |c: usize| {
+        let sum = |of: &dyn Fn(usize) -> f64| (c..offers.len()).step_by(form.columns).map(of).sum::<f64>();
+        let used = sum(&used);
+        let offer = used.clamp(sum(&|cell| offers[cell].0), sum(&|cell| offers[cell].1));
+        ratio(offer - used, sum(&|cell| scale.paid[cell]))
+    };
+    let joint: Vec<f64> = if how == Whose::Together { (0..form.columns).map(joint).collect() } else { Vec::new() };
+    for (cell, (low, high)) in offers.iter().enumerate() {
+        let c = cell % form.columns;
+        let by = match how {
+            Whose::Own => ratio(used(cell).clamp(*low, *high) - used(cell), scale.paid[cell]),
+            Whose::Together => joint[c],
+        };
+        let low = if c >= form.width { 0.0 } else { f64::NEG_INFINITY };
+        list.push(project(by, state.paid[cell], low, f64::INFINITY));
     }
     if !state.arrival.is_empty() {
         for (k, place) in form.places.iter().enumerate() {
@@ -359,6 +397,42 @@ fn direction(form: &Form, state: &State, prices: &Prices, at: &Value, scale: &Sc
     let most = form.problem.moves.max_moves;
     let by = most.map_or(0.0, |most| ratio(f64::from(most) * ONE as f64 - at.moved as f64 * ONE as f64, scale.budget));
     list.push(project(by, state.budget, 0.0, f64::INFINITY));
+    if how == Whose::Together {
+        scale.join(form, &mut list);
+    }
+    list
+}
+
+/// What places may use without being worse off, from and to. Shape: places × columns.
+fn offers(form: &Form, prices: &Prices) -> Vec<(f64, f64)> {
+    let terms = &form.problem.objective.variance;
+    let mut list = Vec::with_capacity(form.places.len() * form.columns);
+    for (k, place) in form.places.iter().enumerate() {
+        let count = place.count() as f64;
+        let net = net(form, prices, k);
+        let soft = form.problem.soft_limit(place.first());
+        for c in 0..form.width {
+            let limit = place.limit[c] as f64;
+            let curve = terms.iter().position(|term| term.resource.index() == c);
+            let curve = curve.map(|v| (Curve::new(form, k, v), v)).filter(|(curve, _)| curve.per_unit > 0.0);
+            let (low, high) = match curve {
+                Some((curve, v)) => {
+                    let used = (prices.level[k * terms.len() + v] as f64 / curve.per_unit).clamp(0.0, limit);
+                    (used, used)
+                }
+                None => {
+                    let weight = form.problem.resources[c].load_weight as f64;
+                    let soft = (soft[c] as f64 * ONE as f64).min(limit);
+                    indifferent(net.price[c] as f64 / prices.denominator as f64, weight, soft, limit)
+                }
+            };
+            list.push((low * count, high * count));
+        }
+        for (room, price) in place.device.iter().zip(&prices.usage[k * form.columns + form.width..]) {
+            let room = *room as f64 * ONE as f64 * count;
+            list.push((if *price > 0 { room } else { 0.0 }, room));
+        }
+    }
     list
 }
 

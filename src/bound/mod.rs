@@ -20,7 +20,7 @@ mod price;
 
 use crate::control::Control;
 use crate::model::{Problem, Proof, score};
-use descend::{Descent, State, descend};
+use descend::{Descent, State, Whose, descend};
 use form::Form;
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ impl Default for Options {
     }
 }
 
+/// This part of the steps is for prices that all nodes share.
+const JOINT_PART: u32 = 4;
 /// Longest time for the linear program.
 const LINEAR_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -73,11 +75,15 @@ pub fn bound(problem: &Problem, options: &Options, control: &Control) -> Proof {
 
 fn search(form: &Form, reached: i128, options: &Options, steps: u32, control: &Control) -> Descent {
     let starts = [State::zero(form), pooled::prices(form)];
-    let at = |state: State| descend(form, state, reached, 0, control);
+    let at = |state: State| descend(form, state, reached, 0, Whose::Own, control);
     let [zero, pooled] = starts.map(at);
     let start = if pooled.bound <= zero.bound { pooled } else { zero };
-    let found = descend(form, start.state.clone(), reached, steps, control);
-    let mut best = if found.bound <= start.bound { found } else { start };
+    let joint = steps / JOINT_PART;
+    let mut best = start;
+    for (steps, whose) in [(joint, Whose::Together), (steps - joint, Whose::Own)] {
+        let found = descend(form, best.state.clone(), reached, steps, whose, control);
+        best = if found.bound < best.bound { found } else { best };
+    }
     if options.linear && best.bound > reached && linear::suits(form) {
         let solved = linear::solve(form, &best.state, &control.within(LINEAR_TIME_MAX));
         best = solved.filter(|solved| solved.bound < best.bound).unwrap_or(best);
