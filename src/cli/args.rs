@@ -1,6 +1,7 @@
 //! What was typed? Clap's structs, whose fields already have the type of their meaning.
 
 pub use super::args_device::{BackendArg, BenchArgs, DevicesArgs};
+pub use super::args_explain::ExplainArgs;
 pub use super::args_generate::GenerateArgs;
 use super::failure::Failure;
 use super::io::{Source, Target};
@@ -49,6 +50,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show utilisation, objective, each cost and each violation of the current or planned state
     Score(ScoreArgs),
+    /// Say for a task which rule keeps it off each node, and what it would take
+    Explain(ExplainArgs),
     /// Turn a plan into a foreign format
     Export(ExportArgs),
     /// List the GPUs, what each offers and lacks, and whether it can be used
@@ -379,6 +382,7 @@ impl Command {
             Command::Plan(args) => (vec![&args.snapshot], Some(&args.output.output)),
             Command::Verify(args) => (vec![&args.snapshot, &args.plan], None),
             Command::Score(args) => ([&args.snapshot].into_iter().chain(&args.plan).collect(), None),
+            Command::Explain(args) => ([&args.snapshot].into_iter().chain(&args.plan).collect(), None),
             Command::Export(args) => (vec![&args.snapshot, &args.plan], Some(&args.output.output)),
             Command::Devices(_) => (Vec::new(), None),
             Command::Bench(args) => (vec![&args.snapshot], None),

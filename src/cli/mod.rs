@@ -5,10 +5,12 @@
 
 pub mod args;
 mod args_device;
+mod args_explain;
 mod args_generate;
 mod backend;
 mod bench;
 mod devices;
+mod explain;
 mod export;
 pub mod failure;
 mod figures;
@@ -38,6 +40,7 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Plan(args) => plan::run(&args, started),
         Command::Verify(args) => verify::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -29,6 +29,8 @@
 mod build;
 mod caps;
 mod claims;
+mod explain;
+mod obstacle;
 mod order;
 mod recount;
 mod slots;
@@ -38,6 +40,8 @@ mod verify;
 mod wave;
 
 pub use build::{Meta, build};
+pub use explain::{Answer, Explanation, Room, explain};
+pub use obstacle::Obstacle;
 pub use order::{Ordered, order};
 pub use recount::recount;
 pub use verify::{Breach, Verdict, verify};
