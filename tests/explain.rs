@@ -30,7 +30,9 @@ fn fits(problem: &Problem, task: TaskId, node: NodeId, gone: &[TaskId]) -> bool 
     let concerns = |v: &Violation| match v.rule {
         Rule::Spread | Rule::Gang | Rule::Pinned | Rule::Eviction | Rule::MoveBudget | Rule::Transient => false,
         // What the group lacks for others that are there already is not in the task's way.
-        Rule::Dependency => matches!(v.place, Place::Needs(group, ..) if Some(group) == problem.tasks[task.index()].group),
+        Rule::Dependency => {
+            matches!(v.place, Place::Needs(group, ..) if Some(group) == problem.tasks[task.index()].group)
+        }
         _ => true,
     };
     let before: Vec<Violation> = violations(problem, &without).into_iter().filter(concerns).collect();

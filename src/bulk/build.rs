@@ -151,6 +151,14 @@ impl<'a> Builder<'a> {
         self.scored(task, None)
     }
 
+    /// The best target of a task that is not this node.
+    pub fn best_elsewhere(&self, task: usize, node: u32) -> Option<Target> {
+        let mut closed = self.closed(task);
+        closed.resize(self.pack.price.len().div_ceil(64), 0);
+        closed[node as usize / 64] |= 1 << (node % 64);
+        self.scored_within(task, None, &closed)
+    }
+
     /// What it would mean to put a task (now in the pool) on a node.
     pub fn judge(&self, task: usize, node: u32) -> Option<Target> {
         self.scored(task, Some(node))
@@ -158,7 +166,10 @@ impl<'a> Builder<'a> {
 
     /// The best target of a task, or that on one node.
     fn scored(&self, task: usize, only: Option<u32>) -> Option<Target> {
-        let closed = self.closed(task);
+        self.scored_within(task, only, &self.closed(task))
+    }
+
+    fn scored_within(&self, task: usize, only: Option<u32>, closed: &[u64]) -> Option<Target> {
         let (pack, state) = (self.pack, &self.state);
         let nodes = Nodes {
             count: pack.price.len(),
@@ -183,7 +194,7 @@ impl<'a> Builder<'a> {
             move_points: pack.move_points[task],
             device_count: pack.device[task].0,
             device_milli: pack.device[task].1,
-            closed: &closed,
+            closed,
         };
         match pack.lanes {
             4 => run::<4>(&pack.shared, &nodes, &candidate, only),

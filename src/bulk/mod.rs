@@ -7,6 +7,7 @@
 //! anneal    rounds: cut into blocks → anneal each → put together       round.rs, kernel/anneal.rs
 //! settle    the same at temperature 0, ties go home; then what still waits and fits is placed
 //! eject     where devices are shared: a waiting task takes the place of several    eject.rs
+//! drain     where nodes in use have a price: empty some                            drain.rs
 //! trim      send home what brings nothing, and what max_moves leaves over  trim.rs
 //! fill      grow elastic and divisible tasks into what is free         fill.rs
 //! ```
@@ -18,12 +19,14 @@ mod audit;
 mod build;
 mod chain;
 mod device;
+mod drain;
 mod eject;
 mod fill;
 mod gather;
 mod image;
 mod levels;
 mod pack;
+mod prefix;
 mod race;
 mod round;
 mod schedule;
@@ -36,6 +39,7 @@ use crate::model::{Placement, Problem, score, total_excess, violations, worsened
 use crate::plan::Status;
 pub use device::{Device, Mismatch, Trouble};
 use pack::Pack;
+pub use prefix::longest_prefix;
 pub use race::{Laps, Race, Run};
 use schedule::Part;
 use team::Team;
@@ -120,6 +124,7 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
         eject::eject(&pack, &mut editor, options.seed, most, &ejecting);
         editor.admit(control);
     }
+    drain::drain(&pack, &mut editor, control);
     let target = trim::trim(problem, &pack, editor, control);
     let placement = fill::fill(problem, target);
     Outcome {

@@ -19,7 +19,7 @@ const NAMED_MAX: usize = 8;
 /// Runs the command.
 pub fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
-    let mut problem = read_problem(&args.snapshot)?;
+    let mut problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
     let placement = match &args.plan {
         None => problem.current.clone(),
         Some(source) => read_plan_for(&mut problem, source)?.reached(&problem),

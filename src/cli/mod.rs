@@ -47,10 +47,17 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
     }
 }
 
-/// Reads and checks a snapshot.
-fn read_problem(source: &Source) -> Result<Problem, Failure> {
+/// Reads and checks a snapshot, and the jobs that come on top of it.
+fn read_problem(source: &Source, jobs: Option<&Source>) -> Result<Problem, Failure> {
     let bytes = source.read()?;
-    let snapshot = file::read_snapshot(&bytes).map_err(|faults| faulty(source, faults))?;
+    let mut snapshot = file::read_snapshot(&bytes).map_err(|faults| faulty(source, faults))?;
+    if let Some(jobs) = jobs {
+        let added = file::read_jobs(&jobs.read()?).map_err(|faults| faulty(jobs, faults))?;
+        snapshot.tasks.extend(added.tasks);
+        snapshot.groups.extend(added.groups);
+        return Problem::new(&snapshot)
+            .map_err(|faults| Failure::Input { file: format!("{source} with {jobs}"), faults });
+    }
     Problem::new(&snapshot).map_err(|faults| faulty(source, faults))
 }
 

@@ -1,6 +1,6 @@
 //! `bayplan plan`: the main job. Read, solve, order, verify, write; a plan that our own verifier refuses is never written.
 
-use super::args::{PlanArgs, SolverArg};
+use super::args::{AdmitArg, PlanArgs, SolverArg};
 use super::backend::{self, Backend};
 use super::failure::{Exit, Failure};
 use super::figures::Figures;
@@ -29,7 +29,7 @@ const BREACH_SHOWN_MAX: usize = 20;
 pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     args.output.output.check()?;
     let stop = signal::stop_first();
-    let problem = as_asked(read_problem(&args.snapshot)?, args);
+    let problem = as_asked(read_problem(&args.snapshot, args.jobs.place.as_ref())?, args);
     let line = ProgressLine::new(args.quiet);
     let mut search = Control::unlimited().with_stop(stop).with_listener(line.listener());
     // Ordering must not be cut by a signal: the answer found so far is what the person wants to see.
@@ -56,13 +56,17 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
         say(&report::how_found(&plan, started.elapsed()));
     }
     args.output.output.write(&bytes)?;
+    if args.jobs.place.is_some() && !plan.unplaced.is_empty() {
+        return Ok(Exit::Unplaced);
+    }
     Ok(if args.detailed_exitcode && verdict.move_count > 0 { Exit::MovesToMake } else { Exit::Done })
 }
 
 /// The problem under the goal and limits of the command line. Its fingerprint stays that of the snapshot.
 fn as_asked(problem: Problem, args: &PlanArgs) -> Problem {
-    let mut problem = match args.goal {
-        Some(goal) => Goal::from(goal).apply(&problem),
+    let goal = args.goal.map(Goal::from).or(args.jobs.place.is_some().then_some(Goal::Place));
+    let mut problem = match goal {
+        Some(goal) => goal.apply(&problem),
         None => problem,
     };
     problem.moves.max_moves = [problem.moves.max_moves, args.max_moves].into_iter().flatten().min();
@@ -85,6 +89,7 @@ struct Found {
 
 fn solve(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Control) -> Found {
     match args.solver {
+        _ if args.admit == AdmitArg::Prefix => search(problem, args, backend, args.effort(), control),
         SolverArg::Exact => prove(problem, args, backend, control),
         // Wall time must not decide where the same plan is promised every time.
         SolverArg::Auto if !args.is_repeatable() && exact::suits(problem) => {
@@ -100,7 +105,10 @@ fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<
     let threads = args.threads.map_or(0, usize::from);
     let device = backend.device.clone();
     let options = bulk::Options { seed: args.seed, effort, threads, device };
-    let found = bulk::solve(problem, &options, control);
+    let found = match args.admit {
+        AdmitArg::All => bulk::solve(problem, &options, control),
+        AdmitArg::Prefix => bulk::longest_prefix(problem, &options, control).0,
+    };
     backend::tell(problem, backend, &found.troubles);
     let text = match found.troubles.first() {
         Some(trouble) => format!("cpu: {} failed: {}", backend.text, trouble.text),

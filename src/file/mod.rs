@@ -7,4 +7,4 @@ mod plan;
 mod snapshot;
 
 pub use plan::{read_plan, write_plan};
-pub use snapshot::{read_snapshot, write_snapshot};
+pub use snapshot::{read_jobs, read_snapshot, write_snapshot};
