@@ -5,6 +5,7 @@ mod common;
 use bayplan::model::*;
 use bayplan::plan::{Obstacle, explain};
 use common::*;
+use std::cell::Cell;
 
 /// Every spot the task may have on a node: each choice of suitable devices.
 fn spots(problem: &Problem, task: TaskId, node: NodeId) -> Vec<Spot> {
@@ -22,13 +23,15 @@ fn spots(problem: &Problem, task: TaskId, node: NodeId) -> Vec<Spot> {
     sets.map(|devices| Spot::On(Piece { node, share: Share::from_parts(parts).unwrap(), devices })).collect()
 }
 
-/// Does the task fit a node, by the model, when `gone` have left? Spread, gang and what concerns those that left aside.
+/// Does the task fit a node, by the model, when `gone` have left? Spread and what concerns those that left aside.
 fn fits(problem: &Problem, task: TaskId, node: NodeId, gone: &[TaskId]) -> bool {
     let mut without = problem.current.clone();
     without.set(task, Spot::Unplaced);
     gone.iter().for_each(|other| without.set(*other, Spot::Unplaced));
     let concerns = |v: &Violation| match v.rule {
-        Rule::Spread | Rule::Gang | Rule::Pinned | Rule::Eviction | Rule::MoveBudget | Rule::Transient => false,
+        Rule::Spread | Rule::Pinned | Rule::Eviction | Rule::MoveBudget | Rule::Transient => false,
+        // That a gang lacks members does not keep one of them out.
+        Rule::Gang => matches!(v.place, Place::GroupLevel(..)),
         // What the group lacks for others that are there already is not in the task's way.
         Rule::Dependency => {
             matches!(v.place, Place::Needs(group, ..) if Some(group) == problem.tasks[task.index()].group)
@@ -46,12 +49,17 @@ fn fits(problem: &Problem, task: TaskId, node: NodeId, gone: &[TaskId]) -> bool 
 
 #[test]
 fn every_answer_is_true() {
-    let mut counts = [0; 3];
+    let counts = Cell::new([0; 3]);
+    let count = |which: usize| {
+        let mut all = counts.get();
+        all[which] += 1;
+        counts.set(all);
+    };
     for_seeds("explain", 300, |_, rng| {
         let mut kinds = Kinds::ALL;
         kinds.broken_start = false;
         let problem = Problem::new(&random_snapshot(rng, Size::TINY, kinds)).unwrap();
-        for task in problem.task_ids().filter(|task| problem.current.spot(*task).node().is_none_or(|_| true)) {
+        for task in problem.task_ids() {
             let found = explain(&problem, &problem.current, task);
             assert_eq!(found.answers.len(), problem.nodes.len());
             for answer in &found.answers {
@@ -73,12 +81,18 @@ fn every_answer_is_true() {
                     let all: Vec<TaskId> = problem.task_ids().filter(|other| *other != task).collect();
                     assert!(!fits(&problem, task, answer.node, &all), "{name:?}: {:?}", answer.obstacle);
                 }
-                counts[usize::from(does_fit)] += 1;
+                count(usize::from(does_fit));
             }
-            counts[2] += usize::from(found.room.is_some());
+            if found.room.is_some() {
+                count(2);
+            }
         }
     });
-    assert!(counts.iter().all(|count| *count > 30), "{counts:?}");
+    assert!(
+        std::env::var_os("BAYPLAN_TEST_SEED").is_some() || counts.get().iter().all(|count| *count > 30),
+        "{:?}",
+        counts.get()
+    );
 }
 
 /// Two nodes of 8 GPUs, each with fractions in the way: the one with fewer holders is to be cleared.

@@ -173,7 +173,7 @@ fn a_gang_starts_in_one_wave_when_all_have_room() {
     let problem = changed(|snapshot| {
         more_tasks(snapshot, &["e"]);
         need(snapshot, 3, 10, 1);
-        group(snapshot, "gang", &[3, 4], GroupSpec { gang: true, ..GroupSpec::default() });
+        group(snapshot, "gang", &[3, 4], GroupSpec { gang: Some(GangSpec::default()), ..GroupSpec::default() });
     });
     // e has room at once, d only when c has left.
     let (plan, waves) = ordered(&problem, &[("c", "n1"), ("d", "n2"), ("e", "n3")]);
@@ -482,7 +482,7 @@ fn web_needs_db(snapshot: &mut Snapshot) {
 
 fn gang(snapshot: &mut Snapshot) {
     more_tasks(snapshot, &["e"]);
-    group(snapshot, "g", &[3, 4], GroupSpec { gang: true, ..GroupSpec::default() });
+    group(snapshot, "g", &[3, 4], GroupSpec { gang: Some(GangSpec::default()), ..GroupSpec::default() });
 }
 
 #[test]

@@ -237,11 +237,25 @@ fn group(reader: &Reader, path: Path<'_>, value: Value) -> Option<GroupSpec> {
         depends_on: fields
             .optional("depends_on", |r, p, v| Some(r.list(p, v, |p, v| dependency(r, p, v))))
             .unwrap_or_default(),
-        gang: fields.optional("gang", Reader::bool).unwrap_or(false),
+        gang: fields.optional("gang", gang).flatten(),
         max_unavailable: fields.optional("max_unavailable", Reader::count),
     };
     fields.finish();
     Some(spec)
+}
+
+/// `true`, `false`, or what deviates from all members anywhere.
+fn gang(reader: &Reader, path: Path<'_>, value: Value) -> Option<Option<GangSpec>> {
+    if let Value::Bool(value) = value {
+        return Some(value.then(GangSpec::default));
+    }
+    let mut fields = reader.fields(path, value)?;
+    let spec = GangSpec {
+        min_members: fields.optional("min_members", Reader::count),
+        within: fields.optional("within", Reader::text),
+    };
+    fields.finish();
+    Some(Some(spec))
 }
 
 fn spread(reader: &Reader, path: Path<'_>, value: Value) -> Option<SpreadSpec> {

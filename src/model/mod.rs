@@ -22,8 +22,8 @@ pub use goal::Goal;
 pub use ids::{DomainId, GroupId, LevelId, NodeId, ResourceId, TaskId};
 pub use placement::{Piece, Placement, Spot};
 pub use problem::{
-    AMOUNT_MAX, Balance, DEVICE_COUNT_MAX, DEVICE_MILLI, Dependency, Device, DeviceRequest, Group, Level, MixItem,
-    MoveCosts, MoveRules, Node, Objective, Problem, Resource, Sharing, Spread, Taint, Task, Toleration,
+    AMOUNT_MAX, Balance, DEVICE_COUNT_MAX, DEVICE_MILLI, Dependency, Device, DeviceRequest, Gang, Group, Level,
+    MixItem, MoveCosts, MoveRules, Node, Objective, Problem, Resource, Sharing, Spread, Taint, Task, Toleration,
 };
 pub use rules::{
     Place, Rule, Violation, forbidden, newcomer_forbidden, task_violations, total_excess, violations, worsened,

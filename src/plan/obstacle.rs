@@ -43,6 +43,8 @@ pub enum Obstacle {
     Conflict(LevelId),
     /// A group that it depends on is not in the domain.
     Dependency(GroupId, LevelId),
+    /// The rest of its gang is in another domain.
+    Gang(LevelId),
 }
 
 impl Obstacle {
@@ -64,6 +66,7 @@ impl Obstacle {
             Obstacle::Devices { .. } => Rule::Device.name().to_string(),
             Obstacle::Conflict(_) => Rule::Conflict.name().to_string(),
             Obstacle::Dependency(..) => Rule::Dependency.name().to_string(),
+            Obstacle::Gang(_) => Rule::Gang.name().to_string(),
         }
     }
 
@@ -122,6 +125,7 @@ impl Obstacle {
                     .replace("are free with", "are there with")
             }
             Obstacle::Conflict(at) => format!("a task of its group is in the same {} already", level(*at)),
+            Obstacle::Gang(at) => format!("its gang runs in another {}", level(*at)),
             Obstacle::Dependency(group, at) => {
                 format!("group {} is not in the same {}", problem.groups[group.index()].name, level(*at))
             }
@@ -237,8 +241,12 @@ impl<'a> Ground<'a> {
         if let Some(level) = rules.conflict.iter().find(|level| is_present(group, **level)) {
             return Some(Obstacle::Conflict(*level));
         }
-        let needed = rules.depends_on.iter().find(|need| !is_present(need.group, need.level));
-        needed.map(|need| Obstacle::Dependency(need.group, need.level))
+        if let Some(need) = rules.depends_on.iter().find(|need| !is_present(need.group, need.level)) {
+            return Some(Obstacle::Dependency(need.group, need.level));
+        }
+        let level = rules.gang.and_then(|gang| gang.within)?;
+        let runs = self.present[self.slots.get(group, level)].values().any(|count| *count > 0);
+        (runs && !is_present(group, level)).then_some(Obstacle::Gang(level))
     }
 }
 

@@ -232,9 +232,13 @@ fn group(problem: &Problem, id: GroupId, spots: &[Spot], found: &mut Vec<Violati
             found.push(Violation { rule: Rule::Dependency, place, excess });
         }
     }
-    if spec.gang && placed != 0 {
-        let excess = spec.members.len() as i128 - placed;
+    if let (Some(gang), true) = (&spec.gang, placed != 0) {
+        let excess = i128::from(gang.least) - placed;
         found.push(Violation { rule: Rule::Gang, place: Place::Group(id), excess });
+        if let Some(level) = gang.within {
+            let excess = heads(problem, id, level, spots).len() as i128 - 1;
+            found.push(Violation { rule: Rule::Gang, place: Place::GroupLevel(id, level), excess });
+        }
     }
 }
 

@@ -40,7 +40,7 @@ impl<'a> Room<'a> {
         let spec = &problem.tasks[task.index()];
         let group = spec.group.filter(|group| {
             let rules = &problem.groups[group.index()];
-            rules.gang || !rules.conflict.is_empty() || !rules.depends_on.is_empty()
+            rules.gang.is_some() || !rules.conflict.is_empty() || !rules.depends_on.is_empty()
         });
         let kind = (
             problem.requirement(task),
@@ -74,7 +74,8 @@ impl<'a> Room<'a> {
         counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let nodes = |count: usize| format!("{count} node{}", if count == 1 { "" } else { "s" });
         let list: Vec<String> = counts.iter().map(|(name, count)| format!("{name} on {}", nodes(*count))).collect();
-        let is_gang = self.problem.tasks[task.index()].group.is_some_and(|g| self.problem.groups[g.index()].gang);
+        let is_gang =
+            self.problem.tasks[task.index()].group.is_some_and(|g| self.problem.groups[g.index()].gang.is_some());
         match (fits, fits_empty) {
             (0, 0) if list.is_empty() => "there is no node".to_string(),
             (0, 0) => format!("fits no node: {}", list.join(", ")),

@@ -446,9 +446,14 @@ impl Replay<'_> {
                 found.push(Violation { rule: Rule::Dependency, place, excess: i128::from(is_missing) });
             }
         }
-        if spec.gang && motion.placed > 0 && !is_last {
-            let excess = spec.members.len() as i128 - motion.placed;
+        if let Some(gang) = spec.gang.filter(|_| motion.placed > 0 && !is_last) {
+            let excess = i128::from(gang.least) - motion.placed;
             found.push(Violation { rule: Rule::Gang, place: Place::Group(group), excess });
+            if let Some(level) = gang.within {
+                let domains = self.heads(group, level, before).values().filter(|heads| heads.after > 0).count();
+                let excess = domains as i128 - 1;
+                found.push(Violation { rule: Rule::Gang, place: Place::GroupLevel(group, level), excess });
+            }
         }
         for violation in found {
             self.object(Some(wave), &violation);

@@ -30,7 +30,7 @@ fn rich() -> Snapshot {
     let depends_on = vec![DependencySpec { group: "h".to_string(), level: "rack".to_string() }];
     snapshot.groups = vec![
         GroupSpec { conflict: vec!["node".to_string()], spread, max_unavailable: Some(1), ..group("g") },
-        GroupSpec { gang: true, depends_on: Vec::new(), ..group("h") },
+        GroupSpec { gang: Some(GangSpec::default()), depends_on: Vec::new(), ..group("h") },
     ];
     snapshot.groups[0].depends_on = depends_on;
     let balance = BalanceSpec { resource: "cpu".to_string(), other: "memory".to_string(), target: 1, weight: 1 };
