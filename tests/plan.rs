@@ -449,6 +449,8 @@ const CASES: &[Case] = &[
     ("dependency", web_needs_db, &[&[("a", "n3")], &[("b", "n3")]]),
     ("gang", gang, &[&[("d", "n3")]]),
     ("gang", gang, &[&[("d", "n3")], &[("e", "n3")]]),
+    ("gang", gang_of_a_zone, &[&[("a", "n3")]]),
+    ("gang", gang_of_a_zone, &[&[("a", "n3")], &[("b", "n3")]]),
     ("pinned", |s| s.tasks[0].pinned = true, &[&[("a", "n1")]]),
     ("eviction", |s| s.tasks[0].evictable = false, &[&[("a", "-")]]),
     ("move_budget", |s| s.moves.max_moves = Some(1), &[&[("a", "n3"), ("b", "n3")]]),
@@ -478,6 +480,12 @@ fn web_needs_db(snapshot: &mut Snapshot) {
     let depends_on = vec![DependencySpec { group: "db".to_string(), level: "zone".to_string() }];
     group(snapshot, "web", &[0], GroupSpec { depends_on, ..GroupSpec::default() });
     group(snapshot, "db", &[1], GroupSpec::default());
+}
+
+/// a and b, of which one would do, run in one zone.
+fn gang_of_a_zone(snapshot: &mut Snapshot) {
+    let gang = Some(GangSpec { min_members: Some(1), within: Some("zone".to_string()) });
+    group(snapshot, "g", &[0, 1], GroupSpec { gang, ..GroupSpec::default() });
 }
 
 fn gang(snapshot: &mut Snapshot) {
