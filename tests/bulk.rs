@@ -121,6 +121,31 @@ fn fixtures_are_solved_to_the_best() {
     }
 }
 
+/// Two tasks too many on one node, two more waiting: the room on the other node is for repair, whatever tasks are worth; but not
+/// when nothing may move.
+#[test]
+fn repair_comes_before_what_waits_and_keeps_the_budget() {
+    let nodes = || ["a", "b"].map(|name| node(name, &[("cpu", 10)])).to_vec();
+    let tasks = |weight: i64| {
+        let task = |t: usize| task(&format!("t{t}"), weight, &[("cpu", 7)]);
+        vec![at(task(0), "a"), at(task(1), "a"), task(2), task(3)]
+    };
+    for weight in [1, 1000, 1 << 30, AMOUNT_MAX] {
+        let mut snapshot = cluster(nodes(), tasks(weight));
+        snapshot.resources = resources(&["cpu"]);
+        let problem = Problem::new(&snapshot).unwrap();
+        for mut problem in [Goal::Balance.apply(&problem), problem] {
+            assert_eq!(key(&problem, &problem.current).0, -4);
+            assert_eq!(key(&problem, &solve(&problem, 1, 200, 1).placement).0, 0, "weight {weight}");
+            problem.moves.max_moves = Some(0);
+            let outcome = solve(&problem, 1, 200, 1);
+            let moved = problem.task_ids().filter(|task| is_moved(&problem, &outcome.placement, *task)).count();
+            assert_eq!(moved, 0, "weight {weight}");
+            assert_plan_is_right(&problem, &outcome, 1);
+        }
+    }
+}
+
 /// A waiting task and a node (with devices) where it could simply start: less excess or more points, nothing worse.
 fn could_start(problem: &Problem, placement: &Placement) -> Option<(TaskId, NodeId)> {
     let before = violations(problem, &problem.current);

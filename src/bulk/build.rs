@@ -374,7 +374,8 @@ impl<'a> Builder<'a> {
                 if control.must_stop() {
                     return;
                 }
-                if self.pack.movable[task] && self.still_broken(&violation) {
+                let may_move = self.state.displaced < i64::from(self.pack.displaced_max);
+                if self.pack.movable[task] && may_move && self.still_broken(&violation) {
                     self.try_repair(task);
                 }
             }

@@ -86,11 +86,6 @@ impl Chain {
         }
     }
 
-    /// Points by which the best is better than the beginning.
-    pub fn gain(&self) -> i64 {
-        self.points_built - self.tally.best_points
-    }
-
     /// What the best is ordered by: less is better.
     pub fn key(&self) -> (i64, i64) {
         (self.tally.best_points, self.tally.best_displaced)
@@ -200,13 +195,13 @@ impl Chain {
     }
 }
 
-/// The next price of being away from home where only `most` tasks may move: it follows how many are displaced, twice as many, twice
-/// the price, by no more than that at a time.
+/// The next price of being away from home where only `most` tasks may move: it follows the eighth power of how many are displaced, by no
+/// more than twice or half at a time. With the first power, it stays where a hundredth too many are displaced, and no state counts.
 fn steered(price: i64, displaced: i64, most: u32, temperature: i64) -> i64 {
     let (most, displaced) = (i128::from(most), i128::from(displaced));
     let least = if displaced > most { (temperature >> 8).max(1) } else { 0 };
     let price = i128::from(price.max(least));
-    let followed = price * displaced / most.max(1);
+    let followed = (0..8).fold(price, |followed, _| (followed * displaced / most.max(1)).min(price * 2));
     followed.clamp(price / 2, price * 2).min(MOVE_PRICE_MAX) as i64
 }
 
@@ -216,9 +211,9 @@ mod tests {
 
     #[test]
     fn the_price_of_moves_follows_how_many_there_are() {
-        assert_eq!(steered(100, 30, 20, 0), 150, "half as many again");
+        assert_eq!(steered(1000, 102, 100, 0), 1168, "a fiftieth too many: a sixth more");
         assert_eq!(steered(100, 900, 20, 0), 200, "at most twice");
-        assert_eq!(steered(100, 15, 20, 0), 75);
+        assert_eq!(steered(1000, 98, 100, 0), 847);
         assert_eq!(steered(100, 0, 20, 0), 50, "at least half");
         assert_eq!(steered(100, 20, 20, 1 << 20), 100, "as it should be");
         assert_eq!(steered(0, 21, 20, 0), 1, "it begins even when nothing is warm");

@@ -196,11 +196,10 @@ impl Pack {
         };
         pack_mix(problem, &mut shared, &class_row, lanes, &|amount, r| up(amount, shift[r]));
         let node_class_count = shared.allow.len() / (class_row.last().map_or(0, |last| last + 1) as usize).max(1);
-        let overloaded = problem
-            .node_ids()
-            .any(|node| (0..width).any(|r| used[node.index() * width + r] > problem.allocatable(node)[r]));
+        let excess = start_excess(&capacity, &quanta, lanes);
+        let overloaded = excess.iter().any(|quanta| *quanta > 0);
         if overloaded {
-            shared.over_weight = over_weights(&weights, width, lanes, point_shift);
+            shared.over_weight = over_weights(&weights, &excess, width, point_shift);
         }
         let move_class_count = problem.objective.move_costs.class_count.max(1) as u32;
         let tasks = || problem.tasks.iter().enumerate();
@@ -268,6 +267,11 @@ impl Pack {
             shared,
         };
         pack.shared.over_price = schedule::over_prices(&pack);
+        let widest = POINTS_MAX as i64 / (QUANTUM_MAX * 4 * lanes as i64);
+        for (price, weight) in pack.shared.over_price.iter_mut().zip(&pack.shared.over_weight) {
+            // So dear an excess is counted up to that of the start alone.
+            *price = if *weight > widest { 0 } else { *price };
+        }
         pack
     }
 
@@ -333,7 +337,8 @@ struct Weights {
     balance: Vec<BalanceTerm>,
     /// Most that one quantum more can cost in variance terms.
     variance: f64,
-    largest: f64,
+    /// What the weightiest task is worth.
+    worth: f64,
 }
 
 /// Bits to drop from all points so that no change overflows, and the weights per quantum before that.
@@ -354,7 +359,8 @@ fn point_scale(problem: &Problem, shift: &[u32]) -> (u32, Weights) {
     largest += problem.resources.iter().map(|r| 4.0 * 17.0 * r.variance_weight as f64).sum::<f64>();
     let most = |values: &mut dyn Iterator<Item = i64>| values.max().unwrap_or(0) as f64;
     let tasks = || problem.tasks.iter();
-    largest += 4.0 * most(&mut tasks().map(|t| t.weight));
+    let worth = most(&mut tasks().map(|t| t.weight));
+    largest += 4.0 * worth;
     largest += 4.0 * most(&mut tasks().map(|t| t.move_cost)) * objective.task_move_weight as f64;
     largest += 4.0 * most(&mut objective.move_costs.cost.iter().copied()) * objective.node_move_weight as f64;
     largest += 4.0 * most(&mut problem.nodes.iter().map(|n| n.price)) * objective.price_weight as f64;
@@ -365,16 +371,28 @@ fn point_scale(problem: &Problem, shift: &[u32]) -> (u32, Weights) {
     {
         point_shift += 1;
     }
-    (point_shift, Weights { load, balance, variance: steepest(problem, shift), largest })
+    (point_shift, Weights { load, balance, variance: steepest(problem, shift), worth })
 }
 
-/// Points per quantum above capacity: above every other weight, and together far from overflow.
-fn over_weights(weights: &Weights, width: usize, lanes: usize, point_shift: u32) -> Vec<i64> {
-    let room = POINTS_MAX / (QUANTUM_MAX as f64 * 4.0 * width as f64);
-    let load = weights.load.iter().map(|w| (*w >> point_shift) as f64).fold(1.0, f64::max);
-    let wanted = load.max(weights.variance / f64::from(point_shift).exp2()) * 1000.0;
-    let weight = wanted.min(room).max(1.0).min(weights.largest.max(1e6)) as i64;
-    (0..lanes).map(|r| if r < width { weight } else { 0 }).collect()
+/// Most quanta by which a node exceeds its capacity at the start. Shape: lanes.
+fn start_excess(capacity: &[i32], used: &[i64], lanes: usize) -> Vec<i64> {
+    let mut most = vec![0; lanes];
+    for (slot, (used, capacity)) in used.iter().zip(capacity).enumerate() {
+        most[slot % lanes] = most[slot % lanes].max(used - i64::from(*capacity));
+    }
+    most
+}
+
+/// Points per quantum above capacity: more than a task is worth and than a quantum weighs in any other term, for repair comes
+/// first; as far as the excess of the start, together with all else, leaves room for. Shape: lanes.
+fn over_weights(weights: &Weights, excess: &[i64], width: usize, point_shift: u32) -> Vec<i64> {
+    let load = weights.load.iter().map(|w| *w as f64).fold(1.0, f64::max);
+    let wanted = (load.max(weights.variance) * 1000.0).max(weights.worth * 2.0) / f64::from(point_shift).exp2();
+    let weight = |r: usize| {
+        let room = POINTS_MAX / (excess[r].max(1) as f64 * 4.0 * width as f64);
+        if r < width { wanted.clamp(1.0, room.max(1.0)) as i64 } else { 0 }
+    };
+    (0..excess.len()).map(weight).collect()
 }
 
 /// Points between move classes, weight included.

@@ -135,6 +135,7 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Contro
     let start = search(problem, args, backend, args.effort().or(Some(bulk::EFFORT_DEFAULT)), &start_control);
     // Only a charge can be so large; the exact solver's range ends there.
     if problem.tasks.iter().any(|task| task.move_cost > AMOUNT_MAX) {
+        say("the exact solver is left out: with --min-gain, a move costs more than 2^40 points");
         return start;
     }
     let found = exact::solve(problem, &start.target, control);
