@@ -43,7 +43,14 @@ fn fits(problem: &Problem, task: TaskId, node: NodeId, gone: &[TaskId]) -> bool 
         let mut with = without.clone();
         with.set(task, spot);
         let after: Vec<Violation> = violations(problem, &with).into_iter().filter(concerns).collect();
-        worsened(&before, &after).is_empty()
+        // Others of its group may lack the same thing there already; that does not make it right.
+        let lacks = |v: &Violation| match v.place {
+            Place::Needs(group, _, level, domain) => {
+                Some(group) == problem.tasks[task.index()].group && domain == problem.domain(node, level)
+            }
+            _ => false,
+        };
+        worsened(&before, &after).is_empty() && !after.iter().any(lacks)
     })
 }
 

@@ -54,7 +54,7 @@ fn room_is_made_with_the_fewest_moves() {
     assert_eq!(code, 0, "{stderr}");
     let read: Value = serde_json::from_slice(&std::fs::read(&plan).unwrap()).unwrap();
     assert_eq!(read["goal"], "place");
-    assert_eq!(read["summary"]["moves"], 2, "d and e leave n2: {stderr}");
+    assert_eq!(read["summary"]["moves"], 3, "d and e leave n2, train starts: {stderr}");
     let (code, stdout, _) = run(&["verify", &snapshot, &plan, "--place", &jobs]);
     assert_eq!(code, 0, "{stdout}");
     assert_ne!(run(&["verify", &snapshot, &plan]).0, 0, "without the jobs it is the plan of another snapshot");

@@ -2,15 +2,23 @@
 //! to be refused; earlier ones are arranged anew for that.
 //!
 //! Whether a prefix can be placed is asked of the search itself, with the rest of the queue told to wait. A longer prefix contains the
-//! shorter ones, so the lengths are bisected; but the search is no proof, and what it did not place might still have a place. So the
-//! answer is a prefix that can be placed, not the longest there is.
+//! shorter ones, so the lengths are bisected first; but the search is no proof, and what it did not place might still have a place.
+//! So longer searches go on from there, and the answer is a prefix that can be placed, not the longest there is.
 
+use super::pack::packed_share;
 use super::{Options, Outcome, solve};
 use crate::control::Control;
-use crate::model::{Placement, Problem, SHARE_ONE, Spot, TaskId, violations, worsened};
+use crate::model::{DEVICE_MILLI, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, violations, worsened};
 use crate::plan::Status;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A short probe takes this part of the time left, one over.
+const SHORT_PART: u32 = 40;
+/// A long one.
+const LONG_PART: u32 = 5;
+/// Short probes end when the prefix is known to so many tasks.
+const SHORT_UNTIL: usize = 8;
 
 /// Searches for the longest prefix; gives the placement of the last one that was wholly placed, and its length.
 ///
@@ -28,31 +36,69 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         status: Status::Feasible,
         troubles: Vec::new(),
     };
-    // `low` tasks can be placed; more than `high` cannot, as far as was found.
-    let (mut low, mut high) = (0, queue.len());
-    let mut length = high;
-    while low < high && !control.must_stop() {
-        let probes = (high - low + 1).ilog2() + 1;
-        let share = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / probes));
-        let found = probe(problem, options, &queue[length..], &share);
-        let reached = queue.iter().take_while(|task| found.placement.spot(**task).is_placed()).count();
+    // `low` tasks can be placed, `high` were asked for last without success. First the lengths are bisected by short probes, then
+    // longer ones try a few tasks more: twice as many after a success, half as many after a failure.
+    let (mut low, mut high) = (0, most_that_fit(problem, &queue) + 1);
+    let (mut step, mut is_short) = (0, true);
+    while low < queue.len() && !control.must_stop() {
+        let length = if is_short { low + (high - low).div_ceil(2) } else { (low + step).min(queue.len()) };
+        let part = if is_short { SHORT_PART } else { LONG_PART };
+        let share = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / part));
+        let seed = options.seed.wrapping_add(best.evaluations);
+        let found = probe(problem, &Options { seed, ..options.clone() }, &queue[length..], &share);
+        let reached = queue.iter().take_while(|task| found.placement.spot(**task).is_placed()).count().min(length);
         best.evaluations += found.evaluations;
         best.effort = best.effort.max(found.effort);
         best.troubles.extend(found.troubles);
-        if reached > low || reached >= length {
+        if reached > low {
             // Even a failed probe shows a prefix.
-            low = reached.min(length).max(low);
+            low = reached;
             best.placement = without(problem, found.placement, &queue[low..]);
         }
-        if reached < length {
-            high = length - 1;
+        if is_short {
+            high = if reached < length { length } else { high };
+            (is_short, step) = (low + SHORT_UNTIL < high, SHORT_UNTIL);
+        } else if reached < length {
+            if step == 1 && control.time_left().is_none() {
+                break;
+            }
+            step = (step / 2).max(1);
+        } else {
+            step *= 2;
         }
-        length = low + (high - low).div_ceil(2);
     }
     if control.must_stop() && options.effort.is_some() {
         best.status = Status::Interrupted;
     }
     (best, low)
+}
+
+/// How many tasks of the queue have room if all nodes were one: no longer prefix can be placed.
+fn most_that_fit(problem: &Problem, queue: &[TaskId]) -> usize {
+    let usage = Usage::of(problem, &problem.current);
+    let one = i128::from(SHARE_ONE);
+    let width = problem.resources.len();
+    // Free amounts, then free milli per kind of device.
+    let mut free = vec![0i128; width + problem.device_kinds.len()];
+    for node in problem.node_ids() {
+        for (r, capacity) in problem.allocatable(node).iter().enumerate() {
+            free[r] += (i128::from(*capacity) * one - usage.amounts(node)[r]).max(0);
+        }
+        for (device, used) in problem.nodes[node.index()].devices.iter().zip(usage.devices(node)) {
+            free[width + device.kind as usize] += i128::from(DEVICE_MILLI.saturating_sub(*used));
+        }
+    }
+    let fits = |task: &&TaskId| {
+        let parts = i128::from(packed_share(problem.tasks[task.index()].sharing));
+        for (slot, amount) in free.iter_mut().zip(problem.requirement(**task)) {
+            *slot -= i128::from(*amount) * parts;
+        }
+        if let Some(request) = &problem.tasks[task.index()].device {
+            free[width + request.kind as usize] -= i128::from(request.count) * i128::from(request.milli);
+        }
+        free.iter().all(|amount| *amount >= 0)
+    };
+    queue.iter().take_while(fits).count()
 }
 
 /// A search in which the tasks of `rest` may not start; it ends when everything else runs and nothing costs anything.

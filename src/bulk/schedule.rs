@@ -267,8 +267,114 @@ pub fn over_prices(pack: &Pack) -> Vec<i64> {
 /// among tasks wants less heat: at half of the worth, 200 tasks on 20 nodes end at 9,425 instead of 9,456), but a tenth where devices
 /// are wanted: to join what is free on two devices, a fraction must be let go for a while (openb, 130 %: 99.0 % of the GPUs at a
 /// twentieth, 99.6 % at a tenth, 99.2 % at a sixth). Cold is a small part of what an average move costs, or half of the hot part of
-/// worth; with devices and nobody to move, a 40th of hot: below that nothing is found any more. In variance a task weighs what it adds to a node that is
-/// off by twice as much as the task alone: with a fifth of that heat, the same evenness takes a twentieth more moves on 10,000
+/// worth; with devices and nobody to move, a 40th of hot: below that nothing is found any more. In variance a task weighs what it
+/// adds to a node that is off by twice as much as the task alone: with a fifth of that heat, the same evenness takes a twentieth
+/// more moves on 10,000 tasks; with five times as much, nothing changes.
+pub fn temperatures(&self, round: u64, count: usize, pace: Option<Duration>, is_bold: bool) -> Vec<i64> {
+        let by_clock = match (self.rounds, self.time, pace) {
+            (None, Some(time), Some(pace)) => {
+                (pace.as_nanos() as i128 * i128::from(PROGRESS_ONE) / (time.as_nanos() as i128).max(1)) as i64
+            }
+            _ => 0,
+        };
+        let now = self.progress(round);
+        let progress = |i: u64| self.progress_by_rounds(round + i).max(now + by_clock.saturating_mul(i as i64));
+        (0..count as u64)
+            .map(progress)
+            .take_while(|progress| *progress < PROGRESS_ONE)
+            .map(|p| self.temperature(p, is_bold))
+            .collect()
+    }
+
+    /// Temperature in 256ths of a point.
+    fn temperature(&self, progress: i64, is_bold: bool) -> i64 {
+        let range = self.hot - self.cold;
+        let (knee_from, knee_depth) = if is_bold { (KNEE_FROM, KNEE_DEPTH.min(range)) } else { (0, 0) };
+        let depth = if progress >= SETTLE_FROM {
+            return 0;
+        } else if progress < knee_from {
+            knee_depth * progress / knee_from
+        } else {
+            knee_depth + (range - knee_depth) * (progress - knee_from) / (SETTLE_FROM - knee_from)
+        };
+        exp2_q16(self.hot - depth)
+    }
+
+    /// What a kind of chain is like.
+    pub fn manner(&self, is_bold: bool) -> &Manner {
+        &self.manners[usize::from(is_bold)]
+    }
+
+    /// What exceeding limits costs at a temperature: the price rises as the temperature falls, to the power of 5/8. With less, what is
+    /// above limits sometimes finds no way out in the end; with more, less is dared.
+    pub fn over(&self, temperature: i64) -> OverPrice {
+        if temperature == 0 {
+            return OverPrice { factor: OVER_FACTOR_MAX as u32, is_closed: true };
+        }
+        let depth = self.hot - log2_q16(temperature);
+        let factor = exp2_q16(depth * 5 / 8).min(OVER_FACTOR_MAX);
+        OverPrice { factor: factor as u32, is_closed: depth > CLOSE_DEPTH }
+    }
+}
+
+/// What being away from home costs a careful chain and a bold one, in 256ths of the temperature.
+fn home_penalties(pack: &Pack) -> [i64; 2] {
+    let start = State::at_home(pack);
+    let (nodes, lanes) = (pack.price.len(), pack.lanes);
+    let movable = &pack.order[..pack.movable_count];
+    let step = |count: usize| count.div_ceil(SAMPLE).max(1);
+    let fits = |task: usize, node: usize| {
+        let (limit, used) = (&pack.limit[node * lanes..][..lanes], &start.used[node * lanes..][..lanes]);
+        let requirement = &pack.requirement[task * lanes..][..lanes];
+        limit.iter().zip(used).zip(requirement).all(|((limit, used), need)| limit - used >= *need)
+    };
+    let (mut sum, mut count) = (0, 0);
+    for task in movable.iter().step_by(step(movable.len())).filter(|task| pack.home[**task as usize] != NOWHERE) {
+        let found = (0..nodes).step_by(step(nodes)).filter(|node| fits(*task as usize, *node)).count();
+        sum += log2_q16(((found * step(nodes) + 1) as i64) << 8);
+        count += 1;
+    }
+    // ln x = log2 x · ln 2, and ln 2 = 177.4 / 256. At the entropy alone, half of all tasks are away from home, and the slower the
+    // cooling the worse; at less than this, three of four searches on ROADEF b_3 leave one large task without a way.
+    // Whoever makes room for a waiting task must go somewhere: half of it lets ten times as many pods start in a full openb cluster
+    // (gpuspec33). In waves nothing is held at home for long; half of it there brings no more evenness, but three times the moves.
+    let entropy = (256 + sum / i64::from(count.max(1)) * 177 / 65_536).clamp(256, 8 * 256);
+    let waits = movable.iter().any(|task| pack.home[*task as usize] == NOWHERE);
+    let careful = match (waits, pack.shared.simultaneous) {
+        (true, _) => entropy / 2,
+        (false, false) => entropy,
+        (false, true) => 2 * entropy,
+    };
+    [careful, 256]
+}
+
+/// What exceeding each limit costs at the first temperature: 256ths of a point per quantum, 0 for transient resources, whose
+/// excess only going home would cure. Shape: lanes.
+pub fn over_prices(pack: &Pack) -> Vec<i64> {
+    let hot = exp2_q16(temperatures(pack).0);
+    let movable = || pack.order[..pack.movable_count].iter().map(|task| *task as usize);
+    let price = |r: usize| {
+        let total: i128 = movable().map(|task| i128::from(pack.requirement[task * pack.lanes + r])).sum();
+        let largest = pack.limit.iter().skip(r).step_by(pack.lanes).copied().max().unwrap_or(0).max(1);
+        if total == 0 || pack.shared.transient[r] != 0 {
+            return 0;
+        }
+        // All lanes of a node together, at the largest factor and twice over, stay below 2^59; so does the price before its shift.
+        let most = (((1i64 << 59) / (i64::from(largest) * pack.lanes as i64)) >> 12).min(1 << 39);
+        let wanted = i128::from(hot) * pack.movable_count as i128 / (total * i128::from(OVER_SHARE));
+        wanted.clamp(1, i128::from(most.max(1))) as i64
+    };
+    (0..pack.lanes).map(price).collect()
+}
+
+/// Where the search is hot and where it is cold, as log2 in 65,536ths of 256ths of a point (see `exp2_q16`).
+///
+/// Hot is half of what an average task weighs in load, balance and variance points, or a twentieth of what it is worth (choosing
+/// among tasks wants less heat: at half of the worth, 200 tasks on 20 nodes end at 9,425 instead of 9,456), but a tenth where devices
+/// are wanted: to join what is free on two devices, a fraction must be let go for a while (openb, 130 %: 99.0 % of the GPUs at a
+/// twentieth, 99.6 % at a tenth, 99.2 % at a sixth). Cold is a small part of what an average move costs, or half of the hot part of
+/// worth; with devices and nobody to move, a 40th of hot: below that nothing is found any more. In variance a task weighs what it
+/// adds to a node that is off by twice as much as the task alone: with a fifth of that heat, the same evenness takes a twentieth more moves on 10,000
 /// tasks; with five times as much, nothing changes.
 pub fn temperatures(pack: &Pack) -> (i64, i64) {
     let shared = &pack.shared;
