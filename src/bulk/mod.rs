@@ -108,11 +108,14 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
         None => control.clone(),
     };
     let mut team = Team::new(problem, &pack, &built, options, &annealing, trouble.into_iter().collect());
-    if team::chains_at_once(problem.nodes.len()) == 1 {
-        team.run(Part::WHOLE, &[false]);
-    } else {
-        team.run(Part::TRIAL, &[false, true]);
-        team.run(Part::REST, &team.better_kinds());
+    match team::chains_at_once(problem.nodes.len()) {
+        1 => team.run(Part::WHOLE, &[false]),
+        // Choosing among tasks that wait, a bold chain brings nothing: 9,366 to 9,450 against 9,434 to 9,453 on 200 tasks.
+        _ if pack.all_wait() => team.run(Part::WHOLE, &[false, false]),
+        _ => {
+            team.run(Part::TRIAL, &[false, true]);
+            team.run(Part::REST, &team.better_kinds());
+        }
     }
     let best = &team.best().best;
     let mut editor = build::Builder::at(problem, &pack, &best.at, &best.devices);

@@ -275,6 +275,11 @@ impl Pack {
         pack
     }
 
+    /// Does nothing run at the start?
+    pub fn all_wait(&self) -> bool {
+        self.home.iter().all(|home| *home == NOWHERE)
+    }
+
     /// Is a task away from home when it is on this node, or waiting when it is in the pool?
     pub fn is_away(&self, task: usize, at: u32) -> bool {
         at == NOWHERE || (self.home[task] != NOWHERE && at != self.home[task])

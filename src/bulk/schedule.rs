@@ -14,7 +14,8 @@
 //! A careful chain keeps all limits, so that the shortest search brings something. A bold one opens and closes them, and being away
 //! from home costs it the temperature just once. The first wins in roomy clusters, where moves are what costs; the second in
 //! full ones. A cluster of one block has two chains at a time, whatever the threads: the first eighth of the search tries one of
-//! each, the rest is for two of the kind that did better. Larger clusters have one careful chain, whose blocks the threads share.
+//! each, the rest is for two of the kind that promises more (team.rs); where nothing runs yet, both are careful from the start.
+//! Larger clusters have one careful chain, whose blocks the threads share.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
@@ -114,7 +115,7 @@ impl Schedule {
         // Trimming, filling, ordering and verifying come after the search.
         let time = control.time_left().map(|left| left.mul_f64(0.96) * part.time / 8);
         let (hot, cold) = temperatures(pack);
-        let waiting_only = problem.task_ids().all(|task| !problem.current.spot(task).is_placed());
+        let waiting_only = pack.all_wait();
         let [careful, bold] = if waiting_only { [0; 2] } else { home_penalties(pack) };
         let away = |share: u32| if waiting_only { 8 } else { share };
         let blocks = round::block_count(problem.nodes.len());
