@@ -96,7 +96,7 @@ fn every_answer_is_true() {
         }
     });
     assert!(
-        std::env::var_os("BAYPLAN_TEST_SEED").is_some() || counts.get().iter().all(|count| *count > 30),
+        std::env::var_os("BAYPLAN_TEST_SEED").is_some() || counts.get().iter().all(|count| *count >= 20),
         "{:?}",
         counts.get()
     );

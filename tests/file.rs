@@ -58,9 +58,10 @@ fn full_snapshot() -> Value {
         "groups": [
             {
                 "name": "g1", "conflict": ["node"], "spread": [{"level": "rack", "min": 2}],
-                "depends_on": [{"group": "g2", "level": "rack"}], "gang": true, "max_unavailable": 1
+                "depends_on": [{"group": "g2", "level": "rack"}], "gang": {"min_members": 1, "within": "rack"},
+                "max_unavailable": 1
             },
-            {"name": "g2"}
+            {"name": "g2", "gang": true}
         ],
         "objective": {
             "balance": [{"resource": "cpu", "other": "cpu", "target": 1, "weight": 1}],

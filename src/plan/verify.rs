@@ -21,7 +21,7 @@
 //! | arithmetic | a sum does not fit 128 bits |
 
 use super::recount::{
-    Held, Mark, broken_rules, covered, group_points, has_moved, held, marks, node_points, task_points, weigh,
+    self, Held, Mark, broken_rules, covered, group_points, has_moved, held, marks, node_points, task_points, weigh,
 };
 use super::{Move, Plan, Reason};
 use crate::model::{
@@ -446,14 +446,8 @@ impl Replay<'_> {
                 found.push(Violation { rule: Rule::Dependency, place, excess: i128::from(is_missing) });
             }
         }
-        if let Some(gang) = spec.gang.filter(|_| motion.placed > 0 && !is_last) {
-            let excess = i128::from(gang.least) - motion.placed;
-            found.push(Violation { rule: Rule::Gang, place: Place::Group(group), excess });
-            if let Some(level) = gang.within {
-                let domains = self.heads(group, level, before).values().filter(|heads| heads.after > 0).count();
-                let excess = domains as i128 - 1;
-                found.push(Violation { rule: Rule::Gang, place: Place::GroupLevel(group, level), excess });
-            }
+        if !is_last {
+            recount::gang(self.problem, group, &self.spots, &mut found);
         }
         for violation in found {
             self.object(Some(wave), &violation);
