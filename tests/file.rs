@@ -61,7 +61,7 @@ fn full_snapshot() -> Value {
                 "depends_on": [{"group": "g2", "level": "rack"}], "gang": {"min_members": 1, "within": "rack"},
                 "max_unavailable": 1
             },
-            {"name": "g2", "gang": true}
+            {"name": "g2"}
         ],
         "objective": {
             "balance": [{"resource": "cpu", "other": "cpu", "target": 1, "weight": 1}],

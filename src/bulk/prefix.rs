@@ -10,6 +10,7 @@ use super::{Options, Outcome, solve};
 use crate::control::Control;
 use crate::model::{DEVICE_MILLI, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, violations, worsened};
 use crate::plan::Status;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -45,7 +46,8 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         let part = if is_short { SHORT_PART } else { LONG_PART };
         let share = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / part));
         let seed = options.seed.wrapping_add(best.evaluations);
-        let found = probe(problem, &Options { seed, ..options.clone() }, &queue[length..], &share);
+        let found =
+            probe(&warm(problem, &best.placement), &Options { seed, ..options.clone() }, &queue[length..], &share);
         let reached = queue.iter().take_while(|task| found.placement.spot(**task).is_placed()).count().min(length);
         best.evaluations += found.evaluations;
         best.effort = best.effort.max(found.effort);
@@ -71,6 +73,22 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         best.status = Status::Interrupted;
     }
     (best, low)
+}
+
+/// The problem with what was placed so far running already, free to move and to be stopped again: few tasks are left to be let in
+/// then. Only where nothing runs at the start; else a move would no longer be what it is.
+fn warm<'a>(problem: &'a Problem, placed: &Placement) -> Cow<'a, Problem> {
+    let runs = |placement: &Placement| placement.spots().iter().any(Spot::is_placed);
+    if problem.moves.simultaneous || runs(&problem.current) || !runs(placed) {
+        return Cow::Borrowed(problem);
+    }
+    let mut warm = problem.clone();
+    warm.current = placed.clone();
+    warm.moves.max_moves = None;
+    let costs = &mut warm.objective;
+    (costs.task_move_weight, costs.group_move_weight, costs.node_move_weight) = (0, 0, 0);
+    warm.tasks.iter_mut().for_each(|task| task.evictable = true);
+    Cow::Owned(warm)
 }
 
 /// How many tasks of the queue have room if all nodes were one: no longer prefix can be placed.
