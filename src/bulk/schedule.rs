@@ -266,11 +266,12 @@ pub fn over_prices(pack: &Pack) -> Vec<i64> {
 ///
 /// Hot is half of what an average task weighs in load, balance and variance points, or a twentieth of what it is worth (choosing
 /// among tasks wants less heat: at half of the worth, 200 tasks on 20 nodes end at 9,425 instead of 9,456), but a tenth where devices
-/// are wanted: to join what is free on two devices, a fraction must be let go for a while (openb, 130 %: 99.0 % of the GPUs at a
-/// twentieth, 99.6 % at a tenth, 99.2 % at a sixth). Cold is a small part of what an average move costs, or half of the hot part of
-/// worth; with devices and nobody to move, a 40th of hot: below that nothing is found any more. In variance a task weighs what it
-/// adds to a node that is off by twice as much as the task alone: with a fifth of that heat, the same evenness takes a twentieth
-/// more moves on 10,000 tasks; with five times as much, nothing changes.
+/// are wanted: to join what is free on two devices, a fraction must be let go for a while (openb 130 %, effort 2,000, one seed: 99.0
+/// % of the GPUs at a twentieth, 99.6 % at a tenth, 99.3 % at a sixth; at effort 8,000 a tenth ends at 99.4 %, for the longer it is
+/// hot the more fractions take the place of whole devices, which is left to `eject.rs`). Cold is a small part of what an average move
+/// costs, or half of the hot part of worth; with devices and nobody to move, a 40th of hot: below that nothing is found any more. In
+/// variance a task weighs what it adds to a node that is off by twice as much as the task alone: with a fifth of that heat, the same
+/// evenness takes a twentieth more moves on 10,000 tasks; with five times as much, nothing changes.
 pub fn temperatures(pack: &Pack) -> (i64, i64) {
     let shared = &pack.shared;
     let pair = i128::from(shared.pair.iter().copied().max().unwrap_or(0));
