@@ -58,7 +58,8 @@ fn full_snapshot() -> Value {
         "groups": [
             {
                 "name": "g1", "conflict": ["node"], "spread": [{"level": "rack", "min": 2}],
-                "depends_on": [{"group": "g2", "level": "rack"}], "gang": true, "max_unavailable": 1
+                "depends_on": [{"group": "g2", "level": "rack"}], "gang": {"min_members": 1, "within": "rack"},
+                "max_unavailable": 1
             },
             {"name": "g2"}
         ],

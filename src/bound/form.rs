@@ -131,6 +131,11 @@ impl<'a> Form<'a> {
         let shared = before.iter().filter(|violation| violation.rule == Rule::Share);
         let illegal: BTreeSet<Where> = shared.map(|violation| violation.place).collect();
         let torn: BTreeSet<Where> = before.iter().filter(|v| v.rule == Rule::Gang).map(|v| v.place).collect();
+        // A gang that can do without some of its members is left to each of them.
+        let needs_all = |group: GroupId| {
+            let spec = &problem.groups[group.index()];
+            spec.gang.is_some_and(|gang| gang.least as usize >= spec.members.len())
+        };
         let has_group = problem.objective.group_move_weight > 0;
         let has_pairs = problem.objective.node_move_weight > 0 && problem.objective.move_costs.class_count > 0;
         let mut known: HashMap<KindKey, usize> = HashMap::new();
@@ -139,8 +144,7 @@ impl<'a> Form<'a> {
         for task in problem.task_ids() {
             let spec = &problem.tasks[task.index()];
             let spot = problem.current.spot(task);
-            let gang =
-                spec.group.filter(|group| problem.groups[group.index()].gang && !torn.contains(&Where::Group(*group)));
+            let gang = spec.group.filter(|group| needs_all(*group) && !torn.contains(&Where::Group(*group)));
             let pieces: Vec<(u32, Share)> =
                 spot.pieces().iter().map(|piece| (place_of[piece.node.index()], piece.share)).collect();
             let is_loose = has_other_devices(problem, task);

@@ -2,6 +2,7 @@
 
 pub use super::args_bound::{BoundArgs, GapArg};
 pub use super::args_device::{BackendArg, BenchArgs, DevicesArgs};
+pub use super::args_explain::{AdmitArg, ExplainArgs, JobsArg};
 pub use super::args_generate::GenerateArgs;
 use super::failure::Failure;
 use super::io::{Source, Target};
@@ -52,6 +53,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show utilisation, objective, each cost and each violation of the current or planned state
     Score(ScoreArgs),
+    /// Say for a task which rule keeps it off each node, and what it would take
+    Explain(ExplainArgs),
     /// Turn a plan into a foreign format
     Export(ExportArgs),
     /// List the GPUs, what each offers and lacks, and whether it can be used
@@ -161,8 +164,10 @@ pub struct OutputArg {
   bayplan plan snapshot.json -o plan.json
   bayplan plan - < snapshot.json > plan.json
   bayplan plan snapshot.json --effort 200 --seed 7 -o plan.json   # repeatable bit for bit
-  bayplan plan snapshot.json --goal balance -o plan.json
   bayplan plan snapshot.json --gap 0.1% -o plan.json              # good enough, proven, is enough
+  bayplan plan snapshot.json --goal defragment --max-moves 200 -o plan.json
+  bayplan plan snapshot.json --place jobs.json -o plan.json       # make room, with the fewest moves
+  bayplan plan snapshot.json --admit prefix -o plan.json          # how much of the queue can be accepted?
   bayplan plan snapshot.json --max-moves 20 --detailed-exitcode -o plan.json
 
 The first Ctrl-C (or SIGTERM) ends the search and still writes the best verified plan; a second one quits at once.")]
@@ -172,10 +177,15 @@ pub struct PlanArgs {
     pub snapshot: Source,
     #[command(flatten)]
     pub output: OutputArg,
-    /// What to plan for, instead of the snapshot's own objective: balance evens the utilisation of all nodes, with few moves.
-    /// The plan says so, and verify, score and export count in the same points
+    /// What to plan for, instead of the snapshot's own objective. The plan says so, and verify, score and export count in the same points
     #[arg(long, value_enum)]
     pub goal: Option<GoalArg>,
+    #[command(flatten)]
+    pub jobs: JobsArg,
+    /// Which waiting tasks to start: all that bring most, or the longest run of them, in the order of the snapshot, of which
+    /// none has to be refused
+    #[arg(long, value_enum, default_value_t = AdmitArg::All)]
+    pub admit: AdmitArg,
     /// Which solver: auto takes exact for small snapshots (started from bulk's answer), bulk for all others and whenever
     /// --effort is given
     #[arg(long, value_enum, default_value_t = SolverArg::Auto)]
@@ -242,12 +252,24 @@ impl PlanArgs {
 pub enum GoalArg {
     /// The same utilisation on every node, for every resource.
     Balance,
+    /// Most weighted tasks running; nothing else but moves costs anything.
+    Utilization,
+    /// Fewest nodes in use: a free node is worth 100 moves.
+    Consolidate,
+    /// Most nodes with devices wholly free, those with many devices first.
+    Defragment,
+    /// Everything that waits starts, with the fewest moves.
+    Place,
 }
 
 impl From<GoalArg> for Goal {
     fn from(goal: GoalArg) -> Goal {
         match goal {
             GoalArg::Balance => Goal::Balance,
+            GoalArg::Utilization => Goal::Utilization,
+            GoalArg::Consolidate => Goal::Consolidate,
+            GoalArg::Defragment => Goal::Defragment,
+            GoalArg::Place => Goal::Place,
         }
     }
 }
@@ -274,6 +296,8 @@ pub struct VerifyArgs {
     /// Plan (`-` = stdin)
     #[arg(value_parser = source())]
     pub plan: Source,
+    #[command(flatten)]
+    pub jobs: JobsArg,
 }
 
 /// Options of `score`.
@@ -288,6 +312,8 @@ pub struct ScoreArgs {
     /// Plan; with it, the state after all its moves is scored
     #[arg(value_parser = source())]
     pub plan: Option<Source>,
+    #[command(flatten)]
+    pub jobs: JobsArg,
     /// Form of the answer
     #[arg(short, long, value_enum, default_value_t = ScoreForm::Table)]
     pub output: ScoreForm,
@@ -315,6 +341,8 @@ pub struct ExportArgs {
     /// Plan (`-` = stdin)
     #[arg(value_parser = source())]
     pub plan: Source,
+    #[command(flatten)]
+    pub jobs: JobsArg,
     #[command(flatten)]
     pub output: OutputArg,
 }
@@ -384,11 +412,12 @@ impl Command {
                 (sources, Some(&args.format.output().output))
             }
             Command::Generate(args) => (Vec::new(), Some(&args.output.output)),
-            Command::Plan(args) => (vec![&args.snapshot], Some(&args.output.output)),
-            Command::Bound(args) => (vec![&args.snapshot], None),
-            Command::Verify(args) => (vec![&args.snapshot, &args.plan], None),
-            Command::Score(args) => ([&args.snapshot].into_iter().chain(&args.plan).collect(), None),
-            Command::Export(args) => (vec![&args.snapshot, &args.plan], Some(&args.output.output)),
+            Command::Plan(args) => (args.jobs.with(&args.snapshot, None), Some(&args.output.output)),
+            Command::Bound(args) => (args.jobs.with(&args.snapshot, None), None),
+            Command::Verify(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), None),
+            Command::Score(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
+            Command::Explain(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
+            Command::Export(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), Some(&args.output.output)),
             Command::Devices(_) => (Vec::new(), None),
             Command::Bench(args) => (vec![&args.snapshot], None),
         }

@@ -1,6 +1,6 @@
 //! What was typed for `bound`, and what is a gap?
 
-use super::args::{GoalArg, ScoreForm, duration, source};
+use super::args::{GoalArg, JobsArg, ScoreForm, duration, source};
 use super::io::Source;
 use clap::Args;
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub struct BoundArgs {
     /// Snapshot (`-` = stdin)
     #[arg(value_parser = source())]
     pub snapshot: Source,
+    #[command(flatten)]
+    pub jobs: JobsArg,
     /// What to plan for, instead of the snapshot's own objective
     #[arg(long, value_enum)]
     pub goal: Option<GoalArg>,

@@ -3,7 +3,7 @@
 //! With `--effort` the bound comes first, after a number of steps that depends on the size alone, and never ends the search: time
 //! must not decide then. Otherwise it has a tenth of the time limit, on a thread of its own while the bulk search runs.
 
-use super::args::{GapArg, PlanArgs};
+use super::args::{AdmitArg, GapArg, PlanArgs};
 use bayplan::bound::{self, Options};
 use bayplan::control::{Control, Progress};
 use bayplan::model::{Problem, Proof, violations};
@@ -28,8 +28,9 @@ pub struct Beside {
 impl Beside {
     /// For a problem as the command line asks for it.
     pub fn new(problem: &Problem, args: &PlanArgs) -> Beside {
-        // An objective says little while rules are broken: repair comes first.
-        let may_end = !args.is_repeatable() && violations(problem, &problem.current).is_empty();
+        // An objective says little while rules are broken (repair comes first), or where the order of a queue counts.
+        let is_free = !args.is_repeatable() && args.admit != AdmitArg::Prefix;
+        let may_end = is_free && violations(problem, &problem.current).is_empty();
         Beside { gap: may_end.then(|| args.gap.unwrap_or(GapArg(0))), ..Beside::default() }
     }
 

@@ -18,8 +18,9 @@ const STEPS_LIMITED: u32 = 1_000_000;
 /// Runs the command that began at `started`.
 pub fn run(args: &BoundArgs, started: Instant) -> Result<Exit, Failure> {
     let stop = signal::stop_first();
-    let problem = read_problem(&args.snapshot)?;
-    let problem = args.goal.map_or_else(|| problem.clone(), |goal| Goal::from(goal).apply(&problem));
+    let problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
+    let goal = args.goal.map(Goal::from).or(args.jobs.place.is_some().then_some(Goal::Place));
+    let problem = goal.map_or_else(|| problem.clone(), |goal| goal.apply(&problem));
     let mut control = Control::unlimited().with_stop(stop);
     if let Some(limit) = args.time_limit {
         control = control.with_time_limit(limit.saturating_sub(started.elapsed()));

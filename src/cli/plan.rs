@@ -1,6 +1,6 @@
 //! `bayplan plan`: the main job. Read, solve, order, verify, write; a plan that our own verifier refuses is never written.
 
-use super::args::{PlanArgs, SolverArg};
+use super::args::{AdmitArg, PlanArgs, SolverArg};
 use super::backend::{self, Backend};
 use super::beside::Beside;
 use super::failure::{Exit, Failure};
@@ -30,7 +30,7 @@ const BREACH_SHOWN_MAX: usize = 20;
 pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     args.output.output.check()?;
     let stop = signal::stop_first();
-    let read = with_goal(read_problem(&args.snapshot)?, args);
+    let read = with_goal(read_problem(&args.snapshot, args.jobs.place.as_ref())?, args);
     let problem = as_asked(&read, args);
     let line = ProgressLine::new(args.quiet);
     let beside = Beside::new(&problem, args);
@@ -67,13 +67,17 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
         say(&report::how_found(&plan, started.elapsed()));
     }
     args.output.output.write(&bytes)?;
+    if args.jobs.place.is_some() && !plan.unplaced.is_empty() {
+        return Ok(Exit::Unplaced);
+    }
     Ok(if args.detailed_exitcode && verdict.move_count > 0 { Exit::MovesToMake } else { Exit::Done })
 }
 
 /// The problem under the goal of the command line. Its fingerprint stays that of the snapshot.
 fn with_goal(problem: Problem, args: &PlanArgs) -> Problem {
-    match args.goal {
-        Some(goal) => Goal::from(goal).apply(&problem),
+    let goal = args.goal.map(Goal::from).or(args.jobs.place.is_some().then_some(Goal::Place));
+    match goal {
+        Some(goal) => goal.apply(&problem),
         None => problem,
     }
 }
@@ -106,6 +110,7 @@ struct Found {
 /// True when the exact solver is asked for, or to be tried.
 fn is_for_exact(problem: &Problem, args: &PlanArgs) -> bool {
     match args.solver {
+        _ if args.admit == AdmitArg::Prefix => false,
         SolverArg::Exact => true,
         // Wall time must not decide where the same plan is promised every time.
         SolverArg::Auto => !args.is_repeatable() && exact::suits(problem),
@@ -115,6 +120,7 @@ fn is_for_exact(problem: &Problem, args: &PlanArgs) -> bool {
 
 fn solve(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&Proof>, control: &Control) -> Found {
     match args.solver {
+        _ if args.admit == AdmitArg::Prefix => search(problem, args, backend, args.effort(), control),
         SolverArg::Exact => prove(problem, args, backend, proof, control),
         SolverArg::Auto if is_for_exact(problem, args) => {
             let proved = prove(problem, args, backend, proof, &control.within(EXACT_TIME_MAX));
@@ -129,7 +135,10 @@ fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<
     let threads = args.threads.map_or(0, usize::from);
     let device = backend.device.clone();
     let options = bulk::Options { seed: args.seed, effort, threads, device };
-    let found = bulk::solve(problem, &options, control);
+    let found = match args.admit {
+        AdmitArg::All => bulk::solve(problem, &options, control),
+        AdmitArg::Prefix => bulk::longest_prefix(problem, &options, control).0,
+    };
     backend::tell(problem, backend, &found.troubles);
     let text = match found.troubles.first() {
         Some(trouble) => format!("cpu: {} failed: {}", backend.text, trouble.text),

@@ -9,4 +9,4 @@ mod snapshot;
 
 pub use plan::{read_plan, write_plan};
 pub use proof::{BOUND_FORMAT, write_bound};
-pub use snapshot::{read_snapshot, write_snapshot};
+pub use snapshot::{read_jobs, read_snapshot, write_snapshot};

@@ -28,7 +28,7 @@
 //!   that of the device's free milli on one device, since the sum stays below (k + 1) · free and is whole (dual feasible
 //!   functions, Fekete and Schepers 2001). With k = 1: more than half a device, at most one per device.
 //! * `group`: the most moved in any group is at least Σ_g group_g · moved_g, with Σ_g group_g ≤ D · group_move_weight.
-//! * A gang runs as a whole or not at all: the better of the two counts.
+//! * A gang that needs all its members runs as a whole or not at all: the better of the two counts.
 //! * Fragmentation is left out: a cost is never negative. Spread, conflict and dependency are left out: rules only take away.
 
 use super::GroupId;

@@ -276,7 +276,7 @@ impl<'a> Book<'a> {
             let door: &Vec<usize> =
                 doors.entry((&spec.selector, &spec.tolerations, &spec.device)).or_insert_with(|| self.open_to(spec));
             let (runs, rests) = self.task(task, door)?;
-            let gang = spec.group.filter(|group| self.problem.groups[group.index()].gang && !self.torn.contains(group));
+            let gang = spec.group.filter(|group| self.is_whole(*group));
             let Some(gang) = gang else {
                 sum = sum.checked_add(runs.max(rests).unwrap_or(0))?;
                 continue;
@@ -296,6 +296,13 @@ impl<'a> Book<'a> {
         }
         let most = self.problem.moves.max_moves.map_or(0, i128::from);
         sum.checked_add(i128::from(self.proof.move_budget) * most * ONE)
+    }
+
+    /// True for a gang that runs with all its members or with none.
+    fn is_whole(&self, group: GroupId) -> bool {
+        let spec = &self.problem.groups[group.index()];
+        let needs_all = |gang: crate::model::Gang| gang.least as usize >= spec.members.len();
+        spec.gang.is_some_and(needs_all) && !self.torn.contains(&group)
     }
 
     /// Zones that a task may enter, whatever its size.

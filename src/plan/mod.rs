@@ -15,7 +15,7 @@
 //! | conflict | a task counts in every domain where it is before or after |
 //! | spread | a domain is covered by tasks that are there before *and* after; tasks that start or stop in the wave are not yet, or no longer, among those to be spread |
 //! | dependency | a task needs the other group in every domain where it is before or after; it supplies only those where it is before *and* after |
-//! | gang | members that start or stop do so in the same wave |
+//! | gang | members that start or stop do so in the same wave; where a gang is bound to a domain, so do those that move |
 //! | max_unavailable | tasks of the group that ran and leave a node, or stop; starting a waiting task makes nothing unavailable |
 //! | max_per_node | moves that change anything on the node |
 //!
@@ -30,6 +30,8 @@ mod build;
 mod caps;
 mod certify;
 mod claims;
+mod explain;
+mod obstacle;
 mod order;
 mod recount;
 mod slots;
@@ -39,6 +41,8 @@ mod verify;
 mod wave;
 
 pub use build::{Meta, build};
+pub use explain::{Answer, Explanation, Room, explain};
+pub use obstacle::Obstacle;
 pub use order::{Ordered, order};
 pub use recount::recount;
 pub use verify::{Breach, Verdict, proven, verify};

@@ -23,7 +23,7 @@
 
 use super::certify::certify;
 use super::recount::{
-    Held, Mark, broken_rules, covered, group_points, has_moved, held, marks, node_points, task_points, weigh,
+    self, Held, Mark, broken_rules, covered, group_points, has_moved, held, marks, node_points, task_points, weigh,
 };
 use super::{Move, Plan, Reason};
 use crate::model::{
@@ -460,9 +460,8 @@ impl Replay<'_> {
                 found.push(Violation { rule: Rule::Dependency, place, excess: i128::from(is_missing) });
             }
         }
-        if spec.gang && motion.placed > 0 && !is_last {
-            let excess = spec.members.len() as i128 - motion.placed;
-            found.push(Violation { rule: Rule::Gang, place: Place::Group(group), excess });
+        if !is_last {
+            recount::gang(self.problem, group, &self.spots, &mut found);
         }
         for violation in found {
             self.object(Some(wave), &violation);
