@@ -1,5 +1,6 @@
 //! What was typed? Clap's structs, whose fields already have the type of their meaning.
 
+pub use super::args_bound::{BoundArgs, GapArg};
 pub use super::args_device::{BackendArg, BenchArgs, DevicesArgs};
 pub use super::args_explain::{AdmitArg, ExplainArgs, JobsArg};
 pub use super::args_generate::GenerateArgs;
@@ -46,6 +47,8 @@ pub enum Command {
     Generate(GenerateArgs),
     /// Decide where everything should run, and write the moves
     Plan(PlanArgs),
+    /// Prove how good any plan can be at most
+    Bound(BoundArgs),
     /// Recompute a plan from snapshot and plan alone, and list every violation
     Verify(VerifyArgs),
     /// Show utilisation, objective, each cost and each violation of the current or planned state
@@ -161,6 +164,7 @@ pub struct OutputArg {
   bayplan plan snapshot.json -o plan.json
   bayplan plan - < snapshot.json > plan.json
   bayplan plan snapshot.json --effort 200 --seed 7 -o plan.json   # repeatable bit for bit
+  bayplan plan snapshot.json --gap 0.1% -o plan.json              # good enough, proven, is enough
   bayplan plan snapshot.json --goal defragment --max-moves 200 -o plan.json
   bayplan plan snapshot.json --place jobs.json -o plan.json       # make room, with the fewest moves
   bayplan plan snapshot.json --admit prefix -o plan.json          # how much of the queue can be accepted?
@@ -210,6 +214,10 @@ pub struct PlanArgs {
     /// enough
     #[arg(long, value_enum, default_value_t = BackendArg::Auto)]
     pub backend: BackendArg,
+    /// End the search when the plan is proven to be at most so far from the best possible, in percent of its objective, e.g.
+    /// 0.1%; without it, when it is proven to be the best. Not with --effort, which always goes to its end
+    #[arg(long, value_name = "PERCENT", value_parser = super::args_bound::gap, conflicts_with = "effort")]
+    pub gap: Option<GapArg>,
     /// End with code 2 when there are moves to make
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -405,6 +413,7 @@ impl Command {
             }
             Command::Generate(args) => (Vec::new(), Some(&args.output.output)),
             Command::Plan(args) => (args.jobs.with(&args.snapshot, None), Some(&args.output.output)),
+            Command::Bound(args) => (args.jobs.with(&args.snapshot, None), None),
             Command::Verify(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), None),
             Command::Score(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Explain(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
@@ -427,7 +436,7 @@ fn target() -> impl TypedValueParser<Value = Target> {
 const TIME_LIMIT_MAX_MS: u64 = 366 * 24 * 3_600_000;
 
 /// Reads `500ms`, `60s`, `5m`, `1h` or a bare number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let unit_ms: u64 = match &text[digits..] {
         "ms" => 1,

@@ -4,11 +4,14 @@
 //! `figures` and `report` turn a state or a plan into something to read. Nothing here decides anything about placements.
 
 pub mod args;
+mod args_bound;
 mod args_device;
 mod args_explain;
 mod args_generate;
 mod backend;
 mod bench;
+mod beside;
+mod bound;
 mod devices;
 mod explain;
 mod export;
@@ -38,6 +41,7 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Import(args) => import::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Plan(args) => plan::run(&args, started),
+        Command::Bound(args) => bound::run(&args, started),
         Command::Verify(args) => verify::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Explain(args) => explain::run(&args),

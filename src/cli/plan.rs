@@ -2,12 +2,13 @@
 
 use super::args::{AdmitArg, PlanArgs, SolverArg};
 use super::backend::{self, Backend};
+use super::beside::Beside;
 use super::failure::{Exit, Failure};
 use super::figures::Figures;
 use super::screen::{ProgressLine, Tone, say, say_verdict};
 use super::{read_problem, report, signal};
 use bayplan::control::Control;
-use bayplan::model::{AMOUNT_MAX, Goal, Placement, Problem, score, total_excess, violations};
+use bayplan::model::{AMOUNT_MAX, Goal, Placement, Problem, Proof, score, total_excess, violations};
 use bayplan::plan::{self, Meta, Plan, Status, Verdict};
 use bayplan::{bulk, exact, file};
 use std::borrow::Cow;
@@ -29,9 +30,11 @@ const BREACH_SHOWN_MAX: usize = 20;
 pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     args.output.output.check()?;
     let stop = signal::stop_first();
-    let problem = as_asked(read_problem(&args.snapshot, args.jobs.place.as_ref())?, args);
+    let read = with_goal(read_problem(&args.snapshot, args.jobs.place.as_ref())?, args);
+    let problem = as_asked(&read, args);
     let line = ProgressLine::new(args.quiet);
-    let mut search = Control::unlimited().with_stop(stop).with_listener(line.listener());
+    let beside = Beside::new(&problem, args);
+    let mut search = beside.watch(Control::unlimited().with_stop(stop), line.listener());
     // Ordering must not be cut by a signal: the answer found so far is what the person wants to see.
     let mut order = Control::unlimited();
     if let Some(limit) = args.time_limit() {
@@ -42,8 +45,16 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     }
     let charged = with_charge(&problem, args.min_gain);
     let backend = Backend::choose(args.backend, &charged)?;
-    let found = solve(&charged, args, &backend, &search);
-    let plan = plan::build(&problem, &found.target, found.meta, &order);
+    // The bound is on the snapshot, not on what the command line narrows it to: so whoever has the two files can check it.
+    let first = is_for_exact(&charged, args);
+    let (found, proof) =
+        beside.run(&read, args, &search, first, |proof| solve(&charged, args, &backend, proof, &search));
+    let status = match found.meta.status {
+        // Nobody interrupted it: what it had was good enough.
+        Status::Interrupted if beside.is_settled() => Status::Feasible,
+        status => status,
+    };
+    let plan = plan::build(&problem, &found.target, Meta { proof, status, ..found.meta }, &order);
     line.finish();
     let verdict = plan::verify(&problem, &plan);
     refuse_broken(&problem, &plan, &verdict)?;
@@ -62,15 +73,24 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     Ok(if args.detailed_exitcode && verdict.move_count > 0 { Exit::MovesToMake } else { Exit::Done })
 }
 
-/// The problem under the goal and limits of the command line. Its fingerprint stays that of the snapshot.
-fn as_asked(problem: Problem, args: &PlanArgs) -> Problem {
+/// The problem under the goal of the command line. Its fingerprint stays that of the snapshot.
+fn with_goal(problem: Problem, args: &PlanArgs) -> Problem {
     let goal = args.goal.map(Goal::from).or(args.jobs.place.is_some().then_some(Goal::Place));
-    let mut problem = match goal {
+    match goal {
         Some(goal) => goal.apply(&problem),
         None => problem,
-    };
-    problem.moves.max_moves = [problem.moves.max_moves, args.max_moves].into_iter().flatten().min();
-    problem
+    }
+}
+
+/// The problem under the limits of the command line.
+fn as_asked<'a>(problem: &'a Problem, args: &PlanArgs) -> Cow<'a, Problem> {
+    let most = [problem.moves.max_moves, args.max_moves].into_iter().flatten().min();
+    if most == problem.moves.max_moves {
+        return Cow::Borrowed(problem);
+    }
+    let mut problem = problem.clone();
+    problem.moves.max_moves = most;
+    Cow::Owned(problem)
 }
 
 /// What is kept back of the time left when reading took `reading`: ordering, verifying, measuring and writing go over the
@@ -87,13 +107,23 @@ struct Found {
     blockers: Option<Vec<&'static str>>,
 }
 
-fn solve(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Control) -> Found {
+/// True when the exact solver is asked for, or to be tried.
+fn is_for_exact(problem: &Problem, args: &PlanArgs) -> bool {
+    match args.solver {
+        _ if args.admit == AdmitArg::Prefix => false,
+        SolverArg::Exact => true,
+        // Wall time must not decide where the same plan is promised every time.
+        SolverArg::Auto => !args.is_repeatable() && exact::suits(problem),
+        SolverArg::Bulk => false,
+    }
+}
+
+fn solve(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&Proof>, control: &Control) -> Found {
     match args.solver {
         _ if args.admit == AdmitArg::Prefix => search(problem, args, backend, args.effort(), control),
-        SolverArg::Exact => prove(problem, args, backend, control),
-        // Wall time must not decide where the same plan is promised every time.
-        SolverArg::Auto if !args.is_repeatable() && exact::suits(problem) => {
-            let proved = prove(problem, args, backend, &control.within(EXACT_TIME_MAX));
+        SolverArg::Exact => prove(problem, args, backend, proof, control),
+        SolverArg::Auto if is_for_exact(problem, args) => {
+            let proved = prove(problem, args, backend, proof, &control.within(EXACT_TIME_MAX));
             let is_settled = proved.meta.status == Status::Optimal || proved.blockers.is_some() || control.must_stop();
             if is_settled { proved } else { better(problem, proved, search(problem, args, backend, None, control)) }
         }
@@ -115,7 +145,7 @@ fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<
         None => backend.text.clone(),
     };
     let (seed, effort, status) = (args.seed, found.effort, found.status);
-    let meta = Meta { solver: "bulk".into(), seed, effort, backend: text, status, bound: None };
+    let meta = Meta { solver: "bulk".into(), seed, effort, backend: text, status, bound: None, proof: None };
     Found { target: found.placement, meta, blockers: None }
 }
 
@@ -130,7 +160,7 @@ fn better(problem: &Problem, proved: Found, searched: Found) -> Found {
 }
 
 /// The exact solver, started from the bulk search's answer.
-fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Control) -> Found {
+fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&Proof>, control: &Control) -> Found {
     let start_control = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / START_PART));
     let start = search(problem, args, backend, args.effort().or(Some(bulk::EFFORT_DEFAULT)), &start_control);
     // Only a charge can be so large; the exact solver's range ends there.
@@ -138,7 +168,7 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Contro
         say("the exact solver is left out: with --min-gain, a move costs more than 2^40 points");
         return start;
     }
-    let found = exact::solve(problem, &start.target, control);
+    let found = exact::solve_under(problem, &start.target, proof.map(|proof| proof.bound), control);
     if found.bound.is_none() && found.placement == start.target {
         // It had nothing to add (too large, a cost that has no linear form, no time): the plan is the bulk search's.
         return Found { blockers: found.blockers, ..start };

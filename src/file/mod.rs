@@ -4,7 +4,9 @@
 
 mod json;
 mod plan;
+mod proof;
 mod snapshot;
 
 pub use plan::{read_plan, write_plan};
+pub use proof::{BOUND_FORMAT, write_bound};
 pub use snapshot::{read_jobs, read_snapshot, write_snapshot};

@@ -11,6 +11,7 @@ mod goal;
 mod ids;
 mod placement;
 mod problem;
+mod proof;
 mod rules;
 mod share;
 mod snapshot;
@@ -25,6 +26,7 @@ pub use problem::{
     AMOUNT_MAX, Balance, DEVICE_COUNT_MAX, DEVICE_MILLI, Dependency, Device, DeviceRequest, Gang, Group, Level,
     MixItem, MoveCosts, MoveRules, Node, Objective, Problem, Resource, Sharing, Spread, Taint, Task, Toleration,
 };
+pub use proof::{DENOMINATOR_MAX, DEVICE_ROW_COUNT, PRICE_MAX, PriceRow, Proof};
 pub use rules::{
     Place, Rule, Violation, forbidden, newcomer_forbidden, task_violations, total_excess, violations, worsened,
 };

@@ -28,6 +28,7 @@
 
 mod build;
 mod caps;
+mod certify;
 mod claims;
 mod explain;
 mod obstacle;
@@ -44,9 +45,9 @@ pub use explain::{Answer, Explanation, Room, explain};
 pub use obstacle::Obstacle;
 pub use order::{Ordered, order};
 pub use recount::recount;
-pub use verify::{Breach, Verdict, verify};
+pub use verify::{Breach, Verdict, proven, verify};
 
-use crate::model::{Goal, Placement, Problem, Spot, TaskId};
+use crate::model::{Goal, Placement, Problem, Proof, Spot, TaskId};
 
 /// Value of the `format` field of every plan file this version reads and writes.
 pub const PLAN_FORMAT: &str = "bayplan-plan/1";
@@ -111,8 +112,10 @@ pub struct Plan {
     pub backend: String,
     /// How the search ended.
     pub status: Status,
-    /// Scaled upper bound on the objective, when one is proven.
+    /// Scaled upper bound on the objective: what `proof` proves, or less by the exact solver's word.
     pub bound: Option<i128>,
+    /// Prices that prove a bound.
+    pub proof: Option<Proof>,
     /// Scaled objective at the start and at the end.
     pub objective: (i128, i128),
     /// The moves.

@@ -165,12 +165,12 @@ fn task(problem: &Problem, id: TaskId, spot: &Spot, found: &mut Vec<Violation>) 
     }
 }
 
-fn suits(request: &DeviceRequest, kind: u32, model: u32) -> bool {
+pub(super) fn suits(request: &DeviceRequest, kind: u32, model: u32) -> bool {
     request.kind == kind && (request.models.is_empty() || request.models.contains(&model))
 }
 
 /// Why a newcomer may not enter.
-fn refusal(spec: &Task, host: &Node) -> Option<Rule> {
+pub(super) fn refusal(spec: &Task, host: &Node) -> Option<Rule> {
     if host.cordoned {
         return Some(Rule::Cordon);
     }
