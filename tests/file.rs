@@ -196,6 +196,7 @@ fn random_plan(rng: &mut Rng, problem: &Problem) -> Plan {
         backend: format!("gpu: {}", rng.next()),
         status: *rng.pick(&[Status::Optimal, Status::Feasible, Status::Interrupted]),
         bound: rng.chance(50).then(|| points(rng)),
+        gap: rng.chance(50).then(|| points(rng)),
         proof: rng.chance(50).then(|| random_proof(rng, problem)),
         objective: (points(rng), points(rng)),
         waves,

@@ -395,6 +395,7 @@ fn claim(problem: &Problem, waves: &[&[(&str, &str)]]) -> Plan {
         backend: "cpu".into(),
         status: Status::Feasible,
         bound: Some(points),
+        gap: None,
         proof: None,
         objective: (before, points),
         unplaced: waiting.map(|task| (task, "no room".to_string())).collect(),

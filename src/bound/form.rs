@@ -235,11 +235,14 @@ fn device_units(k: i64, milli: i64) -> i64 {
     }
 }
 
+/// What decides where a task may enter, whatever its size.
+type DoorKey<'a> = (&'a BTreeMap<String, Vec<String>>, &'a Vec<Toleration>, Option<&'a DeviceRequest>);
+
 /// Sets of places that admit newcomers, each held once.
 struct Masks<'a> {
     words: Vec<u32>,
     count: u32,
-    by_rules: HashMap<(&'a BTreeMap<String, Vec<String>>, &'a Vec<Toleration>, Option<&'a DeviceRequest>), u32>,
+    by_rules: HashMap<DoorKey<'a>, u32>,
     by_words: HashMap<Vec<u32>, u32>,
     /// Smallest limit over all places: what is not above it fits everywhere.
     least: Vec<i128>,

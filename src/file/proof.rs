@@ -81,9 +81,8 @@ fn row(reader: &Reader, path: Path<'_>, value: Value) -> Option<PriceRow> {
 }
 
 fn range(reader: &Reader, path: Path<'_>, value: Value) -> Option<(u32, u32)> {
-    let figures: Vec<_> = reader.list(path, value, |p, v| reader.int(p, v)).into_iter().map(u32::try_from).collect();
-    match figures[..] {
-        [Ok(first), Ok(last)] => Some((first, last)),
+    match reader.list(path, value, |p, v| reader.count(p, v))[..] {
+        [first, last] => Some((first, last)),
         _ => {
             reader.fault("F202", path, "a range has a first and a last node", "write two positions, such as [0, 3]");
             None

@@ -54,6 +54,7 @@ pub fn build(problem: &Problem, target: &Placement, meta: Meta, control: &Contro
         backend: meta.backend,
         status,
         bound,
+        gap: bound.map(|bound| bound - after),
         proof: meta.proof,
         objective: (before, after),
         unplaced: waiting.map(|task| (task, room.reason(task))).collect(),

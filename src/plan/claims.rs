@@ -32,6 +32,9 @@ impl Replay<'_> {
         if let Some(bound) = plan.bound.filter(|bound| *bound < end) {
             self.add("bound", None, format!("{} is below the {} reached", scaled_text(bound), scaled_text(end)));
         }
+        if let Some(gap) = plan.gap.filter(|gap| plan.bound.and_then(|bound| bound.checked_sub(end)) != Some(*gap)) {
+            self.add("gap", None, format!("{} is not the bound less the objective", scaled_text(gap)));
+        }
         if plan.status == Status::Optimal && plan.bound != Some(end) {
             let bound = plan.bound.map_or("none".to_string(), scaled_text);
             self.add("status", None, format!("optimal needs bound = objective, bound is {bound}"));

@@ -114,6 +114,8 @@ pub struct Plan {
     pub status: Status,
     /// Scaled upper bound on the objective: what `proof` proves, or less by the exact solver's word.
     pub bound: Option<i128>,
+    /// Scaled bound less the objective at the end.
+    pub gap: Option<i128>,
     /// Prices that prove a bound.
     pub proof: Option<Proof>,
     /// Scaled objective at the start and at the end.

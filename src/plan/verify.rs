@@ -14,7 +14,7 @@
 //! | reason | the reason does not suit the move |
 //! | wave_order | `simultaneous` and more than one wave |
 //! | max_unavailable, max_per_node | a wave exceeds the cap |
-//! | gain, objective | the figure is not the one worked out here |
+//! | gain, objective, gap | the figure is not the one worked out here |
 //! | proof | the prices mean nothing, or prove less than claimed (`certify.rs`) |
 //! | bound | below the objective reached, or below what the prices prove and not the exact solver's |
 //! | status | `optimal` without a bound that equals the objective |
