@@ -154,6 +154,21 @@ impl<'a> Builder<'a> {
         closed
     }
 
+    /// Has the last member of the task's group left the domain of a node while others there depend on it?
+    pub fn is_missed(&self, task: usize, node: u32) -> bool {
+        let group = self.pack.group[task];
+        if group == UNGROUPED || node == NOWHERE {
+            return false;
+        }
+        let packed = self.pack.groups[group as usize];
+        (packed.row..packed.row + packed.row_count).any(|r| {
+            let row = &self.pack.rows[r as usize];
+            let domain = self.problem.domain(NodeId(node), LevelId(row.level)).0;
+            let has = |row: u32| self.present[row as usize].contains_key(&domain);
+            !has(r) && row.needed_by.iter().any(|other| has(*other))
+        })
+    }
+
     /// The best target of a task as things stand.
     pub fn best(&self, task: usize) -> Option<Target> {
         self.scored(task, None)

@@ -77,7 +77,8 @@ fn empty(pack: &Pack, editor: &mut Builder<'_>, node: u32, tasks: &[usize]) -> b
         editor.relocate(*task, target.node, target.devices);
     }
     let in_budget = editor.state.displaced <= displaced.max(i64::from(pack.displaced_max));
-    if left && change < 0 && in_budget {
+    let is_missed = order.iter().any(|(_, task, _)| editor.is_missed(*task, node));
+    if left && change < 0 && in_budget && !is_missed {
         return true;
     }
     order.iter().for_each(|(_, task, _)| editor.relocate(*task, NOWHERE, 0));
