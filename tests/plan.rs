@@ -154,7 +154,10 @@ fn exchange(snapshot: &mut Snapshot, cpu: i64, mem: i64) {
 
 #[test]
 fn an_exchange_without_spare_room_is_blocked() {
-    let problem = changed(|snapshot| exchange(snapshot, 10, 4));
+    let problem = changed(|snapshot| {
+        exchange(snapshot, 10, 4);
+        snapshot.nodes[3].cordoned = true;
+    });
     let (plan, waves) = ordered(&problem, &[("a", "n1"), ("b", "n0")]);
     assert!(waves.is_empty());
     assert_eq!(plan.blocked, [TaskId(0), TaskId(1)]);

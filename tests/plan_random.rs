@@ -14,6 +14,15 @@ fn random_problem(rng: &mut Rng, size: Size) -> Problem {
         snapshot.moves.mode = MoveMode::Waves;
         snapshot.resources.iter_mut().for_each(|resource| resource.transient = true);
     }
+    if rng.chance(30) {
+        let cap = |rng: &mut Rng| rng.chance(40).then(|| rng.range(1, 3) as u32);
+        snapshot.moves.max_in_flight = cap(rng);
+        snapshot.moves.max_from_node = cap(rng);
+        snapshot.moves.max_to_node = cap(rng);
+        snapshot.moves.max_per_domain = cap(rng).map(|most| ("node".to_string(), most)).into_iter().collect();
+        let names = snapshot.resources.iter().map(|resource| (resource.name.clone(), rng.range(0, 40)));
+        snapshot.moves.max_amounts = names.take(1).collect();
+    }
     Problem::new(&snapshot).unwrap_or_else(|faults| panic!("{faults}"))
 }
 

@@ -6,12 +6,15 @@
 pub mod args;
 mod args_device;
 mod args_generate;
+mod args_waves;
 mod backend;
 mod bench;
 mod devices;
+mod diff;
 mod export;
 pub mod failure;
 mod figures;
+mod focus;
 mod generate;
 mod import;
 mod io;
@@ -20,6 +23,8 @@ mod report;
 mod score;
 mod screen;
 mod signal;
+mod simulate;
+mod states;
 mod verify;
 
 use args::Command;
@@ -39,6 +44,8 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Verify(args) => verify::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Bench(args) => bench::run(&args),
     }

@@ -5,7 +5,7 @@ use super::backend::{self, Backend};
 use super::failure::{Exit, Failure};
 use super::figures::Figures;
 use super::screen::{ProgressLine, Tone, say, say_verdict};
-use super::{read_problem, report, signal};
+use super::{focus, read_problem, report, signal};
 use bayplan::control::Control;
 use bayplan::model::{AMOUNT_MAX, Goal, Placement, Problem, score, total_excess, violations};
 use bayplan::plan::{self, Meta, Plan, Status, Verdict};
@@ -29,7 +29,7 @@ const BREACH_SHOWN_MAX: usize = 20;
 pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     args.output.output.check()?;
     let stop = signal::stop_first();
-    let problem = as_asked(read_problem(&args.snapshot)?, args);
+    let problem = as_asked(read_problem(&args.snapshot)?, args)?;
     let line = ProgressLine::new(args.quiet);
     let mut search = Control::unlimited().with_stop(stop).with_listener(line.listener());
     // Ordering must not be cut by a signal: the answer found so far is what the person wants to see.
@@ -40,14 +40,18 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
         search = search.with_time_limit(left - reserve);
         order = order.with_time_limit(left - reserve / 3);
     }
-    let charged = with_charge(&problem, args.min_gain);
+    let searched = focus::searched(&problem, &args.focus);
+    let charged = with_charge(&searched, args.min_gain);
     let backend = Backend::choose(args.backend, &charged)?;
     let found = solve(&charged, args, &backend, &search);
     let plan = plan::build(&problem, &found.target, found.meta, &order);
     line.finish();
     let verdict = plan::verify(&problem, &plan);
     refuse_broken(&problem, &plan, &verdict)?;
-    let bytes = file::write_plan(&problem, &plan);
+    let bytes = match args.output.output.is_stream() {
+        true => file::write_stream(&problem, &plan),
+        false => file::write_plan(&problem, &plan),
+    };
     if !args.quiet {
         show(&problem, &plan, &verdict);
         if let Some(rules) = &found.blockers {
@@ -60,13 +64,14 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
 }
 
 /// The problem under the goal and limits of the command line. Its fingerprint stays that of the snapshot.
-fn as_asked(problem: Problem, args: &PlanArgs) -> Problem {
+fn as_asked(problem: Problem, args: &PlanArgs) -> Result<Problem, Failure> {
     let mut problem = match args.goal {
         Some(goal) => Goal::from(goal).apply(&problem),
         None => problem,
     };
     problem.moves.max_moves = [problem.moves.max_moves, args.max_moves].into_iter().flatten().min();
-    problem
+    focus::narrow(&mut problem, &args.focus)?;
+    Ok(problem)
 }
 
 /// What is kept back of the time left when reading took `reading`: ordering, verifying, measuring and writing go over the
@@ -136,7 +141,7 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Contro
         return Found { blockers: found.blockers, ..start };
     }
     // A bound on the problem as the command line narrowed it says nothing about the snapshot.
-    let is_narrowed = args.min_gain > 0 || args.max_moves.is_some();
+    let is_narrowed = args.min_gain > 0 || args.max_moves.is_some() || args.focus.narrows();
     let bound = found.bound.filter(|_| !is_narrowed);
     let meta = Meta { solver: "exact".into(), status: found.status, bound, ..start.meta };
     Found { target: found.placement, meta, blockers: found.blockers }

@@ -3,8 +3,11 @@
 //! The schemas in `data/schema` say the same for other programs; tests hold the two together.
 
 mod json;
+mod ndjson;
 mod plan;
 mod snapshot;
+mod told;
 
+pub use ndjson::{STREAM_FORMAT, write_stream};
 pub use plan::{read_plan, write_plan};
 pub use snapshot::{read_snapshot, write_snapshot};
