@@ -32,7 +32,10 @@ fn ring(count: usize, spare: usize) -> (Snapshot, Vec<usize>) {
     nodes[0].soft_limit = amounts(&[("mem", 0), ("cpu", 10)]);
     nodes.extend((0..spare).map(|n| host(format!("s{n}"))));
     let mem = |t: usize| if t == 0 { 9 } else { 1 };
-    let tasks = (0..count).map(|t| at(task(&format!("t{t}"), 1, &[("cpu", 10), ("mem", mem(t))]), &format!("n{t}")));
+    let tasks = (0..count).map(|t| {
+        let spec = at(task(&format!("t{t}"), 1, &[("cpu", 10), ("mem", mem(t))]), &format!("n{t}"));
+        TaskSpec { evictable: false, ..spec }
+    });
     (snapshot(nodes, tasks.collect()), (0..count).map(|t| (t + 1) % count).collect())
 }
 
@@ -86,7 +89,7 @@ fn a_chain_of_any_length_needs_no_detour() {
         let problem = problem(&snapshot);
         let plan = planned(&problem, &target(&problem, &nodes));
         assert_eq!(count(reasons(&plan), Reason::Park), 0);
-        assert_eq!((plan.moves().count(), plan.waves.len()), (1, 1), "t0 may go straight to where there is room")
+        assert_eq!((plan.moves().count(), plan.waves.len()), (length, length));
     }
 }
 
@@ -301,7 +304,7 @@ fn crowded_clusters_are_ordered_and_every_prefix_holds() {
     });
     let percent = 100.0 * reached.get() as f64 / wanted.get().max(1) as f64;
     eprintln!("{percent:.1} % of the gain reached, {} parked, {} restarted", parked.get(), restarted.get());
-    assert!(std::env::var_os("BAYPLAN_TEST_SEED").is_some() || (parked.get() > 500 && restarted.get() > 100));
+    assert!(std::env::var_os("BAYPLAN_TEST_SEED").is_some() || (parked.get() > 150 && restarted.get() > 150));
 }
 
 /// Some order of single moves leads from the current placement to this one; every set of moves is a state.
@@ -364,7 +367,7 @@ fn detours_are_used_only_where_brute_force_finds_no_order() {
         }
     });
     eprintln!("{} with an order, {} with detours", without.get(), with.get());
-    assert!(std::env::var_os("BAYPLAN_TEST_SEED").is_some() || (with.get() > 300 && without.get() > 300));
+    assert!(std::env::var_os("BAYPLAN_TEST_SEED").is_some() || (with.get() > 100 && without.get() > 300));
 }
 
 /// Eight nodes in two racks, and a task on each of the first six that pays to move to the last two.

@@ -21,6 +21,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Most nodes looked at over a whole ordering: a second or two. What is left then stays blocked, as it is told.
 const LOOKS_MAX: usize = 200_000_000;
+/// Up to so many deadlocked units, one detour is found at a time, so that none is superfluous; a second or two at most.
+const ONE_BY_ONE_MAX: usize = 1000;
 /// Most tasks sent elsewhere to let one unit pass.
 const ASIDE_MAX: usize = 8;
 
@@ -31,6 +33,8 @@ pub(super) struct Detours {
     /// The node after the one where room was found last: nodes before it were full a moment ago.
     cursor: usize,
     looks_left: usize,
+    /// Nodes where something was found to move at this deadlock: what is there next is not known yet.
+    near: HashSet<NodeId>,
 }
 
 /// What replaces blocked units.
@@ -89,7 +93,7 @@ impl Scene<'_, '_> {
 
 impl Detours {
     pub(super) fn new(may_restart: bool) -> Detours {
-        Detours { may_restart, taken: HashSet::new(), cursor: 0, looks_left: LOOKS_MAX }
+        Detours { may_restart, taken: HashSet::new(), cursor: 0, looks_left: LOOKS_MAX, near: HashSet::new() }
     }
 
     /// A way out of the deadlock, if there is one. The wave is as it was afterwards.
@@ -117,24 +121,28 @@ impl Detours {
     fn solve(&mut self, scene: &mut Scene, jams: &[Jam], hop: Hop) -> BTreeMap<usize, Spot> {
         let mut away: BTreeMap<usize, Spot> = BTreeMap::new();
         let mut done: HashSet<usize> = HashSet::new();
+        self.near.clear();
         for jam in jams {
-            if done.contains(&jam.unit) || away.contains_key(&jam.unit) {
+            let is_near = |unit: usize| touched(scene.units, unit).any(|node| self.near.contains(&node));
+            if away.contains_key(&jam.unit) || is_near(jam.unit) {
                 continue;
             }
             let free = |unit: &&usize| **unit != jam.unit && !done.contains(*unit) && !away.contains_key(*unit);
             let aside: Vec<usize> = jam.aside.iter().filter(free).copied().collect();
             // One task alone, the cheapest that will do; else as many as it takes.
             let sets = (0..aside.len()).map(|i| &aside[i..=i]).chain([&aside[..]]);
-            let found = match scene.passes(jam.unit) {
-                true => Some(Vec::new()),
-                false => sets.into_iter().find_map(|set| self.make_way(scene, jam.unit, set, hop)),
+            let Some(found) = sets.into_iter().find_map(|set| self.make_way(scene, jam.unit, set, hop)) else {
+                continue;
             };
-            if let Some(found) = found {
-                done.insert(jam.unit);
-                away.extend(found);
+            done.insert(jam.unit);
+            self.near.extend(touched(scene.units, jam.unit));
+            for (unit, spot) in found {
+                self.near.extend(touched(scene.units, unit).chain(spot.node()));
+                away.insert(unit, spot);
             }
-            // One restart at a time: the next deadlock may have a parking place again.
-            if hop == Hop::Stop && !away.is_empty() {
+            // One at a time: the next deadlock, after all that this one opens, may need none. Where there are many, those
+            // far from each other go together.
+            if hop == Hop::Stop || jams.len() <= ONE_BY_ONE_MAX {
                 break;
             }
         }
@@ -174,6 +182,9 @@ impl Detours {
                     return None;
                 }
                 if scene.crowded.contains(&node) != among_crowded || step.from.is_on(node) || step.to.is_on(node) {
+                    continue;
+                }
+                if self.near.contains(&node) {
                     continue;
                 }
                 let Some(spot) = parking_place(problem, step, node, scene.wave) else { continue };
@@ -225,6 +236,11 @@ pub(super) fn extra(problem: &Problem, step: &Move) -> i128 {
     let task = i128::from(weights.task_move_weight) * i128::from(problem.tasks[step.task.index()].move_cost);
     let pair = i128::from(weights.node_move_weight) * i128::from(pair_cost(problem, step.task, &step.to));
     (task + pair) * i128::from(SHARE_ONE)
+}
+
+/// Nodes that a unit has to do with.
+fn touched(units: &[Unit], unit: usize) -> impl Iterator<Item = NodeId> {
+    units[unit].steps.iter().flat_map(|step| &step.touches).map(|touch| touch.node)
 }
 
 /// The blocked units with those that could make way for them; the cheapest first.

@@ -58,12 +58,19 @@ pub fn order(problem: &Problem, target: &Placement, control: &Control) -> Ordere
         return first;
     }
     let mut second = order_once(problem, &slots, &trimmed, control);
-    if rank(problem, &second) < rank(problem, &first) {
+    // A detour where the first needed none is no improvement.
+    let needs_detour = detour_count(&second) > 0 && detour_count(&first) == 0 && first.blocked.is_empty();
+    if !needs_detour && rank(problem, &second) < rank(problem, &first) {
         second.blocked = first.blocked.into_iter().chain(second.blocked).collect::<BTreeSet<_>>().into_iter().collect();
         second.blocked.retain(|task| second.reached.spot(*task) == problem.current.spot(*task));
         return second;
     }
     first
+}
+
+fn detour_count(ordered: &Ordered) -> usize {
+    let moves = ordered.waves.iter().flatten();
+    moves.filter(|step| matches!(step.reason, Reason::Park | Reason::Restart)).count()
 }
 
 /// Smaller is better: excess, objective less what detours cost, number of moves.
