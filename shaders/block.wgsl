@@ -11,6 +11,8 @@ const MAY_STOP: u32 = 0x100u;
 const MOVABLE: u32 = 0x200u;
 const GROUP_CONFLICT: u32 = 1u;
 const GROUP_GANG: u32 = 2u;
+const ROW_FLAG_CONFLICT: u32 = 1u;
+const ROW_FLAG_WITHIN: u32 = 2u;
 // A block's record in `round`: movable tasks, its part of `tables`, groups, where its maps are, next batch, displaced tasks.
 const BLOCK_WORDS: u32 = 6u;
 // A part of `tables`: local group per movable task; groups; rows; per level the local domain of each node.

@@ -225,9 +225,10 @@ fn set_rules(row: u32, table_row: u32, group: u32) {
             let other = words[p.w_needs + words[source + 4u] + i];
             is_open = is_open && is_present(other, domain) && is_wanted(other, domain);
         }
+        is_open = is_open && (members > 0u || (words[source + 2u] & ROW_FLAG_WITHIN) == 0u);
         let outside = members - tables[table_row + TABLE_ROW_WORDS + d];
         let owner = select((cell + p.round) % p.block_count, keeper, members > 0u);
-        if is_open && (words[source + 2u] == 0u || (outside == 0u && owner == block)) {
+        if is_open && ((words[source + 2u] & ROW_FLAG_CONFLICT) == 0u || (outside == 0u && owner == block)) {
             put_in_table(table_row + ROW_ENTER, d);
         }
     }
@@ -238,7 +239,7 @@ fn set_rules(row: u32, table_row: u32, group: u32) {
         slack = max(counts[p.c_covered + row], least) - least;
     }
     tables[table_row + ROW_SLACK] = slack;
-    tables[table_row + ROW_CONFLICT] = words[source + 2u];
+    tables[table_row + ROW_CONFLICT] = words[source + 2u] & ROW_FLAG_CONFLICT;
 }
 
 // By one lane, when all is known.

@@ -22,6 +22,7 @@ pub struct Progress {
 pub struct Control {
     deadline: Option<Instant>,
     stop: Arc<AtomicBool>,
+    settled: Arc<AtomicBool>,
     listener: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
 
@@ -43,6 +44,12 @@ impl Control {
         self
     }
 
+    /// Stops as well when this flag becomes true: what is found is good enough.
+    pub fn with_settled(mut self, settled: Arc<AtomicBool>) -> Control {
+        self.settled = settled;
+        self
+    }
+
     /// Calls `listener` now and then.
     pub fn with_listener(mut self, listener: impl Fn(Progress) + Send + Sync + 'static) -> Control {
         self.listener = Some(Arc::new(listener));
@@ -58,7 +65,8 @@ impl Control {
 
     /// True when the search must end.
     pub fn must_stop(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        let asked = self.stop.load(Ordering::Relaxed) || self.settled.load(Ordering::Relaxed);
+        asked || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// Time left; `None` without a limit.

@@ -7,6 +7,7 @@
 //! ```
 
 pub mod adapter;
+pub mod bound;
 pub mod bulk;
 pub mod control;
 pub mod exact;

@@ -146,6 +146,31 @@ fn repair_comes_before_what_waits_and_keeps_the_budget() {
     }
 }
 
+/// The app should leave a hot node and needs one of its caches in the rack where it goes. Sending that cache home again, whose move
+/// brings nothing by itself, would leave the app without it.
+#[test]
+fn what_others_depend_on_is_not_sent_home() {
+    let hot = NodeSpec { soft_limit: amounts(&[("cpu", 6)]), ..in_rack(node("m", &[("cpu", 20)]), "r") };
+    let nodes = vec![hot, in_rack(node("n", &[("cpu", 20)]), "s")];
+    let member = |name, cpu, of| TaskSpec { move_cost: 1, ..at(in_group(task(name, 9, &[("cpu", cpu)]), of), "m") };
+    let mut snapshot = cluster(nodes, vec![member("app", 6, "app"), member("c", 5, "cache"), member("d", 1, "cache")]);
+    snapshot.levels = vec!["rack".to_string()];
+    snapshot.resources = resources(&["cpu"]);
+    snapshot.resources[0].load_weight = 1;
+    snapshot.objective.task_move_weight = 1;
+    let rule = DependencySpec { group: "cache".to_string(), level: "rack".to_string() };
+    snapshot.groups = vec![GroupSpec { depends_on: vec![rule], ..group("app") }, group("cache")];
+    snapshot.tasks[1].pinned = true;
+    let problem = Problem::new(&snapshot).unwrap();
+    let outcome = solve(&problem, 1, 1000, 1);
+    assert_never_worse(&problem, &outcome.placement);
+    assert_eq!(
+        key(&problem, &outcome.placement),
+        (0, (27 - 2) * i128::from(SHARE_ONE)),
+        "app and a cache moved, no load left"
+    );
+}
+
 /// A waiting task and a node (with devices) where it could simply start: less excess or more points, nothing worse.
 fn could_start(problem: &Problem, placement: &Placement) -> Option<(TaskId, NodeId)> {
     let before = violations(problem, &problem.current);

@@ -120,7 +120,7 @@ fn decisive() -> Vec<(&'static str, Snapshot, Snapshot)> {
         of_fixture("load", &|s| s.resources[0].load_weight = 0),
         of_fixture("spread", &|s| s.groups[0].spread.clear()),
         apart("dependency", &|s| s.groups.iter_mut().for_each(|group| group.depends_on.clear())),
-        of_fixture("gang", &|s| s.groups[0].gang = false),
+        of_fixture("gang", &|s| s.groups[0].gang = None),
         of_fixture("conflict", &|s| s.groups[0].conflict.clear()),
         of_fixture("devices", &|s| s.tasks.iter_mut().for_each(|task| task.device = None)),
         of_fixture("move_costs", &|s| s.objective.node_move_weight = 0),

@@ -58,7 +58,8 @@ fn full_snapshot() -> Value {
         "groups": [
             {
                 "name": "g1", "conflict": ["node"], "spread": [{"level": "rack", "min": 2}],
-                "depends_on": [{"group": "g2", "level": "rack"}], "gang": true, "max_unavailable": 1
+                "depends_on": [{"group": "g2", "level": "rack"}], "gang": {"min_members": 1, "within": "rack"},
+                "max_unavailable": 1
             },
             {"name": "g2"}
         ],
@@ -88,6 +89,11 @@ fn full_plan() -> Value {
         "status": "feasible",
         "objective": {"before": "31/12", "after": -3},
         "bound": "61/12",
+        "gap": "97/12",
+        "proof": {
+            "bound": 7, "denominator": 2, "group": [], "move_budget": 0,
+            "rows": [{"nodes": [[0, 0]], "usage": [-3], "arrival": [1], "device": [2], "balance": [3], "level": [9]}]
+        },
         "waves": [[{
             "task": "A", "from": [{"node": "node-1", "share": "3/10", "devices": [0, 63]}], "to": [],
             "reason": "repair", "gain": "-1/3",
@@ -149,6 +155,21 @@ fn any_name_comes_back() {
 }
 
 /// Any plan at all: figures up to the ends of their types, placements that need not hold.
+/// Numbers of the right form.
+fn random_proof(rng: &mut Rng, problem: &Problem) -> Proof {
+    let mut list = |count: usize| (0..count).map(|_| rng.range(1, 5)).collect::<Vec<i64>>();
+    let row = PriceRow {
+        nodes: vec![(0, 0), (2, 5)],
+        usage: list(problem.resources.len()),
+        arrival: list(if problem.moves.simultaneous { problem.resources.len() } else { 0 }),
+        device: list(problem.device_kinds.len() * DEVICE_ROW_COUNT),
+        balance: Vec::new(),
+        level: Vec::new(),
+    };
+    let group = problem.group_ids().map(|id| (id, 3)).collect();
+    Proof { bound: 7, denominator: 720, rows: vec![row], group, move_budget: 7 }
+}
+
 fn random_plan(rng: &mut Rng, problem: &Problem) -> Plan {
     let one = i128::from(SHARE_ONE);
     let points = |rng: &mut Rng| match rng.below(4) {
@@ -177,6 +198,7 @@ fn random_plan(rng: &mut Rng, problem: &Problem) -> Plan {
         backend: format!("gpu: {}", rng.next()),
         status: *rng.pick(&[Status::Optimal, Status::Feasible, Status::Interrupted]),
         bound: rng.chance(50).then(|| points(rng)),
+        proof: rng.chance(50).then(|| random_proof(rng, problem)),
         objective: (points(rng), points(rng)),
         waves,
         unplaced: some(rng).into_iter().map(|task| (task, rng.pick(&NAMES).to_string())).collect(),

@@ -52,6 +52,8 @@ fn expected(file: &str, name: &str) -> Option<i128> {
         (_, "MIX_WORDS") => layout::MIX_WORDS,
         (_, "GROUP_CONFLICT") => layout::GROUP_CONFLICT,
         (_, "GROUP_GANG") => layout::GROUP_GANG,
+        (_, "ROW_FLAG_CONFLICT") => layout::ROW_FLAG_CONFLICT,
+        (_, "ROW_FLAG_WITHIN") => layout::ROW_FLAG_WITHIN,
         (_, "MAY_STOP") => layout::MAY_STOP,
         (_, "MOVABLE") => layout::MOVABLE,
         (_, "BLOCK_WORDS") => layout::BLOCK_WORDS,

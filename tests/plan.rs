@@ -177,7 +177,7 @@ fn a_gang_starts_in_one_wave_when_all_have_room() {
     let problem = changed(|snapshot| {
         more_tasks(snapshot, &["e"]);
         need(snapshot, 3, 10, 1);
-        group(snapshot, "gang", &[3, 4], GroupSpec { gang: true, ..GroupSpec::default() });
+        group(snapshot, "gang", &[3, 4], GroupSpec { gang: Some(GangSpec::default()), ..GroupSpec::default() });
     });
     // e has room at once, d only when c has left.
     let (plan, waves) = ordered(&problem, &[("c", "n1"), ("d", "n2"), ("e", "n3")]);
@@ -396,12 +396,13 @@ fn claim(problem: &Problem, waves: &[&[(&str, &str)]]) -> Plan {
     Plan {
         fingerprint: problem.fingerprint.clone(),
         goal: problem.goal,
-        solver: "bulk".to_string(),
+        solver: "exact".to_string(),
         seed: 1,
         effort: 1,
         backend: "cpu".into(),
         status: Status::Feasible,
         bound: Some(points),
+        proof: None,
         objective: (before, points),
         unplaced: waiting.map(|task| (task, "no room".to_string())).collect(),
         waves: list,
@@ -456,6 +457,8 @@ const CASES: &[Case] = &[
     ("dependency", web_needs_db, &[&[("a", "n3")], &[("b", "n3")]]),
     ("gang", gang, &[&[("d", "n3")]]),
     ("gang", gang, &[&[("d", "n3")], &[("e", "n3")]]),
+    ("gang", gang_of_a_zone, &[&[("a", "n3")]]),
+    ("gang", gang_of_a_zone, &[&[("a", "n3")], &[("b", "n3")]]),
     ("pinned", |s| s.tasks[0].pinned = true, &[&[("a", "n1")]]),
     ("eviction", |s| s.tasks[0].evictable = false, &[&[("a", "-")]]),
     ("move_budget", |s| s.moves.max_moves = Some(1), &[&[("a", "n3"), ("b", "n3")]]),
@@ -487,9 +490,15 @@ fn web_needs_db(snapshot: &mut Snapshot) {
     group(snapshot, "db", &[1], GroupSpec::default());
 }
 
+/// a and b, of which one would do, run in one zone.
+fn gang_of_a_zone(snapshot: &mut Snapshot) {
+    let gang = Some(GangSpec { min_members: Some(1), within: Some("zone".to_string()) });
+    group(snapshot, "g", &[0, 1], GroupSpec { gang, ..GroupSpec::default() });
+}
+
 fn gang(snapshot: &mut Snapshot) {
     more_tasks(snapshot, &["e"]);
-    group(snapshot, "g", &[3, 4], GroupSpec { gang: true, ..GroupSpec::default() });
+    group(snapshot, "g", &[3, 4], GroupSpec { gang: Some(GangSpec::default()), ..GroupSpec::default() });
 }
 
 #[test]

@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 /// Tasks scored against the same state.
 const TILE: usize = 128;
+/// Domains that a gang bound to one tries.
+const GANG_DOMAINS_MAX: usize = 256;
 /// Tasks of one broken rule that repair tries to move.
 const SUSPECTS_MAX: usize = 4096;
 
@@ -46,6 +48,8 @@ pub struct Builder<'a> {
     placed: Vec<u32>,
     /// Members per group.
     members: Vec<Vec<u32>>,
+    /// Where the gang that is being started is tried, if it is bound to a domain.
+    gang_domain: Option<u32>,
     /// Where tiles are scored; `None` = here.
     tiles: Option<Tiles>,
     /// What went wrong there.
@@ -67,6 +71,7 @@ impl<'a> Builder<'a> {
             present: vec![BTreeMap::new(); pack.rows.len()],
             placed: vec![0; pack.groups.len()],
             members,
+            gang_domain: None,
             tiles: None,
             trouble: None,
         };
@@ -138,7 +143,10 @@ impl<'a> Builder<'a> {
             for node in self.problem.node_ids() {
                 let domain = self.problem.domain(node, LevelId(row.level)).0;
                 let is_present = present.contains_key(&domain);
-                if (is_present && (row.conflict || must_widen)) || !needs(&domain) {
+                // What runs of a gang that is bound to a domain decides which one.
+                let strays =
+                    row.within && !is_present && (!present.is_empty() || self.gang_domain.is_some_and(|d| d != domain));
+                if (is_present && (row.conflict || must_widen)) || strays || !needs(&domain) {
                     closed[node.index() / 64] |= 1 << (node.index() % 64);
                 }
             }
@@ -146,9 +154,32 @@ impl<'a> Builder<'a> {
         closed
     }
 
+    /// Has the last member of the task's group left the domain of a node while others there depend on it?
+    pub fn is_missed(&self, task: usize, node: u32) -> bool {
+        let group = self.pack.group[task];
+        if group == UNGROUPED || node == NOWHERE {
+            return false;
+        }
+        let packed = self.pack.groups[group as usize];
+        (packed.row..packed.row + packed.row_count).any(|r| {
+            let row = &self.pack.rows[r as usize];
+            let domain = self.problem.domain(NodeId(node), LevelId(row.level)).0;
+            let has = |row: u32| self.present[row as usize].contains_key(&domain);
+            !has(r) && row.needed_by.iter().any(|other| has(*other))
+        })
+    }
+
     /// The best target of a task as things stand.
     pub fn best(&self, task: usize) -> Option<Target> {
         self.scored(task, None)
+    }
+
+    /// The best target of a task that is not this node.
+    pub fn best_elsewhere(&self, task: usize, node: u32) -> Option<Target> {
+        let mut closed = self.closed(task);
+        closed.resize(self.pack.price.len().div_ceil(64), 0);
+        closed[node as usize / 64] |= 1 << (node % 64);
+        self.scored_within(task, None, &closed)
     }
 
     /// What it would mean to put a task (now in the pool) on a node.
@@ -158,7 +189,10 @@ impl<'a> Builder<'a> {
 
     /// The best target of a task, or that on one node.
     fn scored(&self, task: usize, only: Option<u32>) -> Option<Target> {
-        let closed = self.closed(task);
+        self.scored_within(task, only, &self.closed(task))
+    }
+
+    fn scored_within(&self, task: usize, only: Option<u32>, closed: &[u64]) -> Option<Target> {
         let (pack, state) = (self.pack, &self.state);
         let nodes = Nodes {
             count: pack.price.len(),
@@ -183,7 +217,7 @@ impl<'a> Builder<'a> {
             move_points: pack.move_points[task],
             device_count: pack.device[task].0,
             device_milli: pack.device[task].1,
-            closed: &closed,
+            closed,
         };
         match pack.lanes {
             4 => run::<4>(&pack.shared, &nodes, &candidate, only),
@@ -194,7 +228,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Places what waits, densest and largest first; a gang as a whole or not at all. Repeated while it helps, because a
+    /// Places what waits, densest and largest first; of a gang enough or nothing. Repeated while it helps, because a
     /// dependency may be met only later.
     pub fn admit(&mut self, control: &Control) {
         let mut waiting = self.waiting();
@@ -293,26 +327,56 @@ impl<'a> Builder<'a> {
         tile.par_iter().map(|task| this.best(*task as usize)).collect()
     }
 
-    /// Places all waiting members of a gang, or none.
+    /// Places the waiting members of a gang that find room, if enough of it runs then, or none. Where it is bound to a domain and
+    /// none of it runs, domains are tried in turn, that of the best node first.
     fn admit_gang(&mut self, group: u32) -> Vec<u32> {
-        let waiting = |task: &u32| self.state.at[*task as usize] == NOWHERE;
+        let waiting = |task: &u32| self.state.at[*task as usize] == NOWHERE && self.pack.movable[*task as usize];
         let members: Vec<u32> = self.members[group as usize].iter().copied().filter(waiting).collect();
-        if members.iter().any(|task| !self.pack.movable[*task as usize]) {
-            return Vec::new();
+        let packed = self.pack.groups[group as usize];
+        let bound = (packed.row..packed.row + packed.row_count).find(|r| self.pack.rows[*r as usize].within);
+        let Some(row) = bound.filter(|r| self.present[*r as usize].is_empty()) else {
+            return self.admit_members(group, &members);
+        };
+        let level = LevelId(self.pack.rows[row as usize].level);
+        let domain = |node: u32| self.problem.domain(NodeId(node), level).0;
+        let first = members.first().and_then(|task| self.best(*task as usize)).map(|target| domain(target.node));
+        let all = 0..self.problem.levels[level.index()].domains.len() as u32;
+        let domains = first.into_iter().chain(all.filter(|d| Some(*d) != first));
+        for domain in domains.take(GANG_DOMAINS_MAX) {
+            self.gang_domain = Some(domain);
+            let done = self.admit_members(group, &members);
+            self.gang_domain = None;
+            if !done.is_empty() {
+                return done;
+            }
         }
+        Vec::new()
+    }
+
+    /// Places these members of a gang, as far as there is room; all are taken back when too few run then, or for no gain.
+    fn admit_members(&mut self, group: u32, members: &[u32]) -> Vec<u32> {
+        let least = self.pack.groups[group as usize].least;
         let mut done = Vec::new();
         let mut gain = 0;
-        for task in &members {
-            let task = *task as usize;
-            let Some(target) = self.best(task) else { break };
-            gain += self.pack.value[task] - target.points;
+        for (i, task) in members.iter().map(|task| *task as usize).enumerate() {
+            if self.placed[group as usize] + ((members.len() - i) as u32) < least {
+                break;
+            }
+            let Some(target) = self.best(task) else { continue };
+            let worth = self.pack.value[task] - target.points;
+            // Whoever is not needed must be worth it alone.
+            if self.placed[group as usize] >= least && worth < 0 {
+                continue;
+            }
+            gain += worth;
             self.relocate(task, target.node, target.devices);
             done.push(target.node);
         }
-        if done.len() < members.len() || gain < 0 {
-            for task in &members {
-                self.relocate(*task as usize, NOWHERE, 0);
-            }
+        if self.placed[group as usize] < least || gain < 0 {
+            let came: Vec<u32> =
+                members.iter().copied().filter(|task| self.state.at[*task as usize] != NOWHERE).collect();
+            came.iter().for_each(|task| self.relocate(*task as usize, NOWHERE, 0));
+            return Vec::new();
         }
         done
     }
@@ -401,6 +465,7 @@ impl<'a> Builder<'a> {
             if row.conflict {
                 excess += present.values().map(|count| i64::from(*count) - 1).sum::<i64>();
             }
+            excess += if row.within { (present.len() as i64 - 1).max(0) } else { 0 };
             let wanted = row.spread.min(self.placed[group as usize]);
             excess += i64::from(wanted.saturating_sub(present.len() as u32));
             let missing = |here: &BTreeMap<u32, u32>, there: &BTreeMap<u32, u32>| {

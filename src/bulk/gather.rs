@@ -147,7 +147,8 @@ fn set_rules(
             if mine && source.spread > 0 {
                 row.keep |= bit;
             }
-            let is_open = source.needs.iter().all(|other| is_locked(&pack.rows[*other as usize], *domain));
+            let is_open = source.needs.iter().all(|other| is_locked(&pack.rows[*other as usize], *domain))
+                && (!source.within || members > 0);
             let outside = members - u32::from(block.count[row.count as usize + d]);
             let owner = if members > 0 { keeper } else { (source.cell + domain + plan.round) % cut.block_count as u32 };
             if is_open && (!source.conflict || (outside == 0 && owner == b)) {

@@ -4,7 +4,8 @@ use super::pack::{Pack, UNGROUPED};
 use super::round::block_count;
 use crate::kernel::layout::{
     BLOCK_WORDS, CONTROL_MOVED, GROUP_CONFLICT, GROUP_GANG, Image, MAY_STOP, MOVABLE, Params, RESULT_BLOCKS,
-    RESULT_WIDES, Ranges, SORT_DIGITS, SORT_TILE, TABLE_GROUP_WORDS, TABLE_ROW_WORDS,
+    RESULT_WIDES, ROW_FLAG_CONFLICT, ROW_FLAG_WITHIN, Ranges, SORT_DIGITS, SORT_TILE, TABLE_GROUP_WORDS,
+    TABLE_ROW_WORDS,
 };
 use crate::kernel::random::LN_TABLE;
 use crate::model::{LevelId, NodeId, Problem};
@@ -89,7 +90,8 @@ fn lay_words(problem: &Problem, pack: &Pack, image: &mut Image) {
     };
     let mut rows = Vec::new();
     for row in &pack.rows {
-        rows.extend([row.level, row.cell, u32::from(row.conflict), row.spread]);
+        let flags = (u32::from(row.conflict) * ROW_FLAG_CONFLICT) | (u32::from(row.within) * ROW_FLAG_WITHIN);
+        rows.extend([row.level, row.cell, flags, row.spread]);
         rows.extend(span(&row.needs));
         rows.extend(span(&row.needed_by));
     }

@@ -95,8 +95,10 @@ pub struct PackedGroup {
     pub row_count: u32,
     /// No two members on a node.
     pub conflict: bool,
-    /// All or nothing.
+    /// Enough or nothing: the search itself neither starts nor stops members.
     pub gang: bool,
+    /// Least number of members of a gang that run.
+    pub least: u32,
 }
 
 /// A group's rules at one level.
@@ -108,6 +110,8 @@ pub struct PackedRow {
     pub cell: u32,
     /// At most one member per domain.
     pub conflict: bool,
+    /// Members of a gang stay in the domains that have some.
+    pub within: bool,
     /// Least number of domains covered, 0 = no spread rule.
     pub spread: u32,
     /// Rows of the groups this one depends on at this level.
@@ -269,6 +273,11 @@ impl Pack {
             *price = if *weight > widest { 0 } else { *price };
         }
         pack
+    }
+
+    /// Does nothing run at the start?
+    pub fn all_wait(&self) -> bool {
+        self.home.iter().all(|home| *home == NOWHERE)
     }
 
     /// Is a task away from home when it is on this node, or waiting when it is in the pool?
@@ -481,6 +490,7 @@ fn pack_groups(problem: &Problem, groups: &mut Vec<PackedGroup>, rows: &mut Vec<
     for (g, group) in problem.groups.iter().enumerate() {
         levels[g].extend(group.conflict.iter().filter(|level| level.0 > 0).map(|level| level.0));
         levels[g].extend(group.spread.iter().map(|spread| spread.level.0));
+        levels[g].extend(group.gang.and_then(|gang| gang.within).map(|level| level.0));
         for dependency in &group.depends_on {
             levels[g].insert(dependency.level.0);
             levels[dependency.group.index()].insert(dependency.level.0);
@@ -495,11 +505,13 @@ fn pack_groups(problem: &Problem, groups: &mut Vec<PackedGroup>, rows: &mut Vec<
             let domain_count = problem.levels[*level as usize].domains.len() as u32;
             let spread = group.spread.iter().find(|spread| spread.level.0 == *level).map_or(0, |spread| spread.min);
             let conflict = group.conflict.iter().any(|l| l.0 == *level);
-            rows.push(PackedRow { level: *level, cell, conflict, spread, ..PackedRow::default() });
+            let within = group.gang.is_some_and(|gang| gang.within.is_some_and(|within| within.0 == *level));
+            rows.push(PackedRow { level: *level, cell, conflict, within, spread, ..PackedRow::default() });
             cell += domain_count;
         }
         let conflict = group.conflict.iter().any(|level| level.0 == 0);
-        groups.push(PackedGroup { row, row_count: levels[g].len() as u32, conflict, gang: group.gang });
+        let (gang, least) = (group.gang.is_some(), group.gang.map_or(0, |gang| gang.least));
+        groups.push(PackedGroup { row, row_count: levels[g].len() as u32, conflict, gang, least });
     }
     for (g, group) in problem.groups.iter().enumerate() {
         for dependency in &group.depends_on {

@@ -14,7 +14,8 @@
 //! A careful chain keeps all limits, so that the shortest search brings something. A bold one opens and closes them, and being away
 //! from home costs it the temperature just once. The first wins in roomy clusters, where moves are what costs; the second in
 //! full ones. A cluster of one block has two chains at a time, whatever the threads: the first eighth of the search tries one of
-//! each, the rest is for two of the kind that did better. Larger clusters have one careful chain, whose blocks the threads share.
+//! each, the rest is for two of the kind that promises more (team.rs); where nothing runs yet, both are careful from the start.
+//! Larger clusters have one careful chain, whose blocks the threads share.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
@@ -73,7 +74,7 @@ pub struct Manner {
     pub home: i64,
     /// Shifts that go home, in 256ths of all shifts.
     pub home_share: u32,
-    /// Candidates that begin with a task that is away from home or waits, in 16ths; none where all tasks wait at the start. Careful:
+    /// Candidates that begin with a task that is away from home or waits, in 16ths; half where all tasks wait at the start. Careful:
     /// half of them brings as much on ROADEF b_9 and b_4 as three times the search without, three quarters a little more. Bold:
     /// in a full cluster many tasks end elsewhere, and with more of these candidates a1_4 and a2_5 end higher.
     pub away_share: u32,
@@ -114,9 +115,9 @@ impl Schedule {
         // Trimming, filling, ordering and verifying come after the search.
         let time = control.time_left().map(|left| left.mul_f64(0.96) * part.time / 8);
         let (hot, cold) = temperatures(pack);
-        let waiting_only = problem.task_ids().all(|task| !problem.current.spot(task).is_placed());
+        let waiting_only = pack.all_wait();
         let [careful, bold] = if waiting_only { [0; 2] } else { home_penalties(pack) };
-        let away = |share: u32| if waiting_only { 0 } else { share };
+        let away = |share: u32| if waiting_only { 8 } else { share };
         let blocks = round::block_count(problem.nodes.len());
         Schedule {
             part,
@@ -264,14 +265,18 @@ pub fn over_prices(pack: &Pack) -> Vec<i64> {
 /// Where the search is hot and where it is cold, as log2 in 65,536ths of 256ths of a point (see `exp2_q16`).
 ///
 /// Hot is half of what an average task weighs in load, balance and variance points, or a twentieth of what it is worth (choosing
-/// among tasks wants less heat: at half of the worth, 200 tasks on 20 nodes end at 9,425 instead of 9,456); cold is a small part
-/// of what an average move costs, or half of the hot part of worth. In variance a task weighs what it adds to a node that is
-/// off by twice as much as the task alone: with a fifth of that heat, the same evenness takes a twentieth more moves on 10,000
-/// tasks; with five times as much, nothing changes.
+/// among tasks wants less heat: at half of the worth, 200 tasks on 20 nodes end at 9,425 instead of 9,456), but a tenth where devices
+/// are wanted: to join what is free on two devices, a fraction must be let go for a while (openb 130 %, effort 2,000, one seed: 99.0
+/// % of the GPUs at a twentieth, 99.6 % at a tenth, 99.3 % at a sixth; at effort 8,000 a tenth ends at 99.4 %, for the longer it is
+/// hot the more fractions take the place of whole devices, which is left to `eject.rs`). Cold is a small part of what an average move
+/// costs, or half of the hot part of worth; with devices and nobody to move, a 40th of hot: below that nothing is found any more. In
+/// variance a task weighs what it adds to a node that is off by twice as much as the task alone: with a fifth of that heat, the same
+/// evenness takes a twentieth more moves on 10,000 tasks; with five times as much, nothing changes.
 pub fn temperatures(pack: &Pack) -> (i64, i64) {
     let shared = &pack.shared;
     let pair = i128::from(shared.pair.iter().copied().max().unwrap_or(0));
     let (mut load, mut value, mut price, mut count) = (0i128, 0i128, 0i128, 0i128);
+    let (mut has_devices, mut has_homes) = (false, false);
     let terms = shared.variance.len();
     let mean_factor = |term: usize| {
         let factors = || pack.factors.iter().skip(term).step_by(terms).filter(|factor| **factor > 0);
@@ -293,12 +298,17 @@ pub fn temperatures(pack: &Pack) -> (i64, i64) {
         // What cannot be in the pool is never chosen among.
         value += if pack.may_stop[task] { i128::from(pack.value[task]) } else { 0 };
         price += i128::from(pack.move_points[task]) + pair / 2;
+        has_devices |= pack.device[task].0 > 0;
+        has_homes |= pack.home[task] != NOWHERE;
         count += 1;
     }
     let count = count.max(1);
     // Times the table of logarithms, which stays below 2^20, a temperature must fit 63 bits.
     let q8 = |points: i128, divide: i128| ((points << 8) / (count * divide)).clamp(1, 1 << 43) as i64;
-    let hot = q8(load, 2).max(q8(value, 20));
+    let hot = q8(load, 2).max(q8(value, if has_devices { 10 } else { 20 }));
+    if has_devices && !has_homes {
+        return (log2_q16(hot), log2_q16((hot / 40).max(1)));
+    }
     let cold = if price > 0 { q8(price, 20) } else { hot / 2000 };
     let cold = if value > 0 { cold.min(q8(value, 40)) } else { cold };
     (log2_q16(hot), log2_q16(cold.clamp(1, hot)))

@@ -2,20 +2,23 @@
 
 use super::Options;
 use super::audit::Audit;
-use super::chain::{Best, Chain};
+use super::chain::Chain;
 use super::device::{self, Trouble};
 use super::pack::Pack;
 use super::round::block_count;
 use super::schedule::{Part, Schedule};
 use super::state::{State, spots};
 use crate::control::{Control, Progress};
-use crate::model::{Problem, SHARE_ONE, score};
+use crate::model::{Problem, score};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Two chains are close when their gains differ by less than this part. A bold chain wins more from a longer search: on ROADEF b_1 it
-/// is behind by 5 % after the trial and ahead in the end.
-const CLOSE_PART: i128 = 20;
+/// After the trial, careful chains go on only where they are ahead by more than this part of what they gained: a bold chain wins more
+/// from a longer search. On ROADEF b_1 it is behind by 3 % after the trial and ahead in the end, on b_2, a1_4 and a2_1 close
+/// and then far ahead; on b_3 it is behind by 6 % and stays there.
+const LEAD_PART: i128 = 20;
+/// They are even when they differ by less: in evening out a small cluster, the careful one then needs fewer moves.
+const EVEN_PART: i128 = 1000;
 
 /// Chains that run side by side: a cluster of one block has two, so that two threads have work.
 pub fn chains_at_once(node_count: usize) -> usize {
@@ -83,15 +86,13 @@ impl<'a> Team<'a> {
         self.chains.append(&mut chains);
     }
 
-    /// Kinds for two chains after a trial of both.
+    /// Kinds for two chains after a trial of a careful and a bold one.
     pub fn better_kinds(&self) -> [bool; 2] {
-        let problem = self.problem;
-        let objective = |best: &Best| score(problem, &spots(problem, &best.at, &best.devices)).objective();
-        let built = score(problem, &spots(problem, &self.built.at, &self.built.devices)).objective();
-        let found: Vec<i128> = self.chains.iter().map(|chain| objective(&chain.best)).collect();
-        let worth: i128 = problem.tasks.iter().map(|task| i128::from(task.weight)).sum();
-        let both = [false, true];
-        if are_close(built, &found, worth * i128::from(SHARE_ONE)) { both } else { [self.best().is_bold; 2] }
+        let gains = [false, true].map(|kind| {
+            let gains = self.chains.iter().filter(|chain| chain.is_bold == kind).map(Chain::gain);
+            i128::from(gains.max().unwrap_or(0))
+        });
+        better_kinds(gains)
     }
 
     /// The chain that has found the best placement; the first of equals.
@@ -100,24 +101,25 @@ impl<'a> Team<'a> {
     }
 }
 
-/// Is it open which of the chains will do better, by what they made of the built objective? It is when one has found nothing,
-/// for then it has shown nothing; and when they differ by little of what both gained and by less than what parts the better from a
-/// cluster in which everything runs at no cost (on ROADEF a2_1 they gain the same to a hundredth, and one costs a quarter).
-fn are_close(built: i128, found: &[i128], ideal: i128) -> bool {
-    let (least, most) = (found.iter().min().unwrap_or(&built), found.iter().max().unwrap_or(&built));
-    *least <= built || (most - least < (most - built) / CLOSE_PART && most - least <= ideal - most)
+/// Kinds for the rest of a search, by what a careful and a bold chain gained in the trial: one of each where both gained the same, or
+/// the bold one nothing, for then it has shown nothing.
+fn better_kinds([careful, bold]: [i128; 2]) -> [bool; 2] {
+    let lead = careful - bold;
+    if bold <= 0 || lead.abs() <= careful / EVEN_PART { [false, true] } else { [lead <= careful / LEAD_PART; 2] }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::better_kinds;
 
     #[test]
-    fn chains_are_close_by_gain_and_by_what_is_left() {
-        assert!(are_close(-1000, &[-500, -510], 0), "they differ by a fiftieth of the gain");
-        assert!(!are_close(-1000, &[-500, -600], 0), "by a fifth");
-        assert!(!are_close(-1000, &[-4, -1], 0), "by a three-hundredth, but one costs four times as much");
-        assert!(are_close(-1000, &[-1000, -1], 0), "one has found nothing");
-        assert!(are_close(0, &[50, 50], 50), "no better placement can be");
+    fn a_careful_chain_needs_a_clear_lead() {
+        assert_eq!(better_kinds([100, 120]), [true, true]);
+        assert_eq!(better_kinds([100, 96]), [true, true], "a twenty-fifth behind");
+        assert_eq!(better_kinds([100, 94]), [false, false], "a sixteenth behind");
+        assert_eq!((better_kinds([9999, 9995]), better_kinds([9995, 9999])), ([false, true], [false, true]), "even");
+        assert_eq!(better_kinds([100, 0]), [false, true], "nothing found: it has shown nothing");
+        assert_eq!(better_kinds([0, 0]), [false, true]);
+        assert_eq!(better_kinds([0, 5]), [true, true]);
     }
 }

@@ -63,9 +63,9 @@ fn try_home(pack: &Pack, editor: &mut Builder<'_>, task: usize, below: i64) -> O
     };
     let home = editor.judge(task, pack.home[task]);
     let loss = here.zip(home).map(|(here, home)| home.points - here);
-    match (loss, home) {
-        (Some(loss), Some(home)) if loss < below => editor.relocate(task, home.node, home.devices),
-        _ => editor.relocate(task, from, devices),
+    let loss = loss.filter(|_| go(editor, task, pack.home[task], home.map_or(0, |home| home.devices), from));
+    if loss.is_none_or(|loss| loss >= below) {
+        editor.relocate(task, from, devices);
     }
     loss
 }
@@ -105,9 +105,15 @@ fn try_go(pack: &Pack, editor: &mut Builder<'_>, wanted: &State, task: usize, le
     };
     let (here, there) = (points(editor, from), points(editor, to));
     let gain = here.zip(there).map(|(here, there)| here.0 - there.0);
-    match (gain, there) {
-        (Some(gain), Some((_, target_devices))) if gain >= least => editor.relocate(task, to, target_devices),
-        _ => editor.relocate(task, from, devices),
+    let gain = gain.filter(|_| go(editor, task, to, there.map_or(0, |there| there.1), from));
+    if gain.is_none_or(|gain| gain < least) {
+        editor.relocate(task, from, devices);
     }
     gain
+}
+
+/// Puts a task somewhere; false when others would then miss it where it was.
+fn go(editor: &mut Builder<'_>, task: usize, to: u32, devices: u64, from: u32) -> bool {
+    editor.relocate(task, to, devices);
+    !editor.is_missed(task, from)
 }

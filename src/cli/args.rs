@@ -1,6 +1,8 @@
 //! What was typed? Clap's structs, whose fields already have the type of their meaning.
 
+pub use super::args_bound::{BoundArgs, GapArg};
 pub use super::args_device::{BackendArg, BenchArgs, DevicesArgs};
+pub use super::args_explain::{AdmitArg, ExplainArgs, JobsArg};
 pub use super::args_generate::GenerateArgs;
 use super::args_waves::{DiffArgs, FocusArgs, Form, SimulateArgs};
 use super::failure::Failure;
@@ -46,6 +48,8 @@ pub enum Command {
     Generate(GenerateArgs),
     /// Decide where everything should run, and write the moves
     Plan(PlanArgs),
+    /// Prove how good any plan can be at most
+    Bound(BoundArgs),
     /// Recompute a plan from snapshot and plan alone, and list every violation
     Verify(VerifyArgs),
     /// Show utilisation, objective, each cost and each violation of the current or planned state
@@ -54,6 +58,8 @@ pub enum Command {
     Diff(DiffArgs),
     /// Carry a plan out on paper, with moves that fail, nodes that vanish and tasks that grow
     Simulate(SimulateArgs),
+    /// Say for a task which rule keeps it off each node, and what it would take
+    Explain(ExplainArgs),
     /// Turn a plan into a foreign format
     Export(ExportArgs),
     /// List the GPUs, what each offers and lacks, and whether it can be used
@@ -163,7 +169,10 @@ pub struct OutputArg {
   bayplan plan snapshot.json -o plan.json
   bayplan plan - < snapshot.json > plan.json
   bayplan plan snapshot.json --effort 200 --seed 7 -o plan.json   # repeatable bit for bit
-  bayplan plan snapshot.json --goal balance -o plan.json
+  bayplan plan snapshot.json --gap 0.1% -o plan.json              # good enough, proven, is enough
+  bayplan plan snapshot.json --goal defragment --max-moves 200 -o plan.json
+  bayplan plan snapshot.json --place jobs.json -o plan.json       # make room, with the fewest moves
+  bayplan plan snapshot.json --admit prefix -o plan.json          # how much of the queue can be accepted?
   bayplan plan snapshot.json --max-moves 20 --detailed-exitcode -o plan.json
   bayplan plan snapshot.json --drain node-3,node-4 --exclude 'db-*,group=cache' -o plan.json
   bayplan plan snapshot.json --only-overloaded -o - > plan.json
@@ -176,10 +185,15 @@ pub struct PlanArgs {
     pub snapshot: Source,
     #[command(flatten)]
     pub output: OutputArg,
-    /// What to plan for, instead of the snapshot's own objective: balance evens the utilisation of all nodes, with few moves.
-    /// The plan says so, and verify, score and export count in the same points
+    /// What to plan for, instead of the snapshot's own objective. The plan says so, and verify, score and export count in the same points
     #[arg(long, value_enum)]
     pub goal: Option<GoalArg>,
+    #[command(flatten)]
+    pub jobs: JobsArg,
+    /// Which waiting tasks to start: all that bring most, or the longest run of them, in the order of the snapshot, of which
+    /// none has to be refused
+    #[arg(long, value_enum, default_value_t = AdmitArg::All)]
+    pub admit: AdmitArg,
     /// Which solver: auto takes exact for small snapshots (started from bulk's answer), bulk for all others and whenever
     /// --effort is given
     #[arg(long, value_enum, default_value_t = SolverArg::Auto)]
@@ -210,6 +224,10 @@ pub struct PlanArgs {
     /// enough
     #[arg(long, value_enum, default_value_t = BackendArg::Auto)]
     pub backend: BackendArg,
+    /// End the search when the plan is proven to be at most so far from the best possible, in percent of its objective, e.g.
+    /// 0.1%; without it, when it is proven to be the best. Not with --effort, which always goes to its end
+    #[arg(long, value_name = "PERCENT", value_parser = super::args_bound::gap, conflicts_with = "effort")]
+    pub gap: Option<GapArg>,
     /// End with code 2 when there are moves to make
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -244,12 +262,24 @@ impl PlanArgs {
 pub enum GoalArg {
     /// The same utilisation on every node, for every resource.
     Balance,
+    /// Most weighted tasks running; nothing else but moves costs anything.
+    Utilization,
+    /// Fewest nodes in use: a free node is worth 100 moves.
+    Consolidate,
+    /// Most nodes with devices wholly free, those with many devices first.
+    Defragment,
+    /// Everything that waits starts, with the fewest moves.
+    Place,
 }
 
 impl From<GoalArg> for Goal {
     fn from(goal: GoalArg) -> Goal {
         match goal {
             GoalArg::Balance => Goal::Balance,
+            GoalArg::Utilization => Goal::Utilization,
+            GoalArg::Consolidate => Goal::Consolidate,
+            GoalArg::Defragment => Goal::Defragment,
+            GoalArg::Place => Goal::Place,
         }
     }
 }
@@ -280,6 +310,8 @@ pub struct VerifyArgs {
     /// Show the state after each wave as well; with json, nothing else is on stdout
     #[arg(long, value_name = "FORM", value_enum)]
     pub states: Option<Form>,
+    #[command(flatten)]
+    pub jobs: JobsArg,
 }
 
 /// Options of `score`.
@@ -294,6 +326,8 @@ pub struct ScoreArgs {
     /// Plan; with it, the state after all its moves is scored
     #[arg(value_parser = source())]
     pub plan: Option<Source>,
+    #[command(flatten)]
+    pub jobs: JobsArg,
     /// Form of the answer
     #[arg(short, long, value_enum, default_value_t = ScoreForm::Table)]
     pub output: ScoreForm,
@@ -321,6 +355,8 @@ pub struct ExportArgs {
     /// Plan (`-` = stdin)
     #[arg(value_parser = source())]
     pub plan: Source,
+    #[command(flatten)]
+    pub jobs: JobsArg,
     #[command(flatten)]
     pub output: OutputArg,
 }
@@ -392,10 +428,12 @@ impl Command {
                 (sources, Some(&args.format.output().output))
             }
             Command::Generate(args) => (Vec::new(), Some(&args.output.output)),
-            Command::Plan(args) => (vec![&args.snapshot], Some(&args.output.output)),
-            Command::Verify(args) => (vec![&args.snapshot, &args.plan], None),
-            Command::Score(args) => ([&args.snapshot].into_iter().chain(&args.plan).collect(), None),
-            Command::Export(args) => (vec![&args.snapshot, &args.plan], Some(&args.output.output)),
+            Command::Plan(args) => (args.jobs.with(&args.snapshot, None), Some(&args.output.output)),
+            Command::Bound(args) => (args.jobs.with(&args.snapshot, None), None),
+            Command::Verify(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), None),
+            Command::Score(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
+            Command::Explain(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
+            Command::Export(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), Some(&args.output.output)),
             Command::Diff(args) => (vec![&args.snapshot, &args.plan], None),
             Command::Simulate(args) => (vec![&args.snapshot, &args.plan], Some(&args.output.output)),
             Command::Devices(_) => (Vec::new(), None),
@@ -416,7 +454,7 @@ fn target() -> impl TypedValueParser<Value = Target> {
 const TIME_LIMIT_MAX_MS: u64 = 366 * 24 * 3_600_000;
 
 /// Reads `500ms`, `60s`, `5m`, `1h` or a bare number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let unit_ms: u64 = match &text[digits..] {
         "ms" => 1,

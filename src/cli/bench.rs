@@ -67,7 +67,7 @@ struct Kernel {
 
 /// Runs the command.
 pub fn run(args: &BenchArgs) -> Result<Exit, Failure> {
-    let problem = read_problem(&args.snapshot)?;
+    let problem = read_problem(&args.snapshot, None)?;
     let backend = Backend::choose(BackendArg::Gpu, &problem)?;
     let device = backend.device.expect("chosen with a device");
     let report = measure(&problem, &device, args).map_err(|error| Failure::NoDevice(error.to_string()))?;

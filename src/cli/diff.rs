@@ -26,7 +26,7 @@ struct Changes {
 /// Runs the command.
 pub fn run(args: &DiffArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
-    let mut problem = read_problem(&args.snapshot)?;
+    let mut problem = read_problem(&args.snapshot, None)?;
     let plan = read_plan(&mut problem, &args.plan)?;
     let verdict = plan::verify(&problem, &plan);
     if !verdict.is_right() {

@@ -12,7 +12,7 @@ use bayplan::plan;
 pub fn run(args: &ExportArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
     args.output.output.check()?;
-    let mut problem = read_problem(&args.snapshot)?;
+    let mut problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
     let plan = read_plan(&mut problem, &args.plan)?;
     let verdict = plan::verify(&problem, &plan);
     if !verdict.is_right() {

@@ -15,6 +15,8 @@ pub enum Exit {
     MovesToMake,
     /// The plan does not hold.
     Rejected,
+    /// The plan holds, but not all of what was to be placed has a place.
+    Unplaced,
 }
 
 impl From<Exit> for ExitCode {
@@ -22,7 +24,7 @@ impl From<Exit> for ExitCode {
         ExitCode::from(match exit {
             Exit::Done => 0,
             Exit::MovesToMake => 2,
-            Exit::Rejected => 3,
+            Exit::Rejected | Exit::Unplaced => 3,
         })
     }
 }

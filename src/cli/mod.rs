@@ -4,13 +4,18 @@
 //! `figures` and `report` turn a state or a plan into something to read. Nothing here decides anything about placements.
 
 pub mod args;
+mod args_bound;
 mod args_device;
+mod args_explain;
 mod args_generate;
 mod args_waves;
 mod backend;
 mod bench;
+mod beside;
+mod bound;
 mod devices;
 mod diff;
+mod explain;
 mod export;
 pub mod failure;
 mod figures;
@@ -41,8 +46,10 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Import(args) => import::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Plan(args) => plan::run(&args, started),
+        Command::Bound(args) => bound::run(&args, started),
         Command::Verify(args) => verify::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Simulate(args) => simulate::run(&args),
@@ -51,10 +58,17 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
     }
 }
 
-/// Reads and checks a snapshot.
-fn read_problem(source: &Source) -> Result<Problem, Failure> {
+/// Reads and checks a snapshot, and the jobs that come on top of it.
+fn read_problem(source: &Source, jobs: Option<&Source>) -> Result<Problem, Failure> {
     let bytes = source.read()?;
-    let snapshot = file::read_snapshot(&bytes).map_err(|faults| faulty(source, faults))?;
+    let mut snapshot = file::read_snapshot(&bytes).map_err(|faults| faulty(source, faults))?;
+    if let Some(jobs) = jobs {
+        let added = file::read_jobs(&jobs.read()?).map_err(|faults| faulty(jobs, faults))?;
+        snapshot.tasks.extend(added.tasks);
+        snapshot.groups.extend(added.groups);
+        return Problem::new(&snapshot)
+            .map_err(|faults| Failure::Input { file: format!("{source} with {jobs}"), faults });
+    }
     Problem::new(&snapshot).map_err(|faults| faulty(source, faults))
 }
 

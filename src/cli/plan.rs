@@ -1,13 +1,14 @@
 //! `bayplan plan`: the main job. Read, solve, order, verify, write; a plan that our own verifier refuses is never written.
 
-use super::args::{PlanArgs, SolverArg};
+use super::args::{AdmitArg, PlanArgs, SolverArg};
 use super::backend::{self, Backend};
+use super::beside::Beside;
 use super::failure::{Exit, Failure};
 use super::figures::Figures;
 use super::screen::{ProgressLine, Tone, say, say_verdict};
 use super::{focus, read_problem, report, signal};
 use bayplan::control::Control;
-use bayplan::model::{AMOUNT_MAX, Goal, Placement, Problem, score, total_excess, violations};
+use bayplan::model::{AMOUNT_MAX, Goal, Placement, Problem, Proof, score, total_excess, violations};
 use bayplan::plan::{self, Meta, Plan, Status, Verdict};
 use bayplan::{bulk, exact, file};
 use std::borrow::Cow;
@@ -29,9 +30,11 @@ const BREACH_SHOWN_MAX: usize = 20;
 pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     args.output.output.check()?;
     let stop = signal::stop_first();
-    let problem = as_asked(read_problem(&args.snapshot)?, args)?;
+    let read = with_goal(read_problem(&args.snapshot, args.jobs.place.as_ref())?, args);
+    let problem = as_asked(&read, args)?;
     let line = ProgressLine::new(args.quiet);
-    let mut search = Control::unlimited().with_stop(stop).with_listener(line.listener());
+    let beside = Beside::new(&problem, args);
+    let mut search = beside.watch(Control::unlimited().with_stop(stop), line.listener());
     // Ordering must not be cut by a signal: the answer found so far is what the person wants to see.
     let mut order = Control::unlimited();
     if let Some(limit) = args.time_limit() {
@@ -43,8 +46,16 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     let searched = focus::searched(&problem, &args.focus);
     let charged = with_charge(&searched, args.min_gain);
     let backend = Backend::choose(args.backend, &charged)?;
-    let found = solve(&charged, args, &backend, &search);
-    let plan = plan::build(&problem, &found.target, found.meta, &order);
+    // The bound is on the snapshot, not on what the command line narrows it to: so whoever has the two files can check it.
+    let first = is_for_exact(&charged, args);
+    let (found, proof) =
+        beside.run(&read, args, &search, first, |proof| solve(&charged, args, &backend, proof, &search));
+    let status = match found.meta.status {
+        // Nobody interrupted it: what it had was good enough.
+        Status::Interrupted if beside.is_settled() => Status::Feasible,
+        status => status,
+    };
+    let plan = plan::build(&problem, &found.target, Meta { proof, status, ..found.meta }, &order);
     line.finish();
     let verdict = plan::verify(&problem, &plan);
     refuse_broken(&problem, &plan, &verdict)?;
@@ -60,18 +71,31 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
         say(&report::how_found(&plan, started.elapsed()));
     }
     args.output.output.write(&bytes)?;
+    if args.jobs.place.is_some() && !plan.unplaced.is_empty() {
+        return Ok(Exit::Unplaced);
+    }
     Ok(if args.detailed_exitcode && verdict.move_count > 0 { Exit::MovesToMake } else { Exit::Done })
 }
 
-/// The problem under the goal and limits of the command line. Its fingerprint stays that of the snapshot.
-fn as_asked(problem: Problem, args: &PlanArgs) -> Result<Problem, Failure> {
-    let mut problem = match args.goal {
-        Some(goal) => Goal::from(goal).apply(&problem),
+/// The problem under the goal of the command line. Its fingerprint stays that of the snapshot.
+fn with_goal(problem: Problem, args: &PlanArgs) -> Problem {
+    let goal = args.goal.map(Goal::from).or(args.jobs.place.is_some().then_some(Goal::Place));
+    match goal {
+        Some(goal) => goal.apply(&problem),
         None => problem,
-    };
-    problem.moves.max_moves = [problem.moves.max_moves, args.max_moves].into_iter().flatten().min();
+    }
+}
+
+/// The problem under the limits of the command line.
+fn as_asked<'a>(problem: &'a Problem, args: &PlanArgs) -> Result<Cow<'a, Problem>, Failure> {
+    let most = [problem.moves.max_moves, args.max_moves].into_iter().flatten().min();
+    if most == problem.moves.max_moves && !args.focus.narrows() {
+        return Ok(Cow::Borrowed(problem));
+    }
+    let mut problem = problem.clone();
+    problem.moves.max_moves = most;
     focus::narrow(&mut problem, &args.focus)?;
-    Ok(problem)
+    Ok(Cow::Owned(problem))
 }
 
 /// What is kept back of the time left when reading took `reading`: ordering, verifying, measuring and writing go over the
@@ -88,12 +112,23 @@ struct Found {
     blockers: Option<Vec<&'static str>>,
 }
 
-fn solve(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Control) -> Found {
+/// True when the exact solver is asked for, or to be tried.
+fn is_for_exact(problem: &Problem, args: &PlanArgs) -> bool {
     match args.solver {
-        SolverArg::Exact => prove(problem, args, backend, control),
+        _ if args.admit == AdmitArg::Prefix => false,
+        SolverArg::Exact => true,
         // Wall time must not decide where the same plan is promised every time.
-        SolverArg::Auto if !args.is_repeatable() && exact::suits(problem) => {
-            let proved = prove(problem, args, backend, &control.within(EXACT_TIME_MAX));
+        SolverArg::Auto => !args.is_repeatable() && exact::suits(problem),
+        SolverArg::Bulk => false,
+    }
+}
+
+fn solve(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&Proof>, control: &Control) -> Found {
+    match args.solver {
+        _ if args.admit == AdmitArg::Prefix => search(problem, args, backend, args.effort(), control),
+        SolverArg::Exact => prove(problem, args, backend, proof, control),
+        SolverArg::Auto if is_for_exact(problem, args) => {
+            let proved = prove(problem, args, backend, proof, &control.within(EXACT_TIME_MAX));
             let is_settled = proved.meta.status == Status::Optimal || proved.blockers.is_some() || control.must_stop();
             if is_settled { proved } else { better(problem, proved, search(problem, args, backend, None, control)) }
         }
@@ -105,14 +140,17 @@ fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<
     let threads = args.threads.map_or(0, usize::from);
     let device = backend.device.clone();
     let options = bulk::Options { seed: args.seed, effort, threads, device };
-    let found = bulk::solve(problem, &options, control);
+    let found = match args.admit {
+        AdmitArg::All => bulk::solve(problem, &options, control),
+        AdmitArg::Prefix => bulk::longest_prefix(problem, &options, control).0,
+    };
     backend::tell(problem, backend, &found.troubles);
     let text = match found.troubles.first() {
         Some(trouble) => format!("cpu: {} failed: {}", backend.text, trouble.text),
         None => backend.text.clone(),
     };
     let (seed, effort, status) = (args.seed, found.effort, found.status);
-    let meta = Meta { solver: "bulk".into(), seed, effort, backend: text, status, bound: None };
+    let meta = Meta { solver: "bulk".into(), seed, effort, backend: text, status, bound: None, proof: None };
     Found { target: found.placement, meta, blockers: None }
 }
 
@@ -127,7 +165,7 @@ fn better(problem: &Problem, proved: Found, searched: Found) -> Found {
 }
 
 /// The exact solver, started from the bulk search's answer.
-fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Control) -> Found {
+fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&Proof>, control: &Control) -> Found {
     let start_control = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / START_PART));
     let start = search(problem, args, backend, args.effort().or(Some(bulk::EFFORT_DEFAULT)), &start_control);
     // Only a charge can be so large; the exact solver's range ends there.
@@ -135,7 +173,7 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, control: &Contro
         say("the exact solver is left out: with --min-gain, a move costs more than 2^40 points");
         return start;
     }
-    let found = exact::solve(problem, &start.target, control);
+    let found = exact::solve_under(problem, &start.target, proof.map(|proof| proof.bound), control);
     if found.bound.is_none() && found.placement == start.target {
         // It had nothing to add (too large, a cost that has no linear form, no time): the plan is the bulk search's.
         return Found { blockers: found.blockers, ..start };

@@ -223,10 +223,21 @@ pub fn verdict(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
     let mut text = format!("verified: {}; every step holds", size_text(plan));
     if let Some((before, after)) = verdict.objective {
         let _ = write!(text, "; objective {} -> {}", grouped(before), grouped(after));
-        match (plan.status, plan.bound) {
-            (Status::Optimal, _) => text.push_str(", proven optimal"),
-            (_, Some(bound)) => {
-                let _ = write!(text, ", at most {} is possible", grouped(bound));
+        match (verdict.proven, plan.bound) {
+            (Some(proven), _) if proven <= after => text.push_str(", proven optimal"),
+            (proven, Some(bound)) => {
+                // A search tree cannot be checked again: what it says is said with its name.
+                let by_word = plan.solver == "exact" && proven.is_none_or(|proven| bound < proven);
+                match plan.status {
+                    Status::Optimal if by_word => text.push_str(", optimal by the exact solver"),
+                    _ if by_word => {
+                        let _ = write!(text, ", at most {} is possible by the exact solver", grouped(bound));
+                    }
+                    _ => {}
+                }
+                if let Some(proven) = proven {
+                    let _ = write!(text, "; proven: at most {} below the best possible", gap_text(after, proven));
+                }
             }
             _ => {}
         }
@@ -235,6 +246,21 @@ pub fn verdict(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
         let _ = write!(text, "\n  still broken, as before or less: {}", violation.describe(problem));
     }
     text
+}
+
+/// How far a scaled objective is below a scaled bound: points, and percent of the objective rounded up.
+pub fn gap_text(objective: i128, bound: i128) -> String {
+    let open = bound.saturating_sub(objective);
+    let points = grouped(open);
+    match objective.saturating_abs() {
+        _ if open == 0 => points,
+        0 => format!("{points} points"),
+        // Rounded up: what is said to be proven must be.
+        whole => {
+            let parts = open.saturating_mul(1_000_000).saturating_add(whole - 1) / whole;
+            format!("{points} points ({}.{:04} %)", parts / 10_000, parts % 10_000)
+        }
+    }
 }
 
 /// Why some rule stays broken whatever is done.

@@ -17,7 +17,7 @@ const SCORE_FORMAT: &str = "bayplan-score/1";
 /// Runs the command.
 pub fn run(args: &ScoreArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
-    let mut problem = read_problem(&args.snapshot)?;
+    let mut problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
     let (state, placement) = match &args.plan {
         None => ("current", problem.current.clone()),
         Some(source) => ("planned", read_plan_for(&mut problem, source)?.reached(&problem)),

@@ -114,7 +114,10 @@ impl ProgressLine {
 fn progress_text(progress: &Progress) -> String {
     let objective = format!("objective {}", scaled_text(progress.objective));
     match progress.bound {
-        Some(bound) => format!("{objective} (at most {})", scaled_text(bound)),
+        Some(bound) => {
+            let gap = super::report::gap_text(progress.objective, bound);
+            format!("{objective}, bound {}, gap {gap}", scaled_text(bound))
+        }
         None => objective,
     }
 }

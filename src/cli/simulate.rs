@@ -66,6 +66,6 @@ fn again(problem: &Problem, args: &SimulateArgs) -> Plan {
     let options = bulk::Options { seed: args.seed, effort: Some(args.effort), threads: 0, device: None };
     let found = bulk::solve(problem, &options, &Control::unlimited());
     let (seed, effort, status) = (args.seed, found.effort, found.status);
-    let meta = Meta { solver: "bulk".into(), seed, effort, backend: "cpu".into(), status, bound: None };
+    let meta = Meta { solver: "bulk".into(), seed, effort, backend: "cpu".into(), status, bound: None, proof: None };
     plan::build(problem, &found.placement, meta, &Control::unlimited())
 }

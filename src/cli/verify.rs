@@ -11,7 +11,7 @@ use bayplan::plan;
 /// Runs the command.
 pub fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
-    let mut problem = read_problem(&args.snapshot)?;
+    let mut problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
     let plan = read_plan(&mut problem, &args.plan)?;
     let verdict = plan::verify(&problem, &plan);
     let mut text = printable(&report::verdict(&problem, &plan, &verdict)) + "\n";

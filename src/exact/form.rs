@@ -347,7 +347,7 @@ pub(super) fn needs_presence(problem: &Problem, task: TaskId) -> bool {
     let rules = |group: GroupId| {
         let own = &problem.groups[group.index()];
         let needed = problem.groups.iter().any(|other| other.depends_on.iter().any(|d| d.group == group));
-        needed || own.gang || !own.conflict.is_empty() || !own.spread.is_empty() || !own.depends_on.is_empty()
+        needed || own.gang.is_some() || !own.conflict.is_empty() || !own.spread.is_empty() || !own.depends_on.is_empty()
     };
     price || (moves_matter && problem.current.spot(task).is_placed()) || spec.group.is_some_and(rules)
 }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 /// The problem with identical nodes merged, or `None` when there are none, or rules forbid it.
 pub fn merged(problem: &Problem) -> Option<Problem> {
     let has_rules = problem.groups.iter().any(|group| {
-        !group.conflict.is_empty() || !group.spread.is_empty() || !group.depends_on.is_empty() || group.gang
+        !group.conflict.is_empty() || !group.spread.is_empty() || !group.depends_on.is_empty() || group.gang.is_some()
     });
     let has_devices = problem.tasks.iter().any(|task| task.device.is_some());
     if has_rules || has_devices || problem.objective.price_weight > 0 || problem.moves.simultaneous {

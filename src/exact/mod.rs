@@ -33,7 +33,7 @@ use crate::model::{Place, Placement, Problem, Rule, Sharing, Violation, score, t
 use crate::plan::Status;
 use branch::{Aim, Searched, search};
 use form::{Form, ONE};
-use linear::{Linear, gcd};
+use linear::{Linear, Relaxation, Relaxed, gcd};
 
 /// Most columns (classes of identical tasks × nodes, and devices) of a problem that `auto` sends here.
 pub const COLUMN_COUNT_MAX: usize = 4_000;
@@ -49,6 +49,25 @@ pub struct Outcome {
     pub status: Status,
     /// When it is proven that no placement keeps every rule: names of the rules that the least broken one still breaks.
     pub blockers: Option<Vec<&'static str>>,
+}
+
+/// A continuous program in f64, minimised: for whoever checks in integers what its values are good for.
+#[derive(Debug, Clone, Default)]
+pub struct Program {
+    /// Cost and range of every column.
+    pub columns: Vec<(f64, f64, f64)>,
+    /// Column and factor of each term, and what their sum is at most.
+    pub rows: Vec<(Vec<(usize, f64)>, f64)>,
+}
+
+/// Values of a program's columns that are as cheap as can be, within f64's tolerance; `None` when the solver finds none in time.
+pub fn least(program: &Program, control: &Control) -> Option<Vec<f64>> {
+    let columns = program.columns.iter().map(|(cost, lower, upper)| (-cost, *lower, *upper)).collect();
+    let rows = program.rows.iter().map(|(terms, limit)| (terms.clone(), false, *limit)).collect();
+    match (Relaxation { columns, rows }).solve(control) {
+        Relaxed::Solved(values) => Some(values),
+        _ => None,
+    }
 }
 
 /// True when the problem is small enough for the exact solver to be worth its time, and it has rows for what counts: without
@@ -70,6 +89,11 @@ pub fn suits(problem: &Problem) -> bool {
 
 /// Improves the incumbent as far as time permits and proves what it can.
 pub fn solve(problem: &Problem, incumbent: &Placement, control: &Control) -> Outcome {
+    solve_under(problem, incumbent, None, control)
+}
+
+/// As [`solve`], with a scaled bound that is known already, of every placement that is never worse than the start.
+pub fn solve_under(problem: &Problem, incumbent: &Placement, known: Option<i128>, control: &Control) -> Outcome {
     let mut best = Best::new(problem, incumbent);
     let mut form = Form::new(problem);
     if outside(problem, &form) {
@@ -84,7 +108,9 @@ pub fn solve(problem: &Problem, incumbent: &Placement, control: &Control) -> Out
     }
     let tolerance = tolerance(problem);
     let (granularity, whole) = (granularity(problem), form.unit == 1);
-    let cap = merged_bound(problem, granularity, control).filter(|_| form.before.is_empty());
+    let is_settled = known.is_some_and(|known| known <= best.objective);
+    let merged = if is_settled { None } else { merged_bound(problem, granularity, control) };
+    let cap = merged.filter(|_| form.before.is_empty()).into_iter().chain(known).min();
     let aim = Aim { linear: &form.linear, granularity, tolerance, whole, cap, reached: best.objective };
     let searched = run(&form, aim, &mut best, control, |best| best.objective);
     let proven = searched.bound.is_some_and(|bound| bound <= best.objective + tolerance);

@@ -306,15 +306,23 @@ fn dependency(form: &mut Form, group: GroupId) {
 }
 
 /// ```text
-/// placed_c ≤ N_c · w,  Σ_c placed_c ≥ N_g · w − e        w = 1 when a task of the gang runs
+/// placed_c ≤ N_c · w,  Σ_c placed_c ≥ least · w − e        w = 1 when a task of the gang runs
+/// Σ_D y_gD ≤ 1 + e                                         for the level it is bound to
 /// ```
 fn gang(form: &mut Form, group: GroupId) {
-    if !form.problem.groups[group.index()].gang {
-        return;
+    let Some(gang) = form.problem.groups[group.index()].gang else { return };
+    if let Some(level) = gang.within {
+        let mut covered = Sum::constant(-1);
+        for domain in form.domains(level) {
+            covered = covered.plus_column(1, form.presence(group, level, domain));
+        }
+        if let Some(excess) = form.excess_column(Rule::Gang, Place::GroupLevel(group, level)) {
+            covered = covered.plus_column(-1, excess);
+        }
+        form.linear.at_most_zero(covered);
     }
-    let size = form.problem.groups[group.index()].members.len() as i128;
     let runs = form.linear.column(0, 1, Some(rank::GROUP));
-    let mut lacking = Sum::default().plus_column(size, runs);
+    let mut lacking = Sum::default().plus_column(gang.least.into(), runs);
     for class in form.group_classes(group) {
         let placed = form.placed(class);
         form.linear.at_most_zero(placed.clone().plus_column(-form.classes[class].count(), runs));

@@ -7,6 +7,7 @@
 //! that does not match.
 
 use super::json::{Path, Reader, Value, parse};
+use super::proof;
 use super::snapshot::piece;
 use super::told::{self, BINDINGS, Told, told};
 use crate::model::{Faults, Goal, NodeId, Piece, PieceSpec, Problem, SHARE_ONE, Share, Spot, TaskId};
@@ -49,6 +50,9 @@ pub fn write_plan(problem: &Problem, plan: &Plan) -> Vec<u8> {
     let blocked: Vec<_> = plan.blocked.iter().map(|id| task(*id)).collect();
     let mut fields = vec![("format", json!(PLAN_FORMAT).to_string())];
     fields.extend(head(plan).into_iter().map(|(name, value)| (name, value.to_string())));
+    if let Some(proof) = &plan.proof {
+        fields.push(("proof", proof::write(problem, proof)));
+    }
     fields.push(("waves", list("  ", waves)));
     fields.push(("unplaced", list("  ", unplaced)));
     fields.push(("blocked", json!(blocked).to_string()));
@@ -76,7 +80,10 @@ pub(super) fn head(plan: &Plan) -> Vec<Entry> {
         ("status", json!(word(&STATUSES, plan.status))),
         ("objective", json!({"before": points_json(plan.objective.0), "after": points_json(plan.objective.1)})),
     ]);
-    fields.extend(plan.bound.map(|bound| ("bound", points_json(bound))));
+    if let Some(bound) = plan.bound {
+        fields.push(("bound", points_json(bound)));
+        fields.push(("gap", points_json(bound.saturating_sub(plan.objective.1))));
+    }
     fields
 }
 
@@ -140,7 +147,7 @@ pub fn read_plan(bytes: &[u8], problem: &Problem) -> Result<Plan, Faults> {
         tasks: problem.task_ids().map(|id| (problem.tasks[id.index()].name.as_str(), id)).collect(),
         nodes: problem.node_ids().map(|id| (problem.nodes[id.index()].name.as_str(), id)).collect(),
     };
-    let plan = names.plan(&reader, problem, parse(bytes)?);
+    let plan = names.plan(problem, &reader, parse(bytes)?);
     let faults = reader.faults.into_inner();
     if faults.is_empty() { Ok(plan.expect("without a fault there is a plan")) } else { Err(faults) }
 }
@@ -151,7 +158,7 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    fn plan(&self, reader: &Reader, problem: &Problem, value: Value) -> Option<Plan> {
+    fn plan(&self, problem: &Problem, reader: &Reader, value: Value) -> Option<Plan> {
         let mut fields = reader.fields(Path::Root, value)?;
         if !fields.format(PLAN_FORMAT) {
             return None;
@@ -165,6 +172,8 @@ impl Names<'_> {
         let status = fields.required("status", |r, p, v| r.word(p, v, &STATUSES));
         let objective = fields.required("objective", before_after);
         let bound = fields.optional("bound", points);
+        let gap = fields.optional("gap", points);
+        let proof = fields.optional("proof", |r, p, v| proof::read(problem, r, p, v));
         let waves = fields
             .required("waves", |r, p, v| Some(r.list(p, v, |p, v| Some(r.list(p, v, |p, v| self.step(r, p, v))))));
         let unplaced = fields.required("unplaced", |r, p, v| Some(r.list(p, v, |p, v| self.unplaced(r, p, v))));
@@ -182,11 +191,16 @@ impl Names<'_> {
             backend: backend.unwrap_or_else(|| "cpu".to_string()),
             status: status?,
             bound,
+            proof,
             objective: objective?,
             waves,
             unplaced: unplaced?,
             blocked: blocked?,
         };
+        if gap.is_some() && gap != plan.bound.map(|bound| bound.saturating_sub(plan.objective.1)) {
+            let path = Path::Field(&Path::Root, "gap");
+            reader.fault("F203", path, "it is not the bound less the objective", "use the file as it was written");
+        }
         // A list with faulty items is shorter than the file says; that is not the summary's fault.
         if reader.faults.borrow().is_empty() {
             told::check(reader, problem, &plan, &given_told);
@@ -261,7 +275,7 @@ impl Names<'_> {
     }
 }
 
-fn unknown(reader: &Reader, path: Path<'_>, what: &str, name: &str) {
+pub(super) fn unknown(reader: &Reader, path: Path<'_>, what: &str, name: &str) {
     let remedy = "use the snapshot that the plan was made for";
     reader.fault("F201", path, format!("the snapshot has no {what} {name:?}"), remedy);
 }
@@ -282,7 +296,7 @@ fn counts(reader: &Reader, path: Path<'_>, value: Value) -> Option<[u64; 4]> {
 }
 
 /// Points: a whole number, or a fraction as text whose parts are whole 720,720ths.
-fn points(reader: &Reader, path: Path<'_>, value: Value) -> Option<i128> {
+pub(super) fn points(reader: &Reader, path: Path<'_>, value: Value) -> Option<i128> {
     let one = i128::from(SHARE_ONE);
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let scaled = match &value {

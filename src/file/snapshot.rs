@@ -15,6 +15,46 @@ pub fn read_snapshot(bytes: &[u8]) -> Result<Snapshot, Faults> {
     if faults.is_empty() { Ok(snapshot.expect("without a fault there is a snapshot")) } else { Err(faults) }
 }
 
+/// Value of the `format` field of every jobs file this version reads.
+pub const JOBS_FORMAT: &str = "bayplan-jobs/1";
+
+/// Tasks that come on top of a snapshot, and groups of their own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Jobs {
+    /// They wait: a placement is not known here.
+    pub tasks: Vec<TaskSpec>,
+    /// Named by these tasks; they may name groups of the snapshot as well.
+    pub groups: Vec<GroupSpec>,
+}
+
+/// Reads a jobs file: the fields `tasks` and `groups` of a snapshot.
+///
+/// # Errors
+/// Every fault of syntax and form (F1xx), and a task that has a placement (F205).
+pub fn read_jobs(bytes: &[u8]) -> Result<Jobs, Faults> {
+    let reader = Reader::default();
+    let jobs = jobs(&reader, parse(bytes)?);
+    let mut faults = reader.faults.into_inner();
+    for task in jobs.iter().flat_map(|jobs| &jobs.tasks).filter(|task| !task.placement.is_empty()) {
+        let remedy = "leave the placement out; a task that runs belongs into the snapshot";
+        faults.add("F205", format!("task {}", task.name), "it runs somewhere already", remedy);
+    }
+    if faults.is_empty() { Ok(jobs.expect("without a fault there are jobs")) } else { Err(faults) }
+}
+
+fn jobs(reader: &Reader, value: Value) -> Option<Jobs> {
+    let mut fields = reader.fields(Path::Root, value)?;
+    if !fields.format(JOBS_FORMAT) {
+        return None;
+    }
+    let jobs = Jobs {
+        tasks: fields.required("tasks", |r, p, v| Some(r.list(p, v, |p, v| task(r, p, v)))).unwrap_or_default(),
+        groups: fields.optional("groups", |r, p, v| Some(r.list(p, v, |p, v| group(r, p, v)))).unwrap_or_default(),
+    };
+    fields.finish();
+    Some(jobs)
+}
+
 /// The JSON form of a snapshot, one node or task per line, so that two files can be compared.
 pub fn write_snapshot(snapshot: &Snapshot) -> Vec<u8> {
     let list = |items: Vec<String>| match items.len() {
@@ -197,11 +237,25 @@ fn group(reader: &Reader, path: Path<'_>, value: Value) -> Option<GroupSpec> {
         depends_on: fields
             .optional("depends_on", |r, p, v| Some(r.list(p, v, |p, v| dependency(r, p, v))))
             .unwrap_or_default(),
-        gang: fields.optional("gang", Reader::bool).unwrap_or(false),
+        gang: fields.optional("gang", gang).flatten(),
         max_unavailable: fields.optional("max_unavailable", Reader::count),
     };
     fields.finish();
     Some(spec)
+}
+
+/// `true`, `false`, or what deviates from all members anywhere.
+fn gang(reader: &Reader, path: Path<'_>, value: Value) -> Option<Option<GangSpec>> {
+    if let Value::Bool(value) = value {
+        return Some(value.then(GangSpec::default));
+    }
+    let mut fields = reader.fields(path, value)?;
+    let spec = GangSpec {
+        min_members: fields.optional("min_members", Reader::count),
+        within: fields.optional("within", Reader::text),
+    };
+    fields.finish();
+    Some(Some(spec))
 }
 
 fn spread(reader: &Reader, path: Path<'_>, value: Value) -> Option<SpreadSpec> {

@@ -8,7 +8,7 @@ use bytemuck::{Pod, Zeroable};
 
 /// Words per group: first row, rows, flags.
 pub const GROUP_WORDS: u32 = 3;
-/// Words per row of a group: level, first cell, conflict, spread, then first and number of needs and of needed-by.
+/// Words per row of a group: level, first cell, flags, spread, then first and number of needs and of needed-by.
 pub const ROW_WORDS: u32 = 8;
 /// Words per balance term: resource, other.
 pub const BALANCE_WORDS: u32 = 2;
@@ -20,6 +20,10 @@ pub const MIX_WORDS: u32 = 3;
 pub const GROUP_CONFLICT: u32 = 1;
 /// Group flag: all or nothing.
 pub const GROUP_GANG: u32 = 2;
+/// Row flag: at most one member per domain.
+pub const ROW_FLAG_CONFLICT: u32 = 1;
+/// Row flag: members stay in domains that have some.
+pub const ROW_FLAG_WITHIN: u32 = 2;
 /// Task trait: it may go to the pool.
 pub const MAY_STOP: u32 = 0x100;
 /// Task trait: it may move.

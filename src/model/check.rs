@@ -157,6 +157,10 @@ impl Check<'_> {
             });
             spots.push(self.spot(spec, &node_names, &place));
         }
+        for group in &mut groups {
+            let most = group.members.len().max(1) as u32;
+            group.gang.iter_mut().for_each(|gang| gang.least = gang.least.clamp(1, most));
+        }
         let objective = self.objective(&resource_names, &mut classes, &mut kinds, &mut models);
         let moves = self.move_rules(&resource_names, &level_names);
         let levels = level_names_in_order(&level_names).into_iter().zip(levels);
@@ -430,6 +434,15 @@ impl Check<'_> {
                     }
                 }
             }
+            let gang = spec.gang.as_ref().map(|gang| {
+                if gang.min_members == Some(0) {
+                    let remedy = "use 1 or more, or leave it out: then all members run or none";
+                    self.faults.add("P403", place() + ", gang", "min_members 0 asks for nothing", remedy);
+                }
+                let within = gang.within.as_ref().and_then(|level| self.level(level, levels, &place));
+                // Brought down to the number of members when they are known.
+                Gang { least: gang.min_members.unwrap_or(u32::MAX), within }
+            });
             if spec.max_unavailable == Some(0) {
                 let remedy = "use 1 or more, or pin the tasks";
                 self.faults.add("P401", place(), "max_unavailable 0 would forbid every move", remedy);
@@ -440,7 +453,7 @@ impl Check<'_> {
                 conflict,
                 spread,
                 depends_on,
-                gang: spec.gang,
+                gang,
                 max_unavailable: spec.max_unavailable,
             });
         }

@@ -11,6 +11,7 @@ mod goal;
 mod ids;
 mod placement;
 mod problem;
+mod proof;
 mod rules;
 mod share;
 mod snapshot;
@@ -22,9 +23,10 @@ pub use goal::Goal;
 pub use ids::{DomainId, GroupId, LevelId, NodeId, ResourceId, TaskId};
 pub use placement::{Piece, Placement, Spot};
 pub use problem::{
-    AMOUNT_MAX, Balance, DEVICE_COUNT_MAX, DEVICE_MILLI, Dependency, Device, DeviceRequest, Group, Level, MixItem,
-    MoveCosts, MoveRules, Node, Objective, Problem, Resource, Sharing, Spread, Taint, Task, Toleration,
+    AMOUNT_MAX, Balance, DEVICE_COUNT_MAX, DEVICE_MILLI, Dependency, Device, DeviceRequest, Gang, Group, Level,
+    MixItem, MoveCosts, MoveRules, Node, Objective, Problem, Resource, Sharing, Spread, Taint, Task, Toleration,
 };
+pub use proof::{DENOMINATOR_MAX, DEVICE_ROW_COUNT, PRICE_MAX, PriceRow, Proof};
 pub use rules::{
     Place, Rule, Violation, forbidden, newcomer_forbidden, task_violations, total_excess, violations, worsened,
 };

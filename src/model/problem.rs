@@ -173,6 +173,15 @@ pub struct Dependency {
     pub level: LevelId,
 }
 
+/// At least `least` members of a group run, or none; all in one domain of `within`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gang {
+    /// 1 to the number of members (1 for a group without members).
+    pub least: u32,
+    /// The level whose domains it may not span.
+    pub within: Option<LevelId>,
+}
+
 /// Tasks that share rules.
 #[derive(Debug, Clone)]
 pub struct Group {
@@ -186,8 +195,8 @@ pub struct Group {
     pub spread: Vec<Spread>,
     /// What it needs nearby.
     pub depends_on: Vec<Dependency>,
-    /// All or nothing.
-    pub gang: bool,
+    /// Enough of them or none.
+    pub gang: Option<Gang>,
     /// Most members in motion at once.
     pub max_unavailable: Option<u32>,
 }

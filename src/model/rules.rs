@@ -13,7 +13,7 @@
 //! | conflict | a domain of a conflict level holds more than one task of the group |
 //! | spread | the group covers fewer than min(`min`, placed tasks) domains |
 //! | dependency | a domain has tasks of the group and none of a group it depends on |
-//! | gang | some but not all tasks of the group are placed |
+//! | gang | some tasks of the group are placed, but fewer than its least number; or those that are cover several domains of its level |
 //! | pinned | a pinned task is not exactly where it was |
 //! | eviction | a task that ran and is not evictable runs nowhere |
 //! | share | a share outside what the task's sharing allows, or a node named twice |
@@ -353,8 +353,11 @@ fn group_rules(problem: &Problem, placement: &Placement, add: &mut impl FnMut(Ru
                 add(Rule::Dependency, place, 1);
             }
         }
-        if spec.gang && placed > 0 {
-            add(Rule::Gang, Place::Group(group), (spec.members.len() - placed) as i128);
+        if let Some(gang) = spec.gang.filter(|_| placed > 0) {
+            add(Rule::Gang, Place::Group(group), i128::from(gang.least) - placed as i128);
+            if let Some(level) = gang.within {
+                add(Rule::Gang, Place::GroupLevel(group, level), present(group, level).len() as i128 - 1);
+            }
         }
     }
 }

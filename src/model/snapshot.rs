@@ -5,6 +5,7 @@
 //! of the user. The JSON form (see `data/schema/snapshot.schema.json`) has the same field names.
 
 use serde::Serialize;
+use serde::ser::SerializeMap;
 use std::collections::BTreeMap;
 
 /// Value of the `format` field of every snapshot file this version reads and writes.
@@ -228,12 +229,37 @@ pub struct GroupSpec {
     /// Groups that must be present wherever this one is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<DependencySpec>,
-    /// All tasks run, or none.
-    #[serde(skip_serializing_if = "is_false")]
-    pub gang: bool,
+    /// Enough tasks run, or none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gang: Option<GangSpec>,
     /// Most tasks in motion at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_unavailable: Option<u32>,
+}
+
+/// Enough tasks of a group run, or none; all of them in one domain if a level is given. In JSON `true` when neither field is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GangSpec {
+    /// Least number of tasks that run; absent = all. What is beyond may run or wait.
+    pub min_members: Option<u32>,
+    /// Level name: whatever runs is in one domain of it.
+    pub within: Option<String>,
+}
+
+impl Serialize for GangSpec {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if *self == GangSpec::default() {
+            return serializer.serialize_bool(true);
+        }
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(least) = self.min_members {
+            map.serialize_entry("min_members", &least)?;
+        }
+        if let Some(level) = &self.within {
+            map.serialize_entry("within", level)?;
+        }
+        map.end()
+    }
 }
 
 /// A group covers at least `min` domains of a level.

@@ -3,7 +3,7 @@
 use super::unplaced::Room;
 use super::{Plan, Status, order};
 use crate::control::Control;
-use crate::model::{Placement, Problem, score, violations};
+use crate::model::{Placement, Problem, Proof, score, violations};
 
 /// What the solver says about its placement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,13 +18,15 @@ pub struct Meta {
     pub backend: String,
     /// How the search ended.
     pub status: Status,
-    /// Scaled upper bound on the objective, when one is proven.
+    /// Scaled upper bound on the objective of placements that keep all rules, by the solver's word.
     pub bound: Option<i128>,
+    /// Prices that prove a bound for every placement that is never worse than the start.
+    pub proof: Option<Proof>,
 }
 
 /// The plan that leads from the current placement to `target`, or as far as there is a safe order.
 ///
-/// A plan that does not reach the bound is not called optimal, whatever the solver proved about `target`.
+/// A plan that reaches the bound is called optimal, and one that does not is not, whatever the solver said of `target`.
 ///
 /// # Panics
 /// When `target` has not one spot for every task.
@@ -32,9 +34,12 @@ pub fn build(problem: &Problem, target: &Placement, meta: Meta, control: &Contro
     let ordered = order(problem, target, control);
     let before = score(problem, &problem.current).objective();
     let after = before + ordered.waves.iter().flatten().map(|step| step.gain).sum::<i128>();
-    // The bound speaks of placements that keep all rules: it says nothing where that cannot be reached.
-    let bound = meta.bound.filter(|_| violations(problem, &ordered.reached).is_empty());
+    // The solver's bound speaks of placements that keep all rules: it says nothing where that cannot be reached.
+    let keeps_all = violations(problem, &ordered.reached).is_empty();
+    let claimed = meta.bound.filter(|_| keeps_all);
+    let bound = claimed.into_iter().chain(meta.proof.as_ref().map(|proof| proof.bound)).min();
     let status = match meta.status {
+        _ if bound == Some(after) && keeps_all => Status::Optimal,
         Status::Optimal if bound != Some(after) => Status::Feasible,
         status => status,
     };
@@ -49,6 +54,7 @@ pub fn build(problem: &Problem, target: &Placement, meta: Meta, control: &Contro
         backend: meta.backend,
         status,
         bound,
+        proof: meta.proof,
         objective: (before, after),
         unplaced: waiting.map(|task| (task, room.reason(task))).collect(),
         waves: ordered.waves,

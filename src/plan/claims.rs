@@ -1,10 +1,14 @@
 //! Are the figures and lists of a plan right? The part of verification that does not depend on the waves.
 
+use super::certify::certify;
 use super::recount::points;
 use super::verify::Replay;
 use super::{Plan, Status};
-use crate::model::{Score, scaled_text};
+use crate::model::{Score, Violation, scaled_text};
 use std::collections::BTreeSet;
+
+/// Name of the solver whose bounds may be better than what prices prove.
+const EXACT: &str = "exact";
 
 impl Replay<'_> {
     /// Objective at the start and at the end; what the plan says about it, its bound and its status.
@@ -33,6 +37,33 @@ impl Replay<'_> {
             self.add("status", None, format!("optimal needs bound = objective, bound is {bound}"));
         }
         Some((start, end))
+    }
+
+    /// The bound that the plan's prices prove; what the plan says about it.
+    pub(super) fn proof(&mut self, plan: &Plan, start: &[Violation]) -> Option<i128> {
+        let proven = match &plan.proof {
+            None => None,
+            Some(proof) => match certify(self.problem, start, proof) {
+                Ok(bound) => Some(bound),
+                Err(reason) => {
+                    self.add("proof", None, reason);
+                    None
+                }
+            },
+        };
+        if let (Some(proof), Some(proven)) = (&plan.proof, proven)
+            && proof.bound < proven
+        {
+            let text = format!("{} claimed, the prices prove {}", scaled_text(proof.bound), scaled_text(proven));
+            self.add("proof", None, text);
+        }
+        // A search tree leaves nothing to check: a better bound than the prices' is the exact solver's word, and told as such.
+        if let Some(bound) = plan.bound.filter(|_| plan.solver != EXACT)
+            && proven.is_none_or(|proven| bound < proven)
+        {
+            self.add("bound", None, format!("nothing proves {}", scaled_text(bound)));
+        }
+        proven
     }
 
     /// Unplaced and blocked tasks.

@@ -246,6 +246,8 @@ fn touched(units: &[Unit], unit: usize) -> impl Iterator<Item = NodeId> {
 /// The blocked units with those that could make way for them; the cheapest first.
 fn jams(problem: &Problem, units: &[Unit], waiting: &Waiting, taken: &HashSet<TaskId>) -> Vec<Jam> {
     let can_go = |unit: usize| match &units[unit].steps[..] {
+        // A gang stays together, also on its way.
+        [step] if step.group.is_some_and(|group| problem.groups[group.index()].gang.is_some()) => None,
         [step] => match (&step.from, step.hop) {
             (Spot::On(_), Hop::Whole) if !step.stops() && !taken.contains(&step.task) => Some(step),
             _ => None,

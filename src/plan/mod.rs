@@ -15,7 +15,7 @@
 //! | conflict | a task counts in every domain where it is before or after |
 //! | spread | a domain is covered by tasks that are there before *and* after; tasks that start or stop in the wave are not yet, or no longer, among those to be spread |
 //! | dependency | a task needs the other group in every domain where it is before or after; it supplies only those where it is before *and* after |
-//! | gang | members that start or stop do so in the same wave |
+//! | gang | members that start or stop do so in the same wave; where a gang is bound to a domain, so do those that move |
 //! | max_unavailable | tasks of the group that ran and leave a node, or stop, and those that an earlier wave stopped to restart; starting a waiting task makes nothing unavailable |
 //! | max_per_node | moves that change anything on the node |
 //! | max_from_node, max_to_node | moves that give up, or take, a share of the node |
@@ -39,13 +39,16 @@
 
 mod build;
 mod caps;
+mod certify;
 mod chain;
 mod claims;
 mod detour;
 mod detours;
+mod explain;
 mod flight;
 mod flights;
 mod list;
+mod obstacle;
 mod order;
 mod recount;
 mod slots;
@@ -56,11 +59,13 @@ mod verify;
 mod wave;
 
 pub use build::{Meta, build};
+pub use explain::{Answer, Explanation, Room, explain};
+pub use obstacle::Obstacle;
 pub use order::{Ordered, order};
 pub use recount::recount;
-pub use verify::{Breach, Verdict, verify};
+pub use verify::{Breach, Verdict, proven, verify};
 
-use crate::model::{Goal, Placement, Problem, Spot, TaskId};
+use crate::model::{Goal, Placement, Problem, Proof, Spot, TaskId};
 
 /// Value of the `format` field of every plan file this version reads and writes.
 pub const PLAN_FORMAT: &str = "bayplan-plan/1";
@@ -131,8 +136,10 @@ pub struct Plan {
     pub backend: String,
     /// How the search ended.
     pub status: Status,
-    /// Scaled upper bound on the objective, when one is proven.
+    /// Scaled upper bound on the objective: what `proof` proves, or less by the exact solver's word.
     pub bound: Option<i128>,
+    /// Prices that prove a bound.
+    pub proof: Option<Proof>,
     /// Scaled objective at the start and at the end.
     pub objective: (i128, i128),
     /// The moves.

@@ -161,8 +161,12 @@ fn units(problem: &Problem, slots: &Slots, target: &Placement) -> Vec<Unit> {
             continue;
         }
         let step = Step::new(problem, slots, task, to);
-        match problem.tasks[task.index()].group.filter(|group| problem.groups[group.index()].gang) {
-            Some(group) if step.starts() || step.stops() => gangs.entry(group).or_default().push(step),
+        let gang_of = |group: &GroupId| problem.groups[group.index()].gang;
+        let group = problem.tasks[task.index()].group.filter(|group| gang_of(group).is_some());
+        // Members that change their domain together do so in one wave.
+        let is_bound = group.and_then(|group| gang_of(&group)).is_some_and(|gang| gang.within.is_some());
+        match group {
+            Some(group) if step.starts() || step.stops() || is_bound => gangs.entry(group).or_default().push(step),
             _ => list.push(vec![step]),
         }
     }
@@ -197,11 +201,12 @@ fn worsens_alone(problem: &Problem, task: TaskId, to: &Spot) -> bool {
     !worsened(&before, &task_violations(problem, task, to)).is_empty()
 }
 
-/// The target runs some members of a gang, not all, and more are missing than at the start.
+/// The target runs some members of a gang, not enough, and more are missing than at the start.
 fn splits_gang(problem: &Problem, group: GroupId, target: &Placement) -> bool {
     let members = &problem.groups[group.index()].members;
     let placed = |placement: &Placement| members.iter().filter(|task| placement.spot(**task).is_placed()).count();
-    let missing = |placed: usize| if placed == 0 { 0 } else { members.len() - placed };
+    let least = problem.groups[group.index()].gang.map_or(0, |gang| gang.least as usize);
+    let missing = |placed: usize| if placed == 0 { 0 } else { least.saturating_sub(placed) };
     missing(placed(target)) > missing(placed(&problem.current))
 }
 

@@ -166,12 +166,12 @@ fn task(problem: &Problem, id: TaskId, spot: &Spot, found: &mut Vec<Violation>) 
     }
 }
 
-fn suits(request: &DeviceRequest, kind: u32, model: u32) -> bool {
+pub(super) fn suits(request: &DeviceRequest, kind: u32, model: u32) -> bool {
     request.kind == kind && (request.models.is_empty() || request.models.contains(&model))
 }
 
 /// Why a newcomer may not enter.
-fn refusal(spec: &Task, host: &Node) -> Option<Rule> {
+pub(super) fn refusal(spec: &Task, host: &Node) -> Option<Rule> {
     if host.cordoned {
         return Some(Rule::Cordon);
     }
@@ -233,9 +233,18 @@ fn group(problem: &Problem, id: GroupId, spots: &[Spot], found: &mut Vec<Violati
             found.push(Violation { rule: Rule::Dependency, place, excess });
         }
     }
-    if spec.gang && placed != 0 {
-        let excess = spec.members.len() as i128 - placed;
-        found.push(Violation { rule: Rule::Gang, place: Place::Group(id), excess });
+    gang(problem, id, spots, found);
+}
+
+/// Enough members run or none, and those that run are in one domain.
+pub(super) fn gang(problem: &Problem, id: GroupId, spots: &[Spot], found: &mut Vec<Violation>) {
+    let spec = &problem.groups[id.index()];
+    let placed = spec.members.iter().filter(|task| !spots[task.index()].pieces().is_empty()).count() as i128;
+    let Some(gang) = spec.gang.filter(|_| placed > 0) else { return };
+    found.push(Violation { rule: Rule::Gang, place: Place::Group(id), excess: i128::from(gang.least) - placed });
+    if let Some(level) = gang.within {
+        let excess = heads(problem, id, level, spots).len() as i128 - 1;
+        found.push(Violation { rule: Rule::Gang, place: Place::GroupLevel(id, level), excess });
     }
 }
 

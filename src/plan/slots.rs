@@ -3,7 +3,7 @@
 use crate::model::{DomainId, GroupId, LevelId, Problem, Spot};
 use std::collections::HashMap;
 
-/// Numbers every (group, level) that a conflict, spread or dependency rule looks at.
+/// Numbers every (group, level) that a conflict, spread, dependency or gang rule looks at.
 pub(super) struct Slots {
     index: HashMap<(GroupId, LevelId), usize>,
     of_group: Vec<Vec<(LevelId, usize)>>,
@@ -19,7 +19,9 @@ impl Slots {
         };
         for group in problem.group_ids() {
             let spec = &problem.groups[group.index()];
-            for level in spec.conflict.iter().chain(spec.spread.iter().map(|spread| &spread.level)) {
+            let spread = spec.spread.iter().map(|spread| &spread.level);
+            let within = spec.gang.iter().filter_map(|gang| gang.within.as_ref());
+            for level in spec.conflict.iter().chain(spread).chain(within) {
                 slots.intern(group, *level);
             }
             for dependency in &spec.depends_on {

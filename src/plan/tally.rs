@@ -155,8 +155,10 @@ impl<'a> Tally<'a> {
             let covered = self.present[self.slots.get(group, spread.level)].len();
             excess += (spread.min as usize).min(placed).saturating_sub(covered);
         }
-        if spec.gang && placed > 0 {
-            excess += spec.members.len() - placed;
+        if let Some(gang) = spec.gang.filter(|_| placed > 0) {
+            excess += (gang.least as usize).saturating_sub(placed);
+            let covered = |level| self.present[self.slots.get(group, level)].len();
+            excess += gang.within.map_or(0, |level| covered(level).saturating_sub(1));
         }
         for (level, domain) in touched.iter().flat_map(|(level, list)| list.iter().map(move |d| (*level, *d))) {
             let own = self.head_count(group, level, domain);

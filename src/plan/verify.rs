@@ -16,19 +16,21 @@
 //! | wave_order | `simultaneous` and more than one wave |
 //! | max_unavailable, max_per_node, max_in_flight, max_from_node, max_to_node, max_per_domain, max_amounts | a wave exceeds the cap |
 //! | gain, objective | the figure is not the one worked out here |
-//! | bound | below the objective reached |
+//! | proof | the prices mean nothing, or prove less than claimed (`certify.rs`) |
+//! | bound | below the objective reached, or below what the prices prove and not the exact solver's |
 //! | status | `optimal` without a bound that equals the objective |
 //! | unplaced, blocked | the list is wrong |
 //! | arithmetic | a sum does not fit 128 bits |
 
+use super::certify::certify;
 use super::detours::Detours;
 use super::recount::{
-    Held, Mark, broken_rules, covered, group_points, has_moved, held, marks, node_points, task_points, weigh,
+    self, Held, Mark, broken_rules, covered, group_points, has_moved, held, marks, node_points, task_points, weigh,
 };
 use super::{Move, Plan, Reason};
 use crate::model::{
-    DEVICE_MILLI, DomainId, Goal, GroupId, LevelId, NodeId, Place, Placement, Problem, ResourceId, Rule, SHARE_ONE,
-    Spot, TaskId, Violation, scaled_text,
+    DEVICE_MILLI, DomainId, Goal, GroupId, LevelId, NodeId, Place, Placement, Problem, Proof, ResourceId, Rule,
+    SHARE_ONE, Spot, TaskId, Violation, scaled_text,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -62,6 +64,8 @@ pub struct Verdict {
     pub remaining: Vec<Violation>,
     /// Scaled objective at the start and at the end, when the sums fit.
     pub objective: Option<(i128, i128)>,
+    /// Scaled upper bound that the plan's prices prove, worked out again.
+    pub proven: Option<i128>,
     /// Number of moves.
     pub move_count: usize,
     /// Where the plan leads.
@@ -112,14 +116,24 @@ pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
     replay.end_state(&remaining);
     replay.detours_end(plan.waves.len());
     let objective = replay.figures(plan);
+    let proven = replay.proof(plan, &start);
     replay.lists(plan);
     Verdict {
         violations: replay.found,
         remaining,
         objective,
+        proven,
         move_count: plan.waves.iter().map(Vec::len).sum(),
         reached: Placement::from_spots(replay.spots),
     }
+}
+
+/// The scaled upper bound that prices prove for a problem, worked out from the two alone.
+///
+/// # Errors
+/// Why the prices are refused.
+pub fn proven(problem: &Problem, proof: &Proof) -> Result<i128, String> {
+    certify(problem, &broken_rules(problem, problem.current.spots()), proof)
 }
 
 /// A plan in the course of being carried out.
@@ -457,9 +471,8 @@ impl Replay<'_> {
                 found.push(Violation { rule: Rule::Dependency, place, excess: i128::from(is_missing) });
             }
         }
-        if spec.gang && motion.placed > 0 && !is_last {
-            let excess = spec.members.len() as i128 - motion.placed;
-            found.push(Violation { rule: Rule::Gang, place: Place::Group(group), excess });
+        if !is_last {
+            recount::gang(self.problem, group, &self.spots, &mut found);
         }
         for violation in found {
             self.object(Some(wave), &violation);

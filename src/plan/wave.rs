@@ -342,9 +342,13 @@ impl<'a> Wave<'a> {
         if spec.max_unavailable.is_some_and(|most| unavailable > i64::from(most)) {
             return false;
         }
-        let missing = (spec.members.len() - placed_after) as i128;
-        if spec.gang && placed_after > 0 && missing > self.allowed(Rule::Gang, Place::Group(group)) {
-            return false;
+        if let Some(gang) = spec.gang.filter(|_| placed_after > 0) {
+            let missing = i128::from(gang.least) - placed_after as i128;
+            let domains = |level| self.slot[self.slots.get(group, level)].covered_after as i128;
+            let spans = |level| domains(level) - 1 > self.allowed(Rule::Gang, Place::GroupLevel(group, level));
+            if missing > self.allowed(Rule::Gang, Place::Group(group)) || gang.within.is_some_and(spans) {
+                return false;
+            }
         }
         for spread in &spec.spread {
             let slot = &self.slot[self.slots.get(group, spread.level)];

@@ -1,7 +1,7 @@
 //! What becomes of a plan when moves fail, nodes vanish and tasks grow? Carries it out in a cluster that exists on paper only.
 //!
 //! The waves run one after the other. In each wave every move may fail (its task stays where it was); the members of a gang
-//! that start or stop do so together or not at all; and whoever would find no room because of others that failed is refused,
+//! in it do so together or not at all; and whoever would find no room because of others that failed is refused,
 //! as an orchestrator would. After a wave a node may vanish with all its tasks waiting again, and a task may grow. After
 //! anything that the plan did not foresee, the rest of the plan is void, and a new plan is made from the state as it is. The
 //! run ends when planning gives no moves.
@@ -120,8 +120,7 @@ fn run_wave(
 ) -> bool {
     let mut lost: BTreeSet<usize> = (0..wave.len()).filter(|_| random.happens(fail)).collect();
     let gang = |step: &Move| {
-        let group = problem.tasks[step.task.index()].group.filter(|group| problem.groups[group.index()].gang);
-        group.filter(|_| step.from.is_placed() != step.to.is_placed())
+        problem.tasks[step.task.index()].group.filter(|group| problem.groups[group.index()].gang.is_some())
     };
     let torn: BTreeSet<_> = lost.iter().filter_map(|i| gang(&wave[*i])).collect();
     let with_gang = |i: &usize| gang(&wave[*i]).is_some_and(|group| torn.contains(&group));

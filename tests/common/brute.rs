@@ -13,6 +13,20 @@ const LEAF_MAX: u64 = 200_000;
 /// # Panics
 /// When a task is not rigid.
 pub fn brute_force(problem: &Problem) -> Option<(Score, Placement)> {
+    let search = search(problem)?;
+    let (_, score, placement) = search.best.expect("the start itself is never worse than the start");
+    Some((score, placement))
+}
+
+/// The highest objective of all placements that are never worse than the start, whatever excess they leave.
+///
+/// # Panics
+/// As [`brute_force`].
+pub fn most_points(problem: &Problem) -> Option<i128> {
+    Some(search(problem)?.most)
+}
+
+fn search(problem: &Problem) -> Option<Search<'_>> {
     let start = violations(problem, &problem.current);
     let mut search = Search {
         problem,
@@ -21,6 +35,7 @@ pub fn brute_force(problem: &Problem) -> Option<(Score, Placement)> {
         start,
         placement: Placement::empty(problem.tasks.len()),
         best: None,
+        most: i128::MIN,
         leaf_count: 0,
     };
     let mut used = vec![0; search.limits.amount.len()];
@@ -29,8 +44,7 @@ pub fn brute_force(problem: &Problem) -> Option<(Score, Placement)> {
     if search.leaf_count > LEAF_MAX {
         return None;
     }
-    let (_, score, placement) = search.best.expect("the start itself is never worse than the start");
-    Some((score, placement))
+    Some(search)
 }
 
 /// Every spot that a task may have for itself.
@@ -93,6 +107,7 @@ struct Search<'a> {
     start: Vec<Violation>,
     placement: Placement,
     best: Option<((i128, i128), Score, Placement)>,
+    most: i128,
     leaf_count: u64,
 }
 
@@ -142,6 +157,7 @@ impl Search<'_> {
             return;
         }
         let score = score(self.problem, &self.placement);
+        self.most = self.most.max(score.objective());
         let key = (-total_excess(&found), score.objective());
         if self.best.as_ref().is_none_or(|(best, _, _)| key > *best) {
             self.best = Some((key, score, self.placement.clone()));

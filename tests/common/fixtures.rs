@@ -205,7 +205,7 @@ fn gang() -> Snapshot {
     let member = |name| in_group(task(name, 4, &[("cpu", 4)]), "g");
     let tasks = vec![member("a"), member("b"), member("c"), task("single", 7, &[("cpu", 9)])];
     let mut snapshot = cluster(vec![node("n", &[("cpu", 10)])], tasks);
-    snapshot.groups = vec![GroupSpec { gang: true, ..group("g") }];
+    snapshot.groups = vec![GroupSpec { gang: Some(GangSpec::default()), ..group("g") }];
     snapshot
 }
 

@@ -30,6 +30,7 @@ pub fn meta() -> Meta {
         backend: "cpu".to_string(),
         status: Status::Feasible,
         bound: None,
+        proof: None,
     }
 }
 

@@ -263,7 +263,10 @@ impl Build<'_> {
                 let level = self.rng.pick(&levels).clone();
                 group.depends_on.push(DependencySpec { group: format!("g{other}"), level });
             }
-            group.gang = self.rng.chance(20);
+            if self.rng.chance(20) {
+                let within = self.rng.chance(40).then(|| self.rng.pick(&levels).clone());
+                group.gang = Some(GangSpec { min_members: self.maybe(40, 1, 3), within });
+            }
             group.max_unavailable = self.maybe(20, 1, 2);
             self.snapshot.groups.push(group);
         }

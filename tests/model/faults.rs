@@ -30,7 +30,7 @@ fn rich() -> Snapshot {
     let depends_on = vec![DependencySpec { group: "h".to_string(), level: "rack".to_string() }];
     snapshot.groups = vec![
         GroupSpec { conflict: vec!["node".to_string()], spread, max_unavailable: Some(1), ..group("g") },
-        GroupSpec { gang: true, depends_on: Vec::new(), ..group("h") },
+        GroupSpec { gang: Some(GangSpec::default()), depends_on: Vec::new(), ..group("h") },
     ];
     snapshot.groups[0].depends_on = depends_on;
     let balance = BalanceSpec { resource: "cpu".to_string(), other: "memory".to_string(), target: 1, weight: 1 };
@@ -43,7 +43,7 @@ fn rich() -> Snapshot {
 }
 
 /// Code, what its fault must speak of, and a change that brings it about. Several per code where the code has several causes.
-const FAULTS: [(&str, &str, Change); 40] = [
+const FAULTS: [(&str, &str, Change); 41] = [
     ("P101", "tasks[0]", |s| s.tasks[0].name.clear()),
     ("P101", "tasks[2]", |s| s.tasks[2].name.clear()),
     ("P102", "levels[2]", |s| s.levels.push("node".to_string())),
@@ -102,6 +102,7 @@ const FAULTS: [(&str, &str, Change); 40] = [
         let piece = s.tasks[0].placement[0].clone();
         s.tasks[0].placement.push(PieceSpec { node: "n".to_string(), devices: Vec::new(), ..piece });
     }),
+    ("P403", "groups[0]", |s| s.groups[0].gang = Some(GangSpec { min_members: Some(0), within: None })),
     ("P401", "groups[0]", |s| s.groups[0].max_unavailable = Some(0)),
 ];
 

@@ -194,10 +194,28 @@ fn dependency_is_missing_once_per_domain() {
 }
 
 #[test]
+fn a_gang_may_run_in_part_but_not_in_two_racks() {
+    let mut snapshot = three_on_m();
+    snapshot.levels = vec!["rack".to_string()];
+    for (node, rack) in snapshot.nodes.iter_mut().zip(["r", "s"]) {
+        node.domains = [("rack".to_string(), rack.to_string())].into();
+    }
+    snapshot.tasks.iter_mut().for_each(|task| task.group = Some("g".to_string()));
+    let gang = GangSpec { min_members: Some(2), within: Some("rack".to_string()) };
+    snapshot.groups = vec![GroupSpec { gang: Some(gang), ..group("g") }];
+    let problem = problem(&snapshot);
+    assert_eq!(broken(&problem, &[("a", "")]), NONE, "two of three are enough");
+    assert_eq!(broken(&problem, &[("a", ""), ("b", "")]), ["gang: group g, beyond the limit by 1"]);
+    let other = if problem.current.spot(TaskId(0)).is_on(NodeId(0)) { 1 } else { 0 };
+    let other = problem.nodes[other].name.clone();
+    assert_eq!(broken(&problem, &[("a", &other)]), ["gang: group g, level rack, beyond the limit by 1"]);
+}
+
+#[test]
 fn a_gang_runs_whole_or_not_at_all() {
     let mut snapshot = three_on_m();
     snapshot.tasks.iter_mut().for_each(|task| task.group = Some("g".to_string()));
-    snapshot.groups = vec![GroupSpec { gang: true, ..group("g") }];
+    snapshot.groups = vec![GroupSpec { gang: Some(GangSpec::default()), ..group("g") }];
     let problem = problem(&snapshot);
     assert_eq!(broken(&problem, &[]), NONE);
     assert_eq!(broken(&problem, &[("a", "")]), ["gang: group g, beyond the limit by 1"]);

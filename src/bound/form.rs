@@ -1,0 +1,383 @@
+//! Which nodes and which tasks are alike? The problem as the bound sees it: places, kinds of tasks, and who may go where.
+//!
+//! Nodes that nothing but their name tells apart become one *place* with one set of prices, and tasks one *kind* that is judged
+//! once. For the bound nothing is lost: it is convex in the prices, and swapping the prices of two nodes that are alike swaps
+//! what they and the tasks get, so the mean of both sets of prices is at least as good as either (the same holds of the linear
+//! program, see `linear.rs`). A node where something runs is like no other, unless the problem is too large for that.
+
+use crate::model::{
+    DEVICE_MILLI, DEVICE_ROW_COUNT, DeviceRequest, GroupId, NodeId, Place as Where, Problem, Rule, SHARE_ONE, Share,
+    Sharing, TaskId, Toleration, Usage, newcomer_forbidden, violations,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Up to so many pairs of a task and a node, nodes where something runs have prices of their own.
+const PAIRS_MAX: u64 = 1 << 27;
+/// Most entries of the table of pair costs; beyond it they are left out (a cost is never negative).
+const MOVES_MAX: usize = 1 << 24;
+/// No home, or no row of pair costs.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// Nodes that are alike.
+pub(super) struct Place {
+    /// Ascending.
+    pub nodes: Vec<NodeId>,
+    /// Most that may be used, scaled. Shape: resources.
+    pub limit: Vec<i128>,
+    /// What arrives finds so much room, scaled, over all nodes of the place. Shape: resources.
+    pub room: Vec<i128>,
+    /// Room on the devices of one node. Shape: device rows.
+    pub device: Vec<i128>,
+}
+
+impl Place {
+    /// The node that speaks for all.
+    pub fn first(&self) -> NodeId {
+        self.nodes[0]
+    }
+
+    pub fn count(&self) -> i128 {
+        self.nodes.len() as i128
+    }
+}
+
+/// Tasks that are alike.
+pub(super) struct Kind {
+    /// The task that speaks for all.
+    pub first: TaskId,
+    pub count: i128,
+    /// Pieces at the start: place and share.
+    pub pieces: Vec<(u32, Share)>,
+    /// Row of [`Form::masks`].
+    pub mask: u32,
+    /// Row of [`Form::moves`]; [`NONE`] = no pair costs.
+    pub from: u32,
+    /// Devices at home are not those it asks for, so they are not counted.
+    pub is_loose: bool,
+    /// Any share from 0 to 1, split over any nodes: divisible, or elastic with less than its least share at the start.
+    pub is_fluid: bool,
+    /// The gang it stands or falls with.
+    pub gang: Option<GroupId>,
+}
+
+/// The problem, for the bound.
+pub(super) struct Form<'a> {
+    pub problem: &'a Problem,
+    /// Resources.
+    pub width: usize,
+    /// Resources and device rows.
+    pub columns: usize,
+    pub places: Vec<Place>,
+    pub kinds: Vec<Kind>,
+    /// Amounts and device units of every kind. Shape: kinds × columns.
+    pub requirement: Vec<i64>,
+    /// Which places admit newcomers, one bit each. Shape: masks × [`Form::mask_words`].
+    pub masks: Vec<u32>,
+    pub mask_words: usize,
+    /// Weighted pair costs by row and place; empty = none.
+    pub moves: Vec<i64>,
+    /// Objectives are multiples of this.
+    pub granularity: i128,
+}
+
+/// What tells kinds apart.
+type KindKey<'a> = (
+    (i64, Sharing, Option<&'a DeviceRequest>, bool, bool, i64),
+    (&'a BTreeMap<String, Vec<String>>, &'a Vec<Toleration>, &'a [i64]),
+    (Vec<(u32, Share)>, bool, Option<GroupId>, u32),
+);
+
+impl<'a> Form<'a> {
+    /// Finds places and kinds; without `merge`, every node is a place of its own.
+    pub fn new(problem: &'a Problem, merge: bool) -> Form<'a> {
+        let width = problem.resources.len();
+        let columns = width + problem.device_kinds.len() * DEVICE_ROW_COUNT;
+        let (places, place_of) = places(problem, merge);
+        let mask_words = places.len().div_ceil(32);
+        let mut form = Form {
+            problem,
+            width,
+            columns,
+            places,
+            kinds: Vec::new(),
+            requirement: Vec::new(),
+            masks: Vec::new(),
+            mask_words,
+            moves: Vec::new(),
+            granularity: granularity(problem),
+        };
+        form.kinds(&place_of);
+        form
+    }
+
+    /// Amounts and device units of a kind. Shape: columns.
+    pub fn requirement(&self, kind: usize) -> &[i64] {
+        &self.requirement[kind * self.columns..][..self.columns]
+    }
+
+    /// True when a newcomer of the mask may enter the place.
+    pub fn admits(&self, mask: u32, place: usize) -> bool {
+        self.masks[mask as usize * self.mask_words + place / 32] >> (place % 32) & 1 == 1
+    }
+
+    /// Weighted pair cost of a move to a place.
+    pub fn move_points(&self, from: u32, place: usize) -> i64 {
+        if from == NONE { 0 } else { self.moves[from as usize * self.places.len() + place] }
+    }
+
+    fn kinds(&mut self, place_of: &[u32]) {
+        let problem = self.problem;
+        let before = violations(problem, &problem.current);
+        let shared = before.iter().filter(|violation| violation.rule == Rule::Share);
+        let illegal: BTreeSet<Where> = shared.map(|violation| violation.place).collect();
+        let torn: BTreeSet<Where> = before.iter().filter(|v| v.rule == Rule::Gang).map(|v| v.place).collect();
+        // A gang that can do without some of its members is left to each of them.
+        let needs_all = |group: GroupId| {
+            let spec = &problem.groups[group.index()];
+            spec.gang.is_some_and(|gang| gang.least as usize >= spec.members.len())
+        };
+        let has_group = problem.objective.group_move_weight > 0;
+        let has_pairs = problem.objective.node_move_weight > 0 && problem.objective.move_costs.class_count > 0;
+        let mut known: HashMap<KindKey, usize> = HashMap::new();
+        let mut masks = Masks::new(self);
+        let mut rows: HashMap<u32, u32> = HashMap::new();
+        for task in problem.task_ids() {
+            let spec = &problem.tasks[task.index()];
+            let spot = problem.current.spot(task);
+            let gang = spec.group.filter(|group| needs_all(*group) && !torn.contains(&Where::Group(*group)));
+            let pieces: Vec<(u32, Share)> =
+                spot.pieces().iter().map(|piece| (place_of[piece.node.index()], piece.share)).collect();
+            let is_loose = has_other_devices(problem, task);
+            let is_illegal = illegal.contains(&Where::Task(task));
+            let own_group = spec.group.filter(|_| has_group || gang.is_some());
+            let alone = if spec.pinned || is_illegal { task.0 } else { NONE };
+            let key = (
+                (spec.weight, spec.sharing, spec.device.as_ref(), spec.pinned, spec.evictable, spec.move_cost),
+                (&spec.selector, &spec.tolerations, problem.requirement(task)),
+                (pieces, is_loose, own_group, alone),
+            );
+            if let Some(kind) = known.get(&key) {
+                self.kinds[*kind].count += 1;
+                continue;
+            }
+            let home_class = spot.node().map(|node| problem.nodes[node.index()].move_class);
+            let next = rows.len() as u32;
+            let from = home_class.filter(|_| has_pairs && spot.pieces().len() == 1);
+            let from = from.map_or(NONE, |class| *rows.entry(class).or_insert(next));
+            let requirement = units(problem, task);
+            let is_fluid = spec.sharing == Sharing::Divisible || is_illegal;
+            self.kinds.push(Kind {
+                first: task,
+                count: 1,
+                pieces: key.2.0.clone(),
+                mask: masks.of(self, task, &requirement, is_fluid),
+                from,
+                is_loose,
+                is_fluid,
+                gang,
+            });
+            self.requirement.extend(requirement);
+            known.insert(key, self.kinds.len() - 1);
+        }
+        self.masks = masks.words;
+        self.move_table(rows);
+    }
+
+    fn move_table(&mut self, rows: HashMap<u32, u32>) {
+        if rows.len() * self.places.len() > MOVES_MAX {
+            self.kinds.iter_mut().for_each(|kind| kind.from = NONE);
+            return;
+        }
+        let costs = &self.problem.objective.move_costs;
+        self.moves = vec![0; rows.len() * self.places.len()];
+        for (class, row) in rows {
+            for (k, place) in self.places.iter().enumerate() {
+                let to = self.problem.nodes[place.first().index()].move_class;
+                let cost = costs.cost[class as usize * costs.class_count + to as usize];
+                let weighted = i128::from(cost) * i128::from(self.problem.objective.node_move_weight);
+                // Less than the true cost keeps the bound valid; no such cost is ever paid.
+                self.moves[row as usize * self.places.len() + k] = weighted.min(1 << 60) as i64;
+            }
+        }
+    }
+}
+
+/// Amounts, then device units by kind of device and row.
+fn units(problem: &Problem, task: TaskId) -> Vec<i64> {
+    let mut row = problem.requirement(task).to_vec();
+    let request = problem.tasks[task.index()].device.as_ref();
+    for kind in 0..problem.device_kinds.len() as u32 {
+        let request = request.filter(|request| request.kind == kind);
+        row.extend((0..DEVICE_ROW_COUNT as i64).map(|k| {
+            request.map_or(0, |request| i64::from(request.count) * device_units(k, i64::from(request.milli)))
+        }));
+    }
+    row
+}
+
+/// True when the devices that a task holds at the start are not those it asks for: it may keep them.
+fn has_other_devices(problem: &Problem, task: TaskId) -> bool {
+    let request = problem.tasks[task.index()].device.as_ref();
+    problem.current.spot(task).pieces().iter().any(|piece| {
+        let eligible = request.map_or(0, |request| request.eligible(&problem.nodes[piece.node.index()]));
+        let count = request.map_or(0, |request| request.count);
+        piece.devices & !eligible != 0 || piece.devices.count_ones() != count
+    })
+}
+
+/// Units of row `k` that a part of one device counts.
+fn device_units(k: i64, milli: i64) -> i64 {
+    let one = i64::from(DEVICE_MILLI);
+    match k {
+        _ if milli <= 0 => 0,
+        0 => milli,
+        _ => ((k + 1) * milli + one - 1) / one - 1,
+    }
+}
+
+/// Sets of places that admit newcomers, each held once.
+struct Masks<'a> {
+    words: Vec<u32>,
+    count: u32,
+    by_rules: HashMap<(&'a BTreeMap<String, Vec<String>>, &'a Vec<Toleration>, Option<&'a DeviceRequest>), u32>,
+    by_words: HashMap<Vec<u32>, u32>,
+    /// Smallest limit over all places: what is not above it fits everywhere.
+    least: Vec<i128>,
+}
+
+impl<'a> Masks<'a> {
+    fn new(form: &Form<'a>) -> Masks<'a> {
+        let least = |r: usize| form.places.iter().map(|place| place.limit[r]).min().unwrap_or(0);
+        let least = (0..form.width).map(least).collect();
+        Masks { words: Vec::new(), count: 0, by_rules: HashMap::new(), by_words: HashMap::new(), least }
+    }
+
+    fn of(&mut self, form: &Form<'a>, task: TaskId, requirement: &[i64], is_fluid: bool) -> u32 {
+        let spec = &form.problem.tasks[task.index()];
+        let key = (&spec.selector, &spec.tolerations, spec.device.as_ref());
+        let by_rules = match self.by_rules.get(&key) {
+            Some(mask) => *mask,
+            None => {
+                let admits = |k: usize| {
+                    let node = form.places[k].first();
+                    newcomer_forbidden(form.problem, task, node).is_none()
+                };
+                let mask = self.add(form, admits);
+                self.by_rules.insert(key, mask);
+                mask
+            }
+        };
+        let parts = match spec.sharing {
+            Sharing::Rigid => i128::from(SHARE_ONE),
+            Sharing::Elastic { min } if !is_fluid => i128::from(min.parts()),
+            _ => 0,
+        };
+        let fits = |limit: &[i128]| limit.iter().zip(requirement).all(|(most, own)| i128::from(*own) * parts <= *most);
+        if fits(&self.least) {
+            return by_rules;
+        }
+        let old = self.words[by_rules as usize * form.mask_words..][..form.mask_words].to_vec();
+        self.add(form, |k| old[k / 32] >> (k % 32) & 1 == 1 && fits(&form.places[k].limit))
+    }
+
+    fn add(&mut self, form: &Form, admits: impl Fn(usize) -> bool) -> u32 {
+        let mut words = vec![0u32; form.mask_words];
+        (0..form.places.len()).filter(|k| admits(*k)).for_each(|k| words[k / 32] |= 1 << (k % 32));
+        if let Some(mask) = self.by_words.get(&words) {
+            return *mask;
+        }
+        self.words.extend(&words);
+        self.by_words.insert(words, self.count);
+        self.count += 1;
+        self.count - 1
+    }
+}
+
+/// Nodes by place, and the place of every node.
+fn places(problem: &Problem, merge: bool) -> (Vec<Place>, Vec<u32>) {
+    let one = i128::from(SHARE_ONE);
+    let usage = Usage::of(problem, &problem.current);
+    let mut is_home = vec![false; problem.nodes.len()];
+    problem.current.spots().iter().flat_map(|s| s.pieces()).for_each(|p| is_home[p.node.index()] = true);
+    let is_small = problem.nodes.len() as u64 * problem.tasks.len() as u64 <= PAIRS_MAX;
+    let pinned = pinned_milli(problem);
+    let mut places: Vec<Place> = Vec::new();
+    let mut place_of = Vec::with_capacity(problem.nodes.len());
+    let mut known: HashMap<_, u32> = HashMap::new();
+    for node in problem.node_ids() {
+        let spec = &problem.nodes[node.index()];
+        let used = usage.amounts(node);
+        let capacity = problem.allocatable(node).iter().map(|amount| i128::from(*amount) * one);
+        let limit: Vec<i128> = capacity.zip(used).map(|(capacity, used)| capacity.max(*used)).collect();
+        let room: Vec<i128> = limit.iter().zip(used).map(|(limit, used)| limit - used).collect();
+        let device = device_room(problem, node, usage.devices(node), &pinned[node.index()]);
+        let alone = if !merge || (is_small && is_home[node.index()]) { node.0 } else { NONE };
+        let key = (
+            (problem.allocatable(node), problem.soft_limit(node), limit.clone(), device.clone()),
+            (&spec.labels, &spec.taints, &spec.devices, spec.cordoned, spec.price, spec.move_class, alone),
+        );
+        let next = places.len() as u32;
+        let place = *known.entry(key).or_insert(next);
+        if place == next {
+            places.push(Place { nodes: Vec::new(), limit, room: vec![0; room.len()], device });
+        }
+        let own = &mut places[place as usize];
+        own.nodes.push(node);
+        own.room.iter_mut().zip(room).for_each(|(sum, room)| *sum += room);
+        place_of.push(place);
+    }
+    (places, place_of)
+}
+
+/// Milli that pinned tasks hold for good, by node and device.
+fn pinned_milli(problem: &Problem) -> Vec<Vec<i64>> {
+    let mut milli: Vec<Vec<i64>> = problem.nodes.iter().map(|node| vec![0; node.devices.len()]).collect();
+    for task in problem.task_ids() {
+        let spec = &problem.tasks[task.index()];
+        let Some(request) = spec.device.as_ref().filter(|_| spec.pinned) else { continue };
+        for piece in problem.current.spot(task).pieces() {
+            let held = milli[piece.node.index()].iter_mut().enumerate();
+            held.filter(|(d, _)| piece.devices >> d & 1 == 1).for_each(|(_, own)| *own += i64::from(request.milli));
+        }
+    }
+    milli
+}
+
+fn device_room(problem: &Problem, node: NodeId, used: &[u32], pinned: &[i64]) -> Vec<i128> {
+    let mut room = vec![0; problem.device_kinds.len() * DEVICE_ROW_COUNT];
+    for (d, device) in problem.nodes[node.index()].devices.iter().enumerate() {
+        let left = i64::from(used[d].max(DEVICE_MILLI)) - pinned[d];
+        for k in 0..DEVICE_ROW_COUNT {
+            room[device.kind as usize * DEVICE_ROW_COUNT + k] += i128::from(device_units(k as i64, left));
+        }
+    }
+    room
+}
+
+/// Largest figure that every objective is a multiple of.
+fn granularity(problem: &Problem) -> i128 {
+    let one = i128::from(SHARE_ONE);
+    let points = &problem.objective;
+    let is_rigid = |task: &crate::model::Task| task.sharing == Sharing::Rigid;
+    let whole = problem.tasks.iter().all(is_rigid);
+    let mut common = 0i128;
+    let mut take = |figure: i128| common = gcd(common, figure);
+    for task in &problem.tasks {
+        take(i128::from(task.weight) * if is_rigid(task) { one } else { 1 });
+        take(i128::from(points.task_move_weight) * i128::from(task.move_cost) * one);
+    }
+    let amount = if whole { one } else { 1 };
+    problem.resources.iter().for_each(|resource| take(i128::from(resource.load_weight) * amount));
+    points.balance.iter().for_each(|term| take(i128::from(term.weight) * amount));
+    points.move_costs.cost.iter().for_each(|c| take(i128::from(points.node_move_weight) * i128::from(*c) * one));
+    problem.nodes.iter().for_each(|node| take(i128::from(points.price_weight) * i128::from(node.price) * one));
+    take(i128::from(points.group_move_weight) * one);
+    if !points.variance.is_empty() || points.fragmentation_weight > 0 {
+        take(one);
+    }
+    common.max(1)
+}
+
+fn gcd(a: i128, b: i128) -> i128 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

@@ -1,0 +1,268 @@
+//! Who is to go so that a waiting task can start? Ejection: it takes the place of several others, which look for a new one.
+//!
+//! A swap (`kernel/anneal.rs`) exchanges one task for one. Where devices are shared, what stands in the way of a whole device is
+//! often several fractions of it; to clear them one by one leads over states that only a hot search accepts, and a hot search
+//! prefers many small tasks to few large ones. So after annealing, as long as tasks wait:
+//!
+//! ```text
+//! trial   a random waiting task, and the node (of a sample) where it displaces the least value
+//! eject   what is in its way there; place it; place the ejected again, the most valuable first, each at its best fit
+//! keep    when that is worth no less than before; ties too, for they shuffle what is free
+//! ```
+//!
+//! Tasks with group rules take no part. Whoever may not be stopped must find a new place, within the move budget; those that came
+//! from the pool may go back to it. Everything follows from the state, the seed and the number of trials, in integers.
+
+use super::build::Builder;
+use super::pack::{NOWHERE, Pack, UNGROUPED};
+use crate::control::Control;
+use crate::kernel::random::{below, pcg3d};
+
+/// Nodes looked at per trial, among those that the task may enter.
+const SAMPLE: usize = 96;
+/// Most tasks ejected for one.
+const EJECTED_MAX: usize = 6;
+/// A search ends after so many trials per waiting task without gain.
+const IDLE_TRIALS: u64 = 400;
+/// Trials per task when effort alone ends the search, at the default effort.
+const TRIALS_PER_TASK: u64 = 20;
+
+/// How many trials an effort (candidates per task) is worth, for a number of tasks.
+pub fn trials(effort: u64, task_count: usize) -> u64 {
+    (effort * task_count as u64 * TRIALS_PER_TASK) / super::EFFORT_DEFAULT
+}
+
+/// True where ejection may find something: tasks wait and devices are shared out.
+pub fn suits(pack: &Pack) -> bool {
+    let waits = |task: &usize| pack.movable[*task] && pack.home[*task] == NOWHERE;
+    !pack.shared.simultaneous
+        && (0..pack.home.len()).any(|t| pack.device[t].0 > 0)
+        && (0..pack.home.len()).any(|t| waits(&t))
+}
+
+/// Runs trials until `most` are done, nothing is found any more or the control says so; gives their number.
+pub fn eject(pack: &Pack, editor: &mut Builder<'_>, seed: u64, most: Option<u64>, control: &Control) -> u64 {
+    let mut search = Ejection::new(pack, editor);
+    let (mut idle, mut trial) = (0, 0u64);
+    while !search.waiting.is_empty() && most.is_none_or(|most| trial < most) {
+        if trial.is_multiple_of(64) && control.must_stop() {
+            break;
+        }
+        let dice = pcg3d(seed as u32 ^ (seed >> 32) as u32, trial as u32, 0xE1EC ^ (trial >> 32) as u32);
+        idle = if search.attempt(editor, dice) { 0 } else { idle + 1 };
+        trial += 1;
+        if idle > IDLE_TRIALS * search.waiting.len() as u64 {
+            break;
+        }
+    }
+    trial
+}
+
+struct Ejection<'a> {
+    pack: &'a Pack,
+    /// Tasks in the pool that take part.
+    waiting: Vec<u32>,
+    /// Tasks per node that may be ejected.
+    here: Vec<Vec<u32>>,
+}
+
+impl<'a> Ejection<'a> {
+    fn new(pack: &'a Pack, editor: &Builder<'_>) -> Ejection<'a> {
+        let mut here = vec![Vec::new(); pack.price.len()];
+        let mut waiting = Vec::new();
+        let takes_part = |task: &usize| pack.movable[*task] && pack.group[*task] == UNGROUPED;
+        for task in (0..pack.home.len()).filter(takes_part) {
+            match editor.state.at[task] {
+                NOWHERE => waiting.push(task as u32),
+                node => here[node as usize].push(task as u32),
+            }
+        }
+        Ejection { pack, waiting, here }
+    }
+
+    /// True when something was gained.
+    fn attempt(&mut self, editor: &mut Builder<'_>, dice: [u32; 3]) -> bool {
+        let position = below(dice[0], self.waiting.len() as u32) as usize;
+        let task = self.waiting[position] as usize;
+        let Some((node, ejected)) = self.cheapest(editor, task, dice[1]) else { return false };
+        let displaced = editor.state.displaced;
+        let places: Vec<(usize, u64)> =
+            ejected.iter().map(|t| (*t as usize, editor.state.devices[*t as usize])).collect();
+        let mut change = 0;
+        for (other, _) in &places {
+            editor.relocate(*other, NOWHERE, 0);
+            // A task that may not be on its node any more (a start that broke a rule) cannot be judged there, nor come back.
+            change += editor.judge(*other, node).map_or(i64::MAX / 8, |target| self.pack.value[*other] - target.points);
+        }
+        let mut placed = Vec::new();
+        let target = editor.judge(task, node);
+        if let Some(target) = target {
+            change += target.points - self.pack.value[task];
+            editor.relocate(task, node, target.devices);
+            placed = self.place_again(editor, &places, &mut change);
+        }
+        let is_stuck = |(other, _): &(usize, u64)| editor.state.at[*other] == NOWHERE && !self.pack.may_stop[*other];
+        let in_budget = editor.state.displaced <= displaced.max(i64::from(self.pack.displaced_max));
+        if target.is_none() || change > 0 || !in_budget || places.iter().any(is_stuck) {
+            placed.iter().for_each(|other| editor.relocate(*other, NOWHERE, 0));
+            editor.relocate(task, NOWHERE, 0);
+            places.iter().for_each(|(other, devices)| editor.relocate(*other, node, *devices));
+            return false;
+        }
+        self.waiting.swap_remove(position);
+        self.here[node as usize].retain(|other| !ejected.contains(other));
+        self.here[node as usize].push(task as u32);
+        for (other, _) in places {
+            match editor.state.at[other] {
+                NOWHERE => self.waiting.push(other as u32),
+                node => self.here[node as usize].push(other as u32),
+            }
+        }
+        change < 0
+    }
+
+    /// Places the ejected where each fits best, if that is worth it; gives those that were placed.
+    fn place_again(&self, editor: &mut Builder<'_>, places: &[(usize, u64)], change: &mut i64) -> Vec<usize> {
+        let mut order: Vec<usize> = places.iter().map(|(other, _)| *other).collect();
+        order.sort_by_key(|other| (self.pack.may_stop[*other], std::cmp::Reverse(self.pack.value[*other]), *other));
+        order.retain(|other| {
+            let Some(target) = editor.best(*other) else { return false };
+            if self.pack.may_stop[*other] && target.points > self.pack.value[*other] {
+                return false;
+            }
+            *change += target.points - self.pack.value[*other];
+            editor.relocate(*other, target.node, target.devices);
+            true
+        });
+        order
+    }
+
+    /// The node of a sample where the least value is in the task's way, and what that is.
+    fn cheapest(&self, editor: &Builder<'_>, task: usize, dice: u32) -> Option<(u32, Vec<u32>)> {
+        let node_count = self.here.len() as u32;
+        let first = below(dice, node_count);
+        let allow = |node: u32| {
+            self.pack.shared.allow[(self.pack.class_row[task] + self.pack.node_class[node as usize]) as usize]
+        };
+        let nodes = (0..node_count).map(|i| (first + i) % node_count).filter(|node| allow(*node) != 0);
+        let mut best: Option<(i64, u32, Vec<u32>)> = None;
+        for node in nodes.take(SAMPLE) {
+            let most = best.as_ref().map_or(i64::MAX, |(lost, ..)| *lost);
+            if let Some((lost, ejected)) = self.in_the_way(editor, task, node, allow(node), most) {
+                best = Some((lost, node, ejected));
+            }
+        }
+        best.map(|(_, node, ejected)| (node, ejected))
+    }
+
+    /// What must leave a node so that a task fits, and its value, if that is less than `most`: for its devices those with the
+    /// least value on them, for its amounts those that bring least per lacking unit.
+    fn in_the_way(
+        &self,
+        editor: &Builder<'_>,
+        task: usize,
+        node: u32,
+        mask: u64,
+        most: i64,
+    ) -> Option<(i64, Vec<u32>)> {
+        let pack = self.pack;
+        let mut ejected: Vec<u32> = Vec::new();
+        let (count, milli) = pack.device[task];
+        if count > 0 {
+            self.clear_devices(editor, node, mask, (count, milli), &mut ejected)?;
+        }
+        let value = |list: &[u32]| list.iter().map(|t| pack.value[*t as usize]).sum::<i64>();
+        if value(&ejected) >= most {
+            return None;
+        }
+        let row = |rows: &'a [i32], index: usize| &rows[index * pack.lanes..][..pack.lanes];
+        let state = &editor.state;
+        let mut lacking: Vec<i32> = (0..pack.lanes)
+            .map(|r| {
+                let at = node as usize * pack.lanes + r;
+                row(&pack.requirement, task)[r] - (pack.limit[at] - state.used[at])
+            })
+            .collect();
+        for other in &ejected {
+            lacking.iter_mut().zip(row(&pack.requirement, *other as usize)).for_each(|(lack, amount)| *lack -= amount);
+        }
+        while let Some(r) = (0..pack.lanes).find(|r| lacking[*r] > 0) {
+            if ejected.len() == EJECTED_MAX {
+                return None;
+            }
+            let helps = |other: &&u32| row(&pack.requirement, **other as usize)[r] > 0 && !ejected.contains(other);
+            let price = |other: u32| {
+                let amount = row(&pack.requirement, other as usize)[r].min(lacking[r]);
+                ((pack.value[other as usize].min(1 << 40) << 20) / i64::from(amount), other)
+            };
+            let next = *self.here[node as usize].iter().filter(helps).min_by_key(|other| price(**other))?;
+            lacking.iter_mut().zip(row(&pack.requirement, next as usize)).for_each(|(lack, amount)| *lack -= amount);
+            ejected.push(next);
+        }
+        let lost = value(&ejected);
+        (lost < most).then_some((lost, ejected))
+    }
+
+    /// Adds what must leave so that `count` devices have `milli` free; `None` when it cannot be.
+    fn clear_devices(
+        &self,
+        editor: &Builder<'_>,
+        node: u32,
+        mask: u64,
+        request: (u8, u16),
+        ejected: &mut Vec<u32>,
+    ) -> Option<()> {
+        let (pack, state) = (self.pack, &editor.state);
+        let width = pack.shared.device_width;
+        let used = &state.device_used[node as usize * width..][..width];
+        let (count, milli) = request;
+        // (value, device): what is lost by clearing it.
+        let mut devices: Vec<(i64, usize)> = Vec::new();
+        let holders = |d: usize| {
+            let holds = move |other: &&u32| state.devices[**other as usize] >> d & 1 == 1;
+            self.here[node as usize].iter().filter(holds)
+        };
+        for d in (0..width).filter(|d| mask >> d & 1 == 1) {
+            let mut lacking = i32::from(used[d]) + i32::from(milli) - 1000;
+            let mut lost = 0;
+            for other in self.leavers(holders(d), lacking) {
+                lacking -= i32::from(pack.device[other as usize].1);
+                lost += pack.value[other as usize];
+            }
+            if lacking <= 0 {
+                devices.push((lost, d));
+            }
+        }
+        devices.sort_unstable();
+        for (_, d) in devices.iter().take(usize::from(count)) {
+            let lacking = i32::from(used[*d]) + i32::from(milli) - 1000;
+            for other in self.leavers(holders(*d), lacking) {
+                if !ejected.contains(&other) {
+                    ejected.push(other);
+                }
+            }
+        }
+        (devices.len() >= usize::from(count) && ejected.len() <= EJECTED_MAX).then_some(())
+    }
+
+    /// Holders of a device that leave so that `lacking` milli become free: the cheapest that suffices alone, else the cheapest per
+    /// milli one after the other.
+    fn leavers<'b>(&self, holders: impl Iterator<Item = &'b u32>, lacking: i32) -> Vec<u32> {
+        if lacking <= 0 {
+            return Vec::new();
+        }
+        let (value, milli) = (|t: u32| self.pack.value[t as usize], |t: u32| i32::from(self.pack.device[t as usize].1));
+        let mut list: Vec<u32> = holders.copied().collect();
+        if let Some(one) = list.iter().copied().filter(|t| milli(*t) >= lacking).min_by_key(|t| (value(*t), *t)) {
+            return vec![one];
+        }
+        list.sort_by_key(|t| ((value(*t).min(1 << 40) << 10) / i64::from(milli(*t)), *t));
+        let mut left = lacking;
+        list.retain(|t| {
+            let is_needed = left > 0;
+            left -= if is_needed { milli(*t) } else { 0 };
+            is_needed
+        });
+        list
+    }
+}

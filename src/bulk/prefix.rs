@@ -1,0 +1,152 @@
+//! How much of the queue can be accepted? The longest prefix of the waiting tasks, in the order of the snapshot, of which none has
+//! to be refused; earlier ones are arranged anew for that.
+//!
+//! Whether a prefix can be placed is asked of the search itself, with the rest of the queue told to wait. A longer prefix contains the
+//! shorter ones, so the lengths are bisected first; but the search is no proof, and what it did not place might still have a place.
+//! So longer searches go on from there, and the answer is a prefix that can be placed, not the longest there is.
+
+use super::pack::packed_share;
+use super::{Options, Outcome, solve};
+use crate::control::Control;
+use crate::model::{DEVICE_MILLI, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, violations, worsened};
+use crate::plan::Status;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A short probe takes this part of the time left, one over.
+const SHORT_PART: u32 = 40;
+/// A long one.
+const LONG_PART: u32 = 5;
+/// Short probes end when the prefix is known to so many tasks.
+const SHORT_UNTIL: usize = 8;
+
+/// Searches for the longest prefix; gives the placement of the last one that was wholly placed, and its length.
+///
+/// A time limit is shared by the probes; an effort is what each of them gets.
+///
+/// # Panics
+/// As [`solve`].
+pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -> (Outcome, usize) {
+    let waits = |task: &TaskId| !problem.current.spot(*task).is_placed() && !problem.tasks[task.index()].pinned;
+    let queue: Vec<TaskId> = problem.task_ids().filter(waits).collect();
+    let mut best = Outcome {
+        placement: problem.current.clone(),
+        effort: 0,
+        evaluations: 0,
+        status: Status::Feasible,
+        troubles: Vec::new(),
+    };
+    // `low` tasks can be placed, `high` were asked for last without success. First the lengths are bisected by short probes, then
+    // longer ones try a few tasks more: twice as many after a success, half as many after a failure.
+    let (mut low, mut high) = (0, most_that_fit(problem, &queue) + 1);
+    let (mut step, mut is_short) = (0, true);
+    while low < queue.len() && !control.must_stop() {
+        let length = if is_short { low + (high - low).div_ceil(2) } else { (low + step).min(queue.len()) };
+        let part = if is_short { SHORT_PART } else { LONG_PART };
+        let share = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / part));
+        let seed = options.seed.wrapping_add(best.evaluations);
+        let found =
+            probe(&warm(problem, &best.placement), &Options { seed, ..options.clone() }, &queue[length..], &share);
+        let reached = queue.iter().take_while(|task| found.placement.spot(**task).is_placed()).count().min(length);
+        best.evaluations += found.evaluations;
+        best.effort = best.effort.max(found.effort);
+        best.troubles.extend(found.troubles);
+        if reached > low {
+            // Even a failed probe shows a prefix.
+            low = reached;
+            best.placement = without(problem, found.placement, &queue[low..]);
+        }
+        if is_short {
+            high = if reached < length { length } else { high };
+            (is_short, step) = (low + SHORT_UNTIL < high, SHORT_UNTIL);
+        } else if reached < length {
+            if step == 1 && control.time_left().is_none() {
+                break;
+            }
+            step = (step / 2).max(1);
+        } else {
+            step *= 2;
+        }
+    }
+    if control.must_stop() && options.effort.is_some() {
+        best.status = Status::Interrupted;
+    }
+    (best, low)
+}
+
+/// The problem with what was placed so far running already, free to move and to be stopped again: few tasks are left to be let in
+/// then. Only where nothing runs at the start; else a move would no longer be what it is.
+fn warm<'a>(problem: &'a Problem, placed: &Placement) -> Cow<'a, Problem> {
+    let runs = |placement: &Placement| placement.spots().iter().any(Spot::is_placed);
+    if problem.moves.simultaneous || runs(&problem.current) || !runs(placed) {
+        return Cow::Borrowed(problem);
+    }
+    let mut warm = problem.clone();
+    warm.current = placed.clone();
+    warm.moves.max_moves = None;
+    let costs = &mut warm.objective;
+    (costs.task_move_weight, costs.group_move_weight, costs.node_move_weight) = (0, 0, 0);
+    warm.tasks.iter_mut().for_each(|task| task.evictable = true);
+    Cow::Owned(warm)
+}
+
+/// How many tasks of the queue have room if all nodes were one: no longer prefix can be placed.
+fn most_that_fit(problem: &Problem, queue: &[TaskId]) -> usize {
+    let usage = Usage::of(problem, &problem.current);
+    let one = i128::from(SHARE_ONE);
+    let width = problem.resources.len();
+    // Free amounts, then free milli per kind of device.
+    let mut free = vec![0i128; width + problem.device_kinds.len()];
+    for node in problem.node_ids() {
+        for (r, capacity) in problem.allocatable(node).iter().enumerate() {
+            free[r] += (i128::from(*capacity) * one - usage.amounts(node)[r]).max(0);
+        }
+        for (device, used) in problem.nodes[node.index()].devices.iter().zip(usage.devices(node)) {
+            free[width + device.kind as usize] += i128::from(DEVICE_MILLI.saturating_sub(*used));
+        }
+    }
+    let fits = |task: &&TaskId| {
+        let parts = i128::from(packed_share(problem.tasks[task.index()].sharing));
+        for (slot, amount) in free.iter_mut().zip(problem.requirement(**task)) {
+            *slot -= i128::from(*amount) * parts;
+        }
+        if let Some(request) = &problem.tasks[task.index()].device {
+            free[width + request.kind as usize] -= i128::from(request.count) * i128::from(request.milli);
+        }
+        free.iter().all(|amount| *amount >= 0)
+    };
+    queue.iter().take_while(fits).count()
+}
+
+/// A search in which the tasks of `rest` may not start; it ends when everything else runs and nothing costs anything.
+fn probe(problem: &Problem, options: &Options, rest: &[TaskId], control: &Control) -> Outcome {
+    let mut narrowed = problem.clone();
+    rest.iter().for_each(|task| narrowed.tasks[task.index()].pinned = true);
+    let all = narrowed.task_ids().filter(|task| rest.binary_search(task).is_err());
+    let value: i128 =
+        all.map(|task| i128::from(narrowed.tasks[task.index()].weight)).sum::<i128>() * i128::from(SHARE_ONE);
+    let done = Arc::new(AtomicBool::new(false));
+    let (flag, outer) = (Arc::clone(&done), control.clone());
+    let watch = move |progress: crate::control::Progress| {
+        outer.report(progress);
+        if progress.objective >= value || outer.must_stop() {
+            flag.store(true, Ordering::Relaxed);
+        }
+    };
+    let inner = Control::unlimited().with_stop(done).with_listener(watch);
+    let inner = match control.time_left() {
+        Some(left) => inner.within(left),
+        None => inner,
+    };
+    solve(&narrowed, options, &inner)
+}
+
+/// The placement without these tasks of the queue, if that breaks no rule (one of them may be what another depends on); else as
+/// it is.
+fn without(problem: &Problem, placement: Placement, rest: &[TaskId]) -> Placement {
+    let mut fewer = placement.clone();
+    rest.iter().for_each(|task| fewer.set(*task, Spot::Unplaced));
+    let before = violations(problem, &problem.current);
+    if worsened(&before, &violations(problem, &fewer)).is_empty() { fewer } else { placement }
+}

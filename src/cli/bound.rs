@@ -1,0 +1,52 @@
+//! `bayplan bound`: how good can any plan be at most? The bound alone, with the prices that prove it.
+
+use super::args::{BoundArgs, ScoreForm};
+use super::failure::{Exit, Failure};
+use super::figures::grouped;
+use super::io::Target;
+use super::screen::{printable, table};
+use super::{read_problem, report, signal};
+use bayplan::bound::{self, Options};
+use bayplan::control::Control;
+use bayplan::model::{Goal, score};
+use bayplan::{file, plan};
+use std::time::Instant;
+
+/// Steps when a time limit ends the search for prices.
+const STEPS_LIMITED: u32 = 1_000_000;
+
+/// Runs the command that began at `started`.
+pub fn run(args: &BoundArgs, started: Instant) -> Result<Exit, Failure> {
+    let stop = signal::stop_first();
+    let problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
+    let goal = args.goal.map(Goal::from).or(args.jobs.place.is_some().then_some(Goal::Place));
+    let problem = goal.map_or_else(|| problem.clone(), |goal| goal.apply(&problem));
+    let mut control = Control::unlimited().with_stop(stop);
+    if let Some(limit) = args.time_limit {
+        control = control.with_time_limit(limit.saturating_sub(started.elapsed()));
+    }
+    let steps = args.time_limit.map(|_| STEPS_LIMITED);
+    let options = Options { steps, linear: true, threads: args.threads.map_or(0, usize::from), ..Options::default() };
+    let proof = bound::bound(&problem, &options, &control);
+    let seconds = started.elapsed().as_secs_f64();
+    if plan::proven(&problem, &proof) != Ok(proof.bound) {
+        return Err(Failure::Bug("internal error: the bound fails its own verification".to_string()));
+    }
+    let objective = score(&problem, &problem.current).objective();
+    let text = match args.output {
+        ScoreForm::Json => file::write_bound(&problem, &proof, objective),
+        ScoreForm::Table => {
+            let row = |name: &str, figure: String| vec![name.to_string(), figure];
+            let rows = [
+                row("objective now", grouped(objective)),
+                row("bound: no placement has more", grouped(proof.bound)),
+                row("gap", report::gap_text(objective, proof.bound)),
+                row("rows of prices", proof.rows.len().to_string()),
+                row("seconds", format!("{seconds:.1}")),
+            ];
+            format!("{}\n\n{}\n", printable(&problem.name), table(&["", "points"], &rows, true)).into_bytes()
+        }
+    };
+    Target::Stdout.write(&text)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,237 @@
+//! Does the bound hold? Against brute force and random prices, recomputed by the verifier, and refused when tampered with.
+
+mod common;
+
+use bayplan::bound::{self, Options};
+use bayplan::control::Control;
+use bayplan::model::*;
+use bayplan::plan;
+use common::*;
+use std::cell::Cell;
+
+fn problem(snapshot: &Snapshot) -> Problem {
+    Problem::new(snapshot).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+/// Every term and rule, variance too.
+fn any_snapshot(rng: &mut Rng, kinds: Kinds) -> Snapshot {
+    let mut snapshot = random_snapshot(rng, Size::TINY, kinds);
+    if rng.chance(30) && !snapshot.resources.is_empty() {
+        snapshot.resources[0].variance_weight = *rng.pick(&[1, 50, 1 << 20]);
+    }
+    snapshot
+}
+
+fn quick(problem: &Problem, steps: u32, merge: bool) -> Proof {
+    let options = Options { steps: Some(steps), merge, threads: 1, ..Options::default() };
+    bound::bound(problem, &options, &Control::unlimited())
+}
+
+/// Prices without any sense, but of the right form.
+fn random_prices(rng: &mut Rng, problem: &Problem) -> Proof {
+    let denominator = *rng.pick(&[1i64, 2, 720, 1 << 20]);
+    let large = *rng.pick(&[3i64, 40, 1 << 20, 1 << 40]);
+    let mut rows = Vec::new();
+    for n in 0..problem.nodes.len() as u32 {
+        if rng.chance(20) {
+            continue;
+        }
+        let mut list = |count: usize, low: i64, high: i64| -> Vec<i64> {
+            (0..count).map(|_| if rng.chance(40) { 0 } else { rng.range(low, high) }).collect()
+        };
+        let usage = list(problem.resources.len(), -large, large);
+        let mut arrival = list(problem.resources.len(), 0, large);
+        let device = list(problem.device_kinds.len() * DEVICE_ROW_COUNT, 0, large);
+        let balance =
+            problem.objective.balance.iter().map(|term| list(1, 0, term.weight.min(1 << 20) * denominator)[0]);
+        let balance = balance.collect();
+        let level = problem.objective.variance.iter().map(|term| term.mark + list(1, -100, 100)[0]).collect();
+        for (price, resource) in arrival.iter_mut().zip(&problem.resources) {
+            *price *= i64::from(resource.transient && problem.moves.simultaneous);
+        }
+        rows.push(PriceRow { nodes: vec![(n, n)], usage, arrival, device, balance, level });
+    }
+    let count = problem.groups.len().max(1) as i64;
+    let most = problem.objective.group_move_weight.min(1 << 20) * denominator / count;
+    let group = problem.group_ids().map(|id| (id, rng.range(0, most))).collect();
+    let move_budget = if problem.moves.max_moves.is_some() { rng.range(0, large) } else { 0 };
+    Proof { bound: i128::MAX, denominator, rows, group, move_budget }
+}
+
+#[test]
+fn no_placement_is_above_any_bound() {
+    let counted = Cell::new(0);
+    for_seeds("bound", 3000, |_, rng| {
+        let problem = problem(&any_snapshot(rng, Kinds::RIGID));
+        let random = (0..3).map(|_| random_prices(rng, &problem)).collect::<Vec<_>>();
+        let Some(best) = brute::most_points(&problem) else { return };
+        for proof in &random {
+            let proven = plan::proven(&problem, proof).unwrap_or_else(|reason| panic!("{reason}: {proof:?}"));
+            assert!(best <= proven, "{best} is above {proven}, which prices prove: {proof:?}");
+        }
+        for (steps, merge) in [(0, true), (40, true), (40, false)] {
+            let proof = quick(&problem, steps, merge);
+            assert_eq!(plan::proven(&problem, &proof), Ok(proof.bound), "the verifier counts otherwise: {proof:?}");
+            assert!(best <= proof.bound, "{best} is above the bound {}: {proof:?}", proof.bound);
+        }
+        counted.set(counted.get() + 1);
+    });
+    if std::env::var_os("BAYPLAN_TEST_SEED").is_none() {
+        assert!(counted.get() >= 2000, "{} cases", counted.get());
+    }
+}
+
+#[test]
+fn shares_stay_below_the_bound_too() {
+    for_seeds("shares", 1000, |_, rng| {
+        let problem = problem(&any_snapshot(rng, Kinds::ALL));
+        let before = violations(&problem, &problem.current);
+        let proofs = [quick(&problem, 30, true), random_prices(rng, &problem)];
+        for proof in &proofs {
+            let proven = plan::proven(&problem, proof).unwrap_or_else(|reason| panic!("{reason}: {proof:?}"));
+            let mut placements: Vec<Placement> = (0..20).map(|_| random_placement(rng, &problem)).collect();
+            placements.push(problem.current.clone());
+            let options = bayplan::bulk::Options { effort: Some(60), threads: 1, ..Default::default() };
+            placements.push(bayplan::bulk::solve(&problem, &options, &Control::unlimited()).placement);
+            for placement in placements {
+                if worsened(&before, &violations(&problem, &placement)).is_empty() {
+                    let reached = score(&problem, &placement).objective();
+                    assert!(reached <= proven, "{reached} is above {proven}: {proof:?}");
+                }
+            }
+        }
+        assert_eq!(plan::proven(&problem, &proofs[0]), Ok(proofs[0].bound), "the verifier counts otherwise");
+    });
+}
+
+/// Twelve identical nodes and a handful of kinds of tasks that wait: merging loses nothing.
+#[test]
+fn merged_and_unmerged_programs_prove_the_same() {
+    for_seeds("merged", 20, |_, rng| {
+        let mut snapshot = random_snapshot(rng, Size::SMALL, Kinds { costs: true, ..Kinds::PLAIN });
+        let Some(first) = snapshot.nodes.first().cloned() else { return };
+        let copy = |n: usize| NodeSpec { name: format!("n{n}"), ..first.clone() };
+        snapshot.nodes = (0..5).map(copy).collect();
+        snapshot.objective.price_weight = 0;
+        snapshot.objective.move_costs = None;
+        snapshot.groups.clear();
+        for task in &mut snapshot.tasks {
+            task.placement.clear();
+        }
+        snapshot.resources.iter_mut().for_each(|resource| resource.variance_weight = 0);
+        let problem = problem(&snapshot);
+        let [merged, full] = [true, false].map(|merge| {
+            let options = Options { steps: Some(20), linear: true, merge, threads: 1, ..Options::default() };
+            bound::bound(&problem, &options, &Control::unlimited()).bound
+        });
+        // Prices are rounded to a common denominator, in each program at other places.
+        let tolerance = (merged.abs().max(full.abs()) / 100_000).max(i128::from(SHARE_ONE) / 100);
+        assert!((merged - full).abs() <= tolerance, "merged {merged}, unmerged {full}");
+    });
+}
+
+/// A plan of the bulk solver for a small cluster, with a proof.
+fn proven_plan() -> (Problem, plan::Plan) {
+    let mut snapshot = fixtures().into_iter().find(|fixture| fixture.name == "devices").expect("it is listed").snapshot;
+    snapshot.resources[0].load_weight = 3;
+    snapshot.nodes.iter_mut().for_each(|node| {
+        let half = node.allocatable.iter().map(|(name, amount)| (name.clone(), amount / 2)).collect();
+        node.soft_limit = half;
+    });
+    let problem = problem(&snapshot);
+    let options = bayplan::bulk::Options { effort: Some(200), threads: 1, ..Default::default() };
+    let target = bayplan::bulk::solve(&problem, &options, &Control::unlimited()).placement;
+    let proof = quick(&problem, 100, true);
+    let meta = plan::Meta { proof: Some(proof), ..meta() };
+    let mut plan = plan::build(&problem, &target, meta, &Control::unlimited());
+    plan.status = plan::Status::Feasible;
+    (problem, plan)
+}
+
+#[test]
+fn tampered_proofs_are_refused() {
+    let (problem, plan) = proven_plan();
+    let verdict = plan::verify(&problem, &plan);
+    assert!(verdict.is_right(), "{:?}", verdict.violations);
+    assert_eq!(verdict.proven, plan.proof.as_ref().map(|proof| proof.bound));
+    let one = i128::from(SHARE_ONE);
+    let with = |edit: &dyn Fn(&mut plan::Plan, &mut Proof)| {
+        let mut edited = plan.clone();
+        let mut proof = edited.proof.take().expect("it has one");
+        edit(&mut edited, &mut proof);
+        edited.proof = Some(proof);
+        plan::verify(&problem, &edited).violations.iter().map(|breach| breach.rule).collect::<Vec<_>>()
+    };
+    // A better bound than the prices prove, in the proof, beside it, and without one.
+    let both = with(&|plan, proof| (plan.bound, proof.bound) = (Some(proof.bound - one), proof.bound - one));
+    assert!(both.contains(&"proof") && both.contains(&"bound"), "{both:?}");
+    assert!(with(&|plan, _| plan.bound = plan.bound.map(|bound| bound - one)).contains(&"bound"));
+    let mut bare = plan.clone();
+    bare.proof = None;
+    let told: Vec<_> = plan::verify(&problem, &bare).violations.iter().map(|breach| breach.rule).collect();
+    assert_eq!(told, ["bound"]);
+    // Prices that mean nothing.
+    let wrong: [&dyn Fn(&mut Proof); 9] = [
+        &|proof| proof.denominator = 0,
+        &|proof| proof.denominator = -720,
+        &|proof| proof.denominator = DENOMINATOR_MAX + 1,
+        &|proof| proof.rows[0].usage = vec![PRICE_MAX + 1; 1],
+        &|proof| proof.rows[0].usage = vec![0; 7],
+        &|proof| proof.rows[0].device = vec![-1; DEVICE_ROW_COUNT],
+        &|proof| proof.rows[0].nodes.push((0, 0)),
+        &|proof| proof.rows[0].nodes = vec![(0, 1000)],
+        &|proof| proof.move_budget = 1,
+    ];
+    for (i, edit) in wrong.into_iter().enumerate() {
+        assert!(with(&|_, proof| edit(proof)).contains(&"proof"), "edit {i} is not noticed");
+    }
+    // Rows left out are prices 0: a weaker proof, so the claim is too good.
+    if plan::proven(&problem, &Proof { rows: Vec::new(), ..plan.proof.clone().unwrap() }).unwrap()
+        > verdict.proven.unwrap()
+    {
+        assert!(with(&|_, proof| proof.rows.clear()).contains(&"proof"));
+    }
+    // A worse bound is no lie.
+    assert!(with(&|plan, proof| (plan.bound, proof.bound) = (Some(proof.bound + one), proof.bound + one)).is_empty());
+}
+
+/// Whatever is done to prices, the verifier finds a bound that no placement exceeds, or refuses them.
+#[test]
+fn edited_prices_never_prove_too_much() {
+    for_seeds("edited", 500, |_, rng| {
+        let problem = problem(&any_snapshot(rng, Kinds::RIGID));
+        let Some(best) = brute::most_points(&problem) else { return };
+        let mut proof = quick(&problem, 20, true);
+        for _ in 0..5 {
+            let factor = *rng.pick(&[0, -1, 2, 1000]);
+            for row in &mut proof.rows {
+                let lists = [&mut row.usage, &mut row.arrival, &mut row.device, &mut row.balance, &mut row.level];
+                for price in lists.into_iter().flatten().filter(|_| rng.chance(20)) {
+                    *price = price.saturating_mul(factor).clamp(-PRICE_MAX, PRICE_MAX);
+                }
+            }
+            if let Ok(proven) = plan::proven(&problem, &proof) {
+                assert!(best <= proven, "{best} is above {proven}: {proof:?}");
+            }
+        }
+    });
+}
+
+/// The bound is nowhere below the pooled one that others publish, in points of cost.
+#[test]
+fn roadef_bounds_are_at_least_the_pooled_ones() {
+    let pooled: [(&str, i128); 5] = [
+        ("a1_1", 44_306_390),
+        ("a1_2", 777_530_730),
+        ("a1_3", 583_005_700),
+        ("a1_4", 242_387_530),
+        ("a1_5", 727_578_290),
+    ];
+    for (name, cost) in pooled {
+        let Some(problem) = roadef_problem("roadef_bounds_are_at_least_the_pooled_ones", name) else { return };
+        let proof = quick(&problem, 30, true);
+        assert_eq!(plan::proven(&problem, &proof), Ok(proof.bound));
+        let found = -proof.bound / i128::from(SHARE_ONE);
+        assert!(found >= cost, "{name}: {found} is below {cost}");
+    }
+}

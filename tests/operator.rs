@@ -1,0 +1,149 @@
+//! What an operator of an AI cluster asks: why does it not run, make room for it, how much of the queue fits, free whole nodes.
+
+mod common;
+
+use assert_cmd::Command;
+use bayplan::bulk::{self, Options};
+use bayplan::control::Control;
+use bayplan::file;
+use bayplan::model::*;
+use common::*;
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn run(args: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_bayplan")).args(args).env("NO_COLOR", "1").output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("all output is UTF-8");
+    (output.status.code().expect("no signal ended it"), text(output.stdout), text(output.stderr))
+}
+
+fn written(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> String {
+    let path = folder.path().join(name).to_str().unwrap().to_string();
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn fraction(name: &str, at: &str, device: u32) -> TaskSpec {
+    let mut task = with_devices(task(name, 400, &[("cpu", 2)]), 1, 400);
+    (task.evictable, task.move_cost) = (false, 1);
+    at_devices(task, at, &[device])
+}
+
+/// Two nodes of 4 GPUs: three fractions on the first, one on the second, which also has two on one GPU.
+fn fragmented() -> Snapshot {
+    let tasks = vec![
+        fraction("a", "n1", 0),
+        fraction("b", "n1", 1),
+        fraction("c", "n1", 2),
+        fraction("d", "n2", 0),
+        fraction("e", "n2", 0),
+    ];
+    cluster(vec![gpu_node("n1", 4), gpu_node("n2", 4)], tasks)
+}
+
+const JOB: &str = r#"{"format": "bayplan-jobs/1", "tasks": [
+    {"name": "train", "kind": "job", "requirement": {"cpu": 8}, "device": {"kind": "gpu", "count": 4}}]}"#;
+
+#[test]
+fn room_is_made_with_the_fewest_moves() {
+    let folder = TempDir::new().unwrap();
+    let snapshot = written(&folder, "s.json", file::write_snapshot(&fragmented()));
+    let jobs = written(&folder, "jobs.json", JOB);
+    let plan = folder.path().join("plan.json").to_str().unwrap().to_string();
+    let (code, _, stderr) = run(&["plan", &snapshot, "--place", &jobs, "--effort", "2000", "-o", &plan]);
+    assert_eq!(code, 0, "{stderr}");
+    let read: Value = serde_json::from_slice(&std::fs::read(&plan).unwrap()).unwrap();
+    assert_eq!(read["goal"], "place");
+    assert_eq!(read["summary"]["moves"], 3, "d and e leave n2, train starts: {stderr}");
+    let (code, stdout, _) = run(&["verify", &snapshot, &plan, "--place", &jobs]);
+    assert_eq!(code, 0, "{stdout}");
+    assert_ne!(run(&["verify", &snapshot, &plan]).0, 0, "without the jobs it is the plan of another snapshot");
+}
+
+#[test]
+fn what_cannot_be_placed_is_told_with_its_reason() {
+    let folder = TempDir::new().unwrap();
+    let snapshot = written(&folder, "s.json", file::write_snapshot(&fragmented()));
+    let jobs = written(&folder, "jobs.json", JOB.replace("\"count\": 4", "\"count\": 5"));
+    let (code, _, stderr) = run(&["plan", &snapshot, "--place", &jobs, "--effort", "200", "-o", "/dev/null"]);
+    assert_eq!(code, 3, "{stderr}");
+    assert!(stderr.contains("fits no node: device_model on 2 nodes"), "{stderr}");
+    let running =
+        written(&folder, "running.json", JOB.replace("\"kind\": \"job\"", "\"placement\": [{\"node\": \"n1\"}]"));
+    let (code, _, stderr) = run(&["plan", &snapshot, "--place", &running, "-o", "/dev/null"]);
+    assert_eq!(code, 65, "{stderr}");
+    assert!(stderr.contains("F205"), "{stderr}");
+}
+
+#[test]
+fn explain_gives_numbers_and_a_way() {
+    let folder = TempDir::new().unwrap();
+    let snapshot = written(&folder, "s.json", file::write_snapshot(&fragmented()));
+    let jobs = written(&folder, "jobs.json", JOB);
+    let (code, stdout, stderr) = run(&["explain", &snapshot, "train", "--place", &jobs]);
+    assert_eq!(code, 0, "{stderr}");
+    for text in ["train waits; it fits 0 of 2 nodes", "needs 4 whole gpu, 3 of 4", "moving 2 tasks away from n2"] {
+        assert!(stdout.contains(text), "{text:?} is missing in\n{stdout}");
+    }
+    let (_, stdout, _) = run(&["explain", &snapshot, "train", "--place", &jobs, "-o", "json"]);
+    let answer: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(answer["reasons"]["device"], 2);
+    assert_eq!(answer["make_room"]["leave"][0]["fits"], "n1");
+    let (code, _, stderr) = run(&["explain", &snapshot, "trian", "--place", &jobs]);
+    assert_eq!(code, 65);
+    assert!(stderr.contains("did you mean \"train\""), "{stderr}");
+}
+
+#[test]
+fn goals_empty_nodes() {
+    let problem = Problem::new(&fragmented()).unwrap();
+    for goal in [Goal::Consolidate, Goal::Defragment] {
+        let problem = goal.apply(&problem);
+        let options = Options { effort: Some(500), threads: 1, ..Options::default() };
+        let found = bulk::solve(&problem, &options, &Control::unlimited()).placement;
+        let usage = Usage::of(&problem, &found);
+        let free = problem.node_ids().filter(|node| usage.pieces(*node) == 0).count();
+        assert_eq!((free, score(&problem, &found).task_move / i128::from(SHARE_ONE)), (1, 2), "{goal:?}: d and e move");
+    }
+}
+
+/// Three nodes of 10: the queue 6, 6, 4, 5, 4, 9 fits up to the fourth only if the 4 goes to a 6; the fifth too; the sixth not.
+#[test]
+fn the_longest_prefix_is_found() {
+    let sizes = [6, 6, 4, 5, 4, 9, 1];
+    let tasks = sizes.iter().enumerate().map(|(t, size)| task(&format!("t{t}"), 1, &[("cpu", *size)])).collect();
+    let nodes = ["n1", "n2", "n3"].map(|name| node(name, &[("cpu", 10)])).to_vec();
+    let problem = Problem::new(&cluster(nodes, tasks)).unwrap();
+    let options = Options { effort: Some(2000), threads: 1, ..Options::default() };
+    let (found, length) = bulk::longest_prefix(&problem, &options, &Control::unlimited());
+    assert_eq!(length, 5, "6+4, 6+4, 5; then 9 has no place, and the 1 behind it does not count");
+    assert_eq!(violations(&problem, &found.placement), []);
+    let placed = |t: usize| found.placement.spot(TaskId(t as u32)).is_placed();
+    assert_eq!((0..7).map(placed).collect::<Vec<_>>(), [true, true, true, true, true, false, false]);
+}
+
+/// Two racks of two nodes: a gang of four fits one rack only where that is empty; three of it are enough.
+#[test]
+fn a_gang_starts_within_one_rack() {
+    let nodes = [("n1", "r"), ("n2", "r"), ("n3", "s"), ("n4", "s")]
+        .map(|(name, rack)| in_rack(node(name, &[("cpu", 10)]), rack));
+    let mut tasks: Vec<TaskSpec> = (0..4).map(|t| in_group(task(&format!("w{t}"), 5, &[("cpu", 5)]), "g")).collect();
+    let mut rest = at(task("rest", 100, &[("cpu", 8)]), "n1");
+    rest.pinned = true;
+    tasks.push(rest);
+    let gang = |least| Some(GangSpec { min_members: least, within: Some("rack".to_string()) });
+    for (least, rest_at, racks) in [(None, "n1", 1), (Some(3), "n1", 1)] {
+        let mut snapshot = cluster(nodes.to_vec(), tasks.clone());
+        snapshot.levels = vec!["rack".to_string()];
+        snapshot.groups = vec![GroupSpec { gang: gang(least), ..group("g") }];
+        snapshot.tasks[4].placement[0].node = rest_at.to_string();
+        let problem = Problem::new(&snapshot).unwrap();
+        let options = Options { effort: Some(500), threads: 1, ..Options::default() };
+        let found = bulk::solve(&problem, &options, &Control::unlimited()).placement;
+        assert_eq!(violations(&problem, &found), []);
+        let used: std::collections::BTreeSet<DomainId> =
+            (0..4).filter_map(|t| found.spot(TaskId(t)).node()).map(|node| problem.domain(node, LevelId(1))).collect();
+        assert_eq!(used.len(), racks, "least {least:?}");
+        assert!((0..4).all(|t| found.spot(TaskId(t)).node().is_some_and(|n| n.0 >= 2)), "rack s takes all four");
+    }
+}
