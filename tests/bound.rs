@@ -104,7 +104,7 @@ fn shares_stay_below_the_bound_too() {
     });
 }
 
-/// Twelve identical nodes and a handful of kinds of tasks that wait: merging loses nothing.
+/// Identical nodes and a handful of kinds of tasks that wait: merging loses nothing.
 #[test]
 fn merged_and_unmerged_programs_prove_the_same() {
     for_seeds("merged", 20, |_, rng| {

@@ -1,7 +1,8 @@
 //! Which prices are best, exactly? The linear program of the relaxation, solved on the rows that matter.
 //!
 //! ```text
-//! minimise    Σ_place count · (Σ_r soft · λ_r + limit · π_r + Σ_d room · δ_d − Σ_b constant · μ_b) + room · τ + most · β + Σ_kind count · v
+//! minimise    Σ_place count · (Σ_r soft · λ_r + limit · π_r + Σ_d room · δ_d − Σ_b constant · μ_b)
+//!             + room · τ + most · β + Σ_kind count · v
 //! subject to  v_kind ≥ what it makes at home, nowhere, and at every place that admits it
 //!             0 ≤ λ ≤ load weight, 0 ≤ μ ≤ balance weight, π, δ, τ, β ≥ 0, Σ_g α_g ≤ group move weight
 //! ```

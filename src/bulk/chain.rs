@@ -86,11 +86,6 @@ impl Chain {
         }
     }
 
-    /// Points by which the best is better than the beginning.
-    pub fn gain(&self) -> i64 {
-        self.points_built - self.tally.best_points
-    }
-
     /// What the best is ordered by: less is better.
     pub fn key(&self) -> (i64, i64) {
         (self.tally.best_points, self.tally.best_displaced)

@@ -9,15 +9,16 @@ use super::round::block_count;
 use super::schedule::{Part, Schedule};
 use super::state::{State, spots};
 use crate::control::{Control, Progress};
-use crate::model::{Problem, score};
+use crate::model::{Problem, SHARE_ONE, score};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// After the trial, careful chains go on only where they are ahead by more than this part of what they gained: a bold chain wins more
-/// from a longer search. On ROADEF b_1 it is behind by 3 % after the trial and ahead in the end, on b_2, a1_4 and a2_1 close
-/// and then far ahead; on b_3 it is behind by 6 % and stays there.
-const LEAD_PART: i128 = 20;
-/// They are even when they differ by less: in evening out a small cluster, the careful one then needs fewer moves.
+/// After the trial, careful chains go on only where they leave so much less to gain, as a fraction: a bold chain wins more from a
+/// longer search. On ROADEF b_1 it is behind by 7 % after a short trial and ahead in the end, on b_2, a1_4 and a2_1 soon far
+/// ahead; on b_3 it is behind by 70 to 115 % and stays there.
+const LEAD: (i128, i128) = (5, 4);
+/// They are even when they differ by less than this part of their gain: in evening out a small cluster, the careful one then needs
+/// fewer moves.
 const EVEN_PART: i128 = 1000;
 
 /// Chains that run side by side: a cluster of one block has two, so that two threads have work.
@@ -88,11 +89,18 @@ impl<'a> Team<'a> {
 
     /// Kinds for two chains after a trial of a careful and a bold one.
     pub fn better_kinds(&self) -> [bool; 2] {
-        let gains = [false, true].map(|kind| {
-            let gains = self.chains.iter().filter(|chain| chain.is_bold == kind).map(Chain::gain);
-            i128::from(gains.max().unwrap_or(0))
-        });
-        better_kinds(gains)
+        let problem = self.problem;
+        let objective = |at, devices| score(problem, &spots(problem, at, devices)).objective();
+        let found = |is_bold| {
+            let best = &self.chains.iter().find(|chain| chain.is_bold == is_bold).expect("both were tried").best;
+            objective(&best.at, &best.devices)
+        };
+        let worth: i128 = problem.tasks.iter().map(|task| i128::from(task.weight)).sum();
+        better_kinds(
+            objective(&self.built.at, &self.built.devices),
+            [found(false), found(true)],
+            worth * i128::from(SHARE_ONE),
+        )
     }
 
     /// The chain that has found the best placement; the first of equals.
@@ -101,11 +109,14 @@ impl<'a> Team<'a> {
     }
 }
 
-/// Kinds for the rest of a search, by what a careful and a bold chain gained in the trial: one of each where both gained the same, or
-/// the bold one nothing, for then it has shown nothing.
-fn better_kinds([careful, bold]: [i128; 2]) -> [bool; 2] {
-    let lead = careful - bold;
-    if bold <= 0 || lead.abs() <= careful / EVEN_PART { [false, true] } else { [lead <= careful / LEAD_PART; 2] }
+/// Kinds for the rest of a search, by the objectives that a careful and a bold chain made of the built one in the trial, and the
+/// ideal one: everything runs, at no cost. One of each where both gained the same, or the bold one nothing, for then it has
+/// shown nothing.
+fn better_kinds(built: i128, [careful, bold]: [i128; 2], ideal: i128) -> [bool; 2] {
+    if bold <= built || (careful - bold).abs() <= (careful - built) / EVEN_PART {
+        return [false, true];
+    }
+    [(ideal - bold) * LEAD.1 <= (ideal - careful) * LEAD.0; 2]
 }
 
 #[cfg(test)]
@@ -114,12 +125,12 @@ mod tests {
 
     #[test]
     fn a_careful_chain_needs_a_clear_lead() {
-        assert_eq!(better_kinds([100, 120]), [true, true]);
-        assert_eq!(better_kinds([100, 96]), [true, true], "a twenty-fifth behind");
-        assert_eq!(better_kinds([100, 94]), [false, false], "a sixteenth behind");
-        assert_eq!((better_kinds([9999, 9995]), better_kinds([9995, 9999])), ([false, true], [false, true]), "even");
-        assert_eq!(better_kinds([100, 0]), [false, true], "nothing found: it has shown nothing");
-        assert_eq!(better_kinds([0, 0]), [false, true]);
-        assert_eq!(better_kinds([0, 5]), [true, true]);
+        assert_eq!(better_kinds(-500, [-100, -90], 0), [true, true]);
+        assert_eq!(better_kinds(-500, [-100, -120], 0), [true, true], "a fifth more is left");
+        assert_eq!(better_kinds(-500, [-100, -130], 0), [false, false], "three tenths more");
+        assert_eq!(better_kinds(-500, [100, 95], 110), [false, false], "15 of the ideal are left instead of 10");
+        assert_eq!(better_kinds(-500, [-100, -500], 0), [false, true], "nothing found: it has shown nothing");
+        assert_eq!(better_kinds(-500, [-500, -400], 0), [true, true], "the careful one found nothing");
+        assert_eq!(better_kinds(-5000, [-1, -4], 0), [false, true], "even");
     }
 }

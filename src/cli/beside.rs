@@ -1,6 +1,6 @@
 //! How does a search know how far it can get? A bound that is worked out beside it, and ends it when nothing is left to gain.
 //!
-//! With `--effort` the bound comes first, after a number of steps that depends on the size alone, and never ends the search: time
+//! With `--effort` the bound comes last, after a number of steps that depends on the size alone, and never ends the search: time
 //! must not decide then. Otherwise it has a tenth of the time limit, on a thread of its own while the bulk search runs.
 
 use super::args::{AdmitArg, GapArg, PlanArgs};
@@ -85,10 +85,13 @@ impl Beside {
             *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = proof.as_ref().map(|proof| proof.bound);
             proof
         };
-        if first || args.is_repeatable() {
+        if first {
             let proof = find();
             let found = search(proof.as_ref());
             return (found, proof);
+        }
+        if args.is_repeatable() {
+            return (search(None), find());
         }
         std::thread::scope(|scope| {
             let thread = scope.spawn(find);

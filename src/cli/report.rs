@@ -224,7 +224,7 @@ pub fn verdict(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
     if let Some((before, after)) = verdict.objective {
         let _ = write!(text, "; objective {} -> {}", grouped(before), grouped(after));
         match (verdict.proven, plan.bound) {
-            (Some(proven), _) if proven <= after => text.push_str(", proven optimal"),
+            (Some(proven), _) if proven <= after && verdict.remaining.is_empty() => text.push_str(", proven optimal"),
             (proven, Some(bound)) => {
                 // A search tree cannot be checked again: what it says is said with its name.
                 let by_word = plan.solver == "exact" && proven.is_none_or(|proven| bound < proven);

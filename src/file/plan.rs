@@ -197,7 +197,8 @@ impl Names<'_> {
             unplaced: unplaced?,
             blocked: blocked?,
         };
-        if gap.is_some() && gap != plan.bound.map(|bound| bound.saturating_sub(plan.objective.1)) {
+        let is_off = |(gap, bound): (i128, i128)| gap != bound.saturating_sub(plan.objective.1);
+        if gap.zip(plan.bound).is_some_and(is_off) {
             let path = Path::Field(&Path::Root, "gap");
             reader.fault("F203", path, "it is not the bound less the objective", "use the file as it was written");
         }

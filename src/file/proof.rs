@@ -81,8 +81,9 @@ fn row(reader: &Reader, path: Path<'_>, value: Value) -> Option<PriceRow> {
 }
 
 fn range(reader: &Reader, path: Path<'_>, value: Value) -> Option<(u32, u32)> {
-    match reader.list(path, value, |p, v| reader.int(p, v))[..] {
-        [first, last] => Some((u32::try_from(first).ok()?, u32::try_from(last).ok()?)),
+    let figures: Vec<_> = reader.list(path, value, |p, v| reader.int(p, v)).into_iter().map(u32::try_from).collect();
+    match figures[..] {
+        [Ok(first), Ok(last)] => Some((first, last)),
         _ => {
             reader.fault("F202", path, "a range has a first and a last node", "write two positions, such as [0, 3]");
             None

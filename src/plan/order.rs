@@ -128,7 +128,12 @@ fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Co
         again = attempt(&mut units, None);
     }
     let is_ordered = is_done(&again);
+    let is_complete = again.blocked.is_empty();
     keep_better(problem, &mut best, again);
+    if is_complete {
+        // All of them have an order: what is left out is left out because it does not pay.
+        best.blocked.clear();
+    }
     if is_ordered {
         return best;
     }
