@@ -65,6 +65,7 @@ fn main() {
                     backend: "cpu".into(),
                     status: Status::Feasible,
                     bound: None,
+                    proof: None,
                 };
                 let plan = plan::build(&problem, &outcome.placement, meta, &Control::unlimited());
                 let seconds = reading + cpu_seconds() - started;
