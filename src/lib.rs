@@ -17,3 +17,4 @@ pub mod gpu;
 pub mod kernel;
 pub mod model;
 pub mod plan;
+pub mod simulate;

@@ -104,6 +104,16 @@ fn shares_stay_below_the_bound_too() {
     });
 }
 
+#[test]
+fn a_cluster_without_resources_is_bounded() {
+    let mut snapshot = cluster(vec![node("n", &[])], vec![task("t", 3, &[])]);
+    snapshot.resources.clear();
+    let problem = problem(&snapshot);
+    let proof = quick(&problem, 20, true);
+    assert_eq!(proof.bound, 3 * i128::from(SHARE_ONE));
+    assert_eq!(plan::proven(&problem, &proof), Ok(proof.bound));
+}
+
 /// Identical nodes and a handful of kinds of tasks that wait: merging loses nothing.
 #[test]
 fn merged_and_unmerged_programs_prove_the_same() {
@@ -191,8 +201,12 @@ fn tampered_proofs_are_refused() {
     {
         assert!(with(&|_, proof| proof.rows.clear()).contains(&"proof"));
     }
-    // A worse bound is no lie.
-    assert!(with(&|plan, proof| (plan.bound, proof.bound) = (Some(proof.bound + one), proof.bound + one)).is_empty());
+    // A worse bound is no lie, but the gap goes with it.
+    let worse = |plan: &mut plan::Plan, proof: &mut Proof| {
+        (plan.bound, proof.bound) = (Some(proof.bound + one), proof.bound + one);
+    };
+    assert_eq!(with(&worse), ["gap"]);
+    assert!(with(&|plan, proof| (worse(plan, proof), plan.gap = plan.gap.map(|gap| gap + one)).0).is_empty());
 }
 
 /// Whatever is done to prices, the verifier finds a bound that no placement exceeds, or refuses them.

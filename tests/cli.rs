@@ -667,3 +667,93 @@ fn cpu_and_gpu_write_the_same_plan_and_say_where_it_was_made() {
     let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(list.as_array().unwrap().iter().any(|device| device["usable"] == true), "{list}");
 }
+
+// -------------------------------------------------------------------------------------------------------------- the way
+
+#[test]
+fn a_drained_node_is_left_and_the_plan_holds_for_the_snapshot_alone() {
+    let folder = TempDir::new().unwrap();
+    let plan = planned(&folder, SMALL, &["--effort", "2000", "--drain", "node-1"]);
+    let (code, stdout, _) = run(&["verify", SMALL, &plan, "--states", "json"]);
+    assert_eq!(code, 0, "{stdout}");
+    let states: Value = serde_json::from_str(&stdout).unwrap();
+    let last = states["states"].as_array().unwrap().last().unwrap();
+    let nodes: Vec<&Value> =
+        last["placement"].as_object().unwrap().values().flat_map(|n| n.as_array().unwrap()).collect();
+    assert!(nodes.len() > 20 && !nodes.contains(&&json!("node-1")), "{nodes:?}");
+    assert_eq!(run(&["plan", SMALL, "--drain", "nowhere"]).0, 64);
+}
+
+#[test]
+fn what_is_excluded_stays_and_repair_alone_does_no_more() {
+    let folder = TempDir::new().unwrap();
+    let moved = |more: &[&str]| {
+        let plan = planned(&folder, SMALL, &[&["--effort", "2000"], more].concat());
+        let plan: Value = serde_json::from_str(&std::fs::read_to_string(plan).unwrap()).unwrap();
+        let waves = plan["waves"].as_array().unwrap().iter().flat_map(|wave| wave.as_array().unwrap().clone());
+        waves.map(|step| (step["task"].as_str().unwrap().to_string(), step["reason"].clone())).collect::<Vec<_>>()
+    };
+    assert!(moved(&["--exclude", "*"]).is_empty());
+    assert!(moved(&["--exclude", "group=web,report-*"]).iter().all(|(task, _)| !task.starts_with("report")));
+    let repaired = moved(&["--only-overloaded"]);
+    assert!(!repaired.is_empty() && repaired.iter().all(|(_, reason)| reason != &json!("admit")), "{repaired:?}");
+    assert_eq!(run(&["plan", SMALL, "--exclude", "nobody"]).0, 64);
+}
+
+#[test]
+fn a_diff_says_what_changes_where() {
+    let folder = TempDir::new().unwrap();
+    let plan = planned(&folder, SMALL, &["--effort", "2000"]);
+    let (code, stdout, _) = run(&["diff", SMALL, &plan]);
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("node node-1\n  - ") && stdout.contains("\n  + train-1\n"), "{stdout}");
+    let diff: Value = serde_json::from_str(&run(&["diff", SMALL, &plan, "-o", "json"]).1).unwrap();
+    assert_eq!((&diff["format"], &diff["nodes"][0]["node"]), (&json!("bayplan-diff/1"), &json!("node-1")));
+    // A plan that does not hold changes nothing.
+    let wrong =
+        written(&folder, "wrong.json", std::fs::read_to_string(&plan).unwrap().replace("\"admit\"", "\"repair\""));
+    assert_eq!(run(&["diff", SMALL, &wrong]).0, 3);
+}
+
+#[test]
+fn a_simulation_repeats_and_ends_stable_whatever_happens() {
+    let folder = TempDir::new().unwrap();
+    let plan = planned(&folder, SMALL, &["--effort", "2000"]);
+    for seed in 0..12 {
+        let seed = seed.to_string();
+        let args = [
+            "simulate",
+            SMALL,
+            &plan,
+            "--fail-rate",
+            "0.3",
+            "--vanish-rate",
+            "0.1",
+            "--grow-rate",
+            "0.3",
+            "--seed",
+            &seed,
+        ];
+        let (code, stdout, stderr) = run(&args);
+        assert_eq!(code, 0, "seed {seed}: {stdout}{stderr}");
+        assert!(stdout.contains("0 rules made worse, stable"), "{stdout}");
+        assert_eq!(run(&args).1, stdout, "the same seed, the same run");
+    }
+}
+
+#[test]
+fn a_stream_has_a_version_first_and_a_summary_last() {
+    let folder = TempDir::new().unwrap();
+    let plan = planned(&folder, SMALL, &["--effort", "2000"]);
+    let stream = path_in(&folder, "plan.ndjson");
+    let (code, _, stderr) = run(&["plan", SMALL, "--effort", "2000", "-o", &stream]);
+    assert_eq!(code, 0, "{stderr}");
+    let stream = std::fs::read_to_string(stream).unwrap();
+    let (code, exported, _) = run(&["export", "ndjson", SMALL, &plan]);
+    assert_eq!((code, &exported), (0, &stream), "the same plan, the same bytes");
+    let records: Vec<Value> = stream.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records[0]["format"], json!("bayplan-plan-stream/1"));
+    let moves = records.iter().filter(|record| record["type"] == json!("move")).count();
+    let last = records.last().unwrap();
+    assert_eq!((&last["type"], &last["moves"]), (&json!("summary"), &json!(moves)));
+}

@@ -71,7 +71,8 @@ fn full_snapshot() -> Value {
                 "weight": 1, "mix": [{"parts": 1, "requirement": {"cpu": 1}, "device": {"kind": "gpu"}}]
             }
         },
-        "moves": {"mode": "waves", "max_moves": 5, "max_per_node": 2}
+        "moves": {"mode": "waves", "max_moves": 5, "max_per_node": 2, "max_in_flight": 3, "max_from_node": 2,
+                  "max_to_node": 2, "max_per_domain": {"rack": 2}, "max_amounts": {"cpu": 100}}
     })
 }
 
@@ -95,7 +96,8 @@ fn full_plan() -> Value {
         },
         "waves": [[{
             "task": "A", "from": [{"node": "node-1", "share": "3/10", "devices": [0, 63]}], "to": [],
-            "reason": "repair", "gain": "-1/3"
+            "reason": "repair", "gain": "-1/3",
+            "wave": 1, "objective": {"before": "31/12", "after": "9/4"}, "binding": "hint"
         }]],
         "unplaced": [{"task": "B", "reason": "no room"}],
         "blocked": ["C"],
@@ -377,6 +379,15 @@ fn every_kind_of_bad_plan_is_told_with_place_cause_and_remedy() {
         (|p| p["goal"] = json!("balanse"), ["F107", "goal", "balanse", "balance"]),
         (|p| p["blocked"][0] = json!("Z"), ["F201", "blocked[0]", "no task \"Z\"", "the snapshot"]),
         (|p| p["unplaced"][0] = json!({"task": "B"}), ["F104", "unplaced[0]", "\"reason\" is missing", "add it"]),
+        (|p| p["waves"][0][0]["wave"] = json!(2), ["F203", "waves[0][0].wave", "does not follow", "as it was written"]),
+        (
+            |p| p["waves"][0][0]["objective"]["after"] = json!(2),
+            ["F203", "waves[0][0].objective", "does not follow", "as it was written"],
+        ),
+        (
+            |p| p["waves"][0][0]["binding"] = json!("bound"),
+            ["F203", "waves[0][0].binding", "does not follow", "as it was written"],
+        ),
         (|p| p["waves"][0] = json!([]), ["F203", "summary.moves", "it says 1, and the plan has 0", "cut or edited"]),
         (|p| p["summary"] = json!({"moves": 1}), ["F104", "summary", "is missing", "add it"]),
     ];

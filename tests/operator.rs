@@ -122,6 +122,20 @@ fn the_longest_prefix_is_found() {
     assert_eq!((0..7).map(placed).collect::<Vec<_>>(), [true, true, true, true, true, false, false]);
 }
 
+/// Nodes of 10 and tasks of 3 to 6: the probes differ in their seeds by what was judged before, so that has to be the same too.
+#[test]
+fn a_prefix_depends_on_no_thread() {
+    let tasks = (0..40).map(|t| task(&format!("t{t}"), 1, &[("cpu", 3 + t * 7 % 4)])).collect();
+    let nodes = (0..12).map(|n| node(&format!("n{n}"), &[("cpu", 10)])).collect();
+    let problem = Problem::new(&cluster(nodes, tasks)).unwrap();
+    let found = [1, 2].map(|threads| {
+        let options = Options { effort: Some(300), threads, ..Options::default() };
+        let (found, length) = bulk::longest_prefix(&problem, &options, &Control::unlimited());
+        (found.placement, found.evaluations, length)
+    });
+    assert!(found[0] == found[1], "lengths {} and {}", found[0].2, found[1].2);
+}
+
 /// Two racks of two nodes: a gang of four fits one rack only where that is empty; three of it are enough.
 #[test]
 fn a_gang_starts_within_one_rack() {

@@ -154,7 +154,11 @@ fn exchange(snapshot: &mut Snapshot, cpu: i64, mem: i64) {
 
 #[test]
 fn an_exchange_without_spare_room_is_blocked() {
-    let problem = changed(|snapshot| exchange(snapshot, 10, 4));
+    let problem = changed(|snapshot| {
+        exchange(snapshot, 10, 4);
+        snapshot.nodes[3].cordoned = true;
+        snapshot.tasks.iter_mut().for_each(|task| task.evictable = false);
+    });
     let (plan, waves) = ordered(&problem, &[("a", "n1"), ("b", "n0")]);
     assert!(waves.is_empty());
     assert_eq!(plan.blocked, [TaskId(0), TaskId(1)]);
@@ -208,7 +212,10 @@ fn spread_holds_while_the_wave_runs() {
     let problem = large_d(|snapshot| group(snapshot, "g", &[0, 1, 2], wide()));
     assert_eq!(ordered(&problem, &[("a", "n3"), ("c", "n0"), ("d", "n2")]).1, ["a>n3", "c>n0", "d>n2"]);
     // With two members only, either alone breaks the rule and both together may.
-    let problem = large_d(|snapshot| group(snapshot, "g", &[0, 2], wide()));
+    let problem = large_d(|snapshot| {
+        group(snapshot, "g", &[0, 2], wide());
+        snapshot.tasks.iter_mut().for_each(|task| task.evictable = false);
+    });
     let (plan, waves) = ordered(&problem, &[("a", "n3"), ("c", "n0"), ("d", "n2")]);
     assert!(waves.is_empty());
     assert_eq!(plan.blocked, [TaskId(0), TaskId(2), TaskId(3)]);

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::Path;
 
 /// Who may name whom with `crate::` (or `bayplan::` in main.rs). `control` is a leaf that all may use.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("main", &["cli"]),
-    ("cli", &["adapter", "generate", "exact", "bulk", "bound", "gpu", "kernel", "plan", "file", "model"]),
+    ("cli", &["adapter", "generate", "exact", "bulk", "bound", "gpu", "kernel", "plan", "simulate", "file", "model"]),
     ("adapter", &["model"]),
     ("generate", &["model"]),
     ("exact", &["plan", "model"]),
@@ -16,6 +16,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("gpu", &["kernel"]),
     ("bound", &["exact", "model"]),
     ("file", &["plan", "model"]),
+    ("simulate", &["plan", "model"]),
     ("plan", &["model"]),
     ("kernel", &[]),
     ("model", &[]),

@@ -28,7 +28,8 @@ pub(super) fn best_place(form: &Form, kind: usize, price: &[i64], denominator: i
             row => &form.moves[row as usize * form.places.len()..][..form.places.len()],
         };
         let (mut least, mut place) = (i64::MAX, NONE);
-        for (k, row) in price.chunks_exact(form.columns).enumerate() {
+        for k in 0..form.places.len() {
+            let row = &price[k * form.columns..][..form.columns];
             if words[k / 32] >> (k % 32) & 1 == 1 {
                 let fee = moves.get(k).map_or(0, |cost| cost * denominator);
                 let cost = row.iter().zip(requirement).fold(fee, |sum, (price, amount)| sum + price * amount);
@@ -40,7 +41,8 @@ pub(super) fn best_place(form: &Form, kind: usize, price: &[i64], denominator: i
         return (place != NONE).then_some(Best { cost: i128::from(least), place });
     }
     let mut best: Option<Best> = None;
-    for (k, row) in price.chunks_exact(form.columns).enumerate() {
+    for k in 0..form.places.len() {
+        let row = &price[k * form.columns..][..form.columns];
         if words[k / 32] >> (k % 32) & 1 == 1 {
             let fee = i128::from(form.move_points(from, k)) * i128::from(denominator);
             let cost = fee + dot(row, requirement);

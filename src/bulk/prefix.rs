@@ -7,7 +7,7 @@
 
 use super::pack::packed_share;
 use super::{Options, Outcome, solve};
-use crate::control::Control;
+use crate::control::{Control, Progress};
 use crate::model::{DEVICE_MILLI, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, violations, worsened};
 use crate::plan::Status;
 use std::borrow::Cow;
@@ -119,27 +119,25 @@ fn most_that_fit(problem: &Problem, queue: &[TaskId]) -> usize {
     queue.iter().take_while(fits).count()
 }
 
-/// A search in which the tasks of `rest` may not start; it ends when everything else runs and nothing costs anything.
+/// A search in which the tasks of `rest` may not start; under a time limit alone it ends when everything else runs and nothing costs
+/// anything.
 fn probe(problem: &Problem, options: &Options, rest: &[TaskId], control: &Control) -> Outcome {
     let mut narrowed = problem.clone();
     rest.iter().for_each(|task| narrowed.tasks[task.index()].pinned = true);
     let all = narrowed.task_ids().filter(|task| rest.binary_search(task).is_err());
     let value: i128 =
         all.map(|task| i128::from(narrowed.tasks[task.index()].weight)).sum::<i128>() * i128::from(SHARE_ONE);
+    // The listener is called by the clock: only a search that the clock ends anyway may be ended by it.
+    let ends_early = options.effort.is_none() && control.time_left().is_some();
     let done = Arc::new(AtomicBool::new(false));
     let (flag, outer) = (Arc::clone(&done), control.clone());
-    let watch = move |progress: crate::control::Progress| {
+    let watch = move |progress: Progress| {
         outer.report(progress);
-        if progress.objective >= value || outer.must_stop() {
+        if ends_early && progress.objective >= value {
             flag.store(true, Ordering::Relaxed);
         }
     };
-    let inner = Control::unlimited().with_stop(done).with_listener(watch);
-    let inner = match control.time_left() {
-        Some(left) => inner.within(left),
-        None => inner,
-    };
-    solve(&narrowed, options, &inner)
+    solve(&narrowed, options, &control.clone().with_settled(done).with_listener(watch))
 }
 
 /// The placement without these tasks of the queue, if that breaks no rule (one of them may be what another depends on); else as

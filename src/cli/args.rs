@@ -4,6 +4,7 @@ pub use super::args_bound::{BoundArgs, GapArg};
 pub use super::args_device::{BackendArg, BenchArgs, DevicesArgs};
 pub use super::args_explain::{AdmitArg, ExplainArgs, JobsArg};
 pub use super::args_generate::GenerateArgs;
+use super::args_waves::{DiffArgs, FocusArgs, Form, SimulateArgs};
 use super::failure::Failure;
 use super::io::{Source, Target};
 use bayplan::adapter::table::SoftLimit;
@@ -53,6 +54,10 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show utilisation, objective, each cost and each violation of the current or planned state
     Score(ScoreArgs),
+    /// Show what a plan changes, per node and per group
+    Diff(DiffArgs),
+    /// Carry a plan out on paper, with moves that fail, nodes that vanish and tasks that grow
+    Simulate(SimulateArgs),
     /// Say for a task which rule keeps it off each node, and what it would take
     Explain(ExplainArgs),
     /// Turn a plan into a foreign format
@@ -169,6 +174,9 @@ pub struct OutputArg {
   bayplan plan snapshot.json --place jobs.json -o plan.json       # make room, with the fewest moves
   bayplan plan snapshot.json --admit prefix -o plan.json          # how much of the queue can be accepted?
   bayplan plan snapshot.json --max-moves 20 --detailed-exitcode -o plan.json
+  bayplan plan snapshot.json --drain node-3,node-4 --exclude 'db-*,group=cache' -o plan.json
+  bayplan plan snapshot.json --only-overloaded -o - > plan.json
+  bayplan plan snapshot.json -o plan.ndjson                       # one record per line, for pipes
 
 The first Ctrl-C (or SIGTERM) ends the search and still writes the best verified plan; a second one quits at once.")]
 pub struct PlanArgs {
@@ -207,6 +215,8 @@ pub struct PlanArgs {
     /// Leave a running task alone unless moving it is worth at least G points
     #[arg(long, value_name = "G", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=bayplan::model::AMOUNT_MAX))]
     pub min_gain: i64,
+    #[command(flatten)]
+    pub focus: FocusArgs,
     /// Threads; the plan does not depend on them [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
@@ -287,7 +297,8 @@ pub enum SolverArg {
 
 /// Options of `verify`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  bayplan verify snapshot.json plan.json && echo safe to apply\n\n\
+#[command(after_help = "Example:\n  bayplan verify snapshot.json plan.json && echo safe to apply\n  \
+    bayplan verify snapshot.json plan.json --states table\n\n\
     Exit code 0: every step holds; 3: it does not, and each violation is listed.")]
 pub struct VerifyArgs {
     /// Snapshot (`-` = stdin)
@@ -296,6 +307,9 @@ pub struct VerifyArgs {
     /// Plan (`-` = stdin)
     #[arg(value_parser = source())]
     pub plan: Source,
+    /// Show the state after each wave as well; with json, nothing else is on stdout
+    #[arg(long, value_name = "FORM", value_enum)]
+    pub states: Option<Form>,
     #[command(flatten)]
     pub jobs: JobsArg,
 }
@@ -354,6 +368,8 @@ pub enum ExportFormat {
     Openb,
     /// Machine number of every process, in one line
     Roadef,
+    /// The plan itself as a stream: one record per line, a version first, a summary last
+    Ndjson,
 }
 
 /// A line that is no command: help and version included.
@@ -418,6 +434,8 @@ impl Command {
             Command::Score(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Explain(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Export(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), Some(&args.output.output)),
+            Command::Diff(args) => (vec![&args.snapshot, &args.plan], None),
+            Command::Simulate(args) => (vec![&args.snapshot, &args.plan], Some(&args.output.output)),
             Command::Devices(_) => (Vec::new(), None),
             Command::Bench(args) => (vec![&args.snapshot], None),
         }

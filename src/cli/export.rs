@@ -5,6 +5,7 @@ use super::failure::{Exit, Failure};
 use super::screen::{Tone, say_verdict};
 use super::{faulty, read_plan, read_problem, report, signal};
 use bayplan::adapter::{openb, roadef};
+use bayplan::file;
 use bayplan::plan;
 
 /// Runs the command.
@@ -19,11 +20,13 @@ pub fn run(args: &ExportArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Rejected);
     }
     let text = match args.format {
-        ExportFormat::Openb => openb::export(&problem, &verdict.reached),
+        ExportFormat::Openb => openb::export(&problem, &verdict.reached).into_bytes(),
+        ExportFormat::Ndjson => file::write_stream(&problem, &plan),
         ExportFormat::Roadef => {
-            roadef::export(&problem, &verdict.reached).map_err(|faults| faulty(&args.snapshot, faults))?
+            let text = roadef::export(&problem, &verdict.reached);
+            text.map_err(|faults| faulty(&args.snapshot, faults))?.into_bytes()
         }
     };
-    args.output.output.write(text.as_bytes())?;
+    args.output.output.write(&text)?;
     Ok(Exit::Done)
 }

@@ -82,6 +82,11 @@ impl Target {
         }
     }
 
+    /// True when the name asks for one record per line.
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Target::File(path) if path.extension().is_some_and(|extension| extension == "ndjson"))
+    }
+
     /// Fails now, before the work, when the folder of the output does not exist.
     pub fn check(&self) -> Result<(), Failure> {
         let Target::File(path) = self else { return Ok(()) };

@@ -8,15 +8,18 @@ mod args_bound;
 mod args_device;
 mod args_explain;
 mod args_generate;
+mod args_waves;
 mod backend;
 mod bench;
 mod beside;
 mod bound;
 mod devices;
+mod diff;
 mod explain;
 mod export;
 pub mod failure;
 mod figures;
+mod focus;
 mod generate;
 mod import;
 mod io;
@@ -25,6 +28,8 @@ mod report;
 mod score;
 mod screen;
 mod signal;
+mod simulate;
+mod states;
 mod verify;
 
 use args::Command;
@@ -46,6 +51,8 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Score(args) => score::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Bench(args) => bench::run(&args),
     }

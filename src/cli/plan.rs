@@ -6,7 +6,7 @@ use super::beside::Beside;
 use super::failure::{Exit, Failure};
 use super::figures::Figures;
 use super::screen::{ProgressLine, Tone, say, say_verdict};
-use super::{read_problem, report, signal};
+use super::{focus, read_problem, report, signal};
 use bayplan::control::Control;
 use bayplan::model::{AMOUNT_MAX, Goal, Placement, Problem, Proof, score, total_excess, violations};
 use bayplan::plan::{self, Meta, Plan, Status, Verdict};
@@ -31,7 +31,7 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     args.output.output.check()?;
     let stop = signal::stop_first();
     let read = with_goal(read_problem(&args.snapshot, args.jobs.place.as_ref())?, args);
-    let problem = as_asked(&read, args);
+    let problem = as_asked(&read, args)?;
     let line = ProgressLine::new(args.quiet);
     let beside = Beside::new(&problem, args);
     let mut search = beside.watch(Control::unlimited().with_stop(stop), line.listener());
@@ -43,7 +43,8 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
         search = search.with_time_limit(left - reserve);
         order = order.with_time_limit(left - reserve / 3);
     }
-    let charged = with_charge(&problem, args.min_gain);
+    let searched = focus::searched(&problem, &args.focus);
+    let charged = with_charge(&searched, args.min_gain);
     let backend = Backend::choose(args.backend, &charged)?;
     // The bound is on the snapshot, not on what the command line narrows it to: so whoever has the two files can check it.
     let first = is_for_exact(&charged, args);
@@ -58,7 +59,10 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     line.finish();
     let verdict = plan::verify(&problem, &plan);
     refuse_broken(&problem, &plan, &verdict)?;
-    let bytes = file::write_plan(&problem, &plan);
+    let bytes = match args.output.output.is_stream() {
+        true => file::write_stream(&problem, &plan),
+        false => file::write_plan(&problem, &plan),
+    };
     if !args.quiet {
         show(&problem, &plan, &verdict);
         if let Some(rules) = &found.blockers {
@@ -83,14 +87,15 @@ fn with_goal(problem: Problem, args: &PlanArgs) -> Problem {
 }
 
 /// The problem under the limits of the command line.
-fn as_asked<'a>(problem: &'a Problem, args: &PlanArgs) -> Cow<'a, Problem> {
+fn as_asked<'a>(problem: &'a Problem, args: &PlanArgs) -> Result<Cow<'a, Problem>, Failure> {
     let most = [problem.moves.max_moves, args.max_moves].into_iter().flatten().min();
-    if most == problem.moves.max_moves {
-        return Cow::Borrowed(problem);
+    if most == problem.moves.max_moves && !args.focus.narrows() {
+        return Ok(Cow::Borrowed(problem));
     }
     let mut problem = problem.clone();
     problem.moves.max_moves = most;
-    Cow::Owned(problem)
+    focus::narrow(&mut problem, &args.focus)?;
+    Ok(Cow::Owned(problem))
 }
 
 /// What is kept back of the time left when reading took `reading`: ordering, verifying, measuring and writing go over the
@@ -174,7 +179,7 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&P
         return Found { blockers: found.blockers, ..start };
     }
     // A bound on the problem as the command line narrowed it says nothing about the snapshot.
-    let is_narrowed = args.min_gain > 0 || args.max_moves.is_some();
+    let is_narrowed = args.min_gain > 0 || args.max_moves.is_some() || args.focus.narrows();
     let bound = found.bound.filter(|_| !is_narrowed);
     let meta = Meta { solver: "exact".into(), status: found.status, bound, ..start.meta };
     Found { target: found.placement, meta, blockers: found.blockers }

@@ -126,7 +126,10 @@ fn reason_text(reason: Reason) -> &'static str {
         Reason::Improve => "improve",
         Reason::Enable => "enable",
         Reason::Evict => "evict",
+        Reason::Drain => "drain",
         Reason::Resize => "resize",
+        Reason::Park => "park",
+        Reason::Restart => "restart",
     }
 }
 
@@ -170,6 +173,10 @@ pub fn size_text(plan: &Plan) -> String {
     format!("{} in {}", parts.join(", "), plural(plan.waves.len(), "wave", "waves"))
 }
 
+fn begins_detour(step: &Move) -> bool {
+    matches!(step.reason, Reason::Park | Reason::Restart)
+}
+
 /// What the plan leaves: tasks that stay unplaced with their reasons, and moves without a safe order.
 pub fn left_over(problem: &Problem, plan: &Plan) -> Vec<String> {
     let name = |task: TaskId| &problem.tasks[task.index()].name;
@@ -179,6 +186,22 @@ pub fn left_over(problem: &Problem, plan: &Plan) -> Vec<String> {
     }
     if plan.unplaced.len() > LEFT_SHOWN_MAX {
         lines.push(format!("... and {} more tasks stay unplaced", plan.unplaced.len() - LEFT_SHOWN_MAX));
+    }
+    let mut detours: Vec<String> = Vec::new();
+    for (step, (task, points)) in plan.moves().filter(|step| begins_detour(step)).zip(plan.detours(problem)) {
+        let (name, cost) = (name(task), grouped(points));
+        detours.push(match step.reason {
+            Reason::Restart => format!("must restart: {name} (nothing else makes room; it is stopped, then started)"),
+            _ => format!("parked: {name} on {} (one move more, {cost} points)", spot_text(problem, &step.to)),
+        });
+    }
+    let count = detours.len();
+    // Whatever stops a running task is named, however many there are.
+    detours.sort_by_key(|line| line.starts_with("parked"));
+    let stops = detours.iter().filter(|line| !line.starts_with("parked")).count();
+    lines.extend(detours.into_iter().take(LEFT_SHOWN_MAX.max(stops)));
+    if count > LEFT_SHOWN_MAX.max(stops) {
+        lines.push(format!("... and {} more tasks are parked on their way", count - LEFT_SHOWN_MAX.max(stops)));
     }
     if !plan.blocked.is_empty() {
         let shown: Vec<&str> = plan.blocked.iter().take(LEFT_SHOWN_MAX).map(|task| name(*task).as_str()).collect();

@@ -1,10 +1,11 @@
 //! `bayplan verify`: does this plan hold for this snapshot? The verdict is the data of this command, so it goes to stdout.
 
 use super::args::VerifyArgs;
+use super::args_waves::Form;
 use super::failure::{Exit, Failure};
 use super::io::Target;
 use super::screen::printable;
-use super::{read_plan, read_problem, report, signal};
+use super::{read_plan, read_problem, report, signal, states};
 use bayplan::plan;
 
 /// Runs the command.
@@ -13,7 +14,12 @@ pub fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     let mut problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
     let plan = read_plan(&mut problem, &args.plan)?;
     let verdict = plan::verify(&problem, &plan);
-    let text = printable(&report::verdict(&problem, &plan, &verdict)) + "\n";
+    let mut text = printable(&report::verdict(&problem, &plan, &verdict)) + "\n";
+    // A plan that does not hold may name what does not exist: it has no states.
+    if let Some(form) = args.states.filter(|_| verdict.is_right()) {
+        let states = states::text(&problem, &plan, form);
+        text = if form == Form::Json { states } else { text + "\n" + &states };
+    }
     Target::Stdout.write(text.as_bytes())?;
     Ok(if verdict.is_right() { Exit::Done } else { Exit::Rejected })
 }

@@ -3,10 +3,13 @@
 //! The schemas in `data/schema` say the same for other programs; tests hold the two together.
 
 mod json;
+mod ndjson;
 mod plan;
 mod proof;
 mod snapshot;
+mod told;
 
+pub use ndjson::{STREAM_FORMAT, write_stream};
 pub use plan::{read_plan, write_plan};
 pub use proof::{BOUND_FORMAT, write_bound};
 pub use snapshot::{read_jobs, read_snapshot, write_snapshot};

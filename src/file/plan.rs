@@ -9,18 +9,22 @@
 use super::json::{Path, Reader, Value, parse};
 use super::proof;
 use super::snapshot::piece;
+use super::told::{self, BINDINGS, Told, told};
 use crate::model::{Faults, Goal, NodeId, Piece, PieceSpec, Problem, SHARE_ONE, Share, Spot, TaskId};
 use crate::plan::{Move, PLAN_FORMAT, Plan, Reason, Status};
 use serde_json::json;
 use std::collections::HashMap;
 
-const REASONS: [(&str, Reason); 6] = [
+const REASONS: [(&str, Reason); 9] = [
     ("admit", Reason::Admit),
     ("repair", Reason::Repair),
     ("improve", Reason::Improve),
     ("enable", Reason::Enable),
     ("evict", Reason::Evict),
+    ("drain", Reason::Drain),
     ("resize", Reason::Resize),
+    ("park", Reason::Park),
+    ("restart", Reason::Restart),
 ];
 const STATUSES: [(&str, Status); 3] =
     [("optimal", Status::Optimal), ("feasible", Status::Feasible), ("interrupted", Status::Interrupted)];
@@ -36,51 +40,67 @@ pub fn write_plan(problem: &Problem, plan: &Plan) -> Vec<u8> {
         0 => "[]".to_string(),
         _ => format!("[\n{indent}  {}\n{indent}]", items.join(&format!(",\n{indent}  "))),
     };
-    let line = |step: &Move| {
-        json!({
-            "task": task(step.task),
-            "from": pieces_json(problem, &step.from),
-            "to": pieces_json(problem, &step.to),
-            "reason": word(&REASONS, step.reason),
-            "gain": points_json(step.gain),
-        })
-        .to_string()
+    let moves = |(wave, told): (&Vec<Move>, Vec<Told>)| {
+        let lines = wave.iter().zip(told).map(|(step, told)| object(&line(problem, step, &told)));
+        list("    ", lines.collect())
     };
-    let waves = plan.waves.iter().map(|wave| list("    ", wave.iter().map(line).collect())).collect();
+    let waves = plan.waves.iter().zip(told(problem, plan)).map(moves).collect();
     let unplaced =
         plan.unplaced.iter().map(|(id, why)| json!({"task": task(*id), "reason": why}).to_string()).collect();
     let blocked: Vec<_> = plan.blocked.iter().map(|id| task(*id)).collect();
-    let mut fields = vec![
-        ("format", json!(PLAN_FORMAT).to_string()),
-        ("snapshot", json!(plan.fingerprint).to_string()),
-        ("goal", plan.goal.map_or(String::new(), |goal| json!(goal.word()).to_string())),
-        ("solver", json!(plan.solver).to_string()),
-        ("seed", plan.seed.to_string()),
-        ("effort", plan.effort.to_string()),
-        ("backend", json!(plan.backend).to_string()),
-        ("status", json!(word(&STATUSES, plan.status)).to_string()),
-        (
-            "objective",
-            json!({"before": points_json(plan.objective.0), "after": points_json(plan.objective.1)}).to_string(),
-        ),
-    ];
-    fields.retain(|(_, value)| !value.is_empty());
-    if let Some(bound) = plan.bound {
-        fields.push(("bound", points_json(bound).to_string()));
-    }
-    if let Some(gap) = plan.gap {
-        fields.push(("gap", points_json(gap).to_string()));
-    }
+    let mut fields = vec![("format", json!(PLAN_FORMAT).to_string())];
+    fields.extend(head(plan).into_iter().map(|(name, value)| (name, value.to_string())));
     if let Some(proof) = &plan.proof {
         fields.push(("proof", proof::write(problem, proof)));
     }
     fields.push(("waves", list("  ", waves)));
     fields.push(("unplaced", list("  ", unplaced)));
     fields.push(("blocked", json!(blocked).to_string()));
-    let counts = COUNTS.iter().zip(summary(plan)).map(|(name, count)| format!("{name:?}:{count}"));
-    fields.push(("summary", format!("{{{}}}", counts.collect::<Vec<_>>().join(","))));
+    fields.push(("summary", object(&summary_json(plan))));
     let fields: Vec<String> = fields.into_iter().map(|(name, value)| format!("  {name:?}: {value}")).collect();
     format!("{{\n{}\n}}\n", fields.join(",\n")).into_bytes()
+}
+
+type Entry = (&'static str, serde_json::Value);
+
+fn object(fields: &[Entry]) -> String {
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+/// What a plan says of itself as a whole.
+pub(super) fn head(plan: &Plan) -> Vec<Entry> {
+    let mut fields = vec![("snapshot", json!(plan.fingerprint))];
+    fields.extend(plan.goal.map(|goal| ("goal", json!(goal.word()))));
+    fields.extend([
+        ("solver", json!(plan.solver)),
+        ("seed", json!(plan.seed)),
+        ("effort", json!(plan.effort)),
+        ("backend", json!(plan.backend)),
+        ("status", json!(word(&STATUSES, plan.status))),
+        ("objective", json!({"before": points_json(plan.objective.0), "after": points_json(plan.objective.1)})),
+    ]);
+    fields.extend(plan.bound.map(|bound| ("bound", points_json(bound))));
+    fields.extend(plan.gap.map(|gap| ("gap", points_json(gap))));
+    fields
+}
+
+/// One move.
+pub(super) fn line(problem: &Problem, step: &Move, told: &Told) -> Vec<Entry> {
+    let mut fields = vec![
+        ("task", json!(problem.tasks[step.task.index()].name)),
+        ("from", pieces_json(problem, &step.from)),
+        ("to", pieces_json(problem, &step.to)),
+        ("reason", json!(word(&REASONS, step.reason))),
+        ("gain", points_json(step.gain)),
+    ];
+    fields.extend(told.fields());
+    fields
+}
+
+/// The summary.
+pub(super) fn summary_json(plan: &Plan) -> Vec<Entry> {
+    COUNTS.iter().zip(summary(plan)).map(|(name, count)| (*name, json!(count))).collect()
 }
 
 /// What the summary counts, in the order of [`summary`].
@@ -148,12 +168,7 @@ impl Names<'_> {
         let effort = fields.required("effort", Reader::natural);
         let backend = fields.optional("backend", Reader::text);
         let status = fields.required("status", |r, p, v| r.word(p, v, &STATUSES));
-        let objective = fields.required("objective", |r, p, v| {
-            let mut fields = r.fields(p, v)?;
-            let (before, after) = (fields.required("before", points), fields.required("after", points));
-            fields.finish();
-            Some((before?, after?))
-        });
+        let objective = fields.required("objective", before_after);
         let bound = fields.optional("bound", points);
         let gap = fields.optional("gap", points);
         let proof = fields.optional("proof", |r, p, v| proof::read(problem, r, p, v));
@@ -163,6 +178,8 @@ impl Names<'_> {
         let blocked = fields.required("blocked", |r, p, v| Some(r.list(p, v, |p, v| self.task(r, p, v))));
         let given = fields.required("summary", counts);
         fields.finish();
+        let (waves, given_told): (Vec<Vec<Move>>, Vec<Vec<Told>>) =
+            waves?.into_iter().map(|wave| wave.into_iter().unzip()).unzip();
         let plan = Plan {
             fingerprint: fingerprint?,
             goal,
@@ -175,12 +192,13 @@ impl Names<'_> {
             gap,
             proof,
             objective: objective?,
-            waves: waves?,
+            waves,
             unplaced: unplaced?,
             blocked: blocked?,
         };
         // A list with faulty items is shorter than the file says; that is not the summary's fault.
         if reader.faults.borrow().is_empty() {
+            told::check(reader, problem, &plan, &given_told);
             for ((name, counted), given) in COUNTS.iter().zip(summary(&plan)).zip(given?) {
                 if given != counted {
                     let cause = format!("it says {given}, and the plan has {counted}");
@@ -193,15 +211,20 @@ impl Names<'_> {
         Some(plan)
     }
 
-    fn step(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<Move> {
+    fn step(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<(Move, Told)> {
         let mut fields = reader.fields(path, value)?;
         let task = fields.required("task", |r, p, v| self.task(r, p, v));
         let from = fields.required("from", |r, p, v| self.spot(r, p, v));
         let to = fields.required("to", |r, p, v| self.spot(r, p, v));
         let reason = fields.required("reason", |r, p, v| r.word(p, v, &REASONS));
         let gain = fields.required("gain", points);
+        let told = Told {
+            wave: fields.optional("wave", Reader::natural),
+            objective: fields.optional("objective", before_after),
+            binding: fields.optional("binding", |r, p, v| r.word(p, v, &BINDINGS)),
+        };
         fields.finish();
-        Some(Move { task: task?, from: from?, to: to?, reason: reason?, gain: gain? })
+        Some((Move { task: task?, from: from?, to: to?, reason: reason?, gain: gain? }, told))
     }
 
     fn unplaced(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<(TaskId, String)> {
@@ -250,6 +273,13 @@ impl Names<'_> {
 pub(super) fn unknown(reader: &Reader, path: Path<'_>, what: &str, name: &str) {
     let remedy = "use the snapshot that the plan was made for";
     reader.fault("F201", path, format!("the snapshot has no {what} {name:?}"), remedy);
+}
+
+fn before_after(reader: &Reader, path: Path<'_>, value: Value) -> Option<(i128, i128)> {
+    let mut fields = reader.fields(path, value)?;
+    let (before, after) = (fields.required("before", points), fields.required("after", points));
+    fields.finish();
+    Some((before?, after?))
 }
 
 fn counts(reader: &Reader, path: Path<'_>, value: Value) -> Option<[u64; 4]> {

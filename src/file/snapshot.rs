@@ -359,6 +359,15 @@ fn moves(reader: &Reader, path: Path<'_>, value: Value) -> Option<MovesSpec> {
         mode: fields.optional("mode", |r, p, v| r.word(p, v, &modes)).unwrap_or_default(),
         max_moves: fields.optional("max_moves", Reader::count),
         max_per_node: fields.optional("max_per_node", Reader::count),
+        max_in_flight: fields.optional("max_in_flight", Reader::count),
+        max_from_node: fields.optional("max_from_node", Reader::count),
+        max_to_node: fields.optional("max_to_node", Reader::count),
+        max_per_domain: fields
+            .optional("max_per_domain", |r, p, v| Some(r.map(p, v, |p, v| r.count(p, v))))
+            .unwrap_or_default(),
+        max_amounts: fields
+            .optional("max_amounts", |r, p, v| Some(r.map(p, v, |p, v| r.int(p, v))))
+            .unwrap_or_default(),
     };
     fields.finish();
     Some(spec)

@@ -112,6 +112,7 @@ impl Check<'_> {
                 pool: spec.pool.as_ref().map(|pool| pools.intern(pool)),
                 price: self.amount(spec.price, || place() + ", price"),
                 cordoned: spec.cordoned,
+                draining: false,
                 devices: self.devices(spec, &mut kinds, &mut models, &place),
                 move_class: classes.intern(spec.move_class.as_deref().unwrap_or("")),
             });
@@ -161,6 +162,7 @@ impl Check<'_> {
             group.gang.iter_mut().for_each(|gang| gang.least = gang.least.clamp(1, most));
         }
         let objective = self.objective(&resource_names, &mut classes, &mut kinds, &mut models);
+        let moves = self.move_rules(&resource_names, &level_names);
         let levels = level_names_in_order(&level_names).into_iter().zip(levels);
         let mut problem = Problem {
             name: snapshot.name.clone(),
@@ -175,11 +177,7 @@ impl Check<'_> {
             objective,
             goal: None,
             value_scale: 1,
-            moves: MoveRules {
-                simultaneous: snapshot.moves.mode == MoveMode::Simultaneous,
-                max_moves: snapshot.moves.max_moves,
-                max_per_node: snapshot.moves.max_per_node,
-            },
+            moves,
             fingerprint: fingerprint(snapshot),
             current: Placement::from_spots(spots),
             allocatable,
@@ -460,6 +458,28 @@ impl Check<'_> {
             });
         }
         list
+    }
+
+    fn move_rules(&mut self, resources: &HashMap<&str, usize>, levels: &HashMap<&str, usize>) -> MoveRules {
+        let spec = &self.snapshot.moves;
+        let mut max_per_domain = Vec::new();
+        for (name, most) in &spec.max_per_domain {
+            let level = self.level(name, levels, &|| "moves, max_per_domain".to_string());
+            max_per_domain.extend(level.map(|level| (level, *most)));
+        }
+        let row = self.amounts(&spec.max_amounts, resources, || "moves, max_amounts".to_string());
+        let is_capped = |name: &str| spec.max_amounts.contains_key(name);
+        let capped = self.snapshot.resources.iter().zip(row).enumerate().filter(|(_, (spec, _))| is_capped(&spec.name));
+        MoveRules {
+            simultaneous: spec.mode == MoveMode::Simultaneous,
+            max_moves: spec.max_moves,
+            max_per_node: spec.max_per_node,
+            max_in_flight: spec.max_in_flight,
+            max_from_node: spec.max_from_node,
+            max_to_node: spec.max_to_node,
+            max_per_domain,
+            max_amounts: capped.map(|(r, (_, most))| (ResourceId::new(r), most)).collect(),
+        }
     }
 
     fn level(&mut self, name: &str, levels: &HashMap<&str, usize>, place: &dyn Fn() -> String) -> Option<LevelId> {

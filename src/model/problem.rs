@@ -66,6 +66,8 @@ pub struct Node {
     pub price: i64,
     /// No newcomers.
     pub cordoned: bool,
+    /// Its tasks are to leave, see [`Problem::drain`].
+    pub draining: bool,
     /// Devices, numbered by position.
     pub devices: Vec<Device>,
     /// Row and column in [`MoveCosts`].
@@ -265,7 +267,7 @@ pub struct Objective {
 }
 
 /// How moves may be carried out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MoveRules {
     /// All moves run at once, transient resources stay taken on the old node.
     pub simultaneous: bool,
@@ -273,6 +275,16 @@ pub struct MoveRules {
     pub max_moves: Option<u32>,
     /// Most moves at one time that touch a node.
     pub max_per_node: Option<u32>,
+    /// Most moves at one time.
+    pub max_in_flight: Option<u32>,
+    /// Most moves at one time that leave a node.
+    pub max_from_node: Option<u32>,
+    /// Most moves at one time that enter a node.
+    pub max_to_node: Option<u32>,
+    /// Most moves at one time that touch a domain, by level.
+    pub max_per_domain: Vec<(LevelId, u32)>,
+    /// Most of a resource that running tasks take along at one time; a task larger than that moves alone.
+    pub max_amounts: Vec<(ResourceId, i64)>,
 }
 
 /// A checked snapshot.
@@ -366,6 +378,40 @@ impl Problem {
         let row = self.nodes[from.index()].move_class as usize;
         let column = self.nodes[to.index()].move_class as usize;
         costs.cost[row * costs.class_count + column]
+    }
+
+    /// Asks for these nodes to be emptied: nobody may come, and each task there breaks the rule `drain`.
+    pub fn drain(&mut self, nodes: &[NodeId]) {
+        for node in nodes {
+            let node = &mut self.nodes[node.index()];
+            (node.cordoned, node.draining) = (true, true);
+        }
+    }
+
+    /// The problem for whoever knows nothing of draining: nodes that drain have no capacity instead.
+    pub fn evacuated(&self) -> Problem {
+        let mut problem = self.clone();
+        let width = self.resources.len();
+        for (n, node) in problem.nodes.iter_mut().enumerate().filter(|(_, node)| node.draining) {
+            node.draining = false;
+            problem.allocatable[n * width..][..width].fill(0);
+        }
+        problem
+    }
+
+    /// The problem for a search that only repairs: nothing is gained but by breaking rules less, each move costs, and what
+    /// waits goes on waiting.
+    pub fn repair_only(&self) -> Problem {
+        let mut problem = self.clone();
+        problem.objective = Objective { task_move_weight: 1, ..Objective::default() };
+        for resource in &mut problem.resources {
+            (resource.load_weight, resource.variance_weight) = (0, 0);
+        }
+        for (task, spot) in problem.tasks.iter_mut().zip(self.current.spots()) {
+            task.pinned |= !spot.is_placed();
+            task.move_cost = task.move_cost.max(1);
+        }
+        problem
     }
 
     /// The problem with each list of nodes made one, of all their capacity. The lists cover every node once; nodes of a list

@@ -8,6 +8,7 @@
 //! | transient | `simultaneous` only: transient resources (and devices) of everything on the node plus everything that left it exceed it |
 //! | device | a device holds more than 1000 milli, or a task does not hold exactly the devices it asked for |
 //! | device_model | a device held has the wrong kind or model |
+//! | drain | a task runs on a node that is to be emptied |
 //! | selector, taint, cordon | a task runs on a node it may not enter, and was not there at the start |
 //! | conflict | a domain of a conflict level holds more than one task of the group |
 //! | spread | the group covers fewer than min(`min`, placed tasks) domains |
@@ -39,6 +40,7 @@ pub enum Rule {
     Selector,
     Taint,
     Cordon,
+    Drain,
     Conflict,
     Spread,
     Dependency,
@@ -51,7 +53,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules, in the order of every table.
-    pub const ALL: [Rule; 15] = [
+    pub const ALL: [Rule; 16] = [
         Rule::Capacity,
         Rule::Transient,
         Rule::Device,
@@ -59,6 +61,7 @@ impl Rule {
         Rule::Selector,
         Rule::Taint,
         Rule::Cordon,
+        Rule::Drain,
         Rule::Conflict,
         Rule::Spread,
         Rule::Dependency,
@@ -79,6 +82,7 @@ impl Rule {
             Rule::Selector => "selector",
             Rule::Taint => "taint",
             Rule::Cordon => "cordon",
+            Rule::Drain => "drain",
             Rule::Conflict => "conflict",
             Rule::Spread => "spread",
             Rule::Dependency => "dependency",
@@ -282,6 +286,7 @@ fn one_task_rules(problem: &Problem, task: TaskId, after: &super::Spot, add: &mu
             add(rule, place, 1);
         }
         let host = &problem.nodes[piece.node.index()];
+        add(Rule::Drain, place, i128::from(host.draining));
         let (wanted, eligible) = match &spec.device {
             Some(request) => (request.count, request.eligible(host)),
             None => (0, 0),

@@ -355,6 +355,21 @@ pub struct MovesSpec {
     /// Most moves at one time that touch a node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_per_node: Option<u32>,
+    /// Most moves at one time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+    /// Most moves at one time that leave a node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_from_node: Option<u32>,
+    /// Most moves at one time that enter a node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_to_node: Option<u32>,
+    /// Most moves at one time that touch a domain, by level name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub max_per_domain: BTreeMap<String, u32>,
+    /// Most that running tasks take along at one time, by resource name; a task larger than that moves alone.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub max_amounts: BTreeMap<String, i64>,
 }
 
 /// When a moved task's old place becomes free.

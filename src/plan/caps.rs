@@ -1,15 +1,23 @@
 //! Which moves must go when all run at once and a rule or a cap is exceeded? Only `simultaneous` mode drops moves this way.
 
-use super::wave::Step;
+use super::flight::Flight;
+use super::step::Step;
 use crate::model::{Place, Problem, Spot};
 use std::collections::{BTreeSet, HashMap};
 
-/// The least valuable units (steps come most valuable first) beyond `max_unavailable` and `max_per_node`.
+/// The least valuable units (steps come most valuable first) beyond the caps on moves at one time.
 pub(super) fn least_valuable(problem: &Problem, steps: &[(usize, &Step)]) -> BTreeSet<usize> {
     let mut dropped = BTreeSet::new();
     let mut unavailable = HashMap::new();
     let mut moves_at = HashMap::new();
+    let mut flight = Flight::default();
     for (unit, step) in steps {
+        flight.shift(problem, step, true);
+        let alone = std::slice::from_ref(*step);
+        if flight.exceeds(problem, alone) || flight.crowded_node(problem, alone).is_some() {
+            flight.shift(problem, step, false);
+            dropped.insert(*unit);
+        }
         if let Some(group) = problem.tasks[step.task.index()].group.filter(|_| step.is_moved()) {
             let count: &mut u32 = unavailable.entry(group).or_default();
             *count += 1;

@@ -16,25 +16,43 @@
 //! | spread | a domain is covered by tasks that are there before *and* after; tasks that start or stop in the wave are not yet, or no longer, among those to be spread |
 //! | dependency | a task needs the other group in every domain where it is before or after; it supplies only those where it is before *and* after |
 //! | gang | members that start or stop do so in the same wave; where a gang is bound to a domain, so do those that move |
-//! | max_unavailable | tasks of the group that ran and leave a node, or stop; starting a waiting task makes nothing unavailable |
+//! | max_unavailable | tasks of the group that ran and leave a node, or stop, and those that an earlier wave stopped to restart; starting a waiting task makes nothing unavailable |
 //! | max_per_node | moves that change anything on the node |
+//! | max_from_node, max_to_node | moves that give up, or take, a share of the node |
+//! | max_in_flight | moves |
+//! | max_per_domain | moves that change anything in the domain |
+//! | max_amounts | what running tasks take along: the share that arrives times the requirement; not for a move that flies alone |
 //!
 //! A spread or dependency rule that sees only one task on its way (of its groups, in this wave) is judged by the states
 //! before and after: such a task is always in one of the two. Each limit is raised to what the snapshot had there at the
 //! start: never worse.
 //!
-//! With `moves.mode = simultaneous` there is one wave. Only the end state counts, with rule `transient` as defined in
+//! # Detours
+//!
+//! A task moves at most once, or twice when the first move says `park` or `restart`. Then the second move comes in a later
+//! wave and leads to the target; no plan ends with a task on a detour. Each hop is a move like any other: it is checked at
+//! the worst moment of its wave, has its gain, and counts for `max_moves` when it takes a running task off a node. The
+//! objective only knows where a task ends, so what the second move costs beyond it is told apart.
+//!
+//! With `moves.mode = simultaneous` there is one wave and no detour. Only the end state counts, with rule `transient` as defined in
 //! `model/rules.rs`, and the two caps.
 
 mod build;
 mod caps;
 mod certify;
+mod chain;
 mod claims;
+mod detour;
+mod detours;
 mod explain;
+mod flight;
+mod flights;
+mod list;
 mod obstacle;
 mod order;
 mod recount;
 mod slots;
+mod step;
 mod tally;
 mod unplaced;
 mod verify;
@@ -65,8 +83,14 @@ pub enum Reason {
     Enable,
     /// A running task is stopped.
     Evict,
+    /// The task leaves a node that is to be emptied.
+    Drain,
     /// The task stays, its share changes.
     Resize,
+    /// The task waits there until others have passed, and moves on to its target in a later wave.
+    Park,
+    /// The task stops, and starts again at its target in a later wave: nothing else makes room, not even parking.
+    Restart,
 }
 
 /// One task from where it is to where it will be.
@@ -74,7 +98,7 @@ pub enum Reason {
 pub struct Move {
     /// The task.
     pub task: TaskId,
-    /// Before (always the current spot of the snapshot: a task moves at most once).
+    /// Before: the current spot of the snapshot, or for the second move of a task where a `Park` or `Restart` left it.
     pub from: Spot,
     /// After.
     pub to: Spot,
@@ -146,6 +170,16 @@ impl Plan {
             }
             state.clone()
         })
+    }
+
+    /// Tasks on a detour, in plan order, with the scaled points that each costs beyond what the objective shows: one more
+    /// move, and the way to where the task waits.
+    ///
+    /// # Panics
+    /// As [`Plan::states`].
+    pub fn detours(&self, problem: &Problem) -> Vec<(TaskId, i128)> {
+        let begins = |step: &&Move| matches!(step.reason, Reason::Park | Reason::Restart);
+        self.moves().filter(begins).map(|step| (step.task, detour::extra(problem, step))).collect()
     }
 
     /// The placement after the last wave; the current one if there is none.

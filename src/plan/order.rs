@@ -1,27 +1,30 @@
-//! In which order do the moves run? List scheduling of all moves into waves, each safe at its worst moment.
+//! In which order do the moves run? All moves become units, units become waves, each safe at its worst moment.
 //!
-//! A *unit* is one move; the members of a gang that start or stop are one unit. Units are tried in a fixed order (repairs
-//! first, then the highest gain, then those that leave room others wait for, then the task's number), and a unit that
-//! does not fit waits for the node or group that refused it; only a change there brings it back. So the work grows with
-//! the number of moves and of what they touch, not with their product.
+//! A *unit* is one move; the members of a gang that start or stop are one unit. Units are numbered in a fixed order
+//! (repairs first, then the highest gain, then those that leave room others wait for, then the task's number), and
+//! `list.rs` puts them into waves. What it cannot place is tried again, in this order, each only where the one before left
+//! something blocked:
 //!
-//! When no unit fits alone, those that only wait for room that the others leave at once (resources that are not
-//! transient) are tried together: a ring of such moves runs in one wave. What is left then is blocked; parking and
-//! restarts are not done here.
+//! 1. those that were blocked come first, before others take their room;
+//! 2. every order of the moves that have to do with them, where these are few (`chain.rs`);
+//! 3. parking moves, then restarts (`detour.rs`).
 //!
-//! Every wave leaves a valid state, so the plan is cut where it is best: least excess, then highest objective.
+//! Every wave leaves a valid state, so the plan is cut where it is best: least excess, then highest objective; never while
+//! a task is parked or stopped on its way.
 
+use super::detour::{Detours, detour_cost};
+use super::list::{Unit, list_schedule};
 use super::slots::Slots;
+use super::step::{Hop, Step};
 use super::tally::{Change, Tally};
-use super::wave::{Step, Wait, Wave};
-use super::{Move, Reason, caps};
+use super::{Move, Reason, caps, chain};
 use crate::control::{Control, Progress};
 use crate::model::{
     GroupId, NodeId, Place, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, is_moved, score, task_violations,
     total_excess, violations, worsened,
 };
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Moves in an order that is safe, and where they lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +58,9 @@ pub fn order(problem: &Problem, target: &Placement, control: &Control) -> Ordere
         return first;
     }
     let mut second = order_once(problem, &slots, &trimmed, control);
-    if rank(problem, &second) < rank(problem, &first) {
+    // A detour where the first needed none is no improvement.
+    let needs_detour = detour_count(&second) > 0 && detour_count(&first) == 0 && first.blocked.is_empty();
+    if !needs_detour && rank(problem, &second) < rank(problem, &first) {
         second.blocked = first.blocked.into_iter().chain(second.blocked).collect::<BTreeSet<_>>().into_iter().collect();
         second.blocked.retain(|task| second.reached.spot(*task) == problem.current.spot(*task));
         return second;
@@ -63,24 +68,34 @@ pub fn order(problem: &Problem, target: &Placement, control: &Control) -> Ordere
     first
 }
 
-/// Smaller is better: excess, objective, number of moves.
+fn detour_count(ordered: &Ordered) -> usize {
+    let moves = ordered.waves.iter().flatten();
+    moves.filter(|step| matches!(step.reason, Reason::Park | Reason::Restart)).count()
+}
+
+/// Smaller is better: excess, objective less what detours cost, number of moves.
 fn rank(problem: &Problem, ordered: &Ordered) -> (i128, Reverse<i128>, usize) {
-    let gain = ordered.waves.iter().flatten().map(|step| step.gain).sum();
+    let gain: i128 = ordered.waves.iter().flatten().map(|step| step.gain).sum();
     let moves = ordered.waves.iter().map(Vec::len).sum();
-    (total_excess(&violations(problem, &ordered.reached)), Reverse(gain), moves)
+    let cost = detour_cost(problem, ordered.waves.iter().flatten());
+    (total_excess(&violations(problem, &ordered.reached)), Reverse(gain - cost), moves)
 }
 
 /// The state reached without the moves that gained nothing and are not missed at the end.
 fn trim(problem: &Problem, slots: &Slots, ordered: &Ordered) -> Placement {
     let mut tally = Tally::new(problem, slots);
+    let mut gains: HashMap<TaskId, i128> = HashMap::new();
     for step in ordered.waves.iter().flatten() {
         tally.apply(step.task, &step.to);
+        *gains.entry(step.task).or_default() += step.gain;
     }
     for step in ordered.waves.iter().flatten().rev() {
-        if step.gain > 0 || matches!(step.reason, Reason::Admit | Reason::Repair) {
+        // A task on a detour is judged by its whole way, once.
+        let is_part = matches!(step.reason, Reason::Park | Reason::Restart);
+        if is_part || gains[&step.task] > 0 || matches!(step.reason, Reason::Admit | Reason::Repair | Reason::Drain) {
             continue;
         }
-        let change = tally.apply(step.task, &step.from);
+        let change = tally.apply(step.task, problem.current.spot(step.task));
         if change.excess > 0 || change.gain < 0 {
             tally.apply(step.task, &step.to);
         }
@@ -88,24 +103,57 @@ fn trim(problem: &Problem, slots: &Slots, ordered: &Ordered) -> Placement {
     tally.into_placement()
 }
 
+/// The best order found for this target.
 fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Control) -> Ordered {
-    let units = units(problem, slots, target);
-    let (waves, blocked) = if problem.moves.simultaneous {
-        (vec![at_once(problem, &units)], Vec::new())
-    } else {
-        let objective = score(problem, target).objective();
-        let report = |done| control.report(Progress { phase: "order", done, objective, bound: None });
-        list_schedule(problem, slots, &units, report)
+    let mut units = units(problem, slots, target);
+    if problem.moves.simultaneous {
+        let waves = vec![at_once(problem, &units)];
+        return finish(problem, slots, &units, waves, &[]);
+    }
+    let objective = score(problem, target).objective();
+    let report = |done| control.report(Progress { phase: "order", done, objective, bound: None });
+    let attempt = |units: &mut Vec<Unit>, detours: Option<Detours>| {
+        let (waves, blocked) = list_schedule(problem, slots, units, detours, report);
+        finish(problem, slots, units, waves, &blocked)
     };
-    let mut ordered = finish(problem, slots, &units, waves);
-    ordered.blocked = blocked.into_iter().flat_map(|unit: usize| &units[unit].steps).map(|step| step.task).collect();
-    ordered.blocked.sort_unstable();
-    ordered
+    let mut best = attempt(&mut units, None);
+    let is_done = |ordered: &Ordered| ordered.blocked.is_empty() || control.must_stop();
+    if is_done(&best) {
+        return best;
+    }
+    let urgent: HashSet<TaskId> = best.blocked.iter().copied().collect();
+    units.sort_by_key(|unit| !urgent.contains(&unit.steps[0].task));
+    let mut again = attempt(&mut units, None);
+    if !is_done(&again) && chain::settle(problem, slots, &mut units, &again.blocked) {
+        again = attempt(&mut units, None);
+    }
+    let is_ordered = is_done(&again);
+    let is_complete = again.blocked.is_empty();
+    keep_better(problem, &mut best, again);
+    if is_complete {
+        // All of them have an order: what is left out is left out because it does not pay.
+        best.blocked.clear();
+    }
+    if is_ordered {
+        return best;
+    }
+    let count = units.len();
+    for may_restart in [false, true] {
+        units.truncate(count);
+        let other = attempt(&mut units, Some(Detours::new(may_restart)));
+        let is_ordered = is_done(&other);
+        keep_better(problem, &mut best, other);
+        if is_ordered {
+            break;
+        }
+    }
+    best
 }
 
-struct Unit {
-    steps: Vec<Step>,
-    alone: Change,
+fn keep_better(problem: &Problem, best: &mut Ordered, other: Ordered) {
+    if rank(problem, &other) < rank(problem, best) {
+        *best = other;
+    }
 }
 
 /// All units, most urgent first.
@@ -131,7 +179,7 @@ fn units(problem: &Problem, slots: &Slots, target: &Placement) -> Vec<Unit> {
     list.extend(gangs.into_values());
     let crowd = waiting_for_room(problem, &list);
     let mut tally = Tally::new(problem, slots);
-    let mut units: Vec<Unit> = Vec::with_capacity(list.len());
+    let mut units: Vec<(Change, Unit)> = Vec::with_capacity(list.len());
     for steps in list {
         let mut alone = Change::default();
         for step in &steps {
@@ -140,17 +188,16 @@ fn units(problem: &Problem, slots: &Slots, target: &Placement) -> Vec<Unit> {
         for step in steps.iter().rev() {
             tally.apply(step.task, problem.current.spot(step.task));
         }
-        units.push(Unit { steps, alone });
+        units.push((alone, Unit::new(steps)));
     }
     let frees = |unit: &Unit| -> usize {
         let touches = unit.steps.iter().flat_map(|step| &step.touches);
         touches.filter(|t| t.parts_before > t.parts_after).filter_map(|t| crowd.get(&t.node)).sum()
     };
-    units.sort_by_cached_key(|unit| {
-        let repairs = unit.alone.excess < 0;
-        (Reverse(repairs), Reverse(unit.alone.gain), Reverse(frees(unit)), unit.steps[0].task)
+    units.sort_by_cached_key(|(alone, unit)| {
+        (Reverse(alone.excess < 0), Reverse(alone.gain), Reverse(frees(unit)), unit.steps[0].task)
     });
-    units
+    units.into_iter().map(|(_, unit)| unit).collect()
 }
 
 /// The new spot breaks a rule of the task itself more than the current one does.
@@ -189,120 +236,6 @@ fn waiting_for_room(problem: &Problem, units: &[Vec<Step>]) -> HashMap<NodeId, u
     arrivals.into_iter().map(|(node, (count, _))| (node, count)).collect()
 }
 
-/// Units that wait, by what they wait for.
-#[derive(Default)]
-struct Waiting {
-    node: HashMap<NodeId, Vec<usize>>,
-    room: HashMap<NodeId, Vec<usize>>,
-    group: HashMap<GroupId, Vec<usize>>,
-}
-
-impl Waiting {
-    fn park(&mut self, unit: usize, wait: Wait) {
-        match wait {
-            Wait::Node(node) => self.node.entry(node).or_default().push(unit),
-            Wait::Room(node) => self.room.entry(node).or_default().push(unit),
-            Wait::Group(group) => self.group.entry(group).or_default().push(unit),
-            Wait::Never => {}
-        }
-    }
-
-    fn all(&self) -> Vec<usize> {
-        let lists = self.node.values().chain(self.room.values()).chain(self.group.values());
-        let mut units: Vec<usize> = lists.flatten().copied().collect();
-        units.sort_unstable();
-        units
-    }
-}
-
-fn list_schedule(
-    problem: &Problem,
-    slots: &Slots,
-    units: &[Unit],
-    report: impl Fn(u32),
-) -> (Vec<Vec<usize>>, Vec<usize>) {
-    let mut wave = Wave::new(problem, slots);
-    let mut waiting = Waiting::default();
-    let mut ready: BinaryHeap<Reverse<usize>> = (0..units.len()).map(Reverse).collect();
-    let mut waves = Vec::new();
-    let (mut count, mut told) = (0, 0);
-    loop {
-        let mut chosen = Vec::new();
-        while let Some(Reverse(unit)) = ready.pop() {
-            match wave.try_add(&units[unit].steps, false) {
-                Ok(()) => {
-                    chosen.push(unit);
-                    for touch in units[unit].steps.iter().flat_map(|step| &step.touches) {
-                        if touch.parts_after < touch.parts_before {
-                            ready.extend(waiting.room.remove(&touch.node).into_iter().flatten().map(Reverse));
-                        }
-                    }
-                }
-                Err(wait) => waiting.park(unit, wait),
-            }
-        }
-        if chosen.is_empty() {
-            chosen = ring(units, &mut wave, &waiting.all());
-            if chosen.is_empty() {
-                return (waves, waiting.all());
-            }
-            let gone: BTreeSet<usize> = chosen.iter().copied().collect();
-            for list in waiting.node.values_mut().chain(waiting.room.values_mut()).chain(waiting.group.values_mut()) {
-                list.retain(|unit| !gone.contains(unit));
-            }
-        }
-        count += chosen.len();
-        waves.push(chosen);
-        let done = (count * 1000 / units.len()) as u32;
-        if done > told {
-            told = done;
-            report(done);
-        }
-        let (nodes, groups) = wave.commit();
-        for node in nodes {
-            let freed = waiting.node.remove(&node).into_iter().chain(waiting.room.remove(&node));
-            ready.extend(freed.flatten().map(Reverse));
-        }
-        for group in groups {
-            let needs = problem.groups[group.index()].depends_on.iter().map(|need| need.group);
-            let needed = slots.dependants(group).iter().map(|(other, _)| *other);
-            for near in std::iter::once(group).chain(needs).chain(needed) {
-                ready.extend(waiting.group.remove(&near).into_iter().flatten().map(Reverse));
-            }
-        }
-    }
-}
-
-/// Moves that can only run together, because each takes the room that another leaves at once.
-fn ring(units: &[Unit], wave: &mut Wave, waiting: &[usize]) -> Vec<usize> {
-    let mut chosen = BTreeSet::new();
-    let mut arrivals: HashMap<NodeId, BTreeSet<usize>> = HashMap::new();
-    for unit in waiting {
-        let steps = &units[*unit].steps;
-        if steps.iter().any(|step| step.starts() || step.stops()) || wave.try_add(steps, true).is_err() {
-            continue;
-        }
-        chosen.insert(*unit);
-        for touch in steps.iter().flat_map(|step| &step.touches).filter(|t| t.parts_after > t.parts_before) {
-            arrivals.entry(touch.node).or_default().insert(*unit);
-        }
-    }
-    let mut suspects: Vec<NodeId> = arrivals.keys().copied().collect();
-    suspects.sort_unstable();
-    while let Some(node) = suspects.pop() {
-        while wave.is_overfull(node) {
-            let last = arrivals.get_mut(&node).and_then(|list| list.pop_last());
-            let last = last.expect("a node can only have become overfull by a newcomer");
-            if !chosen.remove(&last) {
-                continue;
-            }
-            wave.remove(&units[last].steps);
-            suspects.extend(units[last].steps.iter().flat_map(|step| &step.touches).map(|touch| touch.node));
-        }
-    }
-    chosen.into_iter().collect()
-}
-
 /// The units of the one wave of `simultaneous` mode.
 fn at_once(problem: &Problem, units: &[Unit]) -> Vec<usize> {
     let before = violations(problem, &problem.current);
@@ -334,27 +267,46 @@ fn at_once(problem: &Problem, units: &[Unit]) -> Vec<usize> {
 }
 
 /// Gains and reasons in plan order, cut at the best wave.
-fn finish(problem: &Problem, slots: &Slots, units: &[Unit], waves: Vec<Vec<usize>>) -> Ordered {
+fn finish(problem: &Problem, slots: &Slots, units: &[Unit], waves: Vec<Vec<usize>>, blocked: &[usize]) -> Ordered {
+    let mut blocked: Vec<TaskId> = blocked.iter().flat_map(|unit| &units[*unit].steps).map(|step| step.task).collect();
+    blocked.sort_unstable();
     let mut tally = Tally::new(problem, slots);
     let broken = total_excess(&violations(problem, &problem.current));
     let mut total = Change::default();
     let mut best = ((0, Reverse(0)), 0);
+    let mut away = 0;
     let mut moves: Vec<Vec<Move>> = Vec::with_capacity(waves.len());
     for wave in waves {
         let mut list = Vec::new();
         // Within a wave one move may undo what another one did a moment before: that repairs nothing.
         let is_broken = broken + total.excess > 0;
         for step in wave.into_iter().flat_map(|unit| &units[unit].steps) {
-            let from = problem.current.spot(step.task).clone();
+            let from = step.from.clone();
             let change = tally.apply(step.task, &step.to);
             total += change;
             let moved = is_moved(problem, tally.placement(), step.task);
-            let reason = reason(&from, &step.to, moved, is_broken && change.excess < 0, change.gain);
+            let reason = match step.hop {
+                Hop::Park => Reason::Park,
+                Hop::Stop => Reason::Restart,
+                Hop::Whole | Hop::Onward => {
+                    let start = problem.current.spot(step.task);
+                    let drains = |spot: &Spot| spot.pieces().iter().any(|p| problem.nodes[p.node.index()].draining);
+                    match moved && step.to.is_placed() && drains(start) && !drains(&step.to) {
+                        true => Reason::Drain,
+                        false => reason(start, &step.to, moved, is_broken && change.excess < 0, change.gain),
+                    }
+                }
+            };
+            match step.hop {
+                Hop::Whole => {}
+                Hop::Park | Hop::Stop => away += 1,
+                Hop::Onward => away -= 1,
+            }
             list.push(Move { task: step.task, from, to: step.to.clone(), reason, gain: change.gain });
         }
         moves.push(list);
         let rank = (total.excess, Reverse(total.gain));
-        if rank < best.0 {
+        if rank < best.0 && away == 0 {
             best = (rank, moves.len());
         }
     }
@@ -368,7 +320,7 @@ fn finish(problem: &Problem, slots: &Slots, units: &[Unit], waves: Vec<Vec<usize
         moves.iter().flatten().map(|step| step.gain).sum::<i128>(),
         score(problem, &reached).objective() - score(problem, &problem.current).objective()
     );
-    Ordered { waves: moves, reached, blocked: Vec::new() }
+    Ordered { waves: moves, reached, blocked }
 }
 
 fn reason(from: &Spot, to: &Spot, is_moved: bool, repairs: bool, gain: i128) -> Reason {

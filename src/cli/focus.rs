@@ -1,0 +1,91 @@
+//! Which tasks and nodes is a plan about? `--drain`, `--exclude` and `--only-overloaded` as a narrower problem.
+
+use super::args_waves::FocusArgs;
+use super::failure::Failure;
+use bayplan::model::{NodeId, Problem, TaskId, TaskKind};
+use std::borrow::Cow;
+
+/// Narrows the problem. What is asked for must exist: a misspelled name must not leave a node full.
+pub fn narrow(problem: &mut Problem, args: &FocusArgs) -> Result<(), Failure> {
+    let mut nodes = Vec::new();
+    for name in &args.drain {
+        let found = problem.nodes.iter().position(|node| node.name == *name);
+        nodes.push(NodeId::new(found.ok_or_else(|| nothing("--drain", name, "node"))?));
+    }
+    problem.drain(&nodes);
+    for selector in &args.exclude {
+        let tasks: Vec<TaskId> = problem.task_ids().filter(|task| selects(problem, selector, *task)).collect();
+        if tasks.is_empty() {
+            return Err(nothing("--exclude", selector, "task"));
+        }
+        tasks.iter().for_each(|task| problem.tasks[task.index()].pinned = true);
+    }
+    Ok(())
+}
+
+/// The problem as the search is to see it.
+pub fn searched<'a>(problem: &'a Problem, args: &FocusArgs) -> Cow<'a, Problem> {
+    let mut problem = Cow::Borrowed(problem);
+    if problem.nodes.iter().any(|node| node.draining) {
+        problem = Cow::Owned(problem.evacuated());
+    }
+    if args.only_overloaded {
+        problem = Cow::Owned(problem.repair_only());
+    }
+    problem
+}
+
+fn nothing(option: &str, text: &str, what: &str) -> Failure {
+    Failure::Usage(format!("{option}: the snapshot has no {what} {text:?}"))
+}
+
+/// True when the selector (`key=pattern`, or a pattern for the name) means this task.
+fn selects(problem: &Problem, selector: &str, task: TaskId) -> bool {
+    let spec = &problem.tasks[task.index()];
+    match selector.split_once('=') {
+        Some(("group", pattern)) => spec.group.is_some_and(|g| matches(pattern, &problem.groups[g.index()].name)),
+        Some(("node", pattern)) => {
+            let pieces = problem.current.spot(task).pieces();
+            pieces.iter().any(|piece| matches(pattern, &problem.nodes[piece.node.index()].name))
+        }
+        Some(("kind", pattern)) => {
+            let word = match spec.kind {
+                TaskKind::Vm => "vm",
+                TaskKind::Container => "container",
+                TaskKind::Job => "job",
+            };
+            matches(pattern, word)
+        }
+        Some(("task", pattern)) => matches(pattern, &spec.name),
+        _ => matches(selector, &spec.name),
+    }
+}
+
+/// `*` stands for any text, everything else for itself.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(head) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let tail = parts.pop().unwrap_or("");
+    for part in parts {
+        match text.find(part) {
+            Some(at) => text = &text[at + part.len()..],
+            None => return false,
+        }
+    }
+    text.ends_with(tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        let yes =
+            [("web-1", "web-1"), ("web-*", "web-"), ("*-1", "web-1"), ("w*b*1", "web-1"), ("*", ""), ("a*a", "aa")];
+        let no = [("web", "web-1"), ("web-*", "we"), ("*-2", "web-1"), ("a*a", "a"), ("w*x*1", "web-1")];
+        assert!(yes.iter().all(|(pattern, text)| matches(pattern, text)));
+        assert!(no.iter().all(|(pattern, text)| !matches(pattern, text)));
+    }
+}

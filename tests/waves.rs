@@ -1,0 +1,412 @@
+//! Are moves that are in each other's way parted by detours, only where no order exists, and does every prefix hold?
+
+mod common;
+
+use bayplan::control::Control;
+use bayplan::model::*;
+use bayplan::plan::{Move, Ordered, Plan, Reason, build, order, verify};
+use common::fixtures::{amounts, at, group, in_group, node, task};
+use common::{Rng, for_seeds, meta};
+use std::collections::{BTreeSet, HashSet};
+
+/// `cpu` is held on both nodes while a task moves, `mem` switches at once and costs a point per unit above a soft limit.
+fn snapshot(nodes: Vec<NodeSpec>, tasks: Vec<TaskSpec>) -> Snapshot {
+    let resource = |name: &str, transient| ResourceSpec {
+        name: name.to_string(),
+        transient,
+        load_weight: i64::from(!transient),
+        ..ResourceSpec::default()
+    };
+    Snapshot { resources: vec![resource("cpu", true), resource("mem", false)], nodes, tasks, ..Snapshot::default() }
+}
+
+fn problem(snapshot: &Snapshot) -> Problem {
+    Problem::new(snapshot).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+/// `count` full nodes n0, n1 … whose tasks t0, t1 … are each to go to the next; that pays because t0 has to leave n0. `spare`
+/// more nodes s0 … of the size of one task are empty.
+fn ring(count: usize, spare: usize) -> (Snapshot, Vec<usize>) {
+    let host = |name: String| node(&name, &[("cpu", 10), ("mem", 100)]);
+    let mut nodes: Vec<NodeSpec> = (0..count).map(|n| host(format!("n{n}"))).collect();
+    nodes[0].soft_limit = amounts(&[("mem", 0), ("cpu", 10)]);
+    nodes.extend((0..spare).map(|n| host(format!("s{n}"))));
+    let mem = |t: usize| if t == 0 { 9 } else { 1 };
+    let tasks = (0..count).map(|t| {
+        let spec = at(task(&format!("t{t}"), 1, &[("cpu", 10), ("mem", mem(t))]), &format!("n{t}"));
+        TaskSpec { evictable: false, ..spec }
+    });
+    (snapshot(nodes, tasks.collect()), (0..count).map(|t| (t + 1) % count).collect())
+}
+
+fn target(problem: &Problem, nodes: &[usize]) -> Placement {
+    let spots = nodes.iter().map(|n| Spot::On(Piece::whole(NodeId::new(*n))));
+    assert_eq!(nodes.len(), problem.tasks.len());
+    Placement::from_spots(spots.collect())
+}
+
+/// The plan to these nodes; it verifies, and every prefix of it keeps what the start kept.
+fn planned(problem: &Problem, target: &Placement) -> Plan {
+    let plan = build(problem, target, meta(), &Control::unlimited());
+    let verdict = verify(problem, &plan);
+    assert!(verdict.is_right(), "{:?}", verdict.violations);
+    let start = violations(problem, &problem.current);
+    for state in plan.states(problem) {
+        assert_eq!(worsened(&start, &violations(problem, &state)), []);
+    }
+    plan
+}
+
+fn count(moves: impl IntoIterator<Item = Reason>, reason: Reason) -> usize {
+    moves.into_iter().filter(|other| *other == reason).count()
+}
+
+fn reasons(plan: &Plan) -> Vec<Reason> {
+    plan.moves().map(|step| step.reason).collect()
+}
+
+#[test]
+fn a_ring_of_any_size_needs_one_free_slot_and_one_parking_move() {
+    for size in (2..=12).chain([25, 50]) {
+        let (snapshot, nodes) = ring(size, 1);
+        let problem = problem(&snapshot);
+        let target = target(&problem, &nodes);
+        let plan = planned(&problem, &target);
+        assert_eq!(plan.reached(&problem), target, "ring of {size}");
+        assert_eq!(count(reasons(&plan), Reason::Park), 1, "ring of {size}");
+        assert_eq!((plan.moves().count(), plan.blocked.len()), (size + 1, 0));
+        // Planning again on the state that was planned for moves nothing.
+        assert_eq!(order(&problem, &target, &Control::unlimited()).reached, target);
+    }
+}
+
+#[test]
+fn a_chain_of_any_length_needs_no_detour() {
+    for length in [3, 10, 50] {
+        let (mut snapshot, mut nodes) = ring(length, 1);
+        snapshot.nodes[length].name = format!("n{length}");
+        nodes[length - 1] = length;
+        let problem = problem(&snapshot);
+        let plan = planned(&problem, &target(&problem, &nodes));
+        assert_eq!(count(reasons(&plan), Reason::Park), 0);
+        assert_eq!((plan.moves().count(), plan.waves.len()), (length, length));
+    }
+}
+
+#[test]
+fn without_room_a_task_restarts_if_it_may_and_is_named() {
+    let (mut snapshot, nodes) = ring(2, 0);
+    let blocked = problem(&snapshot);
+    let plan = planned(&blocked, &target(&blocked, &nodes));
+    assert_eq!((plan.waves.len(), plan.blocked.as_slice()), (0, &[TaskId(0), TaskId(1)][..]));
+    snapshot.tasks[1].evictable = true;
+    let may_stop = problem(&snapshot);
+    let plan = planned(&may_stop, &target(&may_stop, &nodes));
+    let first = &plan.waves[0][0];
+    assert_eq!((plan.waves.len(), first.task, first.reason), (3, TaskId(1), Reason::Restart));
+    assert_eq!(first.to, Spot::Unplaced);
+    assert_eq!(count(reasons(&plan), Reason::Restart), 1);
+    assert_eq!(plan.reached(&may_stop), target(&may_stop, &nodes));
+    // With a parking place nobody stops.
+    snapshot.nodes.push(node("s", &[("cpu", 10), ("mem", 100)]));
+    let has_room = problem(&snapshot);
+    let plan = planned(&has_room, &target(&has_room, &nodes));
+    assert_eq!((count(reasons(&plan), Reason::Restart), count(reasons(&plan), Reason::Park)), (0, 1));
+}
+
+#[test]
+fn the_task_that_is_cheapest_to_move_is_parked() {
+    let (mut snapshot, nodes) = ring(3, 1);
+    snapshot.objective.task_move_weight = 1;
+    snapshot.tasks[0].move_cost = 2;
+    snapshot.tasks[1].move_cost = 1;
+    snapshot.tasks[2].move_cost = 2;
+    let problem = problem(&snapshot);
+    let plan = planned(&problem, &target(&problem, &nodes));
+    let parked = plan.moves().find(|step| step.reason == Reason::Park).unwrap();
+    assert_eq!(parked.task, TaskId(1));
+    assert_eq!(plan.detours(&problem), [(TaskId(1), i128::from(SHARE_ONE))], "one more move of the task");
+}
+
+#[test]
+fn a_detour_that_costs_more_than_it_opens_is_not_made() {
+    let (mut snapshot, nodes) = ring(2, 1);
+    // The exchange gains 8 points and costs 6; parking would cost 3 more.
+    snapshot.objective.task_move_weight = 1;
+    snapshot.tasks.iter_mut().for_each(|task| task.move_cost = 3);
+    let problem = problem(&snapshot);
+    assert!(planned(&problem, &target(&problem, &nodes)).waves.is_empty());
+}
+
+#[test]
+fn a_parked_task_keeps_every_rule_there() {
+    // The only node with room is in the rack of its group's other task.
+    let (mut snapshot, mut nodes) = ring(2, 2);
+    snapshot.levels = vec!["rack".to_string()];
+    for (n, rack) in ["a", "b", "c", "d"].iter().enumerate() {
+        snapshot.nodes[n].domains.insert("rack".to_string(), rack.to_string());
+    }
+    snapshot.groups = vec![GroupSpec { conflict: vec!["rack".to_string()], ..group("g") }];
+    let other = at(in_group(task("other", 1, &[("cpu", 1), ("mem", 1)]), "g"), "s0");
+    snapshot.tasks = snapshot.tasks.into_iter().map(|task| in_group(task, "g")).chain([other]).collect();
+    nodes.push(2);
+    snapshot.nodes[2].allocatable = amounts(&[("cpu", 20), ("mem", 100)]);
+    let problem = problem(&snapshot);
+    let plan = planned(&problem, &target(&problem, &nodes));
+    let parked = plan.moves().find(|step| step.reason == Reason::Park).unwrap();
+    assert_eq!(parked.to.node(), Some(NodeId(3)), "not s0, although it comes first and has room");
+}
+
+#[test]
+fn a_budget_counts_both_moves_of_a_detour() {
+    let (mut snapshot, nodes) = ring(2, 1);
+    for (most, moves) in [(2, 0), (3, 3)] {
+        snapshot.moves.max_moves = Some(most);
+        let problem = problem(&snapshot);
+        assert_eq!(planned(&problem, &target(&problem, &nodes)).moves().count(), moves);
+    }
+}
+
+#[test]
+fn a_restart_counts_as_unavailable_until_it_runs_again() {
+    let (mut snapshot, nodes) = ring(3, 0);
+    snapshot.tasks[2].evictable = true;
+    snapshot.groups = vec![GroupSpec { max_unavailable: Some(1), ..group("g") }];
+    snapshot.tasks = snapshot.tasks.into_iter().map(|task| in_group(task, "g")).collect();
+    let one = problem(&snapshot);
+    assert!(planned(&one, &target(&one, &nodes)).waves.is_empty(), "the others would move while it is down");
+    snapshot.groups[0].max_unavailable = Some(2);
+    let two = problem(&snapshot);
+    let mut plan = planned(&two, &target(&two, &nodes));
+    assert_eq!(plan.waves.len(), 4);
+    plan.fingerprint = one.fingerprint.clone();
+    assert_eq!(named(&one, &plan), ["max_unavailable"]);
+}
+
+/// The rules that verification names, each once.
+fn named(problem: &Problem, plan: &Plan) -> Vec<&'static str> {
+    let names: BTreeSet<&str> = verify(problem, plan).violations.iter().map(|breach| breach.rule).collect();
+    names.into_iter().collect()
+}
+
+#[test]
+fn every_false_detour_is_named() {
+    let (snapshot, nodes) = ring(3, 1);
+    let problem = problem(&snapshot);
+    let plan = planned(&problem, &target(&problem, &nodes));
+    assert_eq!(plan.waves.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1, 1]);
+    let named = |change: fn(&mut Plan)| {
+        let mut wrong = plan.clone();
+        change(&mut wrong);
+        named(&problem, &wrong)
+    };
+    let names = |list: &[&'static str], wanted: &str| assert!(list.contains(&wanted), "{wanted} is not in {list:?}");
+    names(&named(|p| p.waves[0][0].reason = Reason::Enable), "twice");
+    names(&named(|p| p.waves[0][0].reason = Reason::Restart), "reason");
+    names(&named(|p| p.waves[3][0].reason = Reason::Park), "twice");
+    names(&named(|p| p.waves[1][0].reason = Reason::Park), "detour");
+    names(&named(|p| _ = p.waves.pop()), "detour");
+    names(&named(|p| p.waves[3][0].from = p.waves[0][0].from.clone()), "from");
+    names(
+        &named(|p| {
+            let last = p.waves.pop().unwrap();
+            p.waves[0].extend(last);
+        }),
+        "twice",
+    );
+    names(
+        &named(|p| {
+            let mut third = p.waves[3][0].clone();
+            third.from = std::mem::replace(&mut third.to, p.waves[0][0].to.clone());
+            p.waves.push(vec![third]);
+        }),
+        "twice",
+    );
+    // A stop of a task that may not be stopped, and a parking place that is full.
+    let names_of_stop = named(|p| {
+        p.waves[0][0].to = Spot::Unplaced;
+        p.waves[0][0].reason = Reason::Restart;
+        p.waves[3][0].from = Spot::Unplaced;
+    });
+    names(&names_of_stop, "reason");
+    names(&named(|p| p.waves[0][0].to = p.waves[1][0].to.clone()), "transient");
+}
+
+/// A cluster whose nodes are full to `percent`; every other node is dear to be on.
+fn crowded(rng: &mut Rng, node_count: usize, percent: i64) -> Snapshot {
+    let mut nodes: Vec<NodeSpec> =
+        (0..node_count).map(|n| node(&format!("n{n}"), &[("cpu", 100), ("mem", 1000)])).collect();
+    nodes.iter_mut().step_by(2).for_each(|host| host.soft_limit = amounts(&[("mem", 0), ("cpu", 100)]));
+    let mut tasks = Vec::new();
+    for n in 0..node_count {
+        let mut left = percent;
+        while left > 0 {
+            let cpu = if rng.chance(20) { left } else { rng.range(10, 60).min(left) };
+            left -= cpu;
+            let name = format!("t{}", tasks.len());
+            let mut spec = at(task(&name, 1, &[("cpu", cpu), ("mem", rng.range(1, 100))]), &format!("n{n}"));
+            spec.evictable = rng.chance(20);
+            spec.move_cost = rng.range(0, 2);
+            tasks.push(spec);
+        }
+    }
+    Snapshot { objective: ObjectiveSpec { task_move_weight: 1, ..ObjectiveSpec::default() }, ..snapshot(nodes, tasks) }
+}
+
+/// Exchanges and rings of tasks that pay in the end, whatever is in the way.
+fn exchanged(rng: &mut Rng, problem: &Problem, tries: usize) -> Placement {
+    let mut placement = problem.current.clone();
+    let mut points = score(problem, &placement).objective();
+    for _ in 0..tries {
+        let count = (2 + rng.below(3)).min(problem.tasks.len());
+        let tasks: Vec<TaskId> = rng.order(problem.tasks.len()).into_iter().take(count).map(TaskId::new).collect();
+        let mut next = placement.clone();
+        match rng.chance(10) {
+            true => next.set(tasks[0], Spot::On(Piece::whole(NodeId::new(rng.below(problem.nodes.len()))))),
+            false => (0..count).for_each(|i| next.set(tasks[i], placement.spot(tasks[(i + 1) % count]).clone())),
+        }
+        let gain = score(problem, &next).objective() - points;
+        if gain > 0 && violations(problem, &next).is_empty() {
+            points += gain;
+            placement = next;
+        }
+    }
+    placement
+}
+
+#[test]
+fn crowded_clusters_are_ordered_and_every_prefix_holds() {
+    let (wanted, reached) = (std::cell::Cell::new(0i128), std::cell::Cell::new(0i128));
+    let (parked, restarted) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    for_seeds("crowded clusters", 3000, |seed, rng| {
+        let percent = 60 + (seed % 39) as i64;
+        let nodes = 2 + rng.below(7);
+        let mut snapshot = crowded(rng, nodes, percent);
+        if rng.chance(20) {
+            snapshot.moves.max_in_flight = Some(rng.range(1, 4) as u32);
+            snapshot.moves.max_to_node = Some(1);
+        }
+        if rng.chance(30) {
+            snapshot.moves.max_per_node = Some(rng.range(1, 3) as u32);
+        }
+        let problem = problem(&snapshot);
+        let target = exchanged(rng, &problem, 60);
+        let plan = planned(&problem, &target);
+        let start = score(&problem, &problem.current).objective();
+        wanted.set(wanted.get() + score(&problem, &target).objective() - start);
+        reached.set(reached.get() + plan.objective.1 - plan.objective.0);
+        parked.set(parked.get() + count(reasons(&plan), Reason::Park));
+        restarted.set(restarted.get() + count(reasons(&plan), Reason::Restart));
+        for wave in &plan.waves {
+            let tasks: HashSet<TaskId> = wave.iter().map(|step| step.task).collect();
+            assert_eq!(tasks.len(), wave.len(), "a task is in a wave once");
+        }
+    });
+    let percent = 100.0 * reached.get() as f64 / wanted.get().max(1) as f64;
+    eprintln!("{percent:.1} % of the gain reached, {} parked, {} restarted", parked.get(), restarted.get());
+    assert!(std::env::var_os("BAYPLAN_TEST_SEED").is_some() || (parked.get() > 150 && restarted.get() > 150));
+}
+
+/// Some order of single moves leads from the current placement to this one; every set of moves is a state.
+fn has_order(problem: &Problem, to: &Placement) -> bool {
+    let start = violations(problem, &problem.current);
+    let tasks: Vec<TaskId> = problem.task_ids().filter(|t| problem.current.spot(*t) != to.spot(*t)).collect();
+    let mut seen = HashSet::from([0u32]);
+    let mut open = vec![0u32];
+    while let Some(done) = open.pop() {
+        if done.count_ones() as usize == tasks.len() {
+            return true;
+        }
+        for i in (0..tasks.len()).filter(|i| done >> i & 1 == 0) {
+            let next = done | 1 << i;
+            let mut state = problem.current.clone();
+            for (j, task) in tasks.iter().enumerate().filter(|(j, _)| next >> j & 1 == 1) {
+                let _ = j;
+                state.set(*task, to.spot(*task).clone());
+            }
+            if worsened(&start, &violations(problem, &state)).is_empty() && seen.insert(next) {
+                open.push(next);
+            }
+        }
+    }
+    false
+}
+
+#[test]
+fn detours_are_used_only_where_brute_force_finds_no_order() {
+    let (with, without) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    for_seeds("brute force", 4000, |_, rng| {
+        let (nodes, percent) = (2 + rng.below(4), rng.range(60, 98));
+        let mut snapshot = crowded(rng, nodes, percent);
+        if rng.chance(40) {
+            snapshot.groups = vec![GroupSpec { conflict: vec!["node".to_string()], ..group("g") }];
+            for n in 0..nodes {
+                let on_node = |t: &&mut TaskSpec| t.placement[0].node == format!("n{n}");
+                if let Some(spec) = snapshot.tasks.iter_mut().find(on_node) {
+                    spec.group = Some("g".to_string());
+                }
+            }
+        }
+        let problem = problem(&snapshot);
+        let target = exchanged(rng, &problem, 30);
+        let moves = problem.task_ids().filter(|t| problem.current.spot(*t) != target.spot(*t)).count();
+        if moves == 0 || moves > 12 {
+            return;
+        }
+        let ordered = order(&problem, &target, &Control::unlimited());
+        let is_detour = |step: &Move| matches!(step.reason, Reason::Park | Reason::Restart);
+        let detours = ordered.waves.iter().flatten().any(is_detour);
+        if has_order(&problem, &target) {
+            let Ordered { reached, blocked, .. } = &ordered;
+            assert!(!detours && blocked.is_empty(), "there is an order");
+            assert!(score(&problem, reached).objective() >= score(&problem, &target).objective());
+            without.set(without.get() + 1);
+        } else if detours {
+            assert!(!has_order(&problem, &ordered.reached), "there is an order to where it led");
+            with.set(with.get() + 1);
+        }
+    });
+    eprintln!("{} with an order, {} with detours", without.get(), with.get());
+    assert!(std::env::var_os("BAYPLAN_TEST_SEED").is_some() || (with.get() > 100 && without.get() > 300));
+}
+
+/// Eight nodes in two racks, and a task on each of the first six that pays to move to the last two.
+fn six_moves(change: impl FnOnce(&mut MovesSpec)) -> Plan {
+    let host = |n: usize| {
+        let mut host = node(&format!("n{n}"), &[("cpu", 60), ("mem", 100)]);
+        host.domains.insert("rack".to_string(), ["a", "b"][n / 4].to_string());
+        if n < 6 {
+            host.soft_limit = amounts(&[("mem", 0), ("cpu", 60)]);
+        }
+        host
+    };
+    let tasks = (0..6).map(|t| at(task(&format!("t{t}"), 1, &[("cpu", 10), ("mem", 5)]), &format!("n{t}")));
+    let mut snapshot = snapshot((0..8).map(host).collect(), tasks.collect());
+    snapshot.levels = vec!["rack".to_string()];
+    let free = problem(&snapshot);
+    change(&mut snapshot.moves);
+    let problem = problem(&snapshot);
+    let plan = planned(&problem, &target(&problem, &[6, 6, 6, 7, 7, 7]));
+    assert_eq!(plan.reached(&problem), target(&problem, &[6, 6, 6, 7, 7, 7]));
+    // All in one wave is right without the cap, and the cap is named where it is there.
+    let mut at_once = planned(&free, &target(&free, &[6, 6, 6, 7, 7, 7]));
+    assert_eq!(at_once.waves.len(), 1);
+    at_once.fingerprint = problem.fingerprint.clone();
+    let breaches = named(&problem, &at_once);
+    assert_eq!(breaches.len(), usize::from(plan.waves.len() > 1), "{breaches:?}");
+    plan
+}
+
+#[test]
+fn each_cap_cuts_waves_and_is_checked() {
+    let waves = |change: fn(&mut MovesSpec)| six_moves(change).waves.iter().map(Vec::len).collect::<Vec<_>>();
+    assert_eq!(waves(|_| ()), [6]);
+    assert_eq!(waves(|moves| moves.max_in_flight = Some(4)), [4, 2]);
+    assert_eq!(waves(|moves| moves.max_from_node = Some(1)), [6]);
+    assert_eq!(waves(|moves| moves.max_to_node = Some(1)), [2, 2, 2]);
+    assert_eq!(waves(|moves| moves.max_to_node = Some(2)), [4, 2]);
+    let rack = |most| [("rack".to_string(), most)].into_iter().collect();
+    assert_eq!(six_moves(|moves| moves.max_per_domain = rack(3)).waves.len(), 2);
+    assert_eq!(six_moves(|moves| moves.max_amounts = amounts(&[("cpu", 30)])).waves.len(), 2);
+    assert_eq!(six_moves(|moves| moves.max_amounts = amounts(&[("cpu", 3)])).waves.len(), 6, "each flies alone");
+}
