@@ -29,7 +29,8 @@ impl Beside {
     /// For a problem as the command line asks for it.
     pub fn new(problem: &Problem, args: &PlanArgs) -> Beside {
         // An objective says little while rules are broken (repair comes first), or where the order of a queue counts.
-        let is_free = !args.is_repeatable() && args.admit != AdmitArg::Prefix;
+        let is_free =
+            !args.is_repeatable() && args.admit != AdmitArg::Prefix && super::focus::keeps_points(problem, &args.focus);
         let may_end = is_free && violations(problem, &problem.current).is_empty();
         Beside { gap: may_end.then(|| args.gap.unwrap_or(GapArg(0))), ..Beside::default() }
     }

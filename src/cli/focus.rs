@@ -23,6 +23,11 @@ pub fn narrow(problem: &mut Problem, args: &FocusArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// True when the search counts the points of the problem itself: else a bound on these says nothing about those.
+pub fn keeps_points(problem: &Problem, args: &FocusArgs) -> bool {
+    !args.narrows() && !problem.nodes.iter().any(|node| node.draining)
+}
+
 /// The problem as the search is to see it.
 pub fn searched<'a>(problem: &'a Problem, args: &FocusArgs) -> Cow<'a, Problem> {
     let mut problem = Cow::Borrowed(problem);

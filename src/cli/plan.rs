@@ -48,8 +48,10 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     let backend = Backend::choose(args.backend, &charged)?;
     // The bound is on the snapshot, not on what the command line narrows it to: so whoever has the two files can check it.
     let first = is_for_exact(&charged, args);
-    let (found, proof) =
-        beside.run(&read, args, &search, first, |proof| solve(&charged, args, &backend, proof, &search));
+    let (found, proof) = beside.run(&read, args, &search, first, |proof| {
+        let proof = proof.filter(|_| focus::keeps_points(&problem, &args.focus));
+        solve(&charged, args, &backend, proof, &search)
+    });
     let status = match found.meta.status {
         // Nobody interrupted it: what it had was good enough.
         Status::Interrupted if beside.is_settled() => Status::Feasible,
