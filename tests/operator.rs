@@ -136,6 +136,18 @@ fn a_prefix_depends_on_no_thread() {
     assert!(found[0] == found[1], "lengths {} and {}", found[0].2, found[1].2);
 }
 
+/// A prefix that ends amid a gang has no place, however much room there is; the longer one that ends behind it has.
+#[test]
+fn a_prefix_ends_amid_no_gang() {
+    let gang = (0..64).map(|t| in_group(task(&format!("w{t}"), 1, &[("cpu", 1)]), "g"));
+    let tasks = gang.chain((0..10).map(|t| task(&format!("t{t}"), 1, &[("cpu", 1)]))).collect();
+    let mut snapshot = cluster(vec![node("n1", &[("cpu", 40)]), node("n2", &[("cpu", 40)])], tasks);
+    snapshot.groups = vec![GroupSpec { gang: Some(GangSpec::default()), ..group("g") }];
+    let problem = Problem::new(&snapshot).unwrap();
+    let options = Options { effort: Some(100), threads: 1, ..Options::default() };
+    assert_eq!(bulk::longest_prefix(&problem, &options, &Control::unlimited()).1, 74);
+}
+
 /// Two racks of two nodes: a gang of four fits one rack only where that is empty; three of it are enough.
 #[test]
 fn a_gang_starts_within_one_rack() {

@@ -297,7 +297,7 @@ impl<'a> Builder<'a> {
                 other => other,
             };
             // Running must be worth what it costs; at even points it runs.
-            if let Some(target) = target.filter(|target| target.points <= self.pack.value[task]) {
+            if let Some(target) = target.filter(|target| target.points <= self.pack.pool_points(task)) {
                 self.relocate(task, target.node, target.devices);
                 touched.insert(target.node);
             }
@@ -363,7 +363,7 @@ impl<'a> Builder<'a> {
                 break;
             }
             let Some(target) = self.best(task) else { continue };
-            let worth = self.pack.value[task] - target.points;
+            let worth = self.pack.pool_points(task) - target.points;
             // Whoever is not needed must be worth it alone.
             if self.placed[group as usize] >= least && worth < 0 {
                 continue;

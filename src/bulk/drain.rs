@@ -58,7 +58,7 @@ fn empty(pack: &Pack, editor: &mut Builder<'_>, node: u32, tasks: &[usize]) -> b
         ));
     }
     order.sort_unstable();
-    let mut change = 0i64;
+    let mut change = -editor.state.group_points(pack);
     let mut left = true;
     for (_, task, _) in &order {
         editor.relocate(*task, NOWHERE, 0);
@@ -76,6 +76,7 @@ fn empty(pack: &Pack, editor: &mut Builder<'_>, node: u32, tasks: &[usize]) -> b
         change += target.points;
         editor.relocate(*task, target.node, target.devices);
     }
+    change += editor.state.group_points(pack);
     let in_budget = editor.state.displaced <= displaced.max(i64::from(pack.displaced_max));
     let is_missed = order.iter().any(|(_, task, _)| editor.is_missed(*task, node));
     if left && change < 0 && in_budget && !is_missed {

@@ -88,19 +88,21 @@ impl<'a> Ejection<'a> {
         let displaced = editor.state.displaced;
         let places: Vec<(usize, u64)> =
             ejected.iter().map(|t| (*t as usize, editor.state.devices[*t as usize])).collect();
-        let mut change = 0;
+        let mut change = -editor.state.group_points(self.pack);
         for (other, _) in &places {
             editor.relocate(*other, NOWHERE, 0);
             // A task that may not be on its node any more (a start that broke a rule) cannot be judged there, nor come back.
-            change += editor.judge(*other, node).map_or(i64::MAX / 8, |target| self.pack.value[*other] - target.points);
+            change +=
+                editor.judge(*other, node).map_or(i64::MAX / 8, |here| self.pack.pool_points(*other) - here.points);
         }
         let mut placed = Vec::new();
         let target = editor.judge(task, node);
         if let Some(target) = target {
-            change += target.points - self.pack.value[task];
+            change += target.points - self.pack.pool_points(task);
             editor.relocate(task, node, target.devices);
             placed = self.place_again(editor, &places, &mut change);
         }
+        change += editor.state.group_points(self.pack);
         let is_stuck = |(other, _): &(usize, u64)| editor.state.at[*other] == NOWHERE && !self.pack.may_stop[*other];
         let in_budget = editor.state.displaced <= displaced.max(i64::from(self.pack.displaced_max));
         if target.is_none() || change > 0 || !in_budget || places.iter().any(is_stuck) {
@@ -127,10 +129,10 @@ impl<'a> Ejection<'a> {
         order.sort_by_key(|other| (self.pack.may_stop[*other], std::cmp::Reverse(self.pack.value[*other]), *other));
         order.retain(|other| {
             let Some(target) = editor.best(*other) else { return false };
-            if self.pack.may_stop[*other] && target.points > self.pack.value[*other] {
+            if self.pack.may_stop[*other] && target.points > self.pack.pool_points(*other) {
                 return false;
             }
-            *change += target.points - self.pack.value[*other];
+            *change += target.points - self.pack.pool_points(*other);
             editor.relocate(*other, target.node, target.devices);
             true
         });

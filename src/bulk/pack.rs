@@ -280,6 +280,11 @@ impl Pack {
         self.home.iter().all(|home| *home == NOWHERE)
     }
 
+    /// Points of a task in the pool: what it is worth, and its move when it ran.
+    pub fn pool_points(&self, task: usize) -> i64 {
+        self.value[task] + if self.home[task] == NOWHERE { 0 } else { self.move_points[task] }
+    }
+
     /// Is a task away from home when it is on this node, or waiting when it is in the pool?
     pub fn is_away(&self, task: usize, at: u32) -> bool {
         at == NOWHERE || (self.home[task] != NOWHERE && at != self.home[task])

@@ -39,10 +39,21 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
     };
     // `low` tasks can be placed, `high` were asked for last without success. First the lengths are bisected by short probes, then
     // longer ones try a few tasks more: twice as many after a success, half as many after a failure.
+    let whole = whole_lengths(problem, &queue);
     let (mut low, mut high) = (0, most_that_fit(problem, &queue) + 1);
     let (mut step, mut is_short) = (0, true);
     while low < queue.len() && !control.must_stop() {
-        let length = if is_short { low + (high - low).div_ceil(2) } else { (low + step).min(queue.len()) };
+        let first = whole.partition_point(|length| *length <= low);
+        let open = &whole[first..whole.partition_point(|length| *length < high).max(first)];
+        if is_short && open.is_empty() {
+            (is_short, step) = (false, SHORT_UNTIL);
+        }
+        let length = if is_short {
+            open[open.len() / 2]
+        } else {
+            let wanted = whole.partition_point(|length| *length < low + step);
+            whole.get(wanted).copied().unwrap_or(queue.len())
+        };
         let part = if is_short { SHORT_PART } else { LONG_PART };
         let share = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / part));
         let seed = options.seed.wrapping_add(best.evaluations);
@@ -73,6 +84,24 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         best.status = Status::Interrupted;
     }
     (best, low)
+}
+
+/// Lengths of at least 1 that end amid no gang: some members before the end, but too few of them to run, would have to wait, and so
+/// a length could fail although a longer one does not.
+fn whole_lengths(problem: &Problem, queue: &[TaskId]) -> Vec<usize> {
+    let mut is_whole = vec![true; queue.len() + 1];
+    is_whole[0] = false;
+    for group in &problem.groups {
+        let Some(gang) = group.gang else { continue };
+        let running = group.members.iter().filter(|task| problem.current.spot(**task).is_placed()).count();
+        let waiting: Vec<usize> = group.members.iter().filter_map(|task| queue.binary_search(task).ok()).collect();
+        let missing = (gang.least as usize).saturating_sub(running);
+        // A gang that can never be complete ends the prefix anyway.
+        if missing > 1 && missing <= waiting.len() {
+            is_whole[waiting[0] + 1..=waiting[missing - 1]].fill(false);
+        }
+    }
+    (0..is_whole.len()).filter(|length| is_whole[*length]).collect()
 }
 
 /// The problem with what was placed so far running already, free to move and to be stopped again: few tasks are left to be let in

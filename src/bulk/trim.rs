@@ -5,7 +5,7 @@
 //! met that way (moves that need each other), the moves are redone from the start, the best first, until it is used up.
 
 use super::build::Builder;
-use super::pack::{NOWHERE, Pack};
+use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::state::State;
 use crate::control::Control;
 use crate::model::{Placement, Problem, violations};
@@ -56,11 +56,7 @@ fn displaced<'a>(pack: &'a Pack, state: &State) -> impl Iterator<Item = usize> +
 fn try_home(pack: &Pack, editor: &mut Builder<'_>, task: usize, below: i64) -> Option<i64> {
     let (from, devices) = (editor.state.at[task], editor.state.devices[task]);
     editor.relocate(task, NOWHERE, 0);
-    let here = if from == NOWHERE {
-        Some(pack.value[task] + pack.move_points[task])
-    } else {
-        editor.judge(task, from).map(|t| t.points)
-    };
+    let here = if from == NOWHERE { Some(pack.pool_points(task)) } else { editor.judge(task, from).map(|t| t.points) };
     let home = editor.judge(task, pack.home[task]);
     let loss = here.zip(home).map(|(here, home)| home.points - here);
     let loss = loss.filter(|_| go(editor, task, pack.home[task], home.map_or(0, |home| home.devices), from));
@@ -72,7 +68,13 @@ fn try_home(pack: &Pack, editor: &mut Builder<'_>, task: usize, below: i64) -> O
 
 /// Makes the wanted moves from the start, the best first, while the budget lasts; starting waiting tasks costs no budget.
 fn redo(pack: &Pack, editor: &mut Builder<'_>, wanted: &State, budget: i64) {
-    let mut open: Vec<usize> = (0..wanted.at.len()).filter(|task| wanted.at[*task] != editor.state.at[*task]).collect();
+    // Gangs start as a whole, afterwards.
+    let starts_in_gang = |task: usize| {
+        let group = pack.group[task];
+        pack.home[task] == NOWHERE && group != UNGROUPED && pack.groups[group as usize].gang
+    };
+    let is_open = |task: &usize| wanted.at[*task] != editor.state.at[*task] && !starts_in_gang(*task);
+    let mut open: Vec<usize> = (0..wanted.at.len()).filter(is_open).collect();
     loop {
         let mut gains: Vec<(i64, usize)> = open
             .iter()
@@ -98,7 +100,7 @@ fn redo(pack: &Pack, editor: &mut Builder<'_>, wanted: &State, budget: i64) {
 fn try_go(pack: &Pack, editor: &mut Builder<'_>, wanted: &State, task: usize, least: i64) -> Option<i64> {
     let (from, devices, to) = (editor.state.at[task], editor.state.devices[task], wanted.at[task]);
     editor.relocate(task, NOWHERE, 0);
-    let pool = pack.value[task] + if pack.home[task] == NOWHERE { 0 } else { pack.move_points[task] };
+    let pool = pack.pool_points(task);
     let points = |editor: &Builder<'_>, node: u32| match node {
         NOWHERE => Some((pool, 0)),
         node => editor.judge(task, node).map(|target| (target.points, target.devices)),

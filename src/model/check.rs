@@ -510,6 +510,12 @@ impl Check<'_> {
                 found
             });
             let (target, weight) = (self.amount(term.target, here), self.amount(term.weight, here));
+            // Both meet an amount and a share: together they may be no more than one of them.
+            if target.checked_mul(weight).is_none_or(|both| both > AMOUNT_MAX) {
+                let remedy = format!("lower one of them: together they may be at most {AMOUNT_MAX}");
+                self.faults.add("P202", here(), format!("target {target} times weight {weight} is too large"), remedy);
+                continue;
+            }
             if let [Some(resource), Some(other)] = ids {
                 balance.push(Balance { resource, other, target, weight });
             }

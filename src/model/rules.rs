@@ -278,7 +278,10 @@ fn one_task_rules(problem: &Problem, task: TaskId, after: &super::Spot, add: &mu
     let place = Place::Task(task);
     add(Rule::Pinned, place, i128::from(spec.pinned && before != after));
     add(Rule::Eviction, place, i128::from(!spec.evictable && before.is_placed() && !after.is_placed()));
-    add(Rule::Share, place, i128::from(!share_is_legal(spec.sharing, after)));
+    // A start below the least share excuses nobody who takes more than all.
+    let beyond = after.total_parts().saturating_sub(u64::from(SHARE_ONE));
+    let share = if share_is_legal(spec.sharing, after) { 0 } else { 1 + i128::from(beyond) };
+    add(Rule::Share, place, share);
     for piece in after.pieces() {
         let place = Place::TaskNode(task, piece.node);
         // Too few suitable devices on the node shows below, in the devices held: each place has a rule broken once.

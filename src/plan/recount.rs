@@ -135,7 +135,7 @@ fn task(problem: &Problem, id: TaskId, spot: &Spot, found: &mut Vec<Violation>) 
         }
         _ => false,
     };
-    add(Rule::Share, Place::Task(id), u64::from(!legal));
+    add(Rule::Share, Place::Task(id), if legal { 0 } else { 1 + total.saturating_sub(full) });
     for piece in spot.pieces() {
         let host = &problem.nodes[piece.node.index()];
         let place = Place::TaskNode(id, piece.node);

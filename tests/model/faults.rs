@@ -43,7 +43,7 @@ fn rich() -> Snapshot {
 }
 
 /// Code, what its fault must speak of, and a change that brings it about. Several per code where the code has several causes.
-const FAULTS: [(&str, &str, Change); 41] = [
+const FAULTS: [(&str, &str, Change); 42] = [
     ("P101", "tasks[0]", |s| s.tasks[0].name.clear()),
     ("P101", "tasks[2]", |s| s.tasks[2].name.clear()),
     ("P102", "levels[2]", |s| s.levels.push("node".to_string())),
@@ -75,6 +75,10 @@ const FAULTS: [(&str, &str, Change); 41] = [
     ("P104", "\"z\"", |s| s.objective.move_costs.as_mut().unwrap().between[0].1 = "z".to_string()),
     ("P201", "resources", |s| (0..40).for_each(|r| s.resources.extend(resources(&[&format!("extra{r}")])))),
     ("P202", "-1 ", |s| s.tasks[0].weight = -1),
+    ("P202", "target 1048577 times weight 1048576 is too large", |s| {
+        let [resource, other] = ["cpu", "memory"].map(String::from);
+        s.objective.balance.push(BalanceSpec { resource, other, target: (1 << 20) + 1, weight: 1 << 20 });
+    }),
     ("P202", "allocatable.cpu", |s| s.nodes[0].allocatable = amounts(&[("cpu", AMOUNT_MAX + 1)])),
     ("P202", "price", |s| s.nodes[1].price = i64::MIN),
     ("P202", "variance_weight", |s| s.resources[0].variance_weight = AMOUNT_MAX + 1),
