@@ -17,4 +17,5 @@ pub mod gpu;
 pub mod kernel;
 pub mod model;
 pub mod plan;
+mod random;
 pub mod simulate;

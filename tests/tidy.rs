@@ -6,20 +6,21 @@ use std::fs;
 use std::path::Path;
 
 /// Who may name whom with `crate::` (or `bayplan::` in main.rs). `control` is a leaf that all may use.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("main", &["cli"]),
     ("cli", &["adapter", "generate", "exact", "bulk", "bound", "gpu", "kernel", "plan", "simulate", "file", "model"]),
     ("adapter", &["model"]),
-    ("generate", &["model"]),
+    ("generate", &["random", "model"]),
     ("exact", &["plan", "model"]),
     ("bulk", &["gpu", "kernel", "plan", "model"]),
     ("gpu", &["kernel"]),
     ("bound", &["exact", "model"]),
     ("file", &["plan", "model"]),
-    ("simulate", &["plan", "model"]),
+    ("simulate", &["random", "plan", "model"]),
     ("plan", &["model"]),
     ("kernel", &[]),
     ("model", &[]),
+    ("random", &[]),
     ("control", &[]),
 ];
 

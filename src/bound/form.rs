@@ -5,6 +5,7 @@
 //! what they and the tasks get, so the mean of both sets of prices is at least as good as either (the same holds of the linear
 //! program, see `linear.rs`). A node where something runs is like no other, unless the problem is too large for that.
 
+use crate::exact;
 use crate::model::{
     DEVICE_MILLI, DEVICE_ROW_COUNT, DeviceRequest, GroupId, NodeId, Place as Where, Problem, Rule, SHARE_ONE, Share,
     Sharing, TaskId, Toleration, Usage, newcomer_forbidden, violations,
@@ -92,6 +93,9 @@ impl<'a> Form<'a> {
     pub fn new(problem: &'a Problem, merge: bool) -> Form<'a> {
         let width = problem.resources.len();
         let columns = width + problem.device_kinds.len() * DEVICE_ROW_COUNT;
+        // Variance and fragmentation come in whole points.
+        let has_others = !problem.objective.variance.is_empty() || problem.objective.fragmentation_weight > 0;
+        let other = if has_others { i128::from(SHARE_ONE) } else { 0 };
         let (places, place_of) = places(problem, merge);
         let mask_words = places.len().div_ceil(32);
         let mut form = Form {
@@ -104,7 +108,7 @@ impl<'a> Form<'a> {
             masks: Vec::new(),
             mask_words,
             moves: Vec::new(),
-            granularity: granularity(problem),
+            granularity: exact::granularity(problem, other),
         };
         form.kinds(&place_of);
         form
@@ -355,32 +359,4 @@ fn device_room(problem: &Problem, node: NodeId, used: &[u32], pinned: &[i64]) ->
         }
     }
     room
-}
-
-/// Largest figure that every objective is a multiple of.
-fn granularity(problem: &Problem) -> i128 {
-    let one = i128::from(SHARE_ONE);
-    let points = &problem.objective;
-    let is_rigid = |task: &crate::model::Task| task.sharing == Sharing::Rigid;
-    let whole = problem.tasks.iter().all(is_rigid);
-    let mut common = 0i128;
-    let mut take = |figure: i128| common = gcd(common, figure);
-    for task in &problem.tasks {
-        take(i128::from(task.weight) * if is_rigid(task) { one } else { 1 });
-        take(i128::from(points.task_move_weight) * i128::from(task.move_cost) * one);
-    }
-    let amount = if whole { one } else { 1 };
-    problem.resources.iter().for_each(|resource| take(i128::from(resource.load_weight) * amount));
-    points.balance.iter().for_each(|term| take(i128::from(term.weight) * amount));
-    points.move_costs.cost.iter().for_each(|c| take(i128::from(points.node_move_weight) * i128::from(*c) * one));
-    problem.nodes.iter().for_each(|node| take(i128::from(points.price_weight) * i128::from(node.price) * one));
-    take(i128::from(points.group_move_weight) * one);
-    if !points.variance.is_empty() || points.fragmentation_weight > 0 {
-        take(one);
-    }
-    common.max(1)
-}
-
-fn gcd(a: i128, b: i128) -> i128 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -40,7 +40,9 @@ pub struct Options {
 }
 
 /// Most steps that size permits when nobody asks for a number: later ones gain little.
-pub const STEPS_MAX: u32 = 600;
+const STEPS_MAX: u32 = 600;
+/// Steps when a time limit ends the search for prices: more than any limit permits.
+pub const STEPS_LIMITED: u32 = 1_000_000;
 /// Fewest such steps.
 const STEPS_MIN: u32 = 20;
 /// Prices times amounts worked out in all such steps: about ten seconds of one core.

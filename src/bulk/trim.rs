@@ -58,12 +58,17 @@ fn try_home(pack: &Pack, editor: &mut Builder<'_>, task: usize, below: i64) -> O
     editor.relocate(task, NOWHERE, 0);
     let here = if from == NOWHERE { Some(pack.pool_points(task)) } else { editor.judge(task, from).map(|t| t.points) };
     let home = editor.judge(task, pack.home[task]);
-    let loss = here.zip(home).map(|(here, home)| home.points - here);
-    let loss = loss.filter(|_| go(editor, task, pack.home[task], home.map_or(0, |home| home.devices), from));
-    if loss.is_none_or(|loss| loss >= below) {
+    let Some((here, home)) = here.zip(home) else {
+        editor.relocate(task, from, devices);
+        return None;
+    };
+    let loss = home.points - here;
+    editor.relocate(task, home.node, home.devices);
+    let is_missed = editor.is_missed(task, from);
+    if is_missed || loss >= below {
         editor.relocate(task, from, devices);
     }
-    loss
+    (!is_missed).then_some(loss)
 }
 
 /// Makes the wanted moves from the start, the best first, while the budget lasts; starting waiting tasks costs no budget.
@@ -105,17 +110,15 @@ fn try_go(pack: &Pack, editor: &mut Builder<'_>, wanted: &State, task: usize, le
         NOWHERE => Some((pool, 0)),
         node => editor.judge(task, node).map(|target| (target.points, target.devices)),
     };
-    let (here, there) = (points(editor, from), points(editor, to));
-    let gain = here.zip(there).map(|(here, there)| here.0 - there.0);
-    let gain = gain.filter(|_| go(editor, task, to, there.map_or(0, |there| there.1), from));
-    if gain.is_none_or(|gain| gain < least) {
+    let Some((here, (points, target_devices))) = points(editor, from).zip(points(editor, to)) else {
+        editor.relocate(task, from, devices);
+        return None;
+    };
+    let gain = here.0 - points;
+    editor.relocate(task, to, target_devices);
+    let is_missed = editor.is_missed(task, from);
+    if is_missed || gain < least {
         editor.relocate(task, from, devices);
     }
-    gain
-}
-
-/// Puts a task somewhere; false when others would then miss it where it was.
-fn go(editor: &mut Builder<'_>, task: usize, to: u32, devices: u64, from: u32) -> bool {
-    editor.relocate(task, to, devices);
-    !editor.is_missed(task, from)
+    (!is_missed).then_some(gain)
 }

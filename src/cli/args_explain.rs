@@ -1,8 +1,8 @@
-//! What was typed after `explain`, and about tasks to be placed?
+//! What was typed after `explain`?
 
-use super::args::{ScoreForm, source};
+use super::args::{JobsArg, ScoreForm, source};
 use super::io::Source;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 /// Options of `explain`.
 #[derive(Debug, Args)]
@@ -25,30 +25,4 @@ pub struct ExplainArgs {
     /// Form of the answer
     #[arg(short, long, value_enum, default_value_t = ScoreForm::Table)]
     pub output: ScoreForm,
-}
-
-/// Tasks that come on top of the snapshot.
-#[derive(Debug, Args)]
-pub struct JobsArg {
-    /// Tasks that wait for a place on top of the snapshot's (format bayplan-jobs/1: tasks and groups). plan makes room for them
-    /// with the fewest moves, unless --goal says otherwise, and ends with code 3 when not all can start; verify, score, export
-    /// and explain need the same file to read such a plan
-    #[arg(long = "place", value_name = "JOBS", value_parser = source())]
-    pub place: Option<Source>,
-}
-
-impl JobsArg {
-    /// All inputs of a command that reads a snapshot, jobs and maybe a plan.
-    pub fn with<'a>(&'a self, snapshot: &'a Source, plan: Option<&'a Source>) -> Vec<&'a Source> {
-        [snapshot].into_iter().chain(plan).chain(&self.place).collect()
-    }
-}
-
-/// Choice of which waiting tasks to start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AdmitArg {
-    /// Those that bring most.
-    All,
-    /// The longest prefix of the queue that can be placed with nothing refused.
-    Prefix,
 }

@@ -4,7 +4,7 @@
 //! must not decide then. Otherwise it has a tenth of the time limit, on a thread of its own while the bulk search runs.
 
 use super::args::{AdmitArg, GapArg, PlanArgs};
-use bayplan::bound::{self, Options};
+use bayplan::bound::{self, Options, STEPS_LIMITED};
 use bayplan::control::{Control, Progress};
 use bayplan::model::{Problem, Proof, violations};
 use bayplan::plan;
@@ -13,8 +13,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The bound gets this part of the time that is left.
 const TIME_PART: u32 = 10;
-/// Steps when time ends the search for prices: more than any limit permits.
-const STEPS_LIMITED: u32 = 1_000_000;
 
 /// A bound in the making, shared with those who watch the search.
 #[derive(Clone, Default)]

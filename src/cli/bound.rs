@@ -5,22 +5,18 @@ use super::failure::{Exit, Failure};
 use super::figures::grouped;
 use super::io::Target;
 use super::screen::{printable, table};
-use super::{read_problem, report, signal};
-use bayplan::bound::{self, Options};
+use super::{read_problem, report, signal, with_goal};
+use bayplan::bound::{self, Options, STEPS_LIMITED};
 use bayplan::control::Control;
-use bayplan::model::{Goal, score};
+use bayplan::model::score;
 use bayplan::{file, plan};
 use std::time::Instant;
-
-/// Steps when a time limit ends the search for prices.
-const STEPS_LIMITED: u32 = 1_000_000;
 
 /// Runs the command that began at `started`.
 pub fn run(args: &BoundArgs, started: Instant) -> Result<Exit, Failure> {
     let stop = signal::stop_first();
     let problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
-    let goal = args.goal.map(Goal::from).or(args.jobs.place.is_some().then_some(Goal::Place));
-    let problem = goal.map_or_else(|| problem.clone(), |goal| goal.apply(&problem));
+    let problem = with_goal(problem, args.goal, &args.jobs);
     let mut control = Control::unlimited().with_stop(stop);
     if let Some(limit) = args.time_limit {
         control = control.with_time_limit(limit.saturating_sub(started.elapsed()));

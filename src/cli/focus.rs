@@ -2,7 +2,7 @@
 
 use super::args_waves::FocusArgs;
 use super::failure::Failure;
-use bayplan::model::{NodeId, Problem, TaskId, TaskKind};
+use bayplan::model::{NodeId, Problem, TaskId};
 use std::borrow::Cow;
 
 /// Narrows the problem. What is asked for must exist: a misspelled name must not leave a node full.
@@ -53,14 +53,7 @@ fn selects(problem: &Problem, selector: &str, task: TaskId) -> bool {
             let pieces = problem.current.spot(task).pieces();
             pieces.iter().any(|piece| matches(pattern, &problem.nodes[piece.node.index()].name))
         }
-        Some(("kind", pattern)) => {
-            let word = match spec.kind {
-                TaskKind::Vm => "vm",
-                TaskKind::Container => "container",
-                TaskKind::Job => "job",
-            };
-            matches(pattern, word)
-        }
+        Some(("kind", pattern)) => matches(pattern, spec.kind.word()),
         Some(("task", pattern)) => matches(pattern, &spec.name),
         _ => matches(selector, &spec.name),
     }

@@ -8,6 +8,7 @@ mod args_bound;
 mod args_device;
 mod args_explain;
 mod args_generate;
+mod args_jobs;
 mod args_waves;
 mod backend;
 mod bench;
@@ -32,9 +33,9 @@ mod simulate;
 mod states;
 mod verify;
 
-use args::Command;
+use args::{Command, GoalArg, JobsArg};
 use bayplan::file;
-use bayplan::model::{Faults, Problem};
+use bayplan::model::{Faults, Goal, Problem};
 use bayplan::plan::Plan;
 use failure::{Exit, Failure};
 use io::Source;
@@ -70,6 +71,15 @@ fn read_problem(source: &Source, jobs: Option<&Source>) -> Result<Problem, Failu
             .map_err(|faults| Failure::Input { file: format!("{source} with {jobs}"), faults });
     }
     Problem::new(&snapshot).map_err(|faults| faulty(source, faults))
+}
+
+/// The problem in the points of the goal asked for, or of `place` where jobs come on top. Its fingerprint stays that of the snapshot.
+fn with_goal(problem: Problem, goal: Option<GoalArg>, jobs: &JobsArg) -> Problem {
+    let goal = goal.map(Goal::from).or(jobs.place.is_some().then_some(Goal::Place));
+    match goal {
+        Some(goal) => goal.apply(&problem),
+        None => problem,
+    }
 }
 
 /// Reads a plan for a snapshot's problem, which is then in the points of the plan's goal.

@@ -6,9 +6,9 @@ use super::beside::Beside;
 use super::failure::{Exit, Failure};
 use super::figures::Figures;
 use super::screen::{ProgressLine, Tone, say, say_verdict};
-use super::{focus, read_problem, report, signal};
+use super::{focus, read_problem, report, signal, with_goal};
 use bayplan::control::Control;
-use bayplan::model::{AMOUNT_MAX, Goal, Placement, Problem, Proof, score, total_excess, violations};
+use bayplan::model::{AMOUNT_MAX, Placement, Problem, Proof, score, total_excess, violations};
 use bayplan::plan::{self, Meta, Plan, Status, Verdict};
 use bayplan::{bulk, exact, file};
 use std::borrow::Cow;
@@ -30,7 +30,7 @@ const BREACH_SHOWN_MAX: usize = 20;
 pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     args.output.output.check()?;
     let stop = signal::stop_first();
-    let read = with_goal(read_problem(&args.snapshot, args.jobs.place.as_ref())?, args);
+    let read = with_goal(read_problem(&args.snapshot, args.jobs.place.as_ref())?, args.goal, &args.jobs);
     let problem = as_asked(&read, args)?;
     let line = ProgressLine::new(args.quiet);
     let beside = Beside::new(&problem, args);
@@ -77,15 +77,6 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
         return Ok(Exit::Unplaced);
     }
     Ok(if args.detailed_exitcode && verdict.move_count > 0 { Exit::MovesToMake } else { Exit::Done })
-}
-
-/// The problem under the goal of the command line. Its fingerprint stays that of the snapshot.
-fn with_goal(problem: Problem, args: &PlanArgs) -> Problem {
-    let goal = args.goal.map(Goal::from).or(args.jobs.place.is_some().then_some(Goal::Place));
-    match goal {
-        Some(goal) => goal.apply(&problem),
-        None => problem,
-    }
 }
 
 /// The problem under the limits of the command line.
@@ -183,7 +174,7 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&P
     // A bound on the problem as the command line narrowed it says nothing about the snapshot.
     let is_narrowed = args.min_gain > 0 || args.max_moves.is_some() || args.focus.narrows();
     let bound = found.bound.filter(|_| !is_narrowed);
-    let meta = Meta { solver: "exact".into(), status: found.status, bound, ..start.meta };
+    let meta = Meta { solver: plan::EXACT.into(), status: found.status, bound, ..start.meta };
     Found { target: found.placement, meta, blockers: found.blockers }
 }
 

@@ -227,7 +227,7 @@ pub fn verdict(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
             (Some(proven), _) if proven <= after && verdict.remaining.is_empty() => text.push_str(", proven optimal"),
             (proven, Some(bound)) => {
                 // A search tree cannot be checked again: what it says is said with its name.
-                let by_word = plan.solver == "exact" && proven.is_none_or(|proven| bound < proven);
+                let by_word = plan.solver == bayplan::plan::EXACT && proven.is_none_or(|proven| bound < proven);
                 match plan.status {
                     Status::Optimal if by_word => text.push_str(", optimal by the exact solver"),
                     _ if by_word => {

@@ -107,7 +107,7 @@ pub fn solve_under(problem: &Problem, incumbent: &Placement, known: Option<i128>
         return best.unproven();
     }
     let tolerance = tolerance(problem);
-    let (granularity, whole) = (granularity(problem), form.unit == 1);
+    let (granularity, whole) = (granularity(problem, 0), form.unit == 1);
     let is_settled = known.is_some_and(|known| known <= best.objective);
     let merged = if is_settled { None } else { merged_bound(problem, granularity, control) };
     let cap = merged.filter(|_| form.before.is_empty()).into_iter().chain(known).min();
@@ -174,12 +174,13 @@ fn outside(problem: &Problem, form: &Form) -> bool {
         .any(|(rule, place)| matches!(place, Place::Task(task) if *rule == Rule::Share && unpinned(*task)))
 }
 
-/// Largest figure that every objective is a multiple of: the common divisor of all points.
-fn granularity(problem: &Problem) -> i128 {
+/// Largest figure that every objective is a multiple of, as far as it has a linear form: the common divisor of all such points and
+/// of `other` (0 = nothing else counts). In scaled units, at least 1.
+pub fn granularity(problem: &Problem, other: i128) -> i128 {
     let points = &problem.objective;
     let whole = problem.tasks.iter().all(|task| task.sharing == Sharing::Rigid);
     let amount = if whole { ONE } else { 1 };
-    let mut all: Vec<i128> = Vec::new();
+    let mut all: Vec<i128> = vec![other];
     for task in &problem.tasks {
         all.push(i128::from(task.weight) * if task.sharing == Sharing::Rigid { ONE } else { 1 });
         all.push(i128::from(points.task_move_weight) * i128::from(task.move_cost) * ONE);

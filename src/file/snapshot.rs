@@ -167,12 +167,11 @@ fn devices(reader: &Reader, path: Path<'_>, value: Value) -> Option<DevicesSpec>
 
 fn task(reader: &Reader, path: Path<'_>, value: Value) -> Option<TaskSpec> {
     let mut fields = reader.fields(path, value)?;
-    let kinds = [("vm", TaskKind::Vm), ("container", TaskKind::Container), ("job", TaskKind::Job)];
     let sharings =
         [("rigid", SharingSpec::Rigid), ("elastic", SharingSpec::Elastic), ("divisible", SharingSpec::Divisible)];
     let spec = TaskSpec {
         name: fields.required("name", Reader::text).unwrap_or_default(),
-        kind: fields.optional("kind", |r, p, v| r.word(p, v, &kinds)).unwrap_or_default(),
+        kind: fields.optional("kind", |r, p, v| r.word(p, v, &TaskKind::WORDS)).unwrap_or_default(),
         weight: fields.optional("weight", Reader::int).unwrap_or(1),
         requirement: fields.required("requirement", amounts).unwrap_or_default(),
         sharing: fields.optional("sharing", |r, p, v| r.word(p, v, &sharings)).unwrap_or_default(),

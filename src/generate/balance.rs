@@ -7,9 +7,9 @@
 
 use super::carve::{Rows, carve, loads};
 use super::draft::{self, Kind};
-use super::random::{Purpose, Random};
 use super::{Order, draft::running};
 use crate::model::Snapshot;
+use crate::random::{Purpose, Random};
 
 const KINDS: [Kind<'static>; 3] = [("cpu", "milli", true), ("memory", "MiB", true), ("gpu", "percent", true)];
 /// A node's cpu; its memory follows.

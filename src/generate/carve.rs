@@ -3,7 +3,7 @@
 //! The other way round (draw tasks, then find places) is a packing problem, and fails or drifts where a cluster is to be
 //! nearly full. Cut from what a node holds, tasks fit by construction, at any fill and any size.
 
-use super::random::Random;
+use crate::random::Random;
 
 /// A table of amounts, one row per node or task. Shape: rows × width, row-major.
 #[derive(Debug, Clone)]
@@ -145,8 +145,8 @@ fn counts(loads: &Rows, count: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::random::Purpose;
     use super::*;
+    use crate::random::Purpose;
 
     fn rows(list: &[[i64; 2]]) -> Rows {
         let mut rows = Rows::new(2);

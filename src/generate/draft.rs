@@ -2,8 +2,8 @@
 
 use super::Order;
 use super::carve::{Rows, part_of};
-use super::random::{Purpose, Random};
 use crate::model::*;
+use crate::random::{Purpose, Random};
 use std::collections::BTreeMap;
 
 /// A resource, its unit, and whether a moving task holds it on both nodes.

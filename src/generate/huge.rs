@@ -6,8 +6,8 @@
 use super::Order;
 use super::carve::{Rows, carve, loads, part_of};
 use super::draft::{self, Kind, running, waiting};
-use super::random::{Purpose, Random};
 use crate::model::Snapshot;
+use crate::random::{Purpose, Random};
 
 const KINDS: [Kind<'static>; 2] = [("cpu", "milli", false), ("memory", "MiB", true)];
 const NODES: [[i64; 2]; 3] = [[64_000, 262_144], [64_000, 262_144], [96_000, 393_216]];

@@ -17,7 +17,6 @@ mod huge;
 mod order;
 mod queue;
 mod racks;
-mod random;
 mod transient;
 mod wide;
 

@@ -7,8 +7,8 @@
 use super::Order;
 use super::carve::{Rows, carve, loads};
 use super::draft::{self, Kind, running, waiting};
-use super::random::{Purpose, Random};
 use crate::model::{DEVICE_MILLI, DeviceRequestSpec, DevicesSpec, Snapshot, TaskKind};
+use crate::random::{Purpose, Random};
 
 const KINDS: [Kind<'static>; 2] = [("cpu", "milli", false), ("memory", "MiB", true)];
 const NODES: [[i64; 2]; 3] = [[32_000, 131_072], [64_000, 262_144], [96_000, 393_216]];

@@ -8,8 +8,8 @@
 use super::Order;
 use super::carve::{Rows, carve, loads};
 use super::draft::{self, Kind, running};
-use super::random::{Purpose, Random};
 use crate::model::{DependencySpec, GroupSpec, Snapshot, SpreadSpec};
+use crate::random::{Purpose, Random};
 use std::collections::BinaryHeap;
 
 const KINDS: [Kind<'static>; 2] = [("cpu", "milli", false), ("memory", "MiB", true)];

@@ -7,8 +7,8 @@
 use super::Order;
 use super::carve::{Rows, carve, loads};
 use super::draft::{self, Kind, running};
-use super::random::{Purpose, Random};
 use crate::model::{GroupSpec, MoveCostsSpec, MoveMode, ObjectiveSpec, Snapshot};
+use crate::random::{Purpose, Random};
 
 const KINDS: [Kind<'static>; 4] =
     [("cpu", "milli", false), ("memory", "MiB", true), ("disk", "GiB", true), ("ports", "", true)];

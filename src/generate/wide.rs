@@ -6,8 +6,8 @@
 use super::Order;
 use super::carve::{Rows, carve, loads};
 use super::draft::{self, Kind, running};
-use super::random::{Purpose, Random};
 use crate::model::Snapshot;
+use crate::random::{Purpose, Random};
 
 /// Fewest units of a node: enough that cutting loses little.
 const NODE_AMOUNT_MIN: i64 = 20_000;

@@ -175,9 +175,9 @@ pub fn score(problem: &Problem, placement: &Placement) -> Score {
         let spot = placement.spot(task);
         score.value += i128::from(spec.weight) * i128::from(spot.total_parts());
         if is_moved(problem, placement, task) {
-            score.task_move += i128::from(objective.task_move_weight) * i128::from(spec.move_cost) * one;
-            score.node_move +=
-                i128::from(objective.node_move_weight) * i128::from(pair_cost(problem, task, spot)) * one;
+            let [task_move, node_move] = move_cost(problem, task, spot);
+            score.task_move += task_move;
+            score.node_move += node_move;
             if let Some(group) = spec.group {
                 moved_in_group[group.index()] += 1;
             }
@@ -217,6 +217,14 @@ pub fn is_moved(problem: &Problem, placement: &Placement, task: TaskId) -> bool 
         (Spot::On(old), Spot::On(new)) => old.node != new.node,
         _ => nodes(before) != nodes(after),
     }
+}
+
+/// Points of moving a task to a spot: for the task, and for the way from where it ran at the start.
+pub fn move_cost(problem: &Problem, task: TaskId, spot: &Spot) -> [i128; 2] {
+    let objective = &problem.objective;
+    let task_move = i128::from(objective.task_move_weight) * i128::from(problem.tasks[task.index()].move_cost);
+    let node_move = i128::from(objective.node_move_weight) * i128::from(pair_cost(problem, task, spot));
+    [task_move, node_move].map(|points| points * i128::from(SHARE_ONE))
 }
 
 /// Pair cost of a task's new nodes, before its weight.

@@ -123,6 +123,17 @@ pub enum TaskKind {
     Job,
 }
 
+impl TaskKind {
+    /// The words for them.
+    pub const WORDS: [(&'static str, TaskKind); 3] =
+        [("vm", TaskKind::Vm), ("container", TaskKind::Container), ("job", TaskKind::Job)];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        TaskKind::WORDS.into_iter().find(|(_, kind)| *kind == self).map_or("", |(word, _)| word)
+    }
+}
+
 /// How much of its requirement a task can be granted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -3,12 +3,9 @@
 use super::certify::certify;
 use super::recount::points;
 use super::verify::Replay;
-use super::{Plan, Status};
+use super::{EXACT, Plan, Status};
 use crate::model::{Score, Violation, scaled_text};
 use std::collections::BTreeSet;
-
-/// Name of the solver whose bounds may be better than what prices prove.
-const EXACT: &str = "exact";
 
 impl Replay<'_> {
     /// Objective at the start and at the end; what the plan says about it, its bound and its status.

@@ -14,8 +14,7 @@ use super::step::{Hop, Step};
 use super::wave::Wave;
 use super::{Move, Reason};
 use crate::model::{
-    DEVICE_MILLI, NodeId, Piece, Problem, SHARE_ONE, Spot, TaskId, newcomer_forbidden, pair_cost, task_violations,
-    worsened,
+    DEVICE_MILLI, NodeId, Piece, Problem, Spot, TaskId, move_cost, newcomer_forbidden, task_violations, worsened,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -232,10 +231,7 @@ pub(super) fn detour_cost<'a>(problem: &Problem, moves: impl Iterator<Item = &'a
 
 /// The same for one move that begins a detour.
 pub(super) fn extra(problem: &Problem, step: &Move) -> i128 {
-    let weights = &problem.objective;
-    let task = i128::from(weights.task_move_weight) * i128::from(problem.tasks[step.task.index()].move_cost);
-    let pair = i128::from(weights.node_move_weight) * i128::from(pair_cost(problem, step.task, &step.to));
-    (task + pair) * i128::from(SHARE_ONE)
+    move_cost(problem, step.task, &step.to).into_iter().sum()
 }
 
 /// Nodes that a unit has to do with.
@@ -256,7 +252,9 @@ fn jams(problem: &Problem, units: &[Unit], waiting: &Waiting, taken: &HashSet<Ta
     };
     let price = |unit: usize| {
         let step = &units[unit].steps[0];
-        (detour_points(problem, step), size(problem, step.task), unit)
+        // What the move itself costs stands for what the detour will, before that has a place.
+        let points: i128 = move_cost(problem, step.task, &step.to).into_iter().sum();
+        (points, size(problem, step.task), unit)
     };
     let all = waiting.all();
     let mut leaving: HashMap<NodeId, Vec<usize>> = HashMap::new();
@@ -280,13 +278,6 @@ fn jams(problem: &Problem, units: &[Unit], waiting: &Waiting, taken: &HashSet<Ta
     jams.retain(|jam| !jam.aside.is_empty());
     jams.sort_by_cached_key(|jam| (price(jam.aside[0]), jam.unit));
     jams
-}
-
-/// Points that a detour costs beyond the move itself, as far as that is known before it has a place.
-fn detour_points(problem: &Problem, step: &Step) -> i128 {
-    let weights = &problem.objective;
-    let task = i128::from(weights.task_move_weight) * i128::from(problem.tasks[step.task.index()].move_cost);
-    task + i128::from(weights.node_move_weight) * i128::from(pair_cost(problem, step.task, &step.to))
 }
 
 /// What moves with the task: the sum of its amounts. Only compared, and only where the points are the same.

@@ -65,6 +65,9 @@ pub use order::{Ordered, order};
 pub use recount::recount;
 pub use verify::{Breach, Verdict, proven, verify};
 
+/// Name of the solver whose bounds may be better than what prices prove: its word is believed, and said to be its word.
+pub const EXACT: &str = "exact";
+
 use crate::model::{Goal, Placement, Problem, Proof, Spot, TaskId};
 
 /// Value of the `format` field of every plan file this version reads and writes.

@@ -88,8 +88,8 @@ impl Obstacle {
             let request = spec.device.as_ref().expect("only a request for devices meets this obstacle");
             let kind = &problem.device_kinds[request.kind as usize];
             match request.milli {
-                DEVICE_MILLI => (format!("needs {} whole {kind}", request.count), String::new()),
-                milli => (format!("needs {milli} milli of one {kind}"), format!(" with {milli} milli free")),
+                DEVICE_MILLI => (format!("needs {} whole {kind}", request.count), "free".to_string()),
+                milli => (format!("needs {milli} milli of one {kind}"), format!("there with {milli} milli free")),
             }
         };
         match self {
@@ -121,8 +121,7 @@ impl Obstacle {
             }
             Obstacle::Devices { free, suitable, .. } => {
                 let (need, room) = devices();
-                format!("{need}, {free} of {suitable} that suit are free{room}")
-                    .replace("are free with", "are there with")
+                format!("{need}, {free} of {suitable} that suit are {room}")
             }
             Obstacle::Conflict(at) => format!("a task of its group is in the same {} already", level(*at)),
             Obstacle::Gang(at) => format!("its gang runs in another {}", level(*at)),

@@ -8,7 +8,7 @@
 use super::slots::{Slots, domains};
 use crate::model::{
     DEVICE_MILLI, DomainId, GroupId, LevelId, NodeId, Placement, Problem, ResourceId, SHARE_ONE, Spot, TaskId, Usage,
-    fragmentation, is_moved, node_cost, pair_cost, task_violations, total_excess,
+    fragmentation, is_moved, move_cost, node_cost, task_violations, total_excess,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -112,8 +112,7 @@ impl<'a> Tally<'a> {
         }
         sum.gain += i128::from(spec.weight) * i128::from(spot.total_parts());
         if is_moved(problem, &self.placement, task) {
-            sum.gain -= i128::from(objective.task_move_weight) * i128::from(spec.move_cost) * one;
-            sum.gain -= i128::from(objective.node_move_weight) * i128::from(pair_cost(problem, task, spot)) * one;
+            sum.gain -= move_cost(problem, task, spot).into_iter().sum::<i128>();
         }
         sum.gain -= i128::from(objective.group_move_weight) * self.moved_most as i128 * one;
         sum.excess += total_excess(&task_violations(problem, task, spot));

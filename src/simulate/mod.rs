@@ -14,6 +14,7 @@ use crate::model::{
     Faults, Piece, PieceSpec, Placement, Problem, Share, Snapshot, Spot, TaskId, Violation, violations, worsened,
 };
 use crate::plan::{Breach, Move, Plan, verify};
+use crate::random::{Purpose, Random};
 use std::collections::BTreeSet;
 
 /// What can go wrong, and how often.
@@ -78,7 +79,7 @@ pub fn simulate(
     prepare: impl Fn(&Problem) -> Problem,
     mut replan: impl FnMut(&Problem) -> Plan,
 ) -> Result<Outcome, Faults> {
-    let mut random = Random(chances.seed);
+    let mut random = Random::new(chances.seed, Purpose::Events);
     let mut cluster = start.clone();
     let mut problem = prepare(&Problem::new(&cluster)?);
     let mut outcome =
@@ -118,7 +119,7 @@ fn run_wave(
     state: &mut Placement,
     outcome: &mut Outcome,
 ) -> bool {
-    let mut lost: BTreeSet<usize> = (0..wave.len()).filter(|_| random.happens(fail)).collect();
+    let mut lost: BTreeSet<usize> = (0..wave.len()).filter(|_| happens(random, fail)).collect();
     let gang = |step: &Move| {
         problem.tasks[step.task.index()].group.filter(|group| problem.groups[group.index()].gang.is_some())
     };
@@ -167,7 +168,7 @@ fn pieces(problem: &Problem, spot: &Spot) -> Vec<PieceSpec> {
 /// True when something happened to the cluster itself.
 fn disturb(cluster: &mut Snapshot, chances: Chances, random: &mut Random, events: &mut Vec<Event>) -> bool {
     let before = events.len();
-    if random.happens(chances.vanish) && cluster.nodes.len() > 1 {
+    if happens(random, chances.vanish) && cluster.nodes.len() > 1 {
         let node = cluster.nodes.remove(random.below(cluster.nodes.len())).name;
         let mut count = 0;
         for task in &mut cluster.tasks {
@@ -178,7 +179,7 @@ fn disturb(cluster: &mut Snapshot, chances: Chances, random: &mut Random, events
         }
         events.push(Event::Vanished(node, count));
     }
-    if random.happens(chances.grow) && !cluster.tasks.is_empty() {
+    if happens(random, chances.grow) && !cluster.tasks.is_empty() {
         let task = random.below(cluster.tasks.len());
         let task = &mut cluster.tasks[task];
         task.requirement.values_mut().for_each(|amount| *amount += *amount / 10);
@@ -187,25 +188,7 @@ fn disturb(cluster: &mut Snapshot, chances: Chances, random: &mut Random, events
     events.len() > before
 }
 
-/// splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// 0 to `count` − 1; the bias is below 2^−40 for the counts used here.
-    fn below(&mut self, count: usize) -> usize {
-        (self.next() % count as u64) as usize
-    }
-
-    /// True so many times in a million.
-    fn happens(&mut self, millionths: u32) -> bool {
-        self.next() % 1_000_000 < u64::from(millionths)
-    }
+/// True so many times in a million.
+fn happens(random: &mut Random, millionths: u32) -> bool {
+    random.below(1_000_000) < millionths as usize
 }

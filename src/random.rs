@@ -1,4 +1,5 @@
-//! Where do the figures of a synthetic cluster come from? splitmix64 streams, and integer draws from them.
+//! Where does chance come from in synthetic clusters and simulated runs? splitmix64 streams, and integer draws from them. (The search
+//! draws from `kernel/random.rs`: its numbers must not depend on the order of execution.)
 //!
 //! No f64 anywhere: the same seed must give the same bytes on every platform, and rounding of exp() and ln() differs between
 //! them. Each purpose has a stream of its own, so that one more draw for nodes does not change every task.
@@ -20,6 +21,8 @@ pub enum Purpose {
     Devices = 6,
     /// The order of tasks in the file.
     Order = 7,
+    /// What happens in a simulated run.
+    Events = 8,
 }
 
 /// A stream of random numbers: splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).
