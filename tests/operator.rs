@@ -113,9 +113,14 @@ fn the_longest_prefix_is_found() {
     let sizes = [6, 6, 4, 5, 4, 9, 1];
     let tasks = sizes.iter().enumerate().map(|(t, size)| task(&format!("t{t}"), 1, &[("cpu", *size)])).collect();
     let nodes = ["n1", "n2", "n3"].map(|name| node(name, &[("cpu", 10)])).to_vec();
-    let problem = Problem::new(&cluster(nodes, tasks)).unwrap();
+    let snapshot = cluster(nodes, tasks);
+    let folder = TempDir::new().unwrap();
+    let path = written(&folder, "s.json", file::write_snapshot(&snapshot));
+    let (code, _, stderr) = run(&["plan", &path, "--admit", "prefix", "--effort", "2000"]);
+    assert!(code == 0 && stderr.contains("accepted: the first 5 of 7 waiting tasks"), "{stderr}");
+    let problem = Problem::new(&snapshot).unwrap();
     let options = Options { effort: Some(2000), threads: 1, ..Options::default() };
-    let (found, length) = bulk::longest_prefix(&problem, &options, &Control::unlimited());
+    let (found, length, _) = bulk::longest_prefix(&problem, &options, &Control::unlimited());
     assert_eq!(length, 5, "6+4, 6+4, 5; then 9 has no place, and the 1 behind it does not count");
     assert_eq!(violations(&problem, &found.placement), []);
     let placed = |t: usize| found.placement.spot(TaskId(t as u32)).is_placed();
@@ -130,7 +135,7 @@ fn a_prefix_depends_on_no_thread() {
     let problem = Problem::new(&cluster(nodes, tasks)).unwrap();
     let found = [1, 2].map(|threads| {
         let options = Options { effort: Some(300), threads, ..Options::default() };
-        let (found, length) = bulk::longest_prefix(&problem, &options, &Control::unlimited());
+        let (found, length, _) = bulk::longest_prefix(&problem, &options, &Control::unlimited());
         (found.placement, found.evaluations, length)
     });
     assert!(found[0] == found[1], "lengths {} and {}", found[0].2, found[1].2);
@@ -148,28 +153,27 @@ fn a_prefix_ends_amid_no_gang() {
     assert_eq!(bulk::longest_prefix(&problem, &options, &Control::unlimited()).1, 74);
 }
 
-/// Two racks of two nodes: a gang of four fits one rack only where that is empty; three of it are enough.
+/// Two racks of two nodes, one of them mostly taken: a gang of four starts in the other. Where that has room for three only, three
+/// start if three are enough, else nobody.
 #[test]
 fn a_gang_starts_within_one_rack() {
     let nodes = [("n1", "r"), ("n2", "r"), ("n3", "s"), ("n4", "s")]
         .map(|(name, rack)| in_rack(node(name, &[("cpu", 10)]), rack));
-    let mut tasks: Vec<TaskSpec> = (0..4).map(|t| in_group(task(&format!("w{t}"), 5, &[("cpu", 5)]), "g")).collect();
-    let mut rest = at(task("rest", 100, &[("cpu", 8)]), "n1");
-    rest.pinned = true;
-    tasks.push(rest);
-    let gang = |least| Some(GangSpec { min_members: least, within: Some("rack".to_string()) });
-    for (least, rest_at, racks) in [(None, "n1", 1), (Some(3), "n1", 1)] {
-        let mut snapshot = cluster(nodes.to_vec(), tasks.clone());
+    let pinned = |name, node, cpu| TaskSpec { pinned: true, ..at(task(name, 100, &[("cpu", cpu)]), node) };
+    for (taken, least, expected) in [(0, None, 4), (0, Some(3), 4), (5, None, 0), (5, Some(3), 3)] {
+        let mut tasks: Vec<TaskSpec> =
+            (0..4).map(|t| in_group(task(&format!("w{t}"), 5, &[("cpu", 5)]), "g")).collect();
+        tasks.extend([pinned("rest", "n1", 8), pinned("other", "n3", taken)]);
+        let mut snapshot = cluster(nodes.to_vec(), tasks);
         snapshot.levels = vec!["rack".to_string()];
-        snapshot.groups = vec![GroupSpec { gang: gang(least), ..group("g") }];
-        snapshot.tasks[4].placement[0].node = rest_at.to_string();
+        let gang = GangSpec { min_members: least, within: Some("rack".to_string()) };
+        snapshot.groups = vec![GroupSpec { gang: Some(gang), ..group("g") }];
         let problem = Problem::new(&snapshot).unwrap();
         let options = Options { effort: Some(500), threads: 1, ..Options::default() };
         let found = bulk::solve(&problem, &options, &Control::unlimited()).placement;
         assert_eq!(violations(&problem, &found), []);
-        let used: std::collections::BTreeSet<DomainId> =
-            (0..4).filter_map(|t| found.spot(TaskId(t)).node()).map(|node| problem.domain(node, LevelId(1))).collect();
-        assert_eq!(used.len(), racks, "least {least:?}");
-        assert!((0..4).all(|t| found.spot(TaskId(t)).node().is_some_and(|n| n.0 >= 2)), "rack s takes all four");
+        let used: Vec<NodeId> = (0..4).filter_map(|t| found.spot(TaskId(t)).node()).collect();
+        assert_eq!(used.len(), expected, "{taken} taken, least {least:?}");
+        assert!(used.iter().all(|node| node.0 >= 2), "rack s takes them all");
     }
 }

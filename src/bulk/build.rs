@@ -234,11 +234,12 @@ impl<'a> Builder<'a> {
         let mut waiting = self.waiting();
         loop {
             let before = waiting.len();
+            let mut tried = BTreeSet::new();
             for tile in waiting.chunks(TILE) {
                 if control.must_stop() {
                     return;
                 }
-                self.admit_tile(tile);
+                self.admit_tile(tile, &mut tried, control);
             }
             waiting.retain(|task| self.state.at[*task as usize] == NOWHERE);
             let depends = waiting.iter().any(|task| self.pack.group[*task as usize] != UNGROUPED);
@@ -277,7 +278,7 @@ impl<'a> Builder<'a> {
         list.into_iter().map(|(_, _, task)| task).collect()
     }
 
-    fn admit_tile(&mut self, tile: &[u32]) {
+    fn admit_tile(&mut self, tile: &[u32], tried: &mut BTreeSet<u32>, control: &Control) {
         let targets = self.score_tile(tile);
         let mut touched = BTreeSet::new();
         for (task, target) in tile.iter().zip(targets) {
@@ -287,7 +288,10 @@ impl<'a> Builder<'a> {
             }
             let group = self.pack.group[task];
             if group != UNGROUPED && self.pack.groups[group as usize].gang {
-                touched.extend(self.admit_gang(group));
+                // Nothing leaves in a pass: a gang that found no room finds none for its next member.
+                if tried.insert(group) {
+                    touched.extend(self.admit_gang(group, control));
+                }
                 continue;
             }
             let is_stale = |target: &Target| group != UNGROUPED || touched.contains(&target.node);
@@ -329,7 +333,7 @@ impl<'a> Builder<'a> {
 
     /// Places the waiting members of a gang that find room, if enough of it runs then, or none. Where it is bound to a domain and
     /// none of it runs, domains are tried in turn, that of the best node first.
-    fn admit_gang(&mut self, group: u32) -> Vec<u32> {
+    fn admit_gang(&mut self, group: u32, control: &Control) -> Vec<u32> {
         let waiting = |task: &u32| self.state.at[*task as usize] == NOWHERE && self.pack.movable[*task as usize];
         let members: Vec<u32> = self.members[group as usize].iter().copied().filter(waiting).collect();
         let packed = self.pack.groups[group as usize];
@@ -342,7 +346,7 @@ impl<'a> Builder<'a> {
         let first = members.first().and_then(|task| self.best(*task as usize)).map(|target| domain(target.node));
         let all = 0..self.problem.levels[level.index()].domains.len() as u32;
         let domains = first.into_iter().chain(all.filter(|d| Some(*d) != first));
-        for domain in domains.take(GANG_DOMAINS_MAX) {
+        for domain in domains.take(GANG_DOMAINS_MAX).take_while(|_| !control.must_stop()) {
             self.gang_domain = Some(domain);
             let done = self.admit_members(group, &members);
             self.gang_domain = None;

@@ -21,13 +21,13 @@ const LONG_PART: u32 = 5;
 /// Short probes end when the prefix is known to so many tasks.
 const SHORT_UNTIL: usize = 8;
 
-/// Searches for the longest prefix; gives the placement of the last one that was wholly placed, and its length.
+/// Searches for the longest prefix; gives the placement of the last one that was wholly placed, its length, and that of the queue.
 ///
 /// A time limit is shared by the probes; an effort is what each of them gets.
 ///
 /// # Panics
 /// As [`solve`].
-pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -> (Outcome, usize) {
+pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -> (Outcome, usize, usize) {
     let waits = |task: &TaskId| !problem.current.spot(*task).is_placed() && !problem.tasks[task.index()].pinned;
     let queue: Vec<TaskId> = problem.task_ids().filter(waits).collect();
     let mut best = Outcome {
@@ -83,7 +83,7 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
     if control.must_stop() && options.effort.is_some() {
         best.status = Status::Interrupted;
     }
-    (best, low)
+    (best, low, queue.len())
 }
 
 /// Lengths of at least 1 that end amid no gang: some members before the end, but too few of them to run, would have to wait, and so

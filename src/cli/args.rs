@@ -192,7 +192,7 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub jobs: JobsArg,
     /// Which waiting tasks to start: all that bring most, or the longest run of them, in the order of the snapshot, of which
-    /// none has to be refused
+    /// none has to be refused (by the bulk solver; told is how many they are). A task that costs more than it is worth ends it
     #[arg(long, value_enum, default_value_t = AdmitArg::All)]
     pub admit: AdmitArg,
     /// Which solver: auto takes exact for small snapshots (started from bulk's answer), bulk for all others and whenever

@@ -70,6 +70,9 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
         if let Some(rules) = &found.blockers {
             say(&report::blockers_text(rules));
         }
+        if let Some((accepted, waiting)) = found.accepted {
+            say(&format!("accepted: the first {accepted} of {waiting} waiting tasks"));
+        }
         say(&report::how_found(&plan, started.elapsed()));
     }
     args.output.output.write(&bytes)?;
@@ -103,6 +106,8 @@ struct Found {
     meta: Meta,
     /// Proven: no placement keeps all rules. The kinds of rules in the way.
     blockers: Option<Vec<&'static str>>,
+    /// With `--admit prefix`: how many of how many waiting tasks, in their order, are placed.
+    accepted: Option<(usize, usize)>,
 }
 
 /// True when the exact solver is asked for, or to be tried.
@@ -118,7 +123,11 @@ fn is_for_exact(problem: &Problem, args: &PlanArgs) -> bool {
 
 fn solve(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&Proof>, control: &Control) -> Found {
     match args.solver {
-        _ if args.admit == AdmitArg::Prefix => search(problem, args, backend, args.effort(), control),
+        // Unless an effort is asked for, the time limit ends the probes, the default one too.
+        _ if args.admit == AdmitArg::Prefix => {
+            let effort = args.effort().filter(|_| args.is_repeatable());
+            search(problem, args, backend, effort, control)
+        }
         SolverArg::Exact => prove(problem, args, backend, proof, control),
         SolverArg::Auto if is_for_exact(problem, args) => {
             let proved = prove(problem, args, backend, proof, &control.within(EXACT_TIME_MAX));
@@ -133,9 +142,12 @@ fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<
     let threads = args.threads.map_or(0, usize::from);
     let device = backend.device.clone();
     let options = bulk::Options { seed: args.seed, effort, threads, device };
-    let found = match args.admit {
-        AdmitArg::All => bulk::solve(problem, &options, control),
-        AdmitArg::Prefix => bulk::longest_prefix(problem, &options, control).0,
+    let (found, accepted) = match args.admit {
+        AdmitArg::All => (bulk::solve(problem, &options, control), None),
+        AdmitArg::Prefix => {
+            let (found, accepted, waiting) = bulk::longest_prefix(problem, &options, control);
+            (found, Some((accepted, waiting)))
+        }
     };
     backend::tell(problem, backend, &found.troubles);
     let text = match found.troubles.first() {
@@ -144,7 +156,7 @@ fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<
     };
     let (seed, effort, status) = (args.seed, found.effort, found.status);
     let meta = Meta { solver: "bulk".into(), seed, effort, backend: text, status, bound: None, proof: None };
-    Found { target: found.placement, meta, blockers: None }
+    Found { target: found.placement, meta, blockers: None, accepted }
 }
 
 /// The better of what the exact solver could not prove and what a longer search found; the bound holds for both.
@@ -175,7 +187,7 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&P
     let is_narrowed = args.min_gain > 0 || args.max_moves.is_some() || args.focus.narrows();
     let bound = found.bound.filter(|_| !is_narrowed);
     let meta = Meta { solver: plan::EXACT.into(), status: found.status, bound, ..start.meta };
-    Found { target: found.placement, meta, blockers: found.blockers }
+    Found { target: found.placement, meta, blockers: found.blockers, accepted: None }
 }
 
 /// The problem in which every move of a running task costs `min_gain` points more: where it is at its best, each move is worth
