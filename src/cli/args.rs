@@ -3,12 +3,13 @@
 pub use super::args_bound::{BoundArgs, GapArg};
 pub use super::args_device::{BackendArg, BenchArgs, DevicesArgs};
 pub use super::args_explain::ExplainArgs;
+pub use super::args_export::ExportArgs;
 pub use super::args_generate::GenerateArgs;
+pub use super::args_import::ImportArgs;
 pub use super::args_jobs::{AdmitArg, JobsArg};
 use super::args_waves::{DiffArgs, FocusArgs, Form, SimulateArgs};
 use super::failure::Failure;
 use super::io::{Source, Target};
-use bayplan::adapter::table::SoftLimit;
 use bayplan::model::Goal;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
@@ -67,93 +68,6 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Do the same work on CPU and GPU in turn: speed, equality, share of the peak
     Bench(BenchArgs),
-}
-
-/// Options of `import`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  bayplan import csv nodes.csv tasks.csv -o snapshot.json")]
-pub struct ImportArgs {
-    /// The format.
-    #[command(subcommand)]
-    pub format: ImportFormat,
-}
-
-/// Formats that can be read.
-#[derive(Debug, Subcommand)]
-pub enum ImportFormat {
-    /// Alibaba openb GPU trace: node list and pod list
-    #[command(
-        after_help = "Example:\n  bayplan import openb nodes.csv pods.csv --placement start.csv -o snapshot.json"
-    )]
-    Openb {
-        /// Node list (CSV)
-        #[arg(value_parser = source())]
-        nodes: Source,
-        /// Pod list (CSV)
-        #[arg(value_parser = source())]
-        pods: Source,
-        /// Where the pods run at the start (CSV, as `export openb` writes it); without it all wait
-        #[arg(long, value_name = "FILE", value_parser = source())]
-        placement: Option<Source>,
-        #[command(flatten)]
-        output: OutputArg,
-    },
-    /// Google ROADEF/EURO 2012 machine reassignment: model and initial assignment
-    #[command(after_help = "Example:\n  bayplan import roadef model_a1_1.txt assignment_a1_1.txt -o snapshot.json")]
-    Roadef {
-        /// Model
-        #[arg(value_parser = source())]
-        model: Source,
-        /// Initial assignment
-        #[arg(value_parser = source())]
-        assignment: Source,
-        #[command(flatten)]
-        output: OutputArg,
-    },
-    /// Two tables: nodes and tasks, one column per resource
-    #[command(after_help = "Example:\n  bayplan import csv nodes.csv tasks.csv -o snapshot.json")]
-    Csv {
-        /// Nodes: a name column, one column per resource, optional domains
-        #[arg(value_parser = source())]
-        nodes: Source,
-        /// Tasks: a name column, one column per resource, optional weight, node, group
-        #[arg(value_parser = source())]
-        tasks: Source,
-        /// Load that costs points: what is above the cluster's mean utilisation (mean), above a percentage of each
-        /// node's capacity (e.g. 80%), or none
-        #[arg(long, value_name = "LIMIT", default_value = "mean", value_parser = soft_limit)]
-        soft_limit: SoftLimitArg,
-        #[command(flatten)]
-        output: OutputArg,
-    },
-}
-
-impl ImportFormat {
-    /// Where the snapshot goes.
-    pub fn output(&self) -> &OutputArg {
-        match self {
-            ImportFormat::Openb { output, .. }
-            | ImportFormat::Roadef { output, .. }
-            | ImportFormat::Csv { output, .. } => output,
-        }
-    }
-}
-
-/// `mean`, `80%` or `none`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SoftLimitArg(pub SoftLimit);
-
-fn soft_limit(text: &str) -> Result<SoftLimitArg, String> {
-    let limit = match text {
-        "mean" => SoftLimit::Mean,
-        "none" => SoftLimit::None,
-        _ => {
-            let percent = text.strip_suffix('%').and_then(|digits| digits.parse().ok());
-            let percent = percent.filter(|percent| *percent <= 100);
-            SoftLimit::Percent(percent.ok_or("write mean, none or a percentage up to 100%")?)
-        }
-    };
-    Ok(SoftLimitArg(limit))
 }
 
 /// Where data goes.
@@ -343,36 +257,6 @@ pub enum ScoreForm {
     Json,
 }
 
-/// Options of `export`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  bayplan export roadef snapshot.json plan.json -o new_assignment.txt")]
-pub struct ExportArgs {
-    /// Format to write
-    #[arg(value_enum)]
-    pub format: ExportFormat,
-    /// Snapshot (`-` = stdin)
-    #[arg(value_parser = source())]
-    pub snapshot: Source,
-    /// Plan (`-` = stdin)
-    #[arg(value_parser = source())]
-    pub plan: Source,
-    #[command(flatten)]
-    pub jobs: JobsArg,
-    #[command(flatten)]
-    pub output: OutputArg,
-}
-
-/// Formats that can be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
-    /// Pod, node and devices of every placed pod (CSV)
-    Openb,
-    /// Machine number of every process, in one line
-    Roadef,
-    /// The plan itself as a stream: one record per line, a version first, a summary last
-    Ndjson,
-}
-
 /// A line that is no command: help and version included.
 pub enum NotACommand {
     /// Clap explains.
@@ -403,6 +287,11 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, NotACo
     let command = Line::try_parse_from(line).map_err(NotACommand::Clap)?.command;
     let (sources, target) = command.files();
     let usage = |text: String| NotACommand::Contradiction(Failure::Usage(text));
+    if let Command::Export(args) = &command
+        && let Some(text) = args.contradiction()
+    {
+        return Err(usage(text));
+    }
     if sources.iter().filter(|source| source.is_stdin()).count() > 1 {
         return Err(usage("only one input can come from stdin ('-')".into()));
     }
@@ -418,16 +307,7 @@ impl Command {
     /// Everything it reads, and where it writes.
     fn files(&self) -> (Vec<&Source>, Option<&Target>) {
         match self {
-            Command::Import(args) => {
-                let sources = match &args.format {
-                    ImportFormat::Openb { nodes, pods, placement, .. } => {
-                        [nodes, pods].into_iter().chain(placement).collect()
-                    }
-                    ImportFormat::Roadef { model, assignment, .. } => vec![model, assignment],
-                    ImportFormat::Csv { nodes, tasks, .. } => vec![nodes, tasks],
-                };
-                (sources, Some(&args.format.output().output))
-            }
+            Command::Import(args) => (args.format.sources(), Some(&args.format.output().output)),
             Command::Generate(args) => (Vec::new(), Some(&args.output.output)),
             Command::Plan(args) => (args.jobs.with(&args.snapshot, None), Some(&args.output.output)),
             Command::Bound(args) => (args.jobs.with(&args.snapshot, None), None),
@@ -447,7 +327,7 @@ pub(super) fn source() -> impl TypedValueParser<Value = Source> {
     OsStringValueParser::new().map(Source::from)
 }
 
-fn target() -> impl TypedValueParser<Value = Target> {
+pub(super) fn target() -> impl TypedValueParser<Value = Target> {
     OsStringValueParser::new().map(Target::from)
 }
 

@@ -1,11 +1,12 @@
 //! `bayplan diff`: what does a plan change, per node and per group? Nothing is decided here, and the plan must hold.
 
+use super::args::JobsArg;
 use super::args_waves::{DiffArgs, Form};
 use super::failure::{Exit, Failure};
 use super::figures::{JsonFigure, grouped};
 use super::io::Target;
 use super::screen::{Tone, printable, say_verdict, table};
-use super::{read_plan, read_problem, report, signal};
+use super::{read_planned, report, signal};
 use bayplan::model::{NodeId, Placement, Problem, ResourceId, Usage};
 use bayplan::plan;
 use serde_json::{Value, json};
@@ -26,8 +27,7 @@ struct Changes {
 /// Runs the command.
 pub fn run(args: &DiffArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
-    let mut problem = read_problem(&args.snapshot, None)?;
-    let plan = read_plan(&mut problem, &args.plan)?;
+    let (_, problem, plan) = read_planned(&args.snapshot, &JobsArg { place: None }, &args.plan)?;
     let verdict = plan::verify(&problem, &plan);
     if !verdict.is_right() {
         say_verdict(&report::verdict(&problem, &plan, &verdict), Tone::Bad);

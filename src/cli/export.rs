@@ -1,9 +1,10 @@
 //! `bayplan export`: plan → foreign format. A plan that does not hold is not exported: whoever reads the export cannot see that.
 
-use super::args::{ExportArgs, ExportFormat};
+use super::args::ExportArgs;
+use super::args_export::ExportFormat;
 use super::failure::{Exit, Failure};
 use super::screen::{Tone, say_verdict};
-use super::{faulty, read_plan, read_problem, report, signal};
+use super::{faulty, read_planned, report, signal};
 use bayplan::adapter::{openb, roadef};
 use bayplan::file;
 use bayplan::plan;
@@ -12,8 +13,7 @@ use bayplan::plan;
 pub fn run(args: &ExportArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
     args.output.output.check()?;
-    let mut problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
-    let plan = read_plan(&mut problem, &args.plan)?;
+    let (snapshot, problem, plan) = read_planned(&args.snapshot, &args.jobs, &args.plan)?;
     let verdict = plan::verify(&problem, &plan);
     if !verdict.is_right() {
         say_verdict(&report::verdict(&problem, &plan, &verdict), Tone::Bad);

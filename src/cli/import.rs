@@ -1,36 +1,64 @@
 //! `bayplan import`: foreign files → snapshot. What it writes is checked first, so that no later command refuses it.
 
-use super::args::{ImportArgs, ImportFormat, SoftLimitArg};
+use super::args::ImportArgs;
+use super::args_import::{ImportFormat, SoftLimitArg};
+use super::args_kubernetes::WeightArg;
 use super::failure::{Exit, Failure};
+use super::io::Source;
+use super::notes::say_notes;
 use super::screen::say;
 use super::signal;
-use bayplan::adapter::{openb, roadef, table};
+use bayplan::adapter::notes::{Document, Imported, Notes};
+use bayplan::adapter::{kubernetes, openb, roadef, table};
 use bayplan::file;
-use bayplan::model::Problem;
+use bayplan::model::{Problem, Snapshot};
 
 /// Runs the command.
 pub fn run(args: &ImportArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
     let output = &args.format.output().output;
     output.check()?;
-    let (files, snapshot) = match &args.format {
+    let (files, imported) = match &args.format {
         ImportFormat::Openb { nodes, pods, placement, .. } => {
             let start = placement.as_ref().map(|source| source.read()).transpose()?;
-            (format!("{nodes}, {pods}"), openb::import(&nodes.read()?, &pods.read()?, start.as_deref()))
+            (format!("{nodes}, {pods}"), openb::import(&nodes.read()?, &pods.read()?, start.as_deref()).map(whole))
         }
         ImportFormat::Roadef { model, assignment, .. } => {
-            (format!("{model}, {assignment}"), roadef::import(&model.read()?, &assignment.read()?))
+            (format!("{model}, {assignment}"), roadef::import(&model.read()?, &assignment.read()?).map(whole))
         }
         ImportFormat::Csv { nodes, tasks, soft_limit, .. } => {
             let SoftLimitArg(soft_limit) = *soft_limit;
-            (format!("{nodes}, {tasks}"), table::import(&nodes.read()?, &tasks.read()?, soft_limit))
+            (format!("{nodes}, {tasks}"), table::import(&nodes.read()?, &tasks.read()?, soft_limit).map(whole))
+        }
+        ImportFormat::Kubernetes(args) => {
+            let weight = match args.weight {
+                WeightArg::Rank => kubernetes::Weight::Rank,
+                WeightArg::Value => kubernetes::Weight::Value,
+                WeightArg::Equal => kubernetes::Weight::Equal,
+            };
+            let options = kubernetes::Options { weight, delete_emptydir_data: args.delete_emptydir_data };
+            (listed(&args.files), kubernetes::import(&documents(&args.files)?, &options))
         }
     };
     let faulty = |faults| Failure::Input { file: files.clone(), faults };
-    let snapshot = snapshot.map_err(faulty)?;
+    let Imported { snapshot, notes } = imported.map_err(faulty)?;
     let problem = Problem::new(&snapshot).map_err(faulty)?;
     output.write(&file::write_snapshot(&snapshot))?;
     let [nodes, tasks, groups] = [problem.nodes.len(), problem.tasks.len(), problem.groups.len()];
+    say_notes(&notes);
     say(&format!("imported {nodes} nodes, {tasks} tasks and {groups} groups"));
     Ok(Exit::Done)
+}
+
+/// A format that is taken over whole.
+fn whole(snapshot: Snapshot) -> Imported {
+    Imported { snapshot, notes: Notes::default() }
+}
+
+fn documents(sources: &[Source]) -> Result<Vec<Document>, Failure> {
+    sources.iter().map(|source| Ok(Document { name: source.to_string(), bytes: source.read()? })).collect()
+}
+
+fn listed(sources: &[Source]) -> String {
+    sources.iter().map(Source::to_string).collect::<Vec<_>>().join(", ")
 }

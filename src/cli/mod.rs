@@ -7,8 +7,11 @@ pub mod args;
 mod args_bound;
 mod args_device;
 mod args_explain;
+mod args_export;
 mod args_generate;
+mod args_import;
 mod args_jobs;
+mod args_kubernetes;
 mod args_waves;
 mod backend;
 mod bench;
@@ -24,6 +27,7 @@ mod focus;
 mod generate;
 mod import;
 mod io;
+mod notes;
 mod plan;
 mod report;
 mod score;
@@ -35,7 +39,7 @@ mod verify;
 
 use args::{Command, GoalArg, JobsArg};
 use bayplan::file;
-use bayplan::model::{Faults, Goal, Problem};
+use bayplan::model::{Faults, Goal, Problem, Snapshot};
 use bayplan::plan::Plan;
 use failure::{Exit, Failure};
 use io::Source;
@@ -61,16 +65,24 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
 
 /// Reads and checks a snapshot, and the jobs that come on top of it.
 fn read_problem(source: &Source, jobs: Option<&Source>) -> Result<Problem, Failure> {
+    Ok(read_cluster(source, jobs)?.1)
+}
+
+/// The same for whoever needs what is only in the snapshot: where things come from.
+fn read_cluster(source: &Source, jobs: Option<&Source>) -> Result<(Snapshot, Problem), Failure> {
     let bytes = source.read()?;
     let mut snapshot = file::read_snapshot(&bytes).map_err(|faults| faulty(source, faults))?;
+    let mut name = source.to_string();
     if let Some(jobs) = jobs {
         let added = file::read_jobs(&jobs.read()?).map_err(|faults| faulty(jobs, faults))?;
         snapshot.tasks.extend(added.tasks);
         snapshot.groups.extend(added.groups);
-        return Problem::new(&snapshot)
-            .map_err(|faults| Failure::Input { file: format!("{source} with {jobs}"), faults });
+        name = format!("{source} with {jobs}");
     }
-    Problem::new(&snapshot).map_err(|faults| faulty(source, faults))
+    match Problem::new(&snapshot) {
+        Ok(problem) => Ok((snapshot, problem)),
+        Err(faults) => Err(Failure::Input { file: name, faults }),
+    }
 }
 
 /// The problem in the points of the goal asked for, or of `place` where jobs come on top. Its fingerprint stays that of the snapshot.
@@ -82,10 +94,21 @@ fn with_goal(problem: Problem, goal: Option<GoalArg>, jobs: &JobsArg) -> Problem
     }
 }
 
-/// Reads a plan for a snapshot's problem, which is then in the points of the plan's goal.
-fn read_plan(problem: &mut Problem, source: &Source) -> Result<Plan, Failure> {
-    let bytes = source.read()?;
-    let plan = file::read_plan(&bytes, problem).map_err(|faults| faulty(source, faults))?;
+/// Reads a snapshot with its jobs, and a plan in whose points the problem then is. A piped plan is read to its end first: only
+/// then has whatever wrote the snapshot beside it (`tee`, in front of `bayplan plan -`) come to its end too.
+fn read_planned(source: &Source, jobs: &JobsArg, plan: &Source) -> Result<(Snapshot, Problem, Plan), Failure> {
+    let piped = if plan.is_stdin() { Some(plan.read()?) } else { None };
+    let (snapshot, mut problem) = read_cluster(source, jobs.place.as_ref())?;
+    let bytes = match piped {
+        Some(bytes) => bytes,
+        None => plan.read()?,
+    };
+    let plan = plan_from(&mut problem, plan, &bytes)?;
+    Ok((snapshot, problem, plan))
+}
+
+fn plan_from(problem: &mut Problem, source: &Source, bytes: &[u8]) -> Result<Plan, Failure> {
+    let plan = file::read_plan(bytes, problem).map_err(|faults| faulty(source, faults))?;
     if let Some(goal) = plan.goal {
         *problem = goal.apply(problem);
     }
@@ -94,7 +117,7 @@ fn read_plan(problem: &mut Problem, source: &Source) -> Result<Plan, Failure> {
 
 /// Reads a plan that must be for this very state of the cluster.
 fn read_plan_for(problem: &mut Problem, source: &Source) -> Result<Plan, Failure> {
-    let plan = read_plan(problem, source)?;
+    let plan = plan_from(problem, source, &source.read()?)?;
     if plan.fingerprint == problem.fingerprint {
         return Ok(plan);
     }

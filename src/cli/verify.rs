@@ -5,14 +5,13 @@ use super::args_waves::Form;
 use super::failure::{Exit, Failure};
 use super::io::Target;
 use super::screen::printable;
-use super::{read_plan, read_problem, report, signal, states};
+use super::{read_planned, report, signal, states};
 use bayplan::plan;
 
 /// Runs the command.
 pub fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
-    let mut problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
-    let plan = read_plan(&mut problem, &args.plan)?;
+    let (_, problem, plan) = read_planned(&args.snapshot, &args.jobs, &args.plan)?;
     let verdict = plan::verify(&problem, &plan);
     let mut text = printable(&report::verdict(&problem, &plan, &verdict)) + "\n";
     // A plan that does not hold may name what does not exist: it has no states.

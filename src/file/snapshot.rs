@@ -139,6 +139,7 @@ fn node(reader: &Reader, path: Path<'_>, value: Value) -> Option<NodeSpec> {
         cordoned: fields.optional("cordoned", Reader::bool).unwrap_or(false),
         devices: fields.optional("devices", |r, p, v| Some(r.list(p, v, |p, v| devices(r, p, v)))).unwrap_or_default(),
         move_class: fields.optional("move_class", Reader::text),
+        origin: fields.optional("origin", words).unwrap_or_default(),
     };
     fields.finish();
     Some(spec)
@@ -190,6 +191,7 @@ fn task(reader: &Reader, path: Path<'_>, value: Value) -> Option<TaskSpec> {
         tolerations: fields
             .optional("tolerations", |r, p, v| Some(r.list(p, v, |p, v| toleration(r, p, v))))
             .unwrap_or_default(),
+        origin: fields.optional("origin", words).unwrap_or_default(),
     };
     fields.finish();
     Some(spec)

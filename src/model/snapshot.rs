@@ -86,6 +86,10 @@ pub struct NodeSpec {
     /// Row and column of the node in `objective.move_costs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub move_class: Option<String>,
+    /// What the system it comes from calls it (a uid, an address …): for exports and people. Nothing is decided
+    /// by it, but it is part of the snapshot's fingerprint: a machine with another uid is another machine.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub origin: BTreeMap<String, String>,
 }
 
 /// A key that repels tasks.
@@ -186,6 +190,10 @@ pub struct TaskSpec {
     /// Taints it accepts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tolerations: Vec<TolerationSpec>,
+    /// What the system it comes from calls it (namespace, uid …) and why it is pinned: for exports and people. Nothing is decided
+    /// by it, but it is part of the snapshot's fingerprint: a pod with another uid is another pod.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub origin: BTreeMap<String, String>,
 }
 
 /// A part of a task on one node.
