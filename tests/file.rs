@@ -41,7 +41,8 @@ fn full_snapshot() -> Value {
             {
                 "name": "n1", "allocatable": {"cpu": 8}, "soft_limit": {"cpu": 6}, "labels": {"arch": "arm"},
                 "taints": [{"key": "gpu", "value": "only"}], "domains": {"rack": "r1"}, "pool": "main", "price": 3,
-                "cordoned": true, "devices": [{"kind": "gpu", "model": "a", "count": 2}], "move_class": "east"
+                "cordoned": true, "devices": [{"kind": "gpu", "model": "a", "count": 2}], "move_class": "east",
+                "origin": {"uid": "6f1c"}
             },
             {"name": "n2", "allocatable": {"cpu": 8}, "move_class": "west"}
         ],
@@ -51,7 +52,8 @@ fn full_snapshot() -> Value {
                 "device": {"kind": "gpu", "count": 1, "milli": 500, "models": ["a"]},
                 "placement": [{"node": "n1", "share": "1", "devices": [1]}], "pinned": true, "evictable": true,
                 "move_cost": 4, "group": "g1", "selector": {"arch": ["arm", "x86"]},
-                "tolerations": [{"key": "gpu", "value": "only"}]
+                "tolerations": [{"key": "gpu", "value": "only"}],
+                "origin": {"uid": "09ab", "pinned": "runs with local data"}
             },
             {"name": "t2", "requirement": {"cpu": 1}, "sharing": "elastic", "min_share": "1/2"}
         ],

@@ -13,7 +13,7 @@ use bayplan::plan;
 pub fn run(args: &ExportArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
     args.output.output.check()?;
-    let (snapshot, problem, plan) = read_planned(&args.snapshot, &args.jobs, &args.plan)?;
+    let (_, problem, plan) = read_planned(&args.snapshot, &args.jobs, &args.plan)?;
     let verdict = plan::verify(&problem, &plan);
     if !verdict.is_right() {
         say_verdict(&report::verdict(&problem, &plan, &verdict), Tone::Bad);

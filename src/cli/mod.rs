@@ -11,7 +11,6 @@ mod args_export;
 mod args_generate;
 mod args_import;
 mod args_jobs;
-mod args_kubernetes;
 mod args_waves;
 mod backend;
 mod bench;

@@ -15,8 +15,7 @@ pub fn say_notes(notes: &Notes) {
         say(&table(&["not as it was", "count", "what"], &rows, false));
     }
     if !irrelevant.is_empty() {
-        let items: Vec<String> =
-            irrelevant.into_iter().map(|(_, what, count)| format!("{what} ({count})")).collect();
+        let items: Vec<String> = irrelevant.into_iter().map(|(_, what, count)| format!("{what} ({count})")).collect();
         say(&format!("{}: {}", Fate::Irrelevant.words(), items.join(", ")));
     }
 }
