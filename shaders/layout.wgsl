@@ -117,6 +117,14 @@ struct Params {
     tile_count: u32,
     tile_chunks: u32,
 
+    mask_words: u32,
+    kind_first: u32,
+    w_kind_mask: u32,
+    w_kind_from: u32,
+    d_kind_moves: u32,
+    denominator_low: u32,
+    denominator_high: u32,
+
     seed: u32,
     round: u32,
     salt_0: u32,

@@ -3,9 +3,11 @@
 
 mod common;
 
+use bayplan::bound;
 use bayplan::bulk::{self, Device, Options, Race};
 use bayplan::control::Control;
-use bayplan::gpu::Gpu;
+use bayplan::gpu::{Gpu, Market, Prices};
+use bayplan::kernel::price;
 use bayplan::model::*;
 use common::*;
 use std::sync::Arc;
@@ -83,6 +85,70 @@ fn rounds_of_odd_sizes_are_equal() {
             snapshot.name = format!("{nodes} nodes, {tasks} tasks");
             assert_rounds_are_equal(&Problem::new(&snapshot).unwrap(), &gpu, 1, &[1, 4]);
         }
+    }
+}
+
+/// Random markets, with many places, in several tiles, with costs of moves and masks that admit nobody.
+#[test]
+fn prices_are_equal() {
+    let Some(gpu) = gpu("prices_are_equal") else { return };
+    for_seeds("gpu prices", 40, |seed, rng| {
+        let large = if seed % 8 == 0 { 3000 } else { 70 };
+        let (count, columns, kinds) = (rng.below(large) + 1, rng.below(7) + 1, rng.below(200));
+        let mask_words = count.div_ceil(32);
+        let mut list =
+            |length: usize, low: i64, high: i64| -> Vec<i64> { (0..length).map(|_| rng.range(low, high)).collect() };
+        let price = list(count * columns, -3, 1 << 40);
+        let requirement = list(kinds * columns, 0, 1 << 15);
+        let moves = list(4 * count, 0, 1 << 30);
+        let masks: Vec<u32> = list(3 * mask_words, 0, u32::MAX.into()).into_iter().map(|word| word as u32).collect();
+        let masks = [masks, vec![0; mask_words]].concat();
+        let mask: Vec<u32> = list(kinds, 0, 3).into_iter().map(|row| row as u32).collect();
+        let row = |row: i64| if row == 4 { u32::MAX } else { row as u32 };
+        let from: Vec<u32> = list(kinds, 0, 4).into_iter().map(row).collect();
+        let denominator = 1 << 20;
+        let places =
+            price::Places { count, columns, price: &price, masks: &masks, mask_words, moves: &moves, denominator };
+        let one = |kind: usize| {
+            let requirement = &requirement[kind * columns..][..columns];
+            price::price(&places, &price::Kind { requirement, mask: mask[kind], from: from[kind] })
+        };
+        let expected: Vec<_> = (0..kinds).map(one).collect();
+        let market = Market {
+            places: count,
+            columns,
+            requirement: &requirement,
+            masks: &masks,
+            mask: &mask,
+            from: &from,
+            moves: &moves,
+        };
+        let there = Prices::new(Arc::clone(&gpu), &market, 64 + seed as usize).unwrap();
+        assert_eq!(there.cheapest(&price, denominator).unwrap(), expected);
+    });
+}
+
+/// Whole bounds: the same prices, by any road.
+#[test]
+fn bounds_are_equal() {
+    let test = "bounds_are_equal";
+    let Some(gpu) = gpu(test) else { return };
+    let check = |problem: &Problem, steps: u32| {
+        let device = bound::Device::new(Arc::clone(&gpu));
+        let options = bound::Options { steps: Some(steps), threads: 1, ..bound::Options::default() };
+        let here = bound::bound(problem, &options, &Control::unlimited());
+        let options = bound::Options { device: Some(device.clone()), threads: 2, ..options };
+        assert_eq!(bound::bound(problem, &options, &Control::unlimited()), here, "{}", problem.name);
+        assert_eq!(device.trouble(), None, "{}", problem.name);
+    };
+    for_seeds("gpu bounds", 60, |_, rng| {
+        check(&Problem::new(&random_snapshot(rng, Size::SMALL, Kinds::ALL)).unwrap(), 30);
+    });
+    for problem in ["a1_2", "a2_3"].iter().filter_map(|name| roadef_problem(test, name)) {
+        check(&problem, 5);
+    }
+    for problem in OPENB[..2].iter().filter_map(|name| openb_problem(test, name)) {
+        check(&problem, 3);
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod common;
 
+use bayplan::bound;
 use bayplan::bulk::{self, Device, Options, Trouble};
 use bayplan::control::Control;
 use bayplan::gpu::{Error, Gpu, Rounds};
@@ -55,6 +56,39 @@ const EDITS: [(&str, &str, &str, &str); 14] = [
     ("anneal", "book(first, from_, devices_of(task_of(first)), -1);", "", ""),
     ("score", "points += signed_wide(p.d_move_points", "points -= signed_wide(p.d_move_points", ""),
 ];
+
+/// What is replaced by what in `price`.
+const PRICE_EDITS: [(&str, &str); 4] = [
+    ("cost += prices", "cost -= prices"),
+    ("best == NOWHERE || cost < least", "best == NOWHERE || cost <= least"),
+    ("cost < least", "cost > least"),
+    ("== 0u {\n            continue;", "== 0u {\n            best = best;"),
+];
+
+#[test]
+fn a_bound_survives_a_device_that_prices_wrongly() {
+    let test = "a_bound_survives_a_device_that_prices_wrongly";
+    let problem = problem();
+    let options = bound::Options { steps: Some(20), threads: 2, ..bound::Options::default() };
+    let expected = bound::bound(&problem, &options, &Control::unlimited());
+    for (from, to) in PRICE_EDITS {
+        let edit = |file: &str, text: String| {
+            assert!(file != "price" || text.contains(from), "{from}");
+            if file == "price" { text.replacen(from, to, 1) } else { text }
+        };
+        let Some(gpu) = own_gpu_with(test, &edit) else { return };
+        let device = bound::Device::new(Arc::new(gpu));
+        let options = bound::Options { device: Some(device.clone()), ..options.clone() };
+        assert_eq!(bound::bound(&problem, &options, &Control::unlimited()), expected, "{from}");
+        assert!(device.trouble().is_some_and(|text| text.contains("wrongly")), "{from} → {to} is not found out");
+    }
+    let Some(gpu) = own_gpu(test) else { return };
+    gpu.lose();
+    let device = bound::Device::new(Arc::new(gpu));
+    let options = bound::Options { device: Some(device.clone()), ..options };
+    assert_eq!(bound::bound(&problem, &options, &Control::unlimited()), expected);
+    assert!(device.trouble().is_some());
+}
 
 #[test]
 fn a_mutated_shader_is_found_out() {

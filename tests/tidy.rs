@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("exact", &["plan", "model"]),
     ("bulk", &["gpu", "kernel", "plan", "model"]),
     ("gpu", &["kernel"]),
-    ("bound", &["exact", "model"]),
+    ("bound", &["exact", "gpu", "kernel", "model"]),
     ("file", &["plan", "model"]),
     ("simulate", &["random", "plan", "model"]),
     ("plan", &["model"]),

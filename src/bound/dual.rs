@@ -160,11 +160,13 @@ pub(super) fn value(form: &Form, prices: &Prices) -> Value {
     let entry = prices.entry();
     let narrow = prices.fits(form, &entry);
     let sheet = Sheet { form, prices, entry: &entry };
-    let both: Vec<[Option<Choice>; 2]> = (0..form.kinds.len())
-        .into_par_iter()
-        .with_min_len(64)
-        .map(|kind| sheet.choices(kind, best_place(form, kind, &entry, prices.denominator, narrow)))
-        .collect();
+    let asked = if narrow { form.desk.ask(form, &entry, prices.denominator) } else { None };
+    let best = |kind: usize| match &asked {
+        Some(list) => list[kind].map(Best::from),
+        None => best_place(form, kind, &entry, prices.denominator, narrow),
+    };
+    let both: Vec<[Option<Choice>; 2]> =
+        (0..form.kinds.len()).into_par_iter().with_min_len(64).map(|kind| sheet.choices(kind, best(kind))).collect();
     let torn = sheet.gangs_that_stay_out(&both);
     let cells = form.places.len() * form.columns;
     let mut value = Value { raw: 0, used: vec![0; cells], arrived: vec![0; cells], moved: 0 };

@@ -5,6 +5,7 @@
 //! what they and the tasks get, so the mean of both sets of prices is at least as good as either (the same holds of the linear
 //! program, see `linear.rs`). A node where something runs is like no other, unless the problem is too large for that.
 
+use super::price::Desk;
 use crate::exact;
 use crate::model::{
     DEVICE_MILLI, DEVICE_ROW_COUNT, DeviceRequest, GroupId, NodeId, Place as Where, Problem, Rule, SHARE_ONE, Share,
@@ -79,6 +80,8 @@ pub(super) struct Form<'a> {
     pub moves: Vec<i64>,
     /// Objectives are multiples of this.
     pub granularity: i128,
+    /// Where kinds are priced.
+    pub desk: Desk,
 }
 
 /// What tells kinds apart.
@@ -109,6 +112,7 @@ impl<'a> Form<'a> {
             mask_words,
             moves: Vec::new(),
             granularity: exact::granularity(problem, other),
+            desk: Desk::closed(),
         };
         form.kinds(&place_of);
         form

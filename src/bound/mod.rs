@@ -22,6 +22,8 @@ use crate::control::Control;
 use crate::model::{Problem, Proof, score};
 use descend::{Descent, State, Whose, descend};
 use form::Form;
+use price::Desk;
+pub use price::Device;
 use std::time::Duration;
 
 /// How a bound is looked for.
@@ -37,6 +39,8 @@ pub struct Options {
     pub threads: usize,
     /// Scaled objective of a placement that keeps the rules, where one is known: the bound cannot get below.
     pub reached: Option<i128>,
+    /// Where tasks are priced; `None` = the CPU. Does not change the result.
+    pub device: Option<Device>,
 }
 
 /// Most steps that size permits when nobody asks for a number: later ones gain little.
@@ -50,7 +54,7 @@ const WORK_MAX: u64 = 10_000_000_000;
 
 impl Default for Options {
     fn default() -> Options {
-        Options { steps: None, linear: false, merge: true, threads: 0, reached: None }
+        Options { steps: None, linear: false, merge: true, threads: 0, reached: None, device: None }
     }
 }
 
@@ -66,7 +70,10 @@ const LINEAR_TIME_MAX: Duration = Duration::from_secs(10);
 pub fn bound(problem: &Problem, options: &Options, control: &Control) -> Proof {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().expect("threads can be started");
     pool.install(|| {
-        let form = Form::new(problem, options.merge);
+        let mut form = Form::new(problem, options.merge);
+        if let Some(device) = &options.device {
+            form.desk = Desk::open(device, &form);
+        }
         let reached = options.reached.unwrap_or_else(|| score(problem, &problem.current).objective());
         let work = (form.kinds.len() * form.places.len() * form.columns).max(1) as u64;
         let by_size = (WORK_MAX / work).clamp(STEPS_MIN.into(), STEPS_MAX.into()) as u32;

@@ -1,12 +1,108 @@
-//! Where does a task go at these prices? For each kind of task the cheapest place that admits it: the innermost loop of the bound.
+//! Which place is cheapest for each kind of task at these prices? By the kernel in 64 bits, here or on a device; beyond that, here.
 //!
-//! ```text
-//! Shape   requirement [T][C]; price [K][C]; masks [M][words]; moves [F][K], all row by row; out: one best place per task
-//! Units   1/denominator points, i64       Range   `Prices::fits` proves that no sum exceeds 2^62
-//! Ties    the lowest place
-//! ```
+//! A device is not trusted: its first answer is worked out again here, all of it, later ones in part. What does not pass is told, and
+//! the bound goes on on the CPU with the same result.
 
-use super::form::{Form, NONE};
+use super::form::Form;
+use crate::gpu::{Error, Gpu, Market, Prices as Tiles};
+use crate::kernel::price::{Cheapest, Kind, Places, price};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Answers that are worked out again after the first time.
+const SAMPLE: usize = 64;
+
+/// A device for pricing, and what went wrong there.
+#[derive(Debug, Clone)]
+pub struct Device {
+    gpu: Arc<Gpu>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Device {
+    /// An opened device; only what is larger than it can hold stays on the CPU.
+    pub fn new(gpu: Arc<Gpu>) -> Device {
+        Device { gpu, trouble: Arc::default() }
+    }
+
+    /// What went wrong, if anything did. The bound is the same.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Where kinds are priced in bulk: nowhere but on a device, while that does well.
+pub(super) struct Desk {
+    /// The device with the problem on it, and how often it has answered.
+    at_work: Mutex<Option<(Device, Tiles, usize)>>,
+}
+
+impl Desk {
+    /// Without a device.
+    pub fn closed() -> Desk {
+        Desk { at_work: Mutex::new(None) }
+    }
+
+    /// Brings the problem to the device.
+    pub fn open(device: &Device, form: &Form) -> Desk {
+        let mask: Vec<u32> = form.kinds.iter().map(|kind| kind.mask).collect();
+        let from: Vec<u32> = form.kinds.iter().map(|kind| kind.from).collect();
+        let market = Market {
+            places: form.places.len(),
+            columns: form.columns,
+            requirement: &form.requirement,
+            masks: &form.masks,
+            mask: &mask,
+            from: &from,
+            moves: &form.moves,
+        };
+        match Tiles::new(Arc::clone(&device.gpu), &market, usize::MAX) {
+            Ok(tiles) => Desk { at_work: Mutex::new(Some((device.clone(), tiles, 0))) },
+            Err(error) => {
+                note(device, error.to_string());
+                Desk::closed()
+            }
+        }
+    }
+
+    /// The cheapest place of every kind, from the device; `None` when there is none at work.
+    pub fn ask(&self, form: &Form, prices: &[i64], denominator: i64) -> Option<Vec<Option<Cheapest>>> {
+        let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        let (device, tiles, asked) = at_work.as_mut()?;
+        let step = if *asked == 0 { 1 } else { form.kinds.len().div_ceil(SAMPLE).max(1) };
+        let from = if *asked == 0 { 0 } else { *asked % step };
+        *asked += 1;
+        let places = places(form, prices, denominator);
+        let is_right = |list: &[Option<Cheapest>]| {
+            (from..form.kinds.len()).step_by(step).all(|kind| list[kind] == price(&places, &one(form, kind)))
+        };
+        let answer = tiles.cheapest(prices, denominator);
+        let answer = answer.and_then(|list| match is_right(&list) {
+            true => Ok(list),
+            false => Err(Error::Failed("it prices wrongly".to_string())),
+        });
+        match answer {
+            Ok(list) => Some(list),
+            Err(error) => {
+                note(device, error.to_string());
+                *at_work = None;
+                None
+            }
+        }
+    }
+}
+
+fn note(device: &Device, text: String) {
+    device.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+}
+
+fn places<'a>(form: &'a Form, price: &'a [i64], denominator: i64) -> Places<'a> {
+    let (count, columns) = (form.places.len(), form.columns);
+    Places { count, columns, price, masks: &form.masks, mask_words: form.mask_words, moves: &form.moves, denominator }
+}
+
+fn one<'a>(form: &'a Form, kind: usize) -> Kind<'a> {
+    Kind { requirement: form.requirement(kind), mask: form.kinds[kind].mask, from: form.kinds[kind].from }
+}
 
 /// The cheapest place for a newcomer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,38 +113,25 @@ pub(super) struct Best {
     pub place: u32,
 }
 
-/// The cheapest place of a kind; `None` when no place admits it. `narrow` = all sums fit 64 bits.
-pub(super) fn best_place(form: &Form, kind: usize, price: &[i64], denominator: i64, narrow: bool) -> Option<Best> {
-    let requirement = form.requirement(kind);
-    let (mask, from) = (form.kinds[kind].mask as usize, form.kinds[kind].from);
-    let words = &form.masks[mask * form.mask_words..][..form.mask_words];
-    if narrow {
-        let moves = match from {
-            NONE => &[][..],
-            row => &form.moves[row as usize * form.places.len()..][..form.places.len()],
-        };
-        let (mut least, mut place) = (i64::MAX, NONE);
-        for k in 0..form.places.len() {
-            let row = &price[k * form.columns..][..form.columns];
-            if words[k / 32] >> (k % 32) & 1 == 1 {
-                let fee = moves.get(k).map_or(0, |cost| cost * denominator);
-                let cost = row.iter().zip(requirement).fold(fee, |sum, (price, amount)| sum + price * amount);
-                if cost < least {
-                    (least, place) = (cost, k as u32);
-                }
-            }
-        }
-        return (place != NONE).then_some(Best { cost: i128::from(least), place });
+impl From<Cheapest> for Best {
+    fn from(cheapest: Cheapest) -> Best {
+        Best { cost: i128::from(cheapest.cost), place: cheapest.place }
     }
+}
+
+/// The cheapest place of a kind; `None` when no place admits it. `narrow` = all sums fit 64 bits.
+pub(super) fn best_place(form: &Form, kind: usize, prices: &[i64], denominator: i64, narrow: bool) -> Option<Best> {
+    if narrow {
+        return price(&places(form, prices, denominator), &one(form, kind)).map(Best::from);
+    }
+    let own = &form.kinds[kind];
+    let requirement = form.requirement(kind);
     let mut best: Option<Best> = None;
-    for k in 0..form.places.len() {
-        let row = &price[k * form.columns..][..form.columns];
-        if words[k / 32] >> (k % 32) & 1 == 1 {
-            let fee = i128::from(form.move_points(from, k)) * i128::from(denominator);
-            let cost = fee + dot(row, requirement);
-            if best.is_none_or(|best| cost < best.cost) {
-                best = Some(Best { cost, place: k as u32 });
-            }
+    for k in (0..form.places.len()).filter(|k| form.admits(own.mask, *k)) {
+        let fee = i128::from(form.move_points(own.from, k)) * i128::from(denominator);
+        let cost = fee + dot(&prices[k * form.columns..][..form.columns], requirement);
+        if best.is_none_or(|best| cost < best.cost) {
+            best = Some(Best { cost, place: k as u32 });
         }
     }
     best

@@ -1,6 +1,6 @@
 //! What was typed for `bound`, and what is a gap?
 
-use super::args::{GoalArg, JobsArg, ScoreForm, duration, source};
+use super::args::{BackendArg, GoalArg, JobsArg, ScoreForm, duration, source};
 use super::io::Source;
 use clap::Args;
 use std::time::Duration;
@@ -27,6 +27,9 @@ pub struct BoundArgs {
     /// Threads; the bound does not depend on them [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// Where tasks are priced; the bound does not depend on it
+    #[arg(long, value_enum, default_value_t = BackendArg::Auto)]
+    pub backend: BackendArg,
     /// Form of the answer
     #[arg(short, long, value_enum, default_value_t = ScoreForm::Table)]
     pub output: ScoreForm,

@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::io::Target;
 use super::screen::say;
 use bayplan::bulk::{Device, Mismatch, Trouble};
-use bayplan::gpu::{Error, Gpu, Kind};
+use bayplan::gpu::{Adapter, Error, Gpu, Kind};
 use bayplan::model::Problem;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -16,49 +16,61 @@ use std::sync::Arc;
 const GPU_NODES_MIN: usize = 8192;
 
 /// The choice made.
-pub struct Backend {
+pub struct Backend<D = Device> {
     /// The device; `None` = the CPU.
-    pub device: Option<Device>,
+    pub device: Option<D>,
     /// `cpu` or `gpu`, which one, and why.
     pub text: String,
 }
 
 impl Backend {
-    /// Chooses for a problem.
+    /// Chooses for a search.
     ///
     /// # Errors
     /// [`Failure::NoDevice`] when a GPU was asked for and there is none that can hold the problem.
     pub fn choose(wanted: BackendArg, problem: &Problem) -> Result<Backend, Failure> {
+        Backend::choose_with(wanted, problem, |gpu| Device::new(gpu, problem))
+    }
+}
+
+impl<D> Backend<D> {
+    /// Chooses for a problem that `make` brings to a device.
+    ///
+    /// # Errors
+    /// [`Failure::NoDevice`] when a GPU was asked for and none can be used.
+    pub fn choose_with(
+        wanted: BackendArg,
+        problem: &Problem,
+        make: impl Fn(Arc<Gpu>) -> Result<D, Error>,
+    ) -> Result<Backend<D>, Failure> {
         let cpu = |why: &str| Ok(Backend { device: None, text: format!("cpu: {why}") });
-        let gpu = |device: Device, why: &str| {
-            let about = &device.gpu().about;
+        let open = |software_too: bool| -> Result<(Adapter, D), Error> {
+            let gpu = Arc::new(Gpu::open(software_too)?);
+            Ok((gpu.about.clone(), make(gpu)?))
+        };
+        let gpu = |(about, device): (Adapter, D), why: &str| {
             Ok(Backend { text: format!("gpu: {} ({}): {why}", about.name, about.api), device: Some(device) })
         };
         match wanted {
             BackendArg::Cpu => cpu("asked for"),
             BackendArg::Gpu => {
-                let device = open(problem, true).map_err(|error| Failure::NoDevice(error.to_string()))?;
-                let why = match device.gpu().about.kind {
+                let opened = open(true).map_err(|error| Failure::NoDevice(error.to_string()))?;
+                let why = match opened.0.kind {
                     Kind::Software => "asked for; a program that acts as a GPU, slower than the CPU",
                     Kind::Discrete | Kind::Integrated => "asked for",
                 };
-                gpu(device, why)
+                gpu(opened, why)
             }
             BackendArg::Auto if problem.nodes.len() < GPU_NODES_MIN => {
                 cpu(&format!("fewer than {GPU_NODES_MIN} nodes do not fill a GPU"))
             }
-            BackendArg::Auto => match open(problem, false) {
-                Ok(device) => gpu(device, &format!("{} nodes fill it", problem.nodes.len())),
+            BackendArg::Auto => match open(false) {
+                Ok(opened) => gpu(opened, &format!("{} nodes fill it", problem.nodes.len())),
                 Err(Error::Unusable(_)) => cpu("no GPU that can be used (see `bayplan devices`)"),
                 Err(error) => cpu(&error.to_string()),
             },
         }
     }
-}
-
-/// The best device for a problem.
-fn open(problem: &Problem, software_too: bool) -> Result<Device, Error> {
-    Device::new(Arc::new(Gpu::open(software_too)?), problem)
 }
 
 /// Says what went wrong on the device; for a wrong result, writes what is needed to look into it.
@@ -119,7 +131,7 @@ mod tests {
     fn a_report_is_kept_here_or_where_temporary_files_are() {
         let snapshot = bayplan::file::read_snapshot(include_bytes!("../../data/abc.json")).expect("a sound file");
         let problem = Problem::new(&snapshot).expect("a sound snapshot");
-        let backend = Backend { device: None, text: "gpu: one that errs".to_string() };
+        let backend: Backend = Backend { device: None, text: "gpu: one that errs".to_string() };
         let mismatch = Mismatch {
             seed: 7,
             is_bold: true,

@@ -1,7 +1,7 @@
 //! `bayplan bench`: how fast is the GPU at the very work that the CPU does, and is the result the same?
 //!
 //! Every pair is run in turn in one process; a figure is the median of three. Whole rounds (`anneal`), tiles of tasks against
-//! all nodes (`score`) and whole plans are compared bit for bit.
+//! all nodes (`score`), whole plans and whole bounds are compared bit for bit.
 
 use super::args::{BackendArg, BenchArgs, ScoreForm};
 use super::backend::Backend;
@@ -9,12 +9,14 @@ use super::failure::{Exit, Failure};
 use super::io::Target;
 use super::read_problem;
 use super::screen::{say, table};
+use bayplan::bound;
 use bayplan::bulk::{self, Device, Laps, Race};
 use bayplan::control::Control;
 use bayplan::gpu::{Error, Timing};
 use bayplan::kernel::peak;
 use bayplan::model::Problem;
 use serde::Serialize;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Runs of which the median counts.
@@ -23,6 +25,8 @@ const RUNS: usize = 3;
 const PART_TIME: Duration = Duration::from_secs(2);
 /// Most rounds compared.
 const ROUNDS_MAX: u32 = 64;
+/// Steps of the bounds compared.
+const BOUND_STEPS: u32 = 40;
 /// Tasks scored against all nodes.
 const SCORED_MAX: usize = 4096;
 
@@ -119,6 +123,9 @@ fn measure(problem: &Problem, device: &Device, args: &BenchArgs) -> Result<Repor
         let (cpu, gpu, objection) = whole_plans(problem, device, args, *threads);
         comparisons.push(compare("plan", *threads, 1, "plans", cpu, gpu));
         objections.extend(objection);
+        let (cpu, gpu, objection) = whole_bounds(problem, device, *threads);
+        comparisons.push(compare("bound", *threads, 1, "bounds", cpu, gpu));
+        objections.extend(objection);
     }
     let about = &device.gpu().about;
     Ok(Report {
@@ -197,6 +204,21 @@ fn whole_plans(
         None => (here.placement != there.placement).then(|| "plan: another placement".to_string()),
     };
     (cpu, gpu, objection)
+}
+
+/// Whole bounds with the same number of steps: the time to the same prices.
+fn whole_bounds(problem: &Problem, device: &Device, threads: usize) -> (Duration, Duration, Option<String>) {
+    let timed = |device: Option<bound::Device>| {
+        let started = Instant::now();
+        let options = bound::Options { steps: Some(BOUND_STEPS), threads, device, ..bound::Options::default() };
+        let proof = bound::bound(problem, &options, &Control::unlimited());
+        (started.elapsed(), proof)
+    };
+    let priced = bound::Device::new(Arc::clone(device.gpu()));
+    let (cpu, here) = timed(None);
+    let (gpu, there) = timed(Some(priced.clone()));
+    let objection = priced.trouble().or_else(|| (here != there).then(|| "other prices".to_string()));
+    (cpu, gpu, objection.map(|text| format!("bound: {text}")))
 }
 
 /// 32-bit multiply-adds per second of one thread.

@@ -1,12 +1,13 @@
 //! `bayplan bound`: how good can any plan be at most? The bound alone, with the prices that prove it.
 
 use super::args::{BoundArgs, ScoreForm};
+use super::backend::Backend;
 use super::failure::{Exit, Failure};
 use super::figures::grouped;
 use super::io::Target;
-use super::screen::{printable, table};
+use super::screen::{printable, say, table};
 use super::{read_problem, report, signal, with_goal};
-use bayplan::bound::{self, Options, STEPS_LIMITED};
+use bayplan::bound::{self, Device, Options, STEPS_LIMITED};
 use bayplan::control::Control;
 use bayplan::model::score;
 use bayplan::{file, plan};
@@ -22,8 +23,18 @@ pub fn run(args: &BoundArgs, started: Instant) -> Result<Exit, Failure> {
         control = control.with_time_limit(limit.saturating_sub(started.elapsed()));
     }
     let steps = args.time_limit.map(|_| STEPS_LIMITED);
-    let options = Options { steps, linear: true, threads: args.threads.map_or(0, usize::from), ..Options::default() };
+    let backend = Backend::choose_with(args.backend, &problem, |gpu| Ok(Device::new(gpu)))?;
+    let options = Options {
+        steps,
+        linear: true,
+        threads: args.threads.map_or(0, usize::from),
+        device: backend.device.clone(),
+        ..Options::default()
+    };
     let proof = bound::bound(&problem, &options, &control);
+    if let Some(trouble) = backend.device.as_ref().and_then(Device::trouble) {
+        say(&format!("bayplan: {}: {trouble}; the CPU went on, with the same bound", backend.text));
+    }
     let seconds = started.elapsed().as_secs_f64();
     if plan::proven(&problem, &proof) != Ok(proof.bound) {
         return Err(Failure::Bug("internal error: the bound fails its own verification".to_string()));
@@ -38,6 +49,7 @@ pub fn run(args: &BoundArgs, started: Instant) -> Result<Exit, Failure> {
                 row("bound: no placement has more", grouped(proof.bound)),
                 row("gap", report::gap_text(objective, proof.bound)),
                 row("rows of prices", proof.rows.len().to_string()),
+                row("backend", backend.text.clone()),
                 row("seconds", format!("{seconds:.1}")),
             ];
             format!("{}\n\n{}\n", printable(&problem.name), table(&["", "points"], &rows, true)).into_bytes()

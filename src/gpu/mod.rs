@@ -7,6 +7,7 @@
 //! peak      how fast the device is at its best                             peak.rs
 //! rounds    a chain's state on the device, round after round              rounds.rs
 //! tiles     tiles of tasks against all nodes                              tiles.rs
+//! prices    kinds of tasks against all places                             prices.rs
 //! ```
 //!
 //! Nothing here decides anything: the shaders compute what the kernels compute, and the bulk engine checks every result
@@ -15,12 +16,14 @@
 mod adapter;
 mod memory;
 mod peak;
+mod prices;
 mod rounds;
 mod shader;
 mod tiles;
 
 pub use adapter::{Adapter, Gpu, Kind, WORKGROUP_BYTES, adapters};
 use memory::bind;
+pub use prices::{Market, Prices};
 pub use rounds::{Landed, Rounds, Timing};
 pub use shader::{FILES, KERNELS, Kernel, source};
 pub use tiles::{Query, Tiles};

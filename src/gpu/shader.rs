@@ -32,6 +32,7 @@ pub const KERNELS: &[Kernel] = &[
     kernel("tally", "tally", 256),
     kernel("keep_best", "tally", 64),
     kernel("score", "score", 64),
+    kernel("price", "price", 64),
     kernel("peak", "peak", 64),
 ];
 
@@ -49,6 +50,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("anneal", include_str!("../../shaders/anneal.wgsl")),
     ("tally", include_str!("../../shaders/tally.wgsl")),
     ("score", include_str!("../../shaders/score.wgsl")),
+    ("price", include_str!("../../shaders/price.wgsl")),
     ("peak", include_str!("../../shaders/peak.wgsl")),
 ];
 

@@ -1,8 +1,8 @@
 //! What runs inside the hot loops? Plain functions over plain arrays, integers only.
 //!
 //! Every file here is written so that its body can also be a compute shader: no allocation, no pointers between records,
-//! counter-based randomness. `anneal` improves a block of nodes, `score` finds the best node of each task of a tile. The other
-//! half of `x.rs` is `shaders/x.wgsl`.
+//! counter-based randomness. `anneal` improves a block of nodes, `score` finds the best node of each task of a tile, `price` the
+//! cheapest place of each kind of task. The other half of `x.rs` is `shaders/x.wgsl`.
 
 pub mod anneal;
 pub mod block;
@@ -12,6 +12,7 @@ pub mod keep;
 pub mod layout;
 pub mod peak;
 pub mod points;
+pub mod price;
 pub mod random;
 pub mod score;
 pub mod sort;
