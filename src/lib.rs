@@ -19,3 +19,4 @@ pub mod model;
 pub mod plan;
 mod random;
 pub mod simulate;
+pub mod status;

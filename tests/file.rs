@@ -51,7 +51,7 @@ fn full_snapshot() -> Value {
                 "name": "t1", "kind": "job", "weight": 5, "requirement": {"cpu": 2}, "sharing": "rigid",
                 "device": {"kind": "gpu", "count": 1, "milli": 500, "models": ["a"]},
                 "placement": [{"node": "n1", "share": "1", "devices": [1]}], "pinned": true, "evictable": true,
-                "move_cost": 4, "group": "g1", "selector": {"arch": ["arm", "x86"]},
+                "move_cost": 4, "group": "g1", "tenant": "team", "selector": {"arch": ["arm", "x86"]},
                 "tolerations": [{"key": "gpu", "value": "only"}],
                 "origin": {"uid": "09ab", "pinned": "runs with local data"}
             },

@@ -6,9 +6,15 @@ use std::fs;
 use std::path::Path;
 
 /// Who may name whom with `crate::` (or `bayplan::` in main.rs). `control` is a leaf that all may use.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("main", &["cli"]),
-    ("cli", &["adapter", "generate", "exact", "bulk", "bound", "gpu", "kernel", "plan", "simulate", "file", "model"]),
+    (
+        "cli",
+        &[
+            "adapter", "generate", "exact", "bulk", "bound", "gpu", "kernel", "plan", "simulate", "status", "file",
+            "model",
+        ],
+    ),
     ("adapter", &["model"]),
     ("generate", &["random", "model"]),
     ("exact", &["plan", "model"]),
@@ -18,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("file", &["plan", "model"]),
     ("simulate", &["random", "plan", "model"]),
     ("plan", &["model"]),
+    ("status", &["model"]),
     ("kernel", &[]),
     ("model", &[]),
     ("random", &[]),

@@ -7,6 +7,7 @@ pub use super::args_export::ExportArgs;
 pub use super::args_generate::GenerateArgs;
 pub use super::args_import::ImportArgs;
 pub use super::args_jobs::{AdmitArg, JobsArg};
+use super::args_status::StatusArgs;
 use super::args_waves::{DiffArgs, FocusArgs, Form, SimulateArgs};
 use super::failure::Failure;
 use super::io::{Source, Target};
@@ -56,6 +57,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show utilisation, objective, each cost and each violation of the current or planned state
     Score(ScoreArgs),
+    /// Show use per pool, domain, group and tenant, hot nodes and what is free but of no use
+    Status(StatusArgs),
     /// Show what a plan changes, per node and per group
     Diff(DiffArgs),
     /// Carry a plan out on paper, with moves that fail, nodes that vanish and tasks that grow
@@ -308,6 +311,7 @@ impl Command {
             Command::Bound(args) => (args.jobs.with(&args.snapshot, None), None),
             Command::Verify(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), None),
             Command::Score(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
+            Command::Status(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Explain(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Export(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), Some(&args.output.output)),
             Command::Diff(args) => (vec![&args.snapshot, &args.plan], None),

@@ -11,6 +11,7 @@ mod args_export;
 mod args_generate;
 mod args_import;
 mod args_jobs;
+mod args_status;
 mod args_waves;
 mod backend;
 mod bench;
@@ -28,12 +29,14 @@ mod import;
 mod io;
 mod notes;
 mod plan;
+mod prometheus;
 mod report;
 mod score;
 mod screen;
 mod signal;
 mod simulate;
 mod states;
+mod status;
 mod verify;
 
 use args::{Command, GoalArg, JobsArg};
@@ -53,6 +56,7 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Bound(args) => bound::run(&args, started),
         Command::Verify(args) => verify::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Diff(args) => diff::run(&args),

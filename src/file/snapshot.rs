@@ -185,6 +185,7 @@ fn task(reader: &Reader, path: Path<'_>, value: Value) -> Option<TaskSpec> {
         evictable: fields.optional("evictable", Reader::bool).unwrap_or(false),
         move_cost: fields.optional("move_cost", Reader::int).unwrap_or(1),
         group: fields.optional("group", Reader::text),
+        tenant: fields.optional("tenant", Reader::text),
         selector: fields
             .optional("selector", |r, p, v| Some(r.map(p, v, |p, v| Some(r.list(p, v, |p, v| r.text(p, v))))))
             .unwrap_or_default(),

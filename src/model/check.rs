@@ -76,6 +76,7 @@ impl Check<'_> {
         let mut kinds = Names::default();
         let mut models = Names::default();
         let mut pools = Names::default();
+        let mut tenants = Names::default();
         let mut classes = Names::default();
         let mut levels: Vec<Names> = (0..=snapshot.levels.len()).map(|_| Names::default()).collect();
         let mut allocatable = Vec::with_capacity(snapshot.nodes.len() * width);
@@ -83,6 +84,7 @@ impl Check<'_> {
         let mut nodes = Vec::with_capacity(snapshot.nodes.len());
         for (i, spec) in snapshot.nodes.iter().enumerate() {
             let place = || format!("nodes[{i}] {}", spec.name);
+            self.not_empty(spec.pool.as_deref(), "pool", place);
             let row = self.amounts(&spec.allocatable, &resource_names, || place() + ", allocatable");
             let mut soft = row.clone();
             for (name, value) in &spec.soft_limit {
@@ -124,6 +126,7 @@ impl Check<'_> {
         let mut spots = Vec::with_capacity(snapshot.tasks.len());
         for (i, spec) in snapshot.tasks.iter().enumerate() {
             let place = || format!("tasks[{i}] {}", spec.name);
+            self.not_empty(spec.tenant.as_deref(), "tenant", place);
             requirement.extend(self.amounts(&spec.requirement, &resource_names, || place() + ", requirement"));
             let group = spec.group.as_ref().and_then(|name| {
                 let found = group_names.get(name.as_str()).map(|g| GroupId::new(*g));
@@ -148,6 +151,7 @@ impl Check<'_> {
                 evictable: spec.evictable,
                 move_cost: self.amount(spec.move_cost, || place() + ", move_cost"),
                 group,
+                tenant: spec.tenant.as_ref().map(|tenant| tenants.intern(tenant)),
                 selector: spec.selector.clone(),
                 tolerations: spec
                     .tolerations
@@ -172,6 +176,7 @@ impl Check<'_> {
             tasks,
             groups,
             pools: pools.list,
+            tenants: tenants.list,
             device_kinds: kinds.list,
             device_models: models.list,
             objective,
@@ -212,6 +217,13 @@ impl Check<'_> {
             self.faults.add("P201", what, cause, "split the snapshot");
         }
         seen
+    }
+
+    /// A name that need not be given, but says something where it is.
+    fn not_empty(&mut self, name: Option<&str>, field: &str, place: impl Fn() -> String) {
+        if name == Some("") {
+            self.faults.add("P101", format!("{}, {field}", place()), "the name is empty", "name it, or leave it out");
+        }
     }
 
     fn unknown(&mut self, what: &str, name: &str, known: &HashMap<&str, usize>, place: impl Fn() -> String) {

@@ -20,7 +20,7 @@
 //! is no move. Load, balance and the move terms on rigid tasks are those of the ROADEF/EURO 2012 challenge; fragmentation
 //! follows FGD (USENIX ATC'23, §3) with integers. A task without a group never counts for `group_move`.
 
-use super::{DeviceRequest, NodeId, Placement, Problem, ResourceId, SHARE_ONE, Spot, TaskId};
+use super::{DeviceRequest, MixItem, NodeId, Placement, Problem, ResourceId, SHARE_ONE, Spot, TaskId};
 
 /// Scaled points by term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -236,8 +236,13 @@ pub fn pair_cost(problem: &Problem, task: TaskId, spot: &Spot) -> i64 {
     newcomers.map(|piece| cheapest(piece.node)).sum()
 }
 
-/// Σ_mix parts · (free milli that the item cannot use) on one node.
+/// Σ_mix parts · (free milli that the item cannot use) on one node, for the mix of the objective.
 pub fn fragmentation(problem: &Problem, usage: &Usage, node: NodeId) -> i128 {
+    fragmentation_of(problem, usage, node, &problem.objective.mix)
+}
+
+/// Σ_mix parts · (free milli that the item cannot use) on one node, for any mix.
+pub fn fragmentation_of(problem: &Problem, usage: &Usage, node: NodeId, mix: &[MixItem]) -> i128 {
     let one = i128::from(SHARE_ONE);
     let spec = &problem.nodes[node.index()];
     let free: Vec<u32> = usage.devices(node).iter().map(|used| super::DEVICE_MILLI.saturating_sub(*used)).collect();
@@ -250,7 +255,7 @@ pub fn fragmentation(problem: &Problem, usage: &Usage, node: NodeId) -> i128 {
         let lost = free.iter().enumerate().filter(|(d, _)| !hosts || !usable(*d));
         lost.map(|(_, milli)| i128::from(*milli)).sum()
     };
-    problem.objective.mix.iter().map(|item| i128::from(item.parts) * unusable(&item.requirement, &item.device)).sum()
+    mix.iter().map(|item| i128::from(item.parts) * unusable(&item.requirement, &item.device)).sum()
 }
 
 /// Dynamic scaling f(load, available) = available − load: the headroom of the whole cluster per resource, in scaled units.

@@ -149,6 +149,8 @@ pub struct Task {
     pub move_cost: i64,
     /// Its group.
     pub group: Option<GroupId>,
+    /// Index into [`Problem::tenants`].
+    pub tenant: Option<u32>,
     /// Labels required.
     pub selector: BTreeMap<String, Vec<String>>,
     /// Taints accepted.
@@ -304,6 +306,8 @@ pub struct Problem {
     pub groups: Vec<Group>,
     /// Pool names.
     pub pools: Vec<String>,
+    /// Names of those whose tasks these are.
+    pub tenants: Vec<String>,
     /// Device kind names.
     pub device_kinds: Vec<String>,
     /// Device model names.

@@ -184,6 +184,9 @@ pub struct TaskSpec {
     /// The group whose rules it shares.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Whose it is: a namespace, project or customer. No rule depends on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// Every label named must have one of the values given.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub selector: BTreeMap<String, Vec<String>>,

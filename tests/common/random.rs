@@ -128,6 +128,7 @@ pub fn random_snapshot(rng: &mut Rng, size: Size, kinds: Kinds) -> Snapshot {
     if build.kinds.costs {
         build.variance();
     }
+    build.tenants();
     build.snapshot
 }
 
@@ -346,6 +347,14 @@ impl Build<'_> {
         task
     }
 
+    fn tenants(&mut self) {
+        if self.rng.chance(50) {
+            for task in &mut self.snapshot.tasks {
+                task.tenant = self.rng.chance(70).then(|| format!("team-{}", self.rng.below(3)));
+            }
+        }
+    }
+
     fn device_request(&mut self) -> DeviceRequestSpec {
         let kind = self.rng.pick(&KINDS).to_string();
         let models = if self.rng.chance(30) { vec![self.rng.pick(&MODELS).to_string()] } else { Vec::new() };
@@ -477,7 +486,8 @@ impl Build<'_> {
     }
 }
 
-fn may_enter(node: &NodeSpec, task: &TaskSpec) -> bool {
+/// What selector and taints of the records say.
+pub fn may_enter(node: &NodeSpec, task: &TaskSpec) -> bool {
     let selected =
         task.selector.iter().all(|(key, values)| node.labels.get(key).is_some_and(|value| values.contains(value)));
     let accepts = |taint: &TaintSpec, t: &TolerationSpec| {

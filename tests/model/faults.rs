@@ -177,7 +177,7 @@ fn faults_beyond_the_limit_are_counted() {
 
 #[test]
 fn the_fingerprint_sees_every_change() {
-    const CHANGES: [Change; 35] = [
+    const CHANGES: [Change; 36] = [
         |_| {},
         |s| s.name.push('x'),
         |s| s.resources[0].unit.push('x'),
@@ -209,6 +209,7 @@ fn the_fingerprint_sees_every_change() {
         |s| s.tasks[0].evictable = false,
         |s| s.tasks[0].move_cost = 3,
         |s| s.tasks[0].group = None,
+        |s| s.tasks[0].tenant = Some("x".to_string()),
         |s| s.groups[0].max_unavailable = None,
         |s| s.objective.node_move_weight = 1,
         |s| s.moves.mode = MoveMode::Simultaneous,
