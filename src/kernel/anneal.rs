@@ -21,6 +21,9 @@ use super::random::{LN_BITS, LN_TABLE, below, pcg3d};
 /// Candidates judged against the same state.
 pub const LANES: usize = 32;
 
+/// Tasks from which a block is too large for the cache next to the processor.
+const FETCH_TASKS_MIN: usize = 4096;
+
 /// What the round asks for.
 #[derive(Debug, Clone, Copy)]
 pub struct Round {
@@ -45,6 +48,41 @@ pub struct Round {
     pub away_share: u32,
     /// Price of exceeding limits.
     pub over: OverPrice,
+}
+
+/// One candidate before it is judged.
+#[derive(Clone, Copy)]
+struct Drawn {
+    first: u32,
+    /// `u32::MAX` for a shift.
+    second: u32,
+    other: u32,
+    dice: u32,
+}
+
+/// First and second task of each candidate; of a shift the first twice.
+#[inline(always)]
+fn tasks_of(drawn: &[Drawn; LANES]) -> [usize; 2 * LANES] {
+    let mut tasks = [0; 2 * LANES];
+    for (lane, Drawn { first, second, .. }) in drawn.iter().enumerate() {
+        let second = if *second == u32::MAX { *first } else { *second };
+        (tasks[2 * lane], tasks[2 * lane + 1]) = (*first as usize, second as usize);
+    }
+    tasks
+}
+
+/// Asks for an item that will be read soon: candidates are random, so nearly every item of a large block would be waited for, one
+/// after the other.
+#[inline(always)]
+fn fetch<T>(list: &[T], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch never faults, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(list.as_ptr().wrapping_add(at).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (list, at);
 }
 
 /// One accepted candidate.
@@ -97,33 +135,30 @@ fn anneal_plain<const L: usize>(shared: &Shared, block: &mut Block, round: &Roun
     let over_before: i64 = view.block.over.iter().sum();
     let ln_table: &[i32; 1 << LN_BITS] = &LN_TABLE;
     let stream = pcg3d(round.seed, round.round, round.block);
-    let away_count = view.block.away.len() as u32;
-    let away_share = if away_count == 0 { 0 } else { round.away_share };
+    let away_share = if view.block.away.is_empty() { 0 } else { round.away_share };
+    let is_large = view.block.tasks.len() >= FETCH_TASKS_MIN;
     let batches = round.candidates.div_ceil(LANES as u32);
     let mut accepted =
         [Accepted { first: 0, second: 0, from: 0, to: 0, delta: 0, displaced: 0, first_devices: 0, second_devices: 0 };
             LANES];
     for batch in 0..batches {
+        let drawn = view.draw(round, stream, batch, away_share);
+        if is_large {
+            view.fetch_tasks(&drawn);
+            view.fetch_rules(&drawn);
+        }
         let mut accepted_count = 0;
-        for lane in 0..LANES as u32 {
-            let [pick, other, dice] = pcg3d(stream[0].wrapping_add(batch * LANES as u32 + lane), stream[1], stream[2]);
-            let first = if (dice >> 16 & 15) < away_share {
-                view.block.away[below(pick, away_count) as usize]
-            } else {
-                below(pick, task_count)
-            };
-            let is_shift = (dice & 255) < round.shift_share;
-            let (second, to, judged) = if is_shift {
+        for Drawn { first, second, other, dice } in drawn {
+            let (to, judged) = if second == u32::MAX {
                 let home = view.block.home[first as usize];
                 let target = if (dice >> 8 & 255) < round.home_share && home < HOME_OUTSIDE {
                     home
                 } else {
                     below(other, view.block.node_count as u32 + 1) as u8
                 };
-                (u32::MAX, target, view.judge_shift(first as usize, target as usize))
+                (target, view.judge_shift(first as usize, target as usize))
             } else {
-                let second = below(other, task_count);
-                (second, view.block.at[second as usize], view.judge_swap(first as usize, second as usize))
+                (view.block.at[second as usize], view.judge_swap(first as usize, second as usize))
             };
             let Some(judged) = judged else { continue };
             let threshold = (round.temperature * i64::from(ln_table[(dice >> 20) as usize])) >> 24;
@@ -144,6 +179,73 @@ fn anneal_plain<const L: usize>(shared: &Shared, block: &mut Block, round: &Roun
 }
 
 impl<const L: usize> View<'_, L> {
+    /// The candidates of a batch.
+    #[inline(always)]
+    fn draw(&self, round: &Round, stream: [u32; 3], batch: u32, away_share: u32) -> [Drawn; LANES] {
+        // In a loop of its own, which becomes vector instructions.
+        let mut words = [[0; 3]; LANES];
+        for (lane, words) in (0..).zip(&mut words) {
+            *words = pcg3d(stream[0].wrapping_add(batch * LANES as u32 + lane), stream[1], stream[2]);
+        }
+        let (tasks, away) = (self.block.tasks.len() as u32, self.block.away.len() as u32);
+        let mut drawn = [Drawn { first: 0, second: 0, other: 0, dice: 0 }; LANES];
+        for ([pick, other, dice], drawn) in words.into_iter().zip(&mut drawn) {
+            let is_away = (dice >> 16 & 15) < away_share;
+            let first = if is_away { self.block.away[below(pick, away) as usize] } else { below(pick, tasks) };
+            let is_shift = (dice & 255) < round.shift_share;
+            let second = if is_shift { u32::MAX } else { below(other, tasks) };
+            *drawn = Drawn { first, second, other, dice };
+        }
+        drawn
+    }
+
+    /// Asks for the tasks of a batch.
+    #[inline(always)]
+    fn fetch_tasks(&self, drawn: &[Drawn; LANES]) {
+        let block = &*self.block;
+        for t in tasks_of(drawn) {
+            fetch(&block.tasks, t);
+            fetch(&block.at, t);
+            fetch(&block.home, t);
+            fetch(&block.requirement, t * L);
+            fetch(&block.requirement, t * L + L - 1);
+        }
+    }
+
+    /// Asks for the rules of a batch: groups, then their first rows, then the members these count. Plain loops: closures would be
+    /// compiled without the wide vectors and called.
+    #[inline(always)]
+    fn fetch_rules(&self, drawn: &[Drawn; LANES]) {
+        let block = &*self.block;
+        let tasks = tasks_of(drawn);
+        if block.groups.is_empty() {
+            return;
+        }
+        let mut groups = [NO_GROUP; 2 * LANES];
+        for (group, t) in groups.iter_mut().zip(tasks) {
+            *group = block.tasks[t].group;
+            fetch(&block.groups, *group as usize);
+        }
+        for group in groups {
+            if group != NO_GROUP {
+                fetch(&block.rows, block.groups[group as usize].row as usize);
+            }
+        }
+        for (lane, group) in groups.into_iter().enumerate() {
+            if group == NO_GROUP || block.groups[group as usize].row_count == 0 {
+                continue;
+            }
+            let row = &block.rows[block.groups[group as usize].row as usize];
+            for t in [tasks[lane & !1], tasks[lane | 1]] {
+                let node = block.at[t] as usize;
+                if node < block.node_count {
+                    let domain = block.domain[row.domain as usize + node];
+                    fetch(&block.count, row.count as usize + domain as usize);
+                }
+            }
+        }
+    }
+
     /// Applies accepted candidates in lane order; a lane that touches what an earlier one touched is dropped.
     fn apply_all(&mut self, accepted: &[Accepted]) {
         let mut nodes = 0u128;
@@ -247,7 +349,9 @@ impl<const L: usize> View<'_, L> {
         for r in 0..L {
             let amount = self.block.requirement[t * L + r] * sign;
             self.block.used[at * L + r] += amount;
-            self.block.held[at * L + r] += amount & !(self.shared.transient[r] & is_home);
+            let held = amount & !(self.shared.transient[r] & is_home);
+            self.block.held[at * L + r] += held;
+            self.block.free[at * L + r] -= held;
         }
         self.block.tasks_here[at] = self.block.tasks_here[at].wrapping_add_signed(sign);
     }

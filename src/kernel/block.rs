@@ -90,6 +90,8 @@ pub struct Block {
     pub used: Vec<i32>,
     /// Shape: node_count × L. What runs here and, for transient resources, what has left.
     pub held: Vec<i32>,
+    /// Shape: node_count × L. What may still come: the limit, or beyond it where the round permits, less what is held.
+    pub free: Vec<i32>,
     /// Shape: node_count. Points of the node as it is, those for exceeding limits included.
     pub cost: Vec<i64>,
     /// Shape: node_count. Points for exceeding limits.

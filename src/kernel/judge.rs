@@ -26,30 +26,25 @@ pub(super) struct View<'a, const L: usize> {
     pub home_penalty: i64,
     /// 256ths of a point per quantum above the limit; 0 = the limit holds.
     over_price: [i64; L],
-    /// 1 where the limit may be exceeded, up to twice over so that sums stay in range.
-    slack: [u32; L],
     is_soft: bool,
     is_closed: bool,
 }
 
 impl<'a, const L: usize> View<'a, L> {
     pub fn new(shared: &'a Shared, block: &'a mut Block, home_penalty: i64, over: OverPrice) -> View<'a, L> {
-        let mut view = View {
-            shared,
-            block,
-            home_penalty,
-            over_price: [0; L],
-            slack: [0; L],
-            is_soft: false,
-            is_closed: over.is_closed,
-        };
+        let mut view =
+            View { shared, block, home_penalty, over_price: [0; L], is_soft: false, is_closed: over.is_closed };
         view.is_soft = over.factor > 0 && (!over.is_closed || view.overfull() > 0);
         if view.is_soft {
             for (price, base) in view.over_price.iter_mut().zip(&shared.over_price) {
                 *price = if *base > 0 { ((base * i64::from(over.factor)) >> 8).max(1) } else { 0 };
             }
-            view.slack = view.over_price.map(|price| u32::from(price > 0));
         }
+        // Where a limit may be exceeded, up to twice over, so that sums stay in range.
+        let slack = view.over_price.map(|price| u32::from(price > 0));
+        let Block { free, limit, held, .. } = &mut *view.block;
+        free.clear();
+        free.extend((0..).zip(limit.iter().zip(&*held)).map(|(i, (limit, held))| (limit << slack[i % L]) - held));
         view
     }
 
@@ -86,12 +81,6 @@ impl<'a, const L: usize> View<'a, L> {
     pub fn overfull(&self) -> i64 {
         let above = |(used, limit): (&i32, &i32)| i64::from((used - limit).max(0));
         self.block.used.iter().zip(&self.block.limit).map(above).sum()
-    }
-
-    /// What a node may hold of a resource.
-    #[inline(always)]
-    fn ceiling(&self, limit: &[i32; L], r: usize) -> i32 {
-        limit[r] << self.slack[r]
     }
 
     #[inline(always)]
@@ -200,17 +189,18 @@ impl<'a, const L: usize> View<'a, L> {
         let mut target_used = [0; L];
         let mut mask = 0;
         if to != pool {
-            let (used, held, limit) =
-                (self.row(&block.used, to), self.row(&block.held, to), self.row(&block.limit, to));
+            let free = self.row(&block.free, to);
             let back_home = -i32::from(to == home as usize);
             let mut room = 0;
             for r in 0..L {
-                let added = requirement[r] & !(transient[r] & back_home);
-                room |= self.ceiling(limit, r) - held[r] - added;
-                target_used[r] = used[r] + requirement[r];
+                room |= free[r] - (requirement[r] & !(transient[r] & back_home));
             }
             if room < 0 {
                 return None;
+            }
+            let used = self.row(&block.used, to);
+            for r in 0..L {
+                target_used[r] = used[r] + requirement[r];
             }
             mask = self.allowed(task, home, to);
             if mask == 0 {
@@ -277,26 +267,20 @@ impl<'a, const L: usize> View<'a, L> {
         let transient: &[i32; L] = self.shared.transient[..L].try_into().expect("a mask per lane");
         // Leaving home keeps transient amounts held there; coming home finds them held already.
         let (t1_home_a, t2_home_a) = (-i32::from(a == home1 as usize), -i32::from(a == home2 as usize));
-        let mut used_a = [0; L];
+        let free = self.row(&block.free, a);
         let mut room = 0;
-        {
-            let (used, held, limit) = (self.row(&block.used, a), self.row(&block.held, a), self.row(&block.limit, a));
-            for r in 0..L {
-                let freed = req1[r] & !(transient[r] & t1_home_a);
-                let added = req2[r] & !(transient[r] & t2_home_a);
-                room |= self.ceiling(limit, r) - held[r] + freed - added;
-                used_a[r] = used[r] - req1[r] + req2[r];
-            }
+        for r in 0..L {
+            let freed = req1[r] & !(transient[r] & t1_home_a);
+            let added = req2[r] & !(transient[r] & t2_home_a);
+            room |= free[r] + freed - added;
         }
-        let mut used_b = [0; L];
         if b != pool {
             let (t1_home_b, t2_home_b) = (-i32::from(b == home1 as usize), -i32::from(b == home2 as usize));
-            let (used, held, limit) = (self.row(&block.used, b), self.row(&block.held, b), self.row(&block.limit, b));
+            let free = self.row(&block.free, b);
             for r in 0..L {
                 let freed = req2[r] & !(transient[r] & t2_home_b);
                 let added = req1[r] & !(transient[r] & t1_home_b);
-                room |= self.ceiling(limit, r) - held[r] + freed - added;
-                used_b[r] = used[r] - req2[r] + req1[r];
+                room |= free[r] + freed - added;
             }
         }
         if room < 0 {
@@ -309,6 +293,17 @@ impl<'a, const L: usize> View<'a, L> {
         }
         if !self.group_allows(one, a, b) || !self.group_allows(two, b, a) {
             return None;
+        }
+        let mut used_a = *self.row(&block.used, a);
+        for r in 0..L {
+            used_a[r] += req2[r] - req1[r];
+        }
+        let mut used_b = [0; L];
+        if b != pool {
+            let used = self.row(&block.used, b);
+            for r in 0..L {
+                used_b[r] = used[r] - req2[r] + req1[r];
+            }
         }
         let (over_a, over_b) = self.over_both(a, &used_a, b, &used_b)?;
         let (mut first_devices, mut second_devices) = (0, 0);
