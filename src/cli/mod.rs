@@ -11,6 +11,7 @@ mod args_export;
 mod args_generate;
 mod args_import;
 mod args_jobs;
+mod args_scale;
 mod args_status;
 mod args_waves;
 mod backend;
@@ -31,6 +32,8 @@ mod notes;
 mod plan;
 mod prometheus;
 mod report;
+mod scale;
+mod scale_series;
 mod score;
 mod screen;
 mod signal;
@@ -57,6 +60,7 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Verify(args) => verify::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Scale(args) => scale::run(&args, started),
         Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Diff(args) => diff::run(&args),
