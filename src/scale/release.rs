@@ -6,12 +6,13 @@
 use super::cover::{Cover, Least};
 use super::policy::Policy;
 use super::pools::{Pool, capacity, capacity_of, load_of};
-use super::scenario::Scenarios;
+use super::scenario::{Scenarios, level};
 use super::search::{Search, confined, empty_nodes};
 use crate::control::Control;
-use crate::model::{Goal, NodeId, Placement, Problem, TaskId, Usage};
+use crate::model::{DomainId, Goal, NodeId, Placement, Problem, TaskId, Usage};
 use crate::plan::{self, Meta, Plan, Status};
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// What can go, and the way there.
 pub(super) struct Released {
@@ -51,7 +52,7 @@ pub(super) fn release(
             allowed.sort_unstable();
             allowed
         }
-        Policy::Survive(_) => surviving(problem, &reached, policy, &empty, search, control),
+        Policy::Survive(_) => surviving(played, &reached, policy, &empty, search, control),
     };
     let held_back = empty.len() - allowed.len();
     let empty_now = empty_nodes(problem, &problem.current);
@@ -118,7 +119,8 @@ fn within(problem: &Problem, reached: &Placement, policy: &Policy, pool: &Pool, 
     own
 }
 
-/// As many of the empty nodes, cheapest to keep last, as can be missed when any domain is gone as well: by bisection.
+/// As many of the empty nodes as can be missed when any domain is gone as well: by bisection. Those of domains that keep most nodes go
+/// first, the dearest of them before the others.
 fn surviving(
     problem: &Problem,
     reached: &Placement,
@@ -127,8 +129,17 @@ fn surviving(
     search: &Search,
     control: &Control,
 ) -> Vec<NodeId> {
-    let mut order = empty.to_vec();
-    order.sort_by_key(|node| (Reverse(problem.nodes[node.index()].price), *node));
+    let domain = |node: NodeId| level(problem, policy).map(|level| problem.domain(node, level));
+    let mut left: BTreeMap<Option<DomainId>, usize> = BTreeMap::new();
+    problem.node_ids().for_each(|node| *left.entry(domain(node)).or_default() += 1);
+    let mut order: Vec<(Reverse<usize>, Reverse<i64>, NodeId)> = Vec::with_capacity(empty.len());
+    for node in empty {
+        let left = left.get_mut(&domain(*node)).expect("every node was counted");
+        *left -= 1;
+        order.push((Reverse(*left), Reverse(problem.nodes[node.index()].price), *node));
+    }
+    order.sort_unstable();
+    let order: Vec<NodeId> = order.into_iter().map(|(_, _, node)| node).collect();
     let mut moved = problem.clone();
     moved.current = reached.clone();
     let scenarios = Scenarios::of(&moved, policy);
