@@ -63,7 +63,7 @@ pub fn run(args: &ScaleArgs, started: Instant) -> Result<Exit, Failure> {
         ScoreForm::Json => json(&problem, &advice),
     };
     Target::Stdout.write(text.as_bytes())?;
-    say(&format!("{:.1} s", started.elapsed().as_secs_f64()));
+    say(&format!("answered in {:.1} s", started.elapsed().as_secs_f64()));
     let is_enough = advice.addition.as_ref().is_none_or(|addition| addition.is_enough);
     Ok(if is_enough { Exit::Done } else { Exit::Unplaced })
 }
@@ -283,7 +283,7 @@ fn tables(problem: &Problem, advice: &Advice) -> String {
     let header = ["pool", "resource", "load", "available", "utilization", "headroom"];
     let _ = writeln!(text, "{}\n", table(&header, &rows, true));
     let row = |pool: &PoolAdvice| {
-        let proof = if pool.is_most() { "proven" } else { "not proven" };
+        let proof = if pool.is_most() { "yes" } else { "no" };
         let counts = [pool.nodes, pool.nodes_in_use, pool.release.len(), pool.release_at_most];
         let mut row = vec![pool_name(pool.name.as_deref())];
         row.extend(counts.map(|count| whole(count as i128)));
@@ -291,7 +291,7 @@ fn tables(problem: &Problem, advice: &Advice) -> String {
         row
     };
     let rows: Vec<Vec<String>> = advice.pools.iter().map(row).collect();
-    let header = ["pool", "nodes", "in use", "can go", "at most", "that no more can", "price saved"];
+    let header = ["pool", "nodes", "in use", "can go", "at most", "proven", "price saved"];
     let _ = writeln!(text, "{}\n", table(&header, &rows, true));
     let fits = advice.pools.iter().flat_map(|pool| {
         pool.fits.iter().map(|fit| {

@@ -136,6 +136,19 @@ impl Market<'_> {
             return;
         }
         let usage = Usage::of(problem, &problem.current);
+        // All pools together carry what waits as well.
+        let nodes: Vec<NodeId> = problem.node_ids().collect();
+        let mut all = load_of(problem, &usage, &nodes);
+        for task in waiting(problem) {
+            all.iter_mut().zip(super::cover::need(problem, task)).for_each(|(sum, need)| *sum += scaled(need));
+            if let Some(request) = &problem.tasks[task.index()].device {
+                let milli = i64::from(request.count) * i64::from(request.milli);
+                all[problem.resources.len() + request.kind as usize] += scaled(milli);
+            }
+        }
+        for (r, load) in all.into_iter().enumerate().filter(|(_, load)| *load > 0) {
+            cover.require(self.policy.whole_for(load), |node| capacity(problem, node)[r]);
+        }
         for pool in pools(problem) {
             for (r, load) in load_of(problem, &usage, &pool.nodes).into_iter().enumerate().filter(|(_, load)| *load > 0)
             {
@@ -219,7 +232,7 @@ impl Market<'_> {
         })
     }
 
-    /// One node fewer, or one for a cheaper one, as long as that does and costs no less than the bound.
+    /// Fewer nodes, or one for a cheaper one, as long as that does and costs no less than the bound.
     fn cheapen(&self, counts: &mut Vec<usize>, bound: Option<i128>, control: &Control) {
         let mut order: Vec<usize> = (0..counts.len()).collect();
         order.sort_by_key(|shape| (std::cmp::Reverse(self.prices[*shape]), *shape));
@@ -228,7 +241,14 @@ impl Market<'_> {
             let mut tries: Vec<Vec<usize>> = Vec::new();
             for dear in order.iter().filter(|shape| counts[**shape] > 0) {
                 let mut fewer = counts.clone();
-                fewer[*dear] -= 1;
+                // Many at once first: there may be far too many.
+                let mut step = counts[*dear] / 2;
+                while step > 1 {
+                    fewer[*dear] = counts[*dear] - step;
+                    tries.push(fewer.clone());
+                    step /= 2;
+                }
+                fewer[*dear] = counts[*dear] - 1;
                 tries.push(fewer.clone());
                 for cheap in order.iter().filter(|cheap| self.prices[**cheap] < self.prices[*dear]) {
                     let mut other = fewer.clone();

@@ -15,6 +15,8 @@ const EXACT_TIME_MAX: Duration = Duration::from_secs(10);
 /// Candidates of a search unless an effort is asked for, and the fewest per task: 100,000 tasks on 5,000 nodes are consolidated in 13 s of
 /// one core with the fewest, which leaves 3,059 nodes in use; with all of a minute for annealing 4,671 stay.
 const CANDIDATES: u64 = 20_000_000;
+/// A search that is asked whether everything has a place gets this part of them: there are many such questions.
+const QUESTION_PART: u64 = 8;
 /// See [`CANDIDATES`].
 const EFFORT_MIN: u64 = 20;
 /// Largest value of all tasks together, so that no sum of a search overflows.
@@ -36,10 +38,12 @@ pub struct Search {
 }
 
 impl Search {
-    /// The best placement that can be found. With `settled`, a search that only time ends may end when everything runs.
+    /// The best placement that can be found. With `settled`, all that counts is whether everything runs: where no effort is asked for, the
+    /// search is short, and ends as soon as it does.
     pub(super) fn solve(&self, problem: &Problem, settled: bool, control: &Control) -> Placement {
         // Annealing takes all the time it is given, and whole nodes are emptied and filled after it: it must end before.
-        let by_size = (CANDIDATES / problem.tasks.len().max(1) as u64).clamp(EFFORT_MIN, bulk::EFFORT_DEFAULT);
+        let candidates = if settled { CANDIDATES / QUESTION_PART } else { CANDIDATES };
+        let by_size = (candidates / problem.tasks.len().max(1) as u64).clamp(EFFORT_MIN, bulk::EFFORT_DEFAULT);
         let effort = Some(self.effort.unwrap_or(by_size));
         let options = bulk::Options { seed: self.seed, effort, threads: self.threads, device: None };
         let is_small = self.effort.is_none() && exact::suits(problem);
@@ -89,7 +93,6 @@ pub(super) fn priced(problem: &Problem, price: &dyn Fn(NodeId) -> i64) -> Proble
         (task.weight, task.evictable) = (priced.value_scale, false);
     }
     priced.objective.move_costs = Default::default();
-    priced.fingerprint.clear();
     priced
 }
 
