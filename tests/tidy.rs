@@ -6,13 +6,13 @@ use std::fs;
 use std::path::Path;
 
 /// Who may name whom with `crate::` (or `bayplan::` in main.rs). `control` is a leaf that all may use.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("main", &["cli"]),
     (
         "cli",
         &[
-            "adapter", "generate", "exact", "bulk", "bound", "gpu", "kernel", "plan", "simulate", "status", "file",
-            "model",
+            "adapter", "generate", "exact", "bulk", "bound", "gpu", "kernel", "plan", "scale", "simulate", "status",
+            "file", "model",
         ],
     ),
     ("adapter", &["plan", "model"]),
@@ -23,6 +23,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("bound", &["exact", "gpu", "kernel", "model"]),
     ("file", &["plan", "model"]),
     ("simulate", &["random", "plan", "model"]),
+    ("scale", &["exact", "bulk", "plan", "model"]),
     ("plan", &["model"]),
     ("status", &["model"]),
     ("kernel", &[]),
@@ -50,7 +51,7 @@ const DOORS: [(&str, &[&str]); 18] = [
     ("serde_ignored", &["adapter"]),
     ("serde_json", &["model", "file", "adapter", "cli"]),
     ("strsim", &["model", "file", "adapter", "cli"]),
-    ("thiserror", &["gpu", "adapter", "exact", "file", "plan", "cli"]),
+    ("thiserror", &["scale", "gpu", "adapter", "exact", "file", "plan", "cli"]),
 ];
 
 /// Shaders whose other half is no kernel, since it reads the problem itself.

@@ -7,6 +7,7 @@ pub use super::args_export::ExportArgs;
 pub use super::args_generate::GenerateArgs;
 pub use super::args_import::ImportArgs;
 pub use super::args_jobs::{AdmitArg, JobsArg};
+use super::args_scale::ScaleArgs;
 use super::args_status::StatusArgs;
 use super::args_waves::{DiffArgs, FocusArgs, Form, SimulateArgs};
 use super::failure::Failure;
@@ -59,6 +60,8 @@ pub enum Command {
     Score(ScoreArgs),
     /// Show use per pool, domain, group and tenant, hot nodes and what is free but of no use
     Status(StatusArgs),
+    /// Advise per pool which nodes can go, which must come, and what more would fit
+    Scale(ScaleArgs),
     /// Show what a plan changes, per node and per group
     Diff(DiffArgs),
     /// Carry a plan out on paper, with moves that fail, nodes that vanish and tasks that grow
@@ -319,6 +322,7 @@ impl Command {
             Command::Status(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Explain(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Export(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), Some(&args.output.output)),
+            Command::Scale(args) => (args.sources(), None),
             Command::Diff(args) => (vec![&args.snapshot, &args.plan], None),
             Command::Simulate(args) => (vec![&args.snapshot, &args.plan], Some(&args.output.output)),
             Command::Devices(_) => (Vec::new(), None),

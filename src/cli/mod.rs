@@ -12,6 +12,7 @@ mod args_generate;
 mod args_import;
 mod args_jobs;
 mod args_kubernetes;
+mod args_scale;
 mod args_status;
 mod args_waves;
 mod backend;
@@ -32,6 +33,8 @@ mod notes;
 mod plan;
 mod prometheus;
 mod report;
+mod scale;
+mod scale_series;
 mod score;
 mod screen;
 mod signal;
@@ -58,6 +61,7 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Verify(args) => verify::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Scale(args) => scale::run(&args, started),
         Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Diff(args) => diff::run(&args),

@@ -3,13 +3,17 @@
 //! The schemas in `data/schema` say the same for other programs; tests hold the two together.
 
 mod json;
+mod loads;
 mod ndjson;
 mod plan;
 mod proof;
+mod shapes;
 mod snapshot;
 mod told;
 
+pub use loads::{LOADS_FORMAT, Load, read_loads};
 pub use ndjson::{STREAM_FORMAT, write_stream};
 pub use plan::{read_plan, write_plan};
 pub use proof::{BOUND_FORMAT, write_bound};
+pub use shapes::{SHAPES_FORMAT, Shapes, read_shapes};
 pub use snapshot::{read_jobs, read_snapshot, write_snapshot};

@@ -138,7 +138,7 @@ fn resource(reader: &Reader, path: Path<'_>, value: Value) -> Option<ResourceSpe
     Some(spec)
 }
 
-fn node(reader: &Reader, path: Path<'_>, value: Value) -> Option<NodeSpec> {
+pub(super) fn node(reader: &Reader, path: Path<'_>, value: Value) -> Option<NodeSpec> {
     let mut fields = reader.fields(path, value)?;
     let spec = NodeSpec {
         name: fields.required("name", Reader::text).unwrap_or_default(),
@@ -196,7 +196,7 @@ fn devices(reader: &Reader, path: Path<'_>, value: Value) -> Option<DevicesSpec>
     Some(spec)
 }
 
-fn task(reader: &Reader, path: Path<'_>, value: Value) -> Option<TaskSpec> {
+pub(super) fn task(reader: &Reader, path: Path<'_>, value: Value) -> Option<TaskSpec> {
     let mut fields = reader.fields(path, value)?;
     let sharings =
         [("rigid", SharingSpec::Rigid), ("elastic", SharingSpec::Elastic), ("divisible", SharingSpec::Divisible)];

@@ -1,0 +1,160 @@
+//! Where would everything run on other nodes? The engines, asked with fewer nodes, more nodes, or nodes at a price.
+
+use crate::bulk;
+use crate::control::{Control, Progress};
+use crate::exact;
+use crate::model::{
+    AMOUNT_MAX, Goal, NodeId, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, violations, worsened,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Longest time for the exact solver.
+const EXACT_TIME_MAX: Duration = Duration::from_secs(10);
+/// Candidates of a search unless an effort is asked for, and the fewest per task: 100,000 tasks on 5,000 nodes are consolidated in 13 s of
+/// one core with the fewest, which leaves 3,059 nodes in use; with all of a minute for annealing 4,671 stay.
+const CANDIDATES: u64 = 20_000_000;
+/// A search that is asked whether everything has a place gets this part of them: there are many such questions.
+const QUESTION_PART: u64 = 8;
+/// See [`CANDIDATES`].
+const EFFORT_MIN: u64 = 20;
+/// Largest value of all tasks together, so that no sum of a search overflows.
+const VALUE_MAX: i128 = 1 << 58;
+/// Most moves that a node is worth, of the dearest: nobody wants a cluster turned over for one node.
+const NODE_MOVES_MAX: i128 = 1024;
+/// Label that keeps a running task in its pool: no file can hold a label of this name by accident.
+const POOL_LABEL: &str = "\0pool";
+
+/// How the engines are asked.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Candidates per task of each search; `None`: by size, and the exact solver as well where the problem is small.
+    pub effort: Option<u64>,
+    /// Threads; 0 = all cores.
+    pub threads: usize,
+}
+
+impl Search {
+    /// The best placement that can be found. With `settled`, all that counts is whether everything runs: where no effort is asked for, the
+    /// search is short, and ends as soon as it does.
+    pub(super) fn solve(&self, problem: &Problem, settled: bool, control: &Control) -> Placement {
+        // Annealing takes all the time it is given, and whole nodes are emptied and filled after it: it must end before.
+        let candidates = if settled { CANDIDATES / QUESTION_PART } else { CANDIDATES };
+        let by_size = (candidates / problem.tasks.len().max(1) as u64).clamp(EFFORT_MIN, bulk::EFFORT_DEFAULT);
+        let effort = Some(self.effort.unwrap_or(by_size));
+        let options = bulk::Options { seed: self.seed, effort, threads: self.threads, device: None };
+        let is_small = self.effort.is_none() && exact::suits(problem);
+        let share = match control.time_left() {
+            Some(left) if is_small => control.within(left / 4),
+            _ => control.clone(),
+        };
+        let share = if settled && self.effort.is_none() { until_all_run(problem, &share) } else { share };
+        let found = bulk::solve(problem, &options, &share).placement;
+        if !is_small || (settled && all_run(problem, &found)) {
+            return found;
+        }
+        exact::solve(problem, &found, &control.within(EXACT_TIME_MAX)).placement
+    }
+
+    /// A placement in which everything runs that is to, with few moves; `None` when none is found.
+    pub(super) fn all_placed(&self, problem: &Problem, control: &Control) -> Option<Placement> {
+        let found = self.solve(&priced(problem, &|_| 0), true, control);
+        let before = violations(problem, &problem.current);
+        let is_right = all_run(problem, &found) && worsened(&before, &violations(problem, &found)).is_empty();
+        is_right.then_some(found)
+    }
+}
+
+/// True when no task waits but those that are pinned.
+pub(super) fn all_run(problem: &Problem, placement: &Placement) -> bool {
+    problem.task_ids().all(|task| placement.spot(task).is_placed() || problem.tasks[task.index()].pinned)
+}
+
+/// The problem in which running tasks come first, all alike, then the price of nodes in use, then the number of moves; nothing is stopped.
+pub(super) fn priced(problem: &Problem, price: &dyn Fn(NodeId) -> i64) -> Problem {
+    let mut priced = Goal::Place.apply(problem);
+    let count = problem.tasks.len() as i128 + 1;
+    let prices: Vec<i128> = problem.node_ids().map(|node| i128::from(price(node))).collect();
+    let total: i128 = prices.iter().sum();
+    let most = prices.iter().copied().max().unwrap_or(0).max(1);
+    // A price exceeds many moves, and a task all prices, as far as figures allow.
+    let top = (VALUE_MAX / count).min(AMOUNT_MAX.into());
+    let factor = count.min(NODE_MOVES_MAX).min(top / 2 / total.max(1)).min(i128::from(AMOUNT_MAX) / most);
+    let (up, down) = if factor > 0 { (factor, 1) } else { (1, total.max(1) * 2 / top.max(1) + 1) };
+    for (node, price) in priced.nodes.iter_mut().zip(&prices) {
+        node.price = if *price > 0 { (price * up / down).max(1) as i64 } else { 0 };
+    }
+    let dearest: i128 = priced.nodes.iter().map(|node| i128::from(node.price)).sum();
+    priced.value_scale = (dearest + count).clamp(1, top) as i64;
+    for task in &mut priced.tasks {
+        (task.weight, task.evictable) = (priced.value_scale, false);
+    }
+    priced.objective.move_costs = Default::default();
+    priced
+}
+
+/// The problem in which a running task may not leave the pools it is in.
+pub(super) fn confined(problem: &Problem) -> Problem {
+    let mut confined = problem.clone();
+    let pool = |node: NodeId| problem.nodes[node.index()].pool.map_or(String::new(), |pool| format!("{pool}"));
+    for (n, node) in confined.nodes.iter_mut().enumerate() {
+        node.labels.insert(POOL_LABEL.to_string(), pool(NodeId::new(n)));
+    }
+    for (task, spot) in confined.tasks.iter_mut().zip(problem.current.spots()).filter(|(_, spot)| spot.is_placed()) {
+        let pools = spot.pieces().iter().map(|piece| pool(piece.node)).collect();
+        task.selector.insert(POOL_LABEL.to_string(), pools);
+        task.evictable = false;
+    }
+    confined
+}
+
+/// The problem with nodes that are gone: what ran there waits, also where it was pinned.
+pub(super) fn without(problem: &Problem, gone: &[NodeId]) -> Problem {
+    let mut is_gone = vec![false; problem.nodes.len()];
+    gone.iter().for_each(|node| is_gone[node.index()] = true);
+    let mut rest = problem.clone();
+    rest.drain(gone);
+    let mut rest = rest.evacuated();
+    for task in problem.task_ids() {
+        let pieces = problem.current.spot(task).pieces();
+        if pieces.iter().any(|piece| is_gone[piece.node.index()]) {
+            let left = pieces.iter().filter(|piece| !is_gone[piece.node.index()]).copied().collect();
+            rest.current.set(task, Spot::from_pieces(left));
+            rest.tasks[task.index()].pinned = false;
+        }
+    }
+    rest
+}
+
+/// Nodes on which nothing runs.
+pub(super) fn empty_nodes(problem: &Problem, placement: &Placement) -> Vec<NodeId> {
+    let usage = Usage::of(problem, placement);
+    problem.node_ids().filter(|node| usage.pieces(*node) == 0).collect()
+}
+
+/// Ends when the objective can only be reached with everything running.
+fn until_all_run(problem: &Problem, control: &Control) -> Control {
+    let weights =
+        || problem.tasks.iter().zip(problem.current.spots()).filter(|(task, spot)| !task.pinned || spot.is_placed());
+    let total: i128 = weights().map(|(task, _)| i128::from(task.weight)).sum();
+    let least = weights().map(|(task, _)| i128::from(task.weight)).min().unwrap_or(0);
+    let enough = (total - least) * i128::from(SHARE_ONE);
+    let done = Arc::new(AtomicBool::new(false));
+    let (flag, outer) = (Arc::clone(&done), control.clone());
+    let watch = move |progress: Progress| {
+        outer.report(progress);
+        if progress.objective > enough {
+            flag.store(true, Ordering::Relaxed);
+        }
+    };
+    control.clone().with_settled(done).with_listener(watch)
+}
+
+/// Tasks that wait and are to run.
+pub(super) fn waiting(problem: &Problem) -> impl Iterator<Item = TaskId> {
+    let waits = |task: &TaskId| !problem.current.spot(*task).is_placed() && !problem.tasks[task.index()].pinned;
+    problem.task_ids().filter(waits)
+}

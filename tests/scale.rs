@@ -1,0 +1,408 @@
+//! Does the advice to scale hold? Released nodes really empty, added ones really suffice, one fewer does not, no schedule flaps.
+
+mod common;
+
+use assert_cmd::Command;
+use bayplan::control::Control;
+use bayplan::file;
+use bayplan::model::*;
+use bayplan::plan;
+use bayplan::scale::series::{Marks, Sample, Unit, schedule};
+use bayplan::scale::*;
+use common::*;
+use serde_json::Value;
+use tempfile::TempDir;
+
+const PLAIN: Kinds = Kinds { devices: true, entry_rules: true, groups: true, ..Kinds::PLAIN };
+
+fn advice(snapshot: &Snapshot, ask: &Ask) -> Advice {
+    advise(snapshot, ask, &Control::unlimited()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn run(args: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_bayplan")).args(args).env("NO_COLOR", "1").output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("all output is UTF-8");
+    (output.status.code().expect("no signal ended it"), text(output.stdout), text(output.stderr))
+}
+
+fn written(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> String {
+    let path = folder.path().join(name).to_str().unwrap().to_string();
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// Only what runs, in up to two pools; labels and selectors keep it there, so that brute force knows the rule.
+fn pooled(rng: &mut Rng) -> Snapshot {
+    let mut snapshot = random_snapshot(rng, Size::TINY, PLAIN);
+    snapshot.tasks.retain(|task| !task.placement.is_empty());
+    for node in &mut snapshot.nodes {
+        let pool = *rng.pick(&["a", "b"]);
+        node.pool = Some(pool.to_string());
+        node.labels.insert("in".to_string(), pool.to_string());
+    }
+    for task in &mut snapshot.tasks {
+        let home = snapshot.nodes.iter().find(|node| node.name == task.placement[0].node).unwrap();
+        task.selector.insert("in".to_string(), home.pool.iter().cloned().collect());
+        (task.evictable, task.weight) = (false, 1);
+    }
+    snapshot
+}
+
+/// Most nodes that can be empty when everything goes on running.
+fn most_empty(snapshot: &Snapshot) -> Option<usize> {
+    let mut priced = snapshot.clone();
+    priced.objective = ObjectiveSpec { price_weight: 1, ..ObjectiveSpec::default() };
+    priced.nodes.iter_mut().for_each(|node| node.price = 1);
+    let problem = Problem::new(&priced).unwrap();
+    let (_, placement) = brute_force(&problem)?;
+    Some(empty(&problem, &placement).len())
+}
+
+fn empty(problem: &Problem, placement: &Placement) -> Vec<String> {
+    let usage = Usage::of(problem, placement);
+    let idle = problem.node_ids().filter(|node| usage.pieces(*node) == 0);
+    idle.map(|node| problem.nodes[node.index()].name.clone()).collect()
+}
+
+#[test]
+fn released_nodes_are_really_empty_and_no_more_than_brute_force_can_empty() {
+    let (found, best) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    for_seeds("release", 60, |_, rng| {
+        let snapshot = pooled(rng);
+        let Some(most) = most_empty(&snapshot) else { return };
+        let advice = advice(&snapshot, &Ask::default());
+        let problem = Goal::Consolidate.apply(&Problem::new(&snapshot).unwrap());
+        let verdict = plan::verify(&problem, &advice.release_plan);
+        assert!(verdict.is_right(), "{:?}", verdict.violations);
+        let idle = empty(&problem, &verdict.reached);
+        let released: Vec<&String> = advice.pools.iter().flat_map(|pool| &pool.release).collect();
+        assert!(released.iter().all(|name| idle.contains(name)), "{released:?} of {idle:?}");
+        assert!(released.len() <= most, "{} of {most}", released.len());
+        let at_most: usize = advice.pools.iter().map(|pool| pool.release_at_most).sum();
+        assert!(at_most >= most, "at most {at_most}, brute force empties {most}");
+        assert!(advice.pools.iter().all(|pool| pool.release.len() <= pool.release_at_most));
+        found.set(found.get() + released.len());
+        best.set(best.get() + most);
+    });
+    assert!(found.get() * 100 >= best.get() * 97, "{} of {} nodes", found.get(), best.get());
+}
+
+/// Two kinds of nodes on offer, two of each.
+fn on_offer(rng: &mut Rng, snapshot: &Snapshot) -> Vec<NodeShape> {
+    let mut shape = |name: &str| {
+        let names = snapshot.resources.iter().map(|r| r.name.clone());
+        let allocatable = names.map(|resource| (resource, rng.range(2, 12))).collect();
+        let node = NodeSpec { name: name.to_string(), allocatable, price: rng.range(1, 9), ..NodeSpec::default() };
+        NodeShape { node, most: Some(2) }
+    };
+    vec![shape("small"), shape("large")]
+}
+
+fn with_bought(snapshot: &Snapshot, shapes: &[NodeShape], counts: [usize; 2]) -> Snapshot {
+    let mut grown = snapshot.clone();
+    for (shape, count) in shapes.iter().zip(counts) {
+        let names = (0..count).map(|k| format!("bought {} {k}", shape.node.name));
+        grown.nodes.extend(names.map(|name| NodeSpec { name, ..shape.node.clone() }));
+    }
+    grown
+}
+
+/// Whether everything has a place.
+fn suffices(snapshot: &Snapshot) -> Option<bool> {
+    let mut place = snapshot.clone();
+    place.tasks.iter_mut().for_each(|task| task.evictable = false);
+    let problem = Goal::Place.apply(&Problem::new(&place).unwrap());
+    let (_, placement) = brute_force(&problem)?;
+    Some(placement.spots().iter().all(Spot::is_placed))
+}
+
+#[test]
+fn added_nodes_really_suffice_and_cost_least() {
+    let (cost, least) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    for_seeds("add", 60, |_, rng| {
+        let mut snapshot = random_snapshot(rng, Size::TINY, Kinds { groups: false, devices: false, ..PLAIN });
+        snapshot.tasks.truncate(5);
+        let shapes = on_offer(rng, &snapshot);
+        let ask = Ask { nodes: shapes.clone(), ..Ask::default() };
+        let advice = advice(&snapshot, &ask);
+        snapshot.tasks.retain(|task| !advice.hopeless.contains(&task.name));
+        let price = |counts: [usize; 2]| -> i128 {
+            counts.iter().zip(&shapes).map(|(count, shape)| *count as i128 * i128::from(shape.node.price)).sum()
+        };
+        let mut enough = Vec::new();
+        for counts in (0..3).flat_map(|small| (0..3).map(move |large| [small, large])) {
+            match suffices(&with_bought(&snapshot, &shapes, counts)) {
+                Some(true) => enough.push(counts),
+                Some(false) => {}
+                None => return,
+            }
+        }
+        let cheapest = enough.iter().map(|counts| price(*counts)).min();
+        let Some(addition) = &advice.addition else {
+            assert_eq!(cheapest, Some(0), "nothing is bought, and so nothing must be needed");
+            return;
+        };
+        if addition.is_enough {
+            let cheapest = cheapest.expect("what is enough for us is enough for brute force");
+            assert!(
+                addition.cost >= cheapest && addition.cost_at_least.unwrap() <= cheapest,
+                "{addition:?} {cheapest}"
+            );
+            let problem = Goal::Place.apply(&Problem::new(&addition.snapshot).unwrap());
+            let verdict = plan::verify(&problem, &addition.plan);
+            assert!(verdict.is_right(), "{:?}", verdict.violations);
+            let waits = |task: &TaskId| !verdict.reached.spot(*task).is_placed();
+            let mut waiting = problem.task_ids().filter(waits).map(|task| &problem.tasks[task.index()].name);
+            assert!(waiting.all(|name| advice.hopeless.contains(name)));
+            let own = ["small", "large"].map(|name| {
+                addition.purchases.iter().find(|purchase| purchase.shape == name).map_or(0, |purchase| purchase.count)
+            });
+            if addition.is_least {
+                for (shape, _) in own.iter().enumerate().filter(|(_, count)| **count > 0) {
+                    let mut fewer = own;
+                    fewer[shape] -= 1;
+                    assert!(!enough.contains(&fewer), "{fewer:?} would do, {own:?} is called least");
+                }
+            }
+            cost.set(cost.get() + addition.cost);
+            least.set(least.get() + cheapest);
+        } else if addition.cost_at_least.is_none() {
+            assert_eq!(cheapest, None, "all that is on offer is proven to be too little");
+        }
+    });
+    assert!(cost.get() * 100 <= least.get() * 103, "{} against {}", cost.get(), least.get());
+    assert!(least.get() > 0, "the seeds have cases in which nodes must come");
+}
+
+/// Four equal nodes of 10 in two racks, one task of 2 on each; names n0 to n3.
+fn four() -> Snapshot {
+    let nodes = (0..4).map(|n| in_rack(node(&format!("n{n}"), &[("cpu", 10)]), &format!("r{}", n / 2)));
+    let running =
+        |n: usize| TaskSpec { evictable: false, ..at(task(&format!("t{n}"), 1, &[("cpu", 2)]), &format!("n{n}")) };
+    let mut snapshot = cluster(nodes.collect(), (0..4).map(running).collect());
+    snapshot.levels = vec!["rack".to_string()];
+    snapshot
+}
+
+fn released(snapshot: &Snapshot, policy: Policy) -> usize {
+    advice(snapshot, &Ask { policy, ..Ask::default() }).pools[0].release.len()
+}
+
+#[test]
+fn each_policy_keeps_what_it_is_for() {
+    let snapshot = four();
+    // 8 of 40 are used: one node is enough.
+    assert_eq!(released(&snapshot, Policy::Free), 3);
+    // 8 / 0.4 = 20: two nodes; 8 / 0.3 = 26.7: three.
+    let most = |milli| Policy::Utilization(Rate::from_milli(milli).unwrap());
+    assert_eq!((released(&snapshot, most(400)), released(&snapshot, most(300))), (2, 1));
+    // Three more of 2 beside four: 14, so two nodes.
+    assert_eq!(released(&snapshot, Policy::Tasks("t0".to_string(), 3)), 2);
+    // Any one node may be gone: two nodes, of which one holds all. Any one rack: one of each.
+    assert_eq!(released(&snapshot, Policy::Survive("node".to_string())), 2);
+    let advice = advice(&snapshot, &Ask { policy: Policy::Survive("rack".to_string()), ..Ask::default() });
+    assert!(advice.is_kept);
+    let left: Vec<&NodeSpec> =
+        snapshot.nodes.iter().filter(|node| !advice.pools[0].release.contains(&node.name)).collect();
+    assert!(["r0", "r1"].iter().all(|rack| left.iter().any(|node| node.domains["rack"] == *rack)), "{left:?}");
+}
+
+#[test]
+fn a_broken_policy_is_mended_with_the_fewest_nodes() {
+    let mut snapshot = four();
+    snapshot.nodes.truncate(1);
+    snapshot.tasks.iter_mut().for_each(|task| task.placement[0].node = "n0".to_string());
+    let buy = |policy: Policy| advice(&snapshot, &Ask { policy, ..Ask::default() }).addition.unwrap();
+    // 8 on one node of 10: at 50 % 16 are due, 6 more than there are.
+    let addition = buy(Policy::Utilization(Rate::from_milli(500).unwrap()));
+    assert_eq!((addition.cost, addition.cost_at_least, addition.in_nodes), (1, Some(1), true));
+    assert!(addition.is_enough && addition.is_least);
+    // Twelve more of 2 beside 8: 32, so three more nodes.
+    let addition = buy(Policy::Tasks("t0".to_string(), 12));
+    assert_eq!((addition.cost, addition.is_enough, addition.is_least), (3, true, true));
+    let addition = buy(Policy::Survive("node".to_string()));
+    assert_eq!((addition.cost, addition.is_enough, addition.is_least), (1, true, true));
+}
+
+#[test]
+fn what_fits_is_counted_in_three_tiers() {
+    let mut snapshot = four();
+    let shape = |name: &str, cpu| task(name, 1, &[("cpu", cpu)]);
+    let ask = Ask { tasks: vec![shape("eight", 8), shape("ten", 10), shape("none", 11)], ..Ask::default() };
+    let fits = |snapshot: &Snapshot| -> Vec<[u64; 3]> {
+        let advice = advice(snapshot, &ask);
+        advice.pools[0].fits.iter().map(|fit| [fit.now, fit.after, fit.at_most]).collect()
+    };
+    // Beside a 2 each node has room for an 8; with all four on one node three are free for a 10.
+    assert_eq!(fits(&snapshot), [[4, 3, 4], [0, 3, 3], [0, 0, 0]]);
+    snapshot.tasks.clear();
+    assert_eq!(fits(&snapshot), [[4, 4, 4], [4, 4, 4], [0, 0, 0]]);
+}
+
+fn rate(milli: u32) -> Rate {
+    Rate::from_milli(milli).unwrap()
+}
+
+#[test]
+fn no_schedule_has_too_little_at_a_sample() {
+    for_seeds("capacity", 500, |_, rng| {
+        let marks = Marks {
+            high: rate(rng.range(500, 1000) as u32),
+            low: rate(rng.range(1, 499) as u32),
+            hold: rng.range(0, 50),
+        };
+        let unit = Unit {
+            node: vec![rng.range(1, 20), rng.range(1, 20)],
+            fixed: vec![rng.range(0, 30), 0],
+            start: rng.below(5) as u64,
+            least: 0,
+            most: u64::MAX,
+        };
+        let mut time = 0;
+        let samples: Vec<Sample> = (0..rng.below(60))
+            .map(|_| {
+                time += rng.range(1, 20);
+                Sample { time, load: vec![rng.range(0, 300), rng.range(0, 300)] }
+            })
+            .collect();
+        let schedule = schedule(&unit, &marks, &samples);
+        assert!(schedule.short.is_empty());
+        let mut nodes = unit.start;
+        let mut actions = schedule.actions.iter().peekable();
+        for sample in &samples {
+            if let Some(action) = actions.next_if(|action| action.time == sample.time) {
+                assert_eq!(action.from, nodes);
+                nodes = action.to;
+            }
+            for (r, load) in sample.load.iter().enumerate() {
+                let capacity = unit.fixed[r] + nodes as i64 * unit.node[r];
+                assert!(i128::from(*load) <= marks.high.of(capacity.into()), "{load} on {capacity} at {}", sample.time);
+            }
+        }
+        assert!(actions.next().is_none(), "every action is at a sample");
+    });
+}
+
+#[test]
+fn no_action_flips_back_within_the_hold() {
+    let flips_out = std::cell::Cell::new(0);
+    for_seeds("flaps", 500, |_, rng| {
+        let marks = Marks { high: rate(800), low: rate(500), hold: rng.range(1, 100) };
+        let unit = Unit { node: vec![100], fixed: vec![0], start: rng.below(30) as u64, least: 1, most: u64::MAX };
+        // Half of the series stay within the band of the smallest capacity that such a load needs, the others do as they like.
+        let base = rng.range(0, 3000);
+        let capacity = 100 * unit.needed(&[base], marks.low).unwrap() as i64;
+        let band = (marks.high.of(capacity.into()) - marks.low.of(capacity.into())) as i64;
+        let is_calm = rng.chance(50);
+        let amplitude = if is_calm { band } else { 3000 };
+        let mut time = 0;
+        let samples: Vec<Sample> = (0..100)
+            .map(|_| {
+                time += rng.range(1, 30);
+                Sample { time, load: vec![base + rng.range(0, amplitude)] }
+            })
+            .collect();
+        let schedule = schedule(&unit, &marks, &samples);
+        for pair in schedule.actions.windows(2) {
+            let is_soon = pair[1].time - pair[0].time < marks.hold;
+            let is_out = |action: &series::Action| action.to > action.from;
+            assert!(!(is_soon && is_out(&pair[0]) && !is_out(&pair[1])), "out, then in: {pair:?}");
+            if is_soon && !is_out(&pair[0]) && is_out(&pair[1]) {
+                assert!(!is_calm, "in, then out, within the band: {pair:?}");
+                flips_out.set(flips_out.get() + 1);
+            }
+        }
+    });
+    assert!(flips_out.get() > 0, "loads beyond the band do flip: the check can object");
+}
+
+#[test]
+fn the_command_writes_plans_that_verify() {
+    let folder = TempDir::new().unwrap();
+    let mut snapshot = four();
+    snapshot.tasks.extend((0..2).map(|n| task(&format!("big{n}"), 5, &[("cpu", 10)])));
+    snapshot.tasks.extend((0..3).map(|n| task(&format!("wide{n}"), 5, &[("cpu", 12)])));
+    let path = written(&folder, "s.json", file::write_snapshot(&snapshot));
+    let shapes = r#"{"format": "bayplan-shapes/1", "nodes": [
+        {"name": "m", "allocatable": {"cpu": 12}, "price": 5}, {"name": "l", "allocatable": {"cpu": 24}, "price": 9, "max": 3}]}"#;
+    let shapes = written(&folder, "shapes.json", shapes);
+    let out = folder.path().join("advice").to_str().unwrap().to_string();
+    let line = ["scale", &path, "--shapes", &shapes, "--plan-dir", &out, "-o", "json"];
+    let (code, stdout, stderr) = run(&line);
+    assert_eq!(code, 0, "{stderr}");
+    let answer: Value = serde_json::from_str(&stdout).unwrap();
+    // Three of 12: one l and one m is 14, three m 15, two l 18.
+    assert_eq!(answer["format"], "bayplan-scale/1");
+    assert_eq!((&answer["add"]["cost"], &answer["add"]["enough"]), (&Value::from(14), &Value::from(true)), "{stdout}");
+    assert_eq!(answer["add"]["cost_in"], "price");
+    assert_eq!(answer["waiting"]["startable"], 2);
+    let release = format!("{out}/release.plan.json");
+    assert_eq!(run(&["verify", &path, &release]).0, 0);
+    let (grown, added) = (format!("{out}/added.snapshot.json"), format!("{out}/added.plan.json"));
+    assert_eq!(run(&["verify", &grown, &added]).0, 0);
+    assert_ne!(run(&["verify", &path, &added]).0, 0, "the plan needs the nodes that must come");
+    // A plan that does not empty what it says is told by the same check.
+    let text = std::fs::read_to_string(&release).unwrap().replacen("\"n0\"", "\"n1\"", 1);
+    let bent = written(&folder, "bent.json", text);
+    assert_ne!(run(&["verify", &path, &bent]).0, 0);
+}
+
+#[test]
+fn the_mission_s_three_figures_come_out() {
+    let (code, stdout, stderr) = run(&["scale", "data/abc.json", "--effort", "100", "-o", "json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let answer: Value = serde_json::from_str(&stdout).unwrap();
+    let room = &answer["pools"][0]["resources"][0];
+    assert_eq!((&room["load"], &room["available"], &room["headroom"]), (&6.into(), &10.into(), &4.into()));
+    let (_, again, _) = run(&["scale", "data/abc.json", "--effort", "100", "-o", "json", "--threads", "1"]);
+    assert_eq!(stdout, again, "the same bytes with any number of threads");
+}
+
+#[test]
+fn a_series_becomes_a_schedule_and_every_fault_of_one_is_told() {
+    let folder = TempDir::new().unwrap();
+    let path = written(&folder, "s.json", file::write_snapshot(&four()));
+    let loads = "{\"format\": \"bayplan-loads/1\"}\n{\"time\": 0, \"load\": {\"cpu\": 20}}\n\n{\"time\": 60, \"load\": {\"cpu\": 60}}";
+    let loads = written(&folder, "loads.ndjson", loads);
+    let (code, stdout, stderr) = run(&["scale", &path, "--series", &loads, "-o", "json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let answer: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(answer["format"], "bayplan-schedule/1");
+    let action = &answer["pools"][0]["actions"][0];
+    assert_eq!((&action["time"], &action["from"], &action["to"]), (&60.into(), &4.into(), &8.into()), "60 / 0.8 / 10");
+    let bad = "{\"format\": \"bayplan-loads/1\"}\n{\"time\": 5, \"load\": {\"cpu\": -1}}\n{\"time\": 1.5, \"load\": {}}\nnonsense\n";
+    let bad = written(&folder, "bad.ndjson", bad);
+    let (code, _, stderr) = run(&["scale", &path, "--series", &bad]);
+    assert_eq!(code, 65);
+    for part in ["P202 line 2", "F102 line 3", "F101 line 4"] {
+        assert!(stderr.contains(part), "{part} in {stderr}");
+    }
+    let bad = r#"{"format": "bayplan-loads/1"}
+        {"time": 5, "load": {"cpu": 1}}
+        {"time": 5, "load": {"ram": 1}}
+        {"time": 9, "pool": "x", "load": {}}"#;
+    let bad = written(&folder, "bad.ndjson", bad);
+    let (code, _, stderr) = run(&["scale", &path, "--series", &bad]);
+    assert_eq!(code, 65);
+    for part in ["F206 line 3", "P103 line 3", "P103 line 4"] {
+        assert!(stderr.contains(part), "{part} in {stderr}");
+    }
+    assert_eq!(run(&["scale", &path, "--series", &loads, "--low", "90%"]).0, 64);
+    let empty = written(&folder, "empty.ndjson", "");
+    assert_eq!(run(&["scale", &path, "--series", &empty]).0, 65);
+}
+
+#[test]
+fn what_is_asked_wrongly_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = written(&folder, "s.json", file::write_snapshot(&four()));
+    assert_eq!(run(&["scale", &path, "--policy", "survive=row"]).0, 65);
+    assert_eq!(run(&["scale", &path, "--count", "nobody"]).0, 65);
+    assert_eq!(run(&["scale", &path, "--policy", "half"]).0, 64);
+    assert_eq!(run(&["scale", &path, "--high", "80%"]).0, 64);
+    let shapes = r#"{"format": "bayplan-shapes/1", "nodes": [{"name": "m", "allocatable": {"ram": -1}, "max": "x"}, {"name": "m"}]}"#;
+    let shapes = written(&folder, "shapes.json", shapes);
+    let (code, _, stderr) = run(&["scale", &path, "--shapes", &shapes]);
+    assert_eq!(code, 65);
+    assert!(stderr.contains("nodes[0].max") && stderr.contains("allocatable"), "{stderr}");
+}
