@@ -2,6 +2,7 @@
 
 pub use super::args_bound::{BoundArgs, GapArg};
 pub use super::args_device::{BackendArg, BenchArgs, DevicesArgs};
+pub use super::args_drill::DrillArgs;
 pub use super::args_explain::ExplainArgs;
 pub use super::args_export::ExportArgs;
 pub use super::args_generate::GenerateArgs;
@@ -65,6 +66,8 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Say for a task which rule keeps it off each node, and what it would take
     Explain(ExplainArgs),
+    /// Let each node, rack, zone fail: what runs on elsewhere, and what would be lost
+    Drill(DrillArgs),
     /// Turn a plan into a foreign format
     Export(ExportArgs),
     /// List the GPUs, what each offers and lacks, and whether it can be used
@@ -313,6 +316,7 @@ impl Command {
             Command::Score(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Status(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Explain(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
+            Command::Drill(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Export(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), Some(&args.output.output)),
             Command::Diff(args) => (vec![&args.snapshot, &args.plan], None),
             Command::Simulate(args) => (vec![&args.snapshot, &args.plan], Some(&args.output.output)),

@@ -6,6 +6,7 @@
 pub mod args;
 mod args_bound;
 mod args_device;
+mod args_drill;
 mod args_explain;
 mod args_export;
 mod args_generate;
@@ -19,6 +20,7 @@ mod beside;
 mod bound;
 mod devices;
 mod diff;
+mod drill;
 mod explain;
 mod export;
 pub mod failure;
@@ -58,6 +60,7 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Score(args) => score::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Drill(args) => drill::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Simulate(args) => simulate::run(&args),
