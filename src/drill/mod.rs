@@ -22,12 +22,13 @@ mod room;
 mod scenario;
 mod search;
 
+use crate::bulk::{Device, Trouble};
 use crate::control::Control;
 use crate::model::{LevelId, NodeId, Problem, Spot, TaskId, Violation};
 use audit::{Auditor, Before, is_back, wanted};
 pub use prove::Reason;
 use rayon::prelude::*;
-use recover::{Order, recover};
+use recover::{OnDevice, Order, recover};
 use room::State;
 pub use scenario::{PAIRS_MAX, Scenario};
 use search::Found;
@@ -48,6 +49,8 @@ pub struct Options {
     pub pairs: bool,
     /// Threads; 0 = all cores. Does not change the result.
     pub threads: usize,
+    /// Where the kernel runs, prepared for the settled problem; `None` = on the CPU. Does not change the result.
+    pub device: Option<Device>,
 }
 
 /// How a scenario ends.
@@ -145,6 +148,10 @@ pub struct Drill {
     pub drilled: Vec<Drilled>,
     /// In the order of the levels, pairs last.
     pub tallies: Vec<Tally>,
+    /// Looks at a scenario that were done on the device.
+    pub on_device: usize,
+    /// What went wrong there; the CPU has taken over and the result is the same.
+    pub trouble: Option<Trouble>,
 }
 
 /// Drills a settled problem: its current state, see [`Problem::settled`]. The time limit of `control` holds for what remains
@@ -161,18 +168,20 @@ fn run(problem: &Problem, options: &Options, control: &Control) -> Drill {
     let state = State::new(problem);
     let before = Before::new(&state);
     let on = scenario::tasks_by_node(problem);
-    let mut drill = Drill { drilled: Vec::new(), tallies: Vec::new() };
+    let mut device = OnDevice::new(&state, options.device.as_ref());
+    let mut drill = Drill { drilled: Vec::new(), tallies: Vec::new(), on_device: 0, trouble: None };
     for level in &options.levels {
         let scenarios = scenario::singles(problem, &on, *level);
         let mut drilled = Vec::with_capacity(scenarios.len());
         for batch in scenarios.chunks(BATCH) {
-            drilled.extend(look(&state, &before, batch));
+            drilled.extend(look(&state, &mut device, &before, batch));
         }
         drill.take(*level, false, drilled, 0);
     }
     if options.pairs {
-        pairs(&state, &before, &on, &mut drill);
+        pairs(&state, &mut device, &before, &on, &mut drill);
     }
+    (drill.on_device, drill.trouble) = (device.count, device.trouble);
     drill.drilled.sort_by_cached_key(Drilled::rank);
     settle(&state, &before, &mut drill, control);
     drill.drilled.sort_by_cached_key(Drilled::rank);
@@ -204,7 +213,7 @@ impl Tally {
 }
 
 /// Pairs of the nodes whose loss weighs most.
-fn pairs(state: &State<'_>, before: &Before, on: &[Vec<TaskId>], drill: &mut Drill) {
+fn pairs(state: &State<'_>, device: &mut OnDevice, before: &Before, on: &[Vec<TaskId>], drill: &mut Drill) {
     let problem = state.problem;
     let mut nodes: Vec<NodeId> = problem.node_ids().collect();
     let weight = |node: &NodeId| -> i128 {
@@ -221,7 +230,7 @@ fn pairs(state: &State<'_>, before: &Before, on: &[Vec<TaskId>], drill: &mut Dri
         if batch.is_empty() {
             break;
         }
-        for one in look(state, before, &batch) {
+        for one in look(state, device, before, &batch) {
             tally.count(one.verdict);
             if one.verdict != Verdict::Survives {
                 kept.push(one);
@@ -237,9 +246,9 @@ fn pairs(state: &State<'_>, before: &Before, on: &[Vec<TaskId>], drill: &mut Dri
 }
 
 /// A first look at scenarios: the largest tasks first; where not all come back, the heaviest first as well, and what is proven.
-fn look(state: &State<'_>, before: &Before, scenarios: &[Scenario]) -> Vec<Drilled> {
-    let judged = |scenarios: &[Scenario], order: Order| -> Vec<Drilled> {
-        let spots = recover(state, scenarios, order);
+fn look(state: &State<'_>, device: &mut OnDevice, before: &Before, scenarios: &[Scenario]) -> Vec<Drilled> {
+    let mut judged = |scenarios: &[Scenario], order: Order| -> Vec<Drilled> {
+        let spots = recover(state, device, scenarios, order);
         let work = scenarios.par_iter().zip(spots);
         let auditor = || Auditor::new(state, before);
         work.map_init(auditor, |auditor, (scenario, spots)| judge(state, auditor, scenario.clone(), spots)).collect()

@@ -3,12 +3,15 @@
 //! Nobody who still runs is moved. What the kernel cannot judge is done here: the rules of groups narrow where it looks, and
 //! divisible tasks are poured into what the others leave.
 
-use super::gate::Gate;
+use super::gate::{Gate, has_rules};
 use super::room::State;
 use super::scenario::Scenario;
+use crate::bulk::{Device, Trouble};
+use crate::gpu::{Drills, Failed};
 use crate::kernel::drill::{Room, best, fail, put};
 use crate::model::{NodeId, Piece, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId, Usage};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// In which order lost tasks choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +22,94 @@ pub enum Order {
     HeaviestFirst,
 }
 
+/// A state on a device, as long as it does well there.
+#[derive(Default)]
+pub struct OnDevice {
+    drills: Option<Drills>,
+    /// Scenarios done there.
+    pub count: usize,
+    /// What went wrong; the CPU has done its work since.
+    pub trouble: Option<Trouble>,
+}
+
+impl OnDevice {
+    /// Brings a state to a device.
+    pub fn new(state: &State<'_>, device: Option<&Device>) -> OnDevice {
+        let Some(device) = device else { return OnDevice::default() };
+        match Drills::new(Arc::clone(device.gpu()), device.image(), &state.room, &state.scale) {
+            Ok(drills) => OnDevice { drills: Some(drills), ..OnDevice::default() },
+            Err(error) => OnDevice { trouble: Some(error.into()), ..OnDevice::default() },
+        }
+    }
+
+    /// Answers for scenarios, or nothing where there is no device or it errs: of each batch the first is done here as well.
+    fn recover(&mut self, state: &State<'_>, scenarios: &[&Scenario], order: Order) -> Option<Vec<Vec<Spot>>> {
+        let drills = self.drills.as_ref()?;
+        let mut all = Vec::with_capacity(scenarios.len());
+        for batch in scenarios.chunks(drills.batch_max()) {
+            let lists: Vec<Vec<usize>> = batch.par_iter().map(|scenario| ordered(state, scenario, order)).collect();
+            let failed = |(scenario, list): (&&Scenario, &Vec<usize>)| Failed {
+                tasks: list.iter().map(|i| scenario.lost[*i].0).collect(),
+                nodes: scenario.failed.iter().map(|node| node.0).collect(),
+            };
+            let answers = drills.run(&batch.iter().zip(&lists).map(failed).collect::<Vec<_>>());
+            let spots = answers.map(|answers| {
+                let work = batch.iter().zip(&lists).zip(answers);
+                work.map(|((scenario, list), answers)| told(state, scenario, list, &answers)).collect::<Vec<_>>()
+            });
+            let trouble = match spots {
+                Ok(spots) if spots[0] == here(state, &batch[..1], order)[0] => {
+                    all.extend(spots);
+                    continue;
+                }
+                Ok(_) => Trouble { text: "it drilled a failure otherwise than the CPU does".to_string(), mismatch: None },
+                Err(error) => error.into(),
+            };
+            (self.drills, self.trouble) = (None, Some(trouble));
+            return None;
+        }
+        self.count += scenarios.len();
+        Some(all)
+    }
+}
+
+/// The spots that a device's answers mean.
+fn told(state: &State<'_>, scenario: &Scenario, list: &[usize], answers: &[Option<(u32, u64)>]) -> Vec<Spot> {
+    let mut spots = vec![Spot::Unplaced; scenario.lost.len()];
+    for (i, answer) in list.iter().zip(answers) {
+        if let Some((node, devices)) = answer {
+            spots[*i] = Spot::On(Piece { node: NodeId(*node), share: state.share(scenario.lost[*i]), devices: *devices });
+        }
+    }
+    spots
+}
+
 /// Where every lost task runs again, in the order of each scenario's `lost`; what found no room is unplaced.
-pub fn recover(state: &State<'_>, scenarios: &[Scenario], order: Order) -> Vec<Vec<Spot>> {
+pub fn recover(state: &State<'_>, device: &mut OnDevice, scenarios: &[Scenario], order: Order) -> Vec<Vec<Spot>> {
+    let is_plain = |scenario: &Scenario| scenario.lost.iter().all(|task| is_plain(state.problem, *task));
+    let (there, rest): (Vec<usize>, Vec<usize>) = match device.drills {
+        Some(_) => (0..scenarios.len()).partition(|i| is_plain(&scenarios[*i])),
+        None => (Vec::new(), (0..scenarios.len()).collect()),
+    };
+    let of = |list: &[usize]| list.iter().map(|i| &scenarios[*i]).collect::<Vec<_>>();
+    let plain = of(&there);
+    let answers = device.recover(state, &plain, order).unwrap_or_else(|| here(state, &plain, order));
+    let answers = answers.into_iter().chain(here(state, &of(&rest), order));
+    let mut all = vec![Vec::new(); scenarios.len()];
+    there.into_iter().chain(rest).zip(answers).for_each(|(i, spots)| all[i] = spots);
+    all
+}
+
+/// Can the kernel alone judge where a task may go?
+fn is_plain(problem: &Problem, task: TaskId) -> bool {
+    let spec = &problem.tasks[task.index()];
+    !is_divisible(problem, task) && spec.group.is_none_or(|group| !has_rules(&problem.groups[group.index()]))
+}
+
+/// The same on the CPU.
+fn here(state: &State<'_>, scenarios: &[&Scenario], order: Order) -> Vec<Vec<Spot>> {
     let scratch = || Scratch { room: state.room.clone(), touched: Vec::new() };
-    let one = |scratch: &mut Scratch, scenario: &Scenario| {
+    let one = |scratch: &mut Scratch, scenario: &&Scenario| {
         let list = ordered(state, scenario, order);
         let spots = match state.pack.lanes {
             4 => place::<4>(state, scratch, scenario, &list),
