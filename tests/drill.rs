@@ -2,10 +2,14 @@
 
 mod common;
 
+use bayplan::bulk::Device;
 use bayplan::control::Control;
-use bayplan::drill::{Drill, Drilled, Options, Reason, Scenario, Verdict, drill};
+use bayplan::drill::{Drill, Drilled, Options, Reason, Scenario, Verdict, drill, reserve};
+use bayplan::gpu::Gpu;
 use bayplan::model::*;
+use bayplan::plan::{self, Plan};
 use common::*;
+use std::sync::Arc;
 
 /// Most recoveries that brute force tries.
 const LEAF_MAX: usize = 20_000;
@@ -273,4 +277,125 @@ fn odd_clusters_are_drilled() {
     assert_eq!(names, ["rack r", "node n1", "node n2"]);
     let empty = settled(&Snapshot::default());
     assert!(drill(&empty, &Options { pairs: true, ..all_levels(&empty) }, &Control::unlimited()).drilled.is_empty());
+}
+
+/// CPU and device find the same recoveries, bit for bit: each node and device set of each task, and so each verdict.
+#[track_caller]
+fn assert_device_agrees(problem: &Problem, gpu: &Arc<Gpu>) -> usize {
+    let device = Device::new(Arc::clone(gpu), problem).unwrap();
+    let with = |device: Option<Device>| {
+        let control = Control::unlimited().with_time_limit(std::time::Duration::ZERO);
+        drill(problem, &Options { device, pairs: true, ..all_levels(problem) }, &control)
+    };
+    let (here, there) = (with(None), with(Some(device)));
+    assert_eq!(there.trouble, None, "{}: the device did well", problem.name);
+    let key = |one: &Drilled| (one.scenario.clone(), one.verdict, one.spots.clone(), one.lost.clone(), one.lost_weight);
+    for (here, there) in here.drilled.iter().zip(&there.drilled) {
+        assert_eq!(key(here), key(there), "{}", problem.name);
+    }
+    assert_eq!((here.drilled.len(), &here.tallies), (there.drilled.len(), &there.tallies));
+    there.on_device
+}
+
+#[test]
+fn host_and_device_drill_alike() {
+    let Some(gpu) = gpu("host_and_device_drill_alike") else { return };
+    let looks = std::sync::atomic::AtomicUsize::new(0);
+    for_seeds("drill device", 40, |seed, rng| {
+        let kinds = Kinds { groups: seed % 4 == 0, divisible: seed % 4 == 1, ..Kinds::ALL };
+        let size = if seed % 5 == 0 { Size { nodes_max: 150, ..Size::MEDIUM } } else { Size::SMALL };
+        let problem = settled(&random_snapshot(rng, size, kinds));
+        looks.fetch_add(assert_device_agrees(&problem, &gpu), std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(looks.into_inner() > 1000, "the device had something to do");
+}
+
+/// A shader that takes the node with most to spare, one that forgets who failed, one that counts devices wrongly.
+#[test]
+fn a_device_that_errs_is_found_out_and_changes_nothing() {
+    let name = "a_device_that_errs_is_found_out_and_changes_nothing";
+    let work = (0..60).map(|t| at(task(&format!("t{t}"), 1, &[("cpu", 1 + t % 7)]), &format!("n{}", t % 20)));
+    let nodes = (0..20).map(|n| node(&format!("n{n}"), &[("cpu", 30 + n)])).collect();
+    let mut snapshot = cluster(nodes, work.collect());
+    snapshot.resources = resources(&["cpu"]);
+    let problem = settled(&snapshot);
+    let right = drilled(&problem);
+    let edits = [
+        ("lane_spare[other] < lane_spare[lane]", "lane_spare[other] > lane_spare[lane]"),
+        ("bitcast<u32>(FAILED)", "1000u"),
+        ("rooms[at] - words", "rooms[at] + words"),
+    ];
+    for (from, to) in edits {
+        let edit = |file: &str, text: String| {
+            assert!(file != "drill" || text.contains(from), "{from}");
+            if file == "drill" { text.replace(from, to) } else { text }
+        };
+        let Some(gpu) = own_gpu_with(name, &edit) else { return };
+        let device = Device::new(Arc::new(gpu), &problem).unwrap();
+        let found = drill(&problem, &Options { device: Some(device), ..all_levels(&problem) }, &Control::unlimited());
+        assert!(found.trouble.is_some(), "{to} was not noticed");
+        let spots = |drill: &Drill| drill.drilled.iter().map(|one| one.spots.clone()).collect::<Vec<_>>();
+        assert_eq!(spots(&found), spots(&right), "{to}");
+    }
+}
+
+/// A plan that leads nowhere and reserves what the state has room for.
+fn reserving(problem: &Problem, level: LevelId) -> (Plan, usize) {
+    let control = Control::unlimited();
+    let plan = plan::build(problem, &problem.current, meta(), &control);
+    let reserved = reserve(problem, &problem.current, level, 1, &control);
+    (Plan { reserve: Some(reserved.reserve), ..plan }, reserved.uncovered.len())
+}
+
+/// The verifier, with code of its own, agrees to every refuge that a drill finds, and the domains that it lets pass as covered are
+/// those that survive, pinned tasks aside.
+#[test]
+fn reserves_are_verified() {
+    for_seeds("reserves", 300, |seed, rng| {
+        let kinds = Kinds { broken_start: seed % 2 == 0, ..Kinds::ALL };
+        let problem = Problem::new(&random_snapshot(rng, Size::SMALL, kinds)).unwrap();
+        for level in (0..problem.levels.len()).map(LevelId::new) {
+            let (plan, uncovered) = reserving(&problem, level);
+            let verdict = plan::verify(&problem, &plan);
+            assert_eq!(verdict.violations, [], "level {level:?}");
+            let open = plan.reserve.as_ref().map_or(0, |reserve| reserve.uncovered(&problem).count());
+            assert_eq!(open, uncovered, "level {level:?}");
+        }
+    });
+}
+
+/// Each kind of lie about a refuge is named.
+#[test]
+fn a_false_reserve_is_refused() {
+    let work = vec![
+        at(task("a", 1, &[("cpu", 6)]), "n1"),
+        at(task("b", 1, &[("cpu", 4)]), "n2"),
+        at(task("c", 1, &[("cpu", 5)]), "n3"),
+    ];
+    let nodes = ["n1", "n2", "n3", "n4"].map(|name| node(name, &[("cpu", 10)])).to_vec();
+    let mut snapshot = cluster(nodes, work);
+    snapshot.resources = resources(&["cpu"]);
+    snapshot.nodes[3].cordoned = true;
+    let problem = Problem::new(&snapshot).unwrap();
+    let (right, uncovered) = reserving(&problem, LevelId(0));
+    assert_eq!((uncovered, plan::verify(&problem, &right).violations), (0, Vec::new()));
+    let on = |node: u32| Spot::On(Piece::whole(NodeId(node)));
+    type Lie = fn(&mut bayplan::plan::Reserve, &dyn Fn(u32) -> Spot);
+    let lies: [(&str, Lie); 9] = [
+        ("too little cpu", |reserve, on| reserve.refuges[0].recovery[0].1 = on(2)),
+        ("comes back to what has failed", |reserve, on| reserve.refuges[0].recovery[0].1 = on(0)),
+        ("cordon", |reserve, on| reserve.refuges[0].recovery[0].1 = on(3)),
+        ("does not come back whole", |reserve, _| reserve.refuges[0].recovery[0].1 = Spot::Unplaced),
+        ("must either come back or be lost", |reserve, _| reserve.refuges[0].recovery.clear()),
+        ("must either come back or be lost", |reserve, _| reserve.refuges[0].lost.push(TaskId(0))),
+        ("does not run there", |reserve, _| reserve.refuges[0].lost.push(TaskId(1))),
+        ("nothing is said of it", |reserve, _| drop(reserve.refuges.remove(1))),
+        ("it is there twice", |reserve, _| reserve.refuges.push(reserve.refuges[0].clone())),
+    ];
+    for (words, lie) in lies {
+        let mut plan = right.clone();
+        lie(plan.reserve.as_mut().unwrap(), &on);
+        let found = plan::verify(&problem, &plan).violations;
+        assert!(found.iter().any(|b| b.rule == "reserve" && b.text.contains(words)), "{words}: {found:?}");
+    }
 }

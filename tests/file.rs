@@ -4,7 +4,7 @@ mod common;
 
 use bayplan::file::{read_plan, read_snapshot, write_plan, write_snapshot};
 use bayplan::model::*;
-use bayplan::plan::{Move, Plan, Reason, Status, verify};
+use bayplan::plan::{Move, Plan, Reason, Refuge, Reserve, Status, verify};
 use common::{Kinds, Rng, Size, for_seeds, random_placement, random_snapshot};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -206,7 +206,20 @@ fn random_plan(rng: &mut Rng, problem: &Problem) -> Plan {
         waves,
         unplaced: some(rng).into_iter().map(|task| (task, rng.pick(&NAMES).to_string())).collect(),
         blocked: some(rng),
+        reserve: rng.chance(30).then(|| random_reserve(rng, problem)),
     }
+}
+
+fn random_reserve(rng: &mut Rng, problem: &Problem) -> Reserve {
+    let level = LevelId::new(rng.below(problem.levels.len()));
+    let domains = problem.levels[level.index()].domains.len();
+    let some = |rng: &mut Rng| problem.task_ids().filter(|_| rng.chance(20)).collect::<Vec<_>>();
+    let refuge = |domain| Refuge {
+        domain: DomainId::new(domain),
+        recovery: some(rng).into_iter().map(|task| (task, random_placement(rng, problem).spot(task).clone())).collect(),
+        lost: some(rng),
+    };
+    Reserve { level, refuges: (0..domains).map(refuge).collect() }
 }
 
 #[test]

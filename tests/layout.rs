@@ -1,8 +1,7 @@
 //! Do shaders and kernels agree about every size, offset, constant and binding? Read from the WGSL itself; no device needed.
 
 use bayplan::gpu::{FILES, KERNELS, source};
-use bayplan::kernel::{anneal, block, cut, keep, layout, peak, points, price, score};
-use bayplan::kernel::{anneal, block, cut, drill, keep, layout, peak, points, score};
+use bayplan::kernel::{anneal, block, cut, drill, keep, layout, peak, points, price, score};
 use std::collections::BTreeMap;
 use wgpu::naga::valid::{Capabilities, ValidationFlags, Validator};
 use wgpu::naga::{self, AddressSpace, Literal, Module, StorageAccess, TypeInner};

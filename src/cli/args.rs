@@ -2,7 +2,7 @@
 
 pub use super::args_bound::{BoundArgs, GapArg};
 pub use super::args_device::{BackendArg, BenchArgs, DevicesArgs};
-pub use super::args_drill::DrillArgs;
+pub use super::args_drill::{DrillArgs, ReserveArg};
 pub use super::args_explain::ExplainArgs;
 pub use super::args_export::ExportArgs;
 pub use super::args_generate::GenerateArgs;
@@ -111,6 +111,8 @@ pub struct PlanArgs {
     pub goal: Option<GoalArg>,
     #[command(flatten)]
     pub jobs: JobsArg,
+    #[command(flatten)]
+    pub reserve: ReserveArg,
     /// Which waiting tasks to start: all that bring most, or the longest run of them, in the order of the snapshot, of which
     /// none has to be refused (by the bulk solver; told is how many they are). A task that costs more than it is worth ends it
     #[arg(long, value_enum, default_value_t = AdmitArg::All)]

@@ -1,9 +1,18 @@
 //! What was typed after `drill`?
 
-use super::args::{JobsArg, ScoreForm, duration, source};
+use super::args::{BackendArg, JobsArg, ScoreForm, duration, source};
 use super::io::Source;
 use clap::Args;
 use std::time::Duration;
+
+/// Room that a plan keeps free.
+#[derive(Debug, Args)]
+pub struct ReserveArg {
+    /// Keep room for all that any one domain of this level runs (node, rack ...), pinned tasks aside: N+1. The plan says where each
+    /// task would go, verify checks it; code 3 when it cannot be had for every domain
+    #[arg(long = "reserve", value_name = "LEVEL")]
+    pub reserve: Option<String>,
+}
 
 /// Options of `drill`.
 #[derive(Debug, Args)]
@@ -36,6 +45,9 @@ pub struct DrillArgs {
     /// Time for what is open after the first look at all, e.g. 500ms, 60s; it ends early when nothing is
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
     pub time_limit: Duration,
+    /// Where all scenarios are looked at once
+    #[arg(long, value_enum, default_value_t = BackendArg::Auto)]
+    pub backend: BackendArg,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,

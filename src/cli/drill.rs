@@ -1,10 +1,11 @@
 //! `bayplan drill`: what if a node, a rack, a zone fails: what runs on elsewhere, and what would be lost?
 
 use super::args::{DrillArgs, ScoreForm};
+use super::backend::Backend;
 use super::failure::{Exit, Failure};
 use super::figures::{JsonFigure, grouped, percent};
 use super::io::Target;
-use super::screen::{printable, table};
+use super::screen::{printable, say, table};
 use super::{faulty, read_plan_for, read_problem, signal};
 use bayplan::control::Control;
 use bayplan::drill::{Drill, Drilled, Options, Tally, drill};
@@ -27,8 +28,14 @@ pub fn run(args: &DrillArgs) -> Result<Exit, Failure> {
     let levels = levels(&problem, &args.levels).map_err(|faults| faulty(&args.snapshot, faults))?;
     let problem = problem.settled(&placement);
     let control = Control::unlimited().with_stop(stop).with_time_limit(args.time_limit);
-    let options = Options { levels, pairs: args.pairs, threads: args.threads.map_or(0, usize::from) };
+    let backend = Backend::choose(args.backend, &problem)?;
+    let threads = args.threads.map_or(0, usize::from);
+    let options = Options { levels, pairs: args.pairs, threads, device: backend.device.clone(), ..Options::default() };
     let found = drill(&problem, &options, &control);
+    if let Some(trouble) = &found.trouble {
+        say(&format!("bayplan: {}: {}; the CPU went on, with the same answer", backend.text, trouble.text));
+    }
+    say(&format!("backend {}; {} looks at a scenario on the device", backend.text, found.on_device));
     let state = if args.plan.is_some() { "after the plan" } else { "current state" };
     let text = match args.output {
         ScoreForm::Table => tables(&problem, &found, state, args.top),

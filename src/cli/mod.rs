@@ -33,6 +33,7 @@ mod notes;
 mod plan;
 mod prometheus;
 mod report;
+mod reserve;
 mod score;
 mod screen;
 mod signal;

@@ -18,6 +18,7 @@ mod audit;
 mod gate;
 mod prove;
 mod recover;
+mod reserve;
 mod room;
 mod scenario;
 mod search;
@@ -29,6 +30,7 @@ use audit::{Auditor, Before, is_back, wanted};
 pub use prove::Reason;
 use rayon::prelude::*;
 use recover::{OnDevice, Order, recover};
+pub use reserve::{Reserved, largest_part, reserve};
 use room::State;
 pub use scenario::{PAIRS_MAX, Scenario};
 use search::Found;
@@ -47,6 +49,8 @@ pub struct Options {
     pub levels: Vec<LevelId>,
     /// Pairs of nodes fail as well.
     pub pairs: bool,
+    /// A node outside of all domains of a level is one of its own.
+    pub unnamed: bool,
     /// Threads; 0 = all cores. Does not change the result.
     pub threads: usize,
     /// Where the kernel runs, prepared for the settled problem; `None` = on the CPU. Does not change the result.
@@ -171,7 +175,7 @@ fn run(problem: &Problem, options: &Options, control: &Control) -> Drill {
     let mut device = OnDevice::new(&state, options.device.as_ref());
     let mut drill = Drill { drilled: Vec::new(), tallies: Vec::new(), on_device: 0, trouble: None };
     for level in &options.levels {
-        let scenarios = scenario::singles(problem, &on, *level);
+        let scenarios = scenario::singles(problem, &on, *level, options.unnamed);
         let mut drilled = Vec::with_capacity(scenarios.len());
         for batch in scenarios.chunks(BATCH) {
             drilled.extend(look(&state, &mut device, &before, batch));

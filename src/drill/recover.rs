@@ -7,7 +7,7 @@ use super::gate::{Gate, has_rules};
 use super::room::State;
 use super::scenario::Scenario;
 use crate::bulk::{Device, Trouble};
-use crate::gpu::{Drills, Failed};
+use crate::gpu::{Answer, Drills, Failed};
 use crate::kernel::drill::{Room, best, fail, put};
 use crate::model::{NodeId, Piece, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId, Usage};
 use rayon::prelude::*;
@@ -62,7 +62,9 @@ impl OnDevice {
                     all.extend(spots);
                     continue;
                 }
-                Ok(_) => Trouble { text: "it drilled a failure otherwise than the CPU does".to_string(), mismatch: None },
+                Ok(_) => {
+                    Trouble { text: "it drilled a failure otherwise than the CPU does".to_string(), mismatch: None }
+                }
                 Err(error) => error.into(),
             };
             (self.drills, self.trouble) = (None, Some(trouble));
@@ -74,11 +76,12 @@ impl OnDevice {
 }
 
 /// The spots that a device's answers mean.
-fn told(state: &State<'_>, scenario: &Scenario, list: &[usize], answers: &[Option<(u32, u64)>]) -> Vec<Spot> {
+fn told(state: &State<'_>, scenario: &Scenario, list: &[usize], answers: &[Answer]) -> Vec<Spot> {
     let mut spots = vec![Spot::Unplaced; scenario.lost.len()];
     for (i, answer) in list.iter().zip(answers) {
         if let Some((node, devices)) = answer {
-            spots[*i] = Spot::On(Piece { node: NodeId(*node), share: state.share(scenario.lost[*i]), devices: *devices });
+            spots[*i] =
+                Spot::On(Piece { node: NodeId(*node), share: state.share(scenario.lost[*i]), devices: *devices });
         }
     }
     spots

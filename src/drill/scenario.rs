@@ -60,15 +60,19 @@ pub fn tasks_by_node(problem: &Problem) -> Vec<Vec<TaskId>> {
     tasks
 }
 
-/// Each domain of the level fails on its own. A node outside of all domains of a level above the node is none of them.
-pub fn singles(problem: &Problem, on: &[Vec<TaskId>], level: LevelId) -> Vec<Scenario> {
+/// Each domain of the level fails on its own. A node outside of all domains of a level above the node is none of them, unless `unnamed` ones
+/// count as well.
+pub fn singles(problem: &Problem, on: &[Vec<TaskId>], level: LevelId, unnamed: bool) -> Vec<Scenario> {
     let mut members = vec![Vec::new(); problem.levels[level.index()].domains.len()];
     for node in problem.node_ids() {
         members[problem.domain(node, level).index()].push(node);
     }
     let is_own = |domain: usize, nodes: &[NodeId]| {
         let name = &problem.levels[level.index()].domains[domain];
-        level.0 > 0 && nodes.len() == 1 && *name == format!("(only {})", problem.nodes[nodes[0].index()].name)
+        !unnamed
+            && level.0 > 0
+            && nodes.len() == 1
+            && *name == format!("(only {})", problem.nodes[nodes[0].index()].name)
     };
     let domains = members.into_iter().enumerate().filter(|(domain, nodes)| !is_own(*domain, nodes));
     domains.map(|(domain, nodes)| scenario(on, level, vec![DomainId::new(domain)], nodes)).collect()

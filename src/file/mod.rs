@@ -6,6 +6,7 @@ mod json;
 mod ndjson;
 mod plan;
 mod proof;
+mod reserve;
 mod snapshot;
 mod told;
 

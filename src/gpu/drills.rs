@@ -22,13 +22,14 @@ pub struct Failed {
     pub nodes: Vec<u32>,
 }
 
+/// A node and the devices there; `None` = nowhere.
+pub type Answer = Option<(u32, u64)>;
+
 /// A state on the device, for drilling.
 pub struct Drills {
     gpu: Arc<Gpu>,
     params: Params,
     scale: Vec<u32>,
-    /// Words of a room.
-    stride: u64,
     settings: wgpu::Buffer,
     words: wgpu::Buffer,
     wides: wgpu::Buffer,
@@ -58,7 +59,6 @@ impl Drills {
         let drills = Drills {
             params: image.params,
             scale: scale.to_vec(),
-            stride,
             settings: gpu.buffer("settings", gpu.params_stride, usage)?,
             words: gpu.storage("words", image.words.len() as u64 * 4)?,
             wides: gpu.storage("wides", image.wides.len() as u64 * 8)?,
@@ -79,14 +79,14 @@ impl Drills {
         self.batch
     }
 
-    /// Where each task of each scenario goes, and the devices it gets; `None` = nowhere.
+    /// Where each task of each scenario goes.
     ///
     /// # Errors
     /// When the device fails or does not answer.
     ///
     /// # Panics
     /// When there are more scenarios than [`Drills::batch_max`].
-    pub fn run(&self, scenarios: &[Failed]) -> Result<Vec<Vec<Option<(u32, u64)>>>, Error> {
+    pub fn run(&self, scenarios: &[Failed]) -> Result<Vec<Vec<Answer>>, Error> {
         assert!(scenarios.len() <= self.batch, "{} scenarios in a batch of {}", scenarios.len(), self.batch);
         let task_count: usize = scenarios.iter().map(|scenario| scenario.tasks.len()).sum();
         if task_count == 0 {

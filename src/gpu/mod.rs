@@ -24,7 +24,7 @@ mod shader;
 mod tiles;
 
 pub use adapter::{Adapter, Gpu, Kind, WORKGROUP_BYTES, adapters};
-pub use drills::{Drills, Failed};
+pub use drills::{Answer, Drills, Failed};
 use memory::bind;
 pub use prices::{Market, Prices};
 pub use rounds::{Landed, Rounds, Timing};

@@ -100,6 +100,14 @@ impl Problem {
         is_whole
     }
 
+    /// The problem with nodes that have so many thousandths less: whoever searches in it leaves that much free.
+    pub fn with_less(&self, thousandths: i64) -> Problem {
+        let mut problem = self.clone();
+        let less = |amount: i64| (i128::from(amount) * i128::from(1000 - thousandths) / 1000) as i64;
+        problem.allocatable.iter_mut().for_each(|amount| *amount = less(*amount));
+        problem
+    }
+
     /// Groups whose rules these tasks have a part in: their own, those that need these, and what any of those needs.
     pub fn related(&self, tasks: impl Iterator<Item = TaskId>) -> BTreeSet<GroupId> {
         let own: BTreeSet<_> = tasks.filter_map(|task| self.tasks[task.index()].group).collect();
