@@ -399,3 +399,40 @@ fn a_false_reserve_is_refused() {
         assert!(found.iter().any(|b| b.rule == "reserve" && b.text.contains(words)), "{words}: {found:?}");
     }
 }
+
+/// `plan --reserve` as a person runs it, on clusters with work that waits: code 0 means that a drill of the plan finds no domain that
+/// loses more than what is pinned, code 3 that at least one does and none is worse off; `verify` agrees either way.
+#[test]
+fn plans_survive_every_drill_that_they_promise() {
+    let (kept, open) = (std::sync::atomic::AtomicUsize::new(0), std::sync::atomic::AtomicUsize::new(0));
+    let run = |args: &[&str]| {
+        let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_bayplan")).args(args).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap(), output.stderr)
+    };
+    for_seeds("plan reserve", 30, |seed, rng| {
+        let kinds = if seed % 3 == 0 { Kinds::ALL } else { Kinds { groups: true, ..Kinds::PLAIN } };
+        let snapshot = random_snapshot(rng, Size::SMALL, Kinds { simultaneous: false, ..kinds });
+        let problem = Problem::new(&snapshot).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+        let (from, to) = (path("s.json"), path("p.json"));
+        std::fs::write(&from, bayplan::file::write_snapshot(&snapshot)).unwrap();
+        let level = &rng.pick(&problem.levels).name;
+        let (code, _, said) = run(&["plan", &from, "--reserve", level, "--effort", "50", "-o", &to]);
+        assert!(code == 0 || code == 3, "{code}: {}", String::from_utf8_lossy(&said));
+        let (verified, text, _) = run(&["verify", &from, &to]);
+        assert_eq!(verified, 0, "{text}");
+        let plan = bayplan::file::read_plan(&std::fs::read(&to).unwrap(), &problem).unwrap();
+        let level = LevelId::new(problem.levels.iter().position(|one| one.name == *level).unwrap());
+        let after = reserve(&problem, &plan.reached(&problem), level, 1, &Control::unlimited());
+        let start = reserve(&problem, &problem.current, level, 1, &Control::unlimited());
+        match code {
+            0 => assert!(after.uncovered.is_empty(), "promised and not kept"),
+            _ => assert!(!after.is_worse_than(&start), "worse than the start"),
+        }
+        let count = if code == 0 { &kept } else { &open };
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    });
+    let (kept, open) = (kept.into_inner(), open.into_inner());
+    assert!(kept > 5 && open > 0, "{kept} kept, {open} open");
+}
