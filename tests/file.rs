@@ -103,6 +103,10 @@ fn full_plan() -> Value {
         }]],
         "unplaced": [{"task": "B", "reason": "no room"}],
         "blocked": ["C"],
+        "reserve": {
+            "level": "node",
+            "refuges": [{"domain": "node-1", "recovery": [{"task": "A", "to": [{"node": "node-1"}]}], "lost": ["B", "C"]}]
+        },
         "summary": {"moves": 1, "waves": 1, "unplaced": 1, "blocked": 1}
     })
 }
@@ -392,6 +396,11 @@ fn every_kind_of_bad_plan_is_told_with_place_cause_and_remedy() {
         (|p| p["bound"] = json!(null), ["F202", "bound", "figure", "whole number"]),
         (|p| p["seed"] = json!(-1), ["F102", "seed", "-1", "18446744073709551615"]),
         (|p| p["goal"] = json!("balanse"), ["F107", "goal", "balanse", "balance"]),
+        (|p| p["reserve"]["level"] = json!("rack"), ["F201", "reserve.level", "no level \"rack\"", "the snapshot"]),
+        (
+            |p| p["reserve"]["refuges"][0]["domain"] = json!("Z"),
+            ["F201", "reserve.refuges[0].domain", "no domain \"Z\"", "the snapshot"],
+        ),
         (|p| p["blocked"][0] = json!("Z"), ["F201", "blocked[0]", "no task \"Z\"", "the snapshot"]),
         (|p| p["unplaced"][0] = json!({"task": "B"}), ["F104", "unplaced[0]", "\"reason\" is missing", "add it"]),
         (|p| p["waves"][0][0]["wave"] = json!(2), ["F203", "waves[0][0].wave", "does not follow", "as it was written"]),

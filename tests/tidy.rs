@@ -11,8 +11,8 @@ const ARROWS: [(&str, &[&str]); 17] = [
     (
         "cli",
         &[
-            "adapter", "generate", "exact", "bulk", "bound", "drill", "gpu", "kernel", "plan", "simulate", "status", "file",
-            "model",
+            "adapter", "generate", "exact", "bulk", "bound", "drill", "gpu", "kernel", "plan", "simulate", "status",
+            "file", "model",
         ],
     ),
     ("adapter", &["model"]),
