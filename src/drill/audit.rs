@@ -50,8 +50,7 @@ impl<'a> Auditor<'a> {
         let problem = self.state.problem;
         let kept: Vec<Spot> = scenario.lost.iter().map(|task| scenario.kept(problem, *task)).collect();
         self.keep_nodes(scenario, &kept, &mut spots);
-        let ruled = scenario.lost.iter().copied().filter(|task| problem.tasks[task.index()].group.is_some());
-        let groups = problem.related(ruled);
+        let groups = self.state.concerned(&scenario.lost);
         if groups.is_empty() {
             return Judged { spots, broken: Vec::new() };
         }

@@ -1,35 +1,34 @@
 //! Where do the rules of its group let a lost task go, given where the others of the scenario are by now?
 
-use crate::model::{DomainId, Group, GroupId, LevelId, NodeId, Problem, TaskId};
+use super::room::State;
+use crate::model::{DomainId, GroupId, LevelId, NodeId, Problem, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Who of the groups concerned is where, in one scenario.
 pub struct Gate<'a> {
     problem: &'a Problem,
+    state: &'a State<'a>,
     /// Members per domain, for every level that a rule of the groups concerned looks at.
     present: BTreeMap<(GroupId, LevelId), BTreeMap<DomainId, u32>>,
     /// Members that run somewhere.
     placed: BTreeMap<GroupId, u32>,
 }
 
-/// True when any rule binds the group's members, or they are needed by others.
-pub fn has_rules(group: &Group) -> bool {
-    !group.conflict.is_empty() || !group.spread.is_empty() || !group.depends_on.is_empty() || group.gang.is_some()
-}
-
 impl<'a> Gate<'a> {
     /// The groups of the lost tasks, of which nobody has been placed yet. `is_failed` tells which nodes are gone.
-    pub fn new(problem: &'a Problem, lost: &[TaskId], is_failed: impl Fn(NodeId) -> bool) -> Gate<'a> {
+    pub fn new(state: &'a State<'a>, lost: &[TaskId], is_failed: impl Fn(NodeId) -> bool) -> Gate<'a> {
+        let problem = state.problem;
         let mut tables = BTreeSet::new();
         let groups: BTreeSet<GroupId> = lost.iter().filter_map(|task| problem.tasks[task.index()].group).collect();
-        let ruled = groups.into_iter().filter(|group| has_rules(&problem.groups[group.index()]));
-        let mut gate = Gate { problem, present: BTreeMap::new(), placed: BTreeMap::new() };
+        let ruled = groups.into_iter().filter(|group| state.has_rules(*group));
+        let mut gate = Gate { problem, state, present: BTreeMap::new(), placed: BTreeMap::new() };
         for id in ruled {
             let group = &problem.groups[id.index()];
             tables.extend(group.conflict.iter().map(|level| (id, *level)));
             tables.extend(group.spread.iter().map(|spread| (id, spread.level)));
             tables.extend(group.gang.and_then(|gang| gang.within).map(|level| (id, level)));
             tables.extend(group.depends_on.iter().map(|need| (need.group, need.level)));
+            tables.extend(state.dependents(id).iter().flat_map(|(other, level)| [(*other, *level), (id, *level)]));
             let runs =
                 |task: &&TaskId| problem.current.spot(**task).pieces().iter().any(|piece| !is_failed(piece.node));
             gate.placed.insert(id, group.members.iter().filter(runs).count() as u32);
@@ -70,6 +69,29 @@ impl<'a> Gate<'a> {
             && group.spread.iter().all(|s| !must_widen(s.level, s.min) || !is_present(id, s.level))
             && group.depends_on.iter().all(|need| is_present(need.group, need.level))
             && group.gang.and_then(|gang| gang.within).is_none_or(|l| covered(l) == 0 || is_present(id, l))
+    }
+
+    /// Do tasks that run on miss the task's group in some domain?
+    pub fn is_missed(&self, task: TaskId) -> bool {
+        let mends = |(other, level): &(GroupId, LevelId), id: GroupId| {
+            let mine = &self.present[&(id, *level)];
+            self.present[&(*other, *level)].keys().any(|domain| !mine.contains_key(domain))
+        };
+        self.dependents(task).is_some_and(|(id, others)| others.iter().any(|need| mends(need, id)))
+    }
+
+    /// Is a node in such a domain?
+    pub fn mends(&self, task: TaskId, node: NodeId) -> bool {
+        let is_present =
+            |id: GroupId, level: LevelId| self.present[&(id, level)].contains_key(&self.problem.domain(node, level));
+        let misses =
+            |id: GroupId, (other, level): &(GroupId, LevelId)| is_present(*other, *level) && !is_present(id, *level);
+        self.dependents(task).is_some_and(|(id, others)| others.iter().any(|need| misses(id, need)))
+    }
+
+    fn dependents(&self, task: TaskId) -> Option<(GroupId, &[(GroupId, LevelId)])> {
+        let group = self.problem.tasks[task.index()].group.filter(|group| self.placed.contains_key(group))?;
+        Some((group, self.state.dependents(group)))
     }
 
     /// Is a node closed to a task whatever the other lost tasks do? Company is only added to, and survivors do not move.

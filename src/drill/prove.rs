@@ -60,7 +60,7 @@ pub fn impossible(state: &State<'_>, scenario: &Scenario) -> Option<Reason> {
         scenario.lost.iter().copied().filter(|task| !problem.tasks[task.index()].pinned).collect();
     let nodes: Vec<NodeId> = problem.node_ids().filter(|node| scenario.failed.binary_search(node).is_err()).collect();
     let is_failed = |node: NodeId| scenario.failed.binary_search(&node).is_ok();
-    let gate = Gate::new(problem, &scenario.lost, is_failed);
+    let gate = Gate::new(state, &scenario.lost, is_failed);
     let whole = movable.iter().copied().filter(|task| problem.tasks[task.index()].sharing != Sharing::Divisible);
     let fits = |task: TaskId, node: NodeId| {
         state.may_enter(task, node) && fits_alone(state, task, node) && !gate.is_closed_for_good(task, node)

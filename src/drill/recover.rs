@@ -3,7 +3,7 @@
 //! Nobody who still runs is moved. What the kernel cannot judge is done here: the rules of groups narrow where it looks, and
 //! divisible tasks are poured into what the others leave.
 
-use super::gate::{Gate, has_rules};
+use super::gate::Gate;
 use super::room::State;
 use super::scenario::Scenario;
 use crate::bulk::{Device, Trouble};
@@ -89,7 +89,7 @@ fn told(state: &State<'_>, scenario: &Scenario, list: &[usize], answers: &[Answe
 
 /// Where every lost task runs again, in the order of each scenario's `lost`; what found no room is unplaced.
 pub fn recover(state: &State<'_>, device: &mut OnDevice, scenarios: &[Scenario], order: Order) -> Vec<Vec<Spot>> {
-    let is_plain = |scenario: &Scenario| scenario.lost.iter().all(|task| is_plain(state.problem, *task));
+    let is_plain = |scenario: &Scenario| scenario.lost.iter().all(|task| is_plain(state, *task));
     let (there, rest): (Vec<usize>, Vec<usize>) = match device.drills {
         Some(_) => (0..scenarios.len()).partition(|i| is_plain(&scenarios[*i])),
         None => (Vec::new(), (0..scenarios.len()).collect()),
@@ -104,9 +104,9 @@ pub fn recover(state: &State<'_>, device: &mut OnDevice, scenarios: &[Scenario],
 }
 
 /// Can the kernel alone judge where a task may go?
-fn is_plain(problem: &Problem, task: TaskId) -> bool {
-    let spec = &problem.tasks[task.index()];
-    !is_divisible(problem, task) && spec.group.is_none_or(|group| !has_rules(&problem.groups[group.index()]))
+fn is_plain(state: &State<'_>, task: TaskId) -> bool {
+    let group = state.problem.tasks[task.index()].group;
+    !is_divisible(state.problem, task) && group.is_none_or(|group| !state.has_rules(group))
 }
 
 /// The same on the CPU.
@@ -169,7 +169,7 @@ fn place<const L: usize>(state: &State<'_>, scratch: &mut Scratch, scenario: &Sc
         scratch.touched.push(node.index());
     }
     let is_failed = |node: NodeId| scenario.failed.binary_search(&node).is_ok();
-    let mut gate = Gate::new(state.problem, &scenario.lost, is_failed);
+    let mut gate = Gate::new(state, &scenario.lost, is_failed);
     let (poured, mut waiting): (Vec<usize>, Vec<usize>) =
         list.iter().copied().partition(|i| is_divisible(state.problem, scenario.lost[*i]));
     loop {
@@ -177,8 +177,12 @@ fn place<const L: usize>(state: &State<'_>, scratch: &mut Scratch, scenario: &Sc
         waiting.retain(|i| {
             let task = scenario.lost[*i];
             let lost = state.lost(task);
+            let is_open = |node: usize| gate.is_open(task, NodeId::new(node));
+            let mends = |node: usize| gate.mends(task, NodeId::new(node)) && is_open(node);
+            // Who is missed where others run on goes there first.
+            let missed = if gate.is_missed(task) { best::<L>(&cluster, &scratch.room, &lost, mends) } else { None };
             let found = match gate.binds(task) {
-                true => best::<L>(&cluster, &scratch.room, &lost, |node| gate.is_open(task, NodeId::new(node))),
+                true => missed.or_else(|| best::<L>(&cluster, &scratch.room, &lost, is_open)),
                 false => best::<L>(&cluster, &scratch.room, &lost, |_| true),
             };
             let Some((node, devices)) = found else { return true };

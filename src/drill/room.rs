@@ -2,7 +2,8 @@
 
 use crate::bulk::Pack;
 use crate::kernel::drill::{Cluster, Lost, Room, spare};
-use crate::model::{DEVICE_MILLI, NodeId, Problem, SHARE_ONE, Share, TaskId, Usage};
+use crate::model::{DEVICE_MILLI, GroupId, LevelId, NodeId, Problem, SHARE_ONE, Share, TaskId, Usage};
+use std::collections::BTreeSet;
 
 /// Free quanta of the largest node, times its scale.
 const SCALE_ONE: i64 = 1 << 30;
@@ -21,6 +22,8 @@ pub struct State<'a> {
     pub scale: Vec<u32>,
     /// Shape: tasks. See [`State::size`].
     sizes: Vec<i64>,
+    /// Shape: groups. See [`State::dependents`].
+    dependents: Vec<Vec<(GroupId, LevelId)>>,
 }
 
 impl<'a> State<'a> {
@@ -47,7 +50,8 @@ impl<'a> State<'a> {
             }
         }
         let scale = largest.iter().map(|largest| (SCALE_ONE / i64::from(*largest)) as u32).collect();
-        let mut state = State { sizes: sizes(problem), problem, pack, usage, room, scale };
+        let mut state =
+            State { sizes: sizes(problem), dependents: dependents(problem), problem, pack, usage, room, scale };
         for node in 0..problem.nodes.len() {
             state.room.spare[node] = state.spare(node);
         }
@@ -77,6 +81,25 @@ impl<'a> State<'a> {
         self.pack.shared.allow[(self.pack.class_row[task.index()] + self.pack.node_class[node.index()]) as usize] != 0
     }
 
+    /// Groups that need a group nearby, and at which level.
+    pub fn dependents(&self, group: GroupId) -> &[(GroupId, LevelId)] {
+        &self.dependents[group.index()]
+    }
+
+    /// Does any rule bind a group's members, or are they needed by others?
+    pub fn has_rules(&self, id: GroupId) -> bool {
+        let group = &self.problem.groups[id.index()];
+        let own = !group.conflict.is_empty() || !group.spread.is_empty() || !group.depends_on.is_empty();
+        own || group.gang.is_some() || !self.dependents(id).is_empty()
+    }
+
+    /// Groups whose rules can be broken by what becomes of these tasks: their own, and those that need them.
+    pub fn concerned(&self, tasks: &[TaskId]) -> BTreeSet<GroupId> {
+        let own: BTreeSet<GroupId> = tasks.iter().filter_map(|task| self.problem.tasks[task.index()].group).collect();
+        let dependents = own.iter().flat_map(|group| self.dependents(*group)).map(|(other, _)| *other);
+        own.iter().copied().chain(dependents).collect()
+    }
+
     /// A task's part of the cluster in its scarcest resource, devices included, in 2^30ths.
     pub fn size(&self, task: TaskId) -> i64 {
         self.sizes[task.index()]
@@ -97,6 +120,15 @@ impl<'a> State<'a> {
             _ => spare::<32>(&cluster, &self.room, node),
         }
     }
+}
+
+fn dependents(problem: &Problem) -> Vec<Vec<(GroupId, LevelId)>> {
+    let mut dependents = vec![Vec::new(); problem.groups.len()];
+    for id in problem.group_ids() {
+        let needs = &problem.groups[id.index()].depends_on;
+        needs.iter().for_each(|need| dependents[need.group.index()].push((id, need.level)));
+    }
+    dependents
 }
 
 fn sizes(problem: &Problem) -> Vec<i64> {

@@ -61,8 +61,6 @@ fn original(state: &State<'_>, scenario: &Scenario, aftermath: &Aftermath, found
 
 /// Was no rule of the groups concerned broken before the failure? Only then the least broken recovery is what counts as whole.
 fn was_sound(state: &State<'_>, scenario: &Scenario) -> bool {
-    let problem = state.problem;
-    let ruled = scenario.lost.iter().copied().filter(|task| problem.tasks[task.index()].group.is_some());
-    let groups = problem.related(ruled);
-    group_violations(problem, &problem.current, groups.into_iter()).is_empty()
+    let groups = state.concerned(&scenario.lost);
+    group_violations(state.problem, &state.problem.current, groups.into_iter()).is_empty()
 }
