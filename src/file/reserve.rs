@@ -41,21 +41,18 @@ impl Names<'_> {
             }
             found
         });
-        let refuges = match level {
-            Some(level) => fields.required("refuges", |r, p, v| {
-                Some(r.list(p, v, |p, v| self.refuge(problem, LevelId::new(level), r, p, v)))
-            }),
-            None => None,
-        };
+        let of = level.map(|level| problem.levels[level].domains.as_slice());
+        let refuges = fields.required("refuges", |r, p, v| Some(r.list(p, v, |p, v| self.refuge(of, r, p, v))));
         fields.finish();
         Some(Reserve { level: LevelId::new(level?), refuges: refuges? })
     }
 
-    fn refuge(&self, problem: &Problem, level: LevelId, r: &Reader, path: Path<'_>, value: Value) -> Option<Refuge> {
+    /// `domains` are those of the level; without a level, no domain is looked up.
+    fn refuge(&self, domains: Option<&[String]>, r: &Reader, path: Path<'_>, value: Value) -> Option<Refuge> {
         let mut fields = r.fields(path, value)?;
         let domain = fields.required("domain", |r, p, v| {
             let name = r.text(p, v)?;
-            let found = problem.levels[level.index()].domains.iter().position(|domain| *domain == name);
+            let found = domains?.iter().position(|domain| *domain == name);
             if found.is_none() {
                 unknown(r, p, "domain", &name);
             }
