@@ -124,6 +124,10 @@ struct Params {
     d_kind_moves: u32,
     denominator_low: u32,
     denominator_high: u32,
+    drill_count: u32,
+    drill_from: u32,
+    drill_tasks: u32,
+    drill_lost: u32,
 
     seed: u32,
     round: u32,

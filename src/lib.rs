@@ -10,6 +10,7 @@ pub mod adapter;
 pub mod bound;
 pub mod bulk;
 pub mod control;
+pub mod drill;
 pub mod exact;
 pub mod file;
 pub mod generate;

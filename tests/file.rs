@@ -4,7 +4,7 @@ mod common;
 
 use bayplan::file::{read_plan, read_snapshot, write_plan, write_snapshot};
 use bayplan::model::*;
-use bayplan::plan::{Move, Plan, Reason, Status, verify};
+use bayplan::plan::{Move, Plan, Reason, Refuge, Reserve, Status, verify};
 use common::{Kinds, Rng, Size, for_seeds, random_placement, random_snapshot};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +105,10 @@ fn full_plan() -> Value {
         }]],
         "unplaced": [{"task": "B", "reason": "no room"}],
         "blocked": ["C"],
+        "reserve": {
+            "level": "node",
+            "refuges": [{"domain": "node-1", "recovery": [{"task": "A", "to": [{"node": "node-1"}]}], "lost": ["B", "C"]}]
+        },
         "summary": {"moves": 1, "waves": 1, "unplaced": 1, "blocked": 1}
     })
 }
@@ -208,7 +212,20 @@ fn random_plan(rng: &mut Rng, problem: &Problem) -> Plan {
         waves,
         unplaced: some(rng).into_iter().map(|task| (task, rng.pick(&NAMES).to_string())).collect(),
         blocked: some(rng),
+        reserve: rng.chance(30).then(|| random_reserve(rng, problem)),
     }
+}
+
+fn random_reserve(rng: &mut Rng, problem: &Problem) -> Reserve {
+    let level = LevelId::new(rng.below(problem.levels.len()));
+    let domains = problem.levels[level.index()].domains.len();
+    let some = |rng: &mut Rng| problem.task_ids().filter(|_| rng.chance(20)).collect::<Vec<_>>();
+    let refuge = |domain| Refuge {
+        domain: DomainId::new(domain),
+        recovery: some(rng).into_iter().map(|task| (task, random_placement(rng, problem).spot(task).clone())).collect(),
+        lost: some(rng),
+    };
+    Reserve { level, refuges: (0..domains).map(refuge).collect() }
 }
 
 #[test]
@@ -381,6 +398,11 @@ fn every_kind_of_bad_plan_is_told_with_place_cause_and_remedy() {
         (|p| p["bound"] = json!(null), ["F202", "bound", "figure", "whole number"]),
         (|p| p["seed"] = json!(-1), ["F102", "seed", "-1", "18446744073709551615"]),
         (|p| p["goal"] = json!("balanse"), ["F107", "goal", "balanse", "balance"]),
+        (|p| p["reserve"]["level"] = json!("rack"), ["F201", "reserve.level", "no level \"rack\"", "the snapshot"]),
+        (
+            |p| p["reserve"]["refuges"][0]["domain"] = json!("Z"),
+            ["F201", "reserve.refuges[0].domain", "no domain \"Z\"", "the snapshot"],
+        ),
         (|p| p["blocked"][0] = json!("Z"), ["F201", "blocked[0]", "no task \"Z\"", "the snapshot"]),
         (|p| p["unplaced"][0] = json!({"task": "B"}), ["F104", "unplaced[0]", "\"reason\" is missing", "add it"]),
         (|p| p["waves"][0][0]["wave"] = json!(2), ["F203", "waves[0][0].wave", "does not follow", "as it was written"]),

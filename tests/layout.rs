@@ -1,7 +1,7 @@
 //! Do shaders and kernels agree about every size, offset, constant and binding? Read from the WGSL itself; no device needed.
 
 use bayplan::gpu::{FILES, KERNELS, source};
-use bayplan::kernel::{anneal, block, cut, keep, layout, peak, points, price, score};
+use bayplan::kernel::{anneal, block, cut, drill, keep, layout, peak, points, price, score};
 use std::collections::BTreeMap;
 use wgpu::naga::valid::{Capabilities, ValidationFlags, Validator};
 use wgpu::naga::{self, AddressSpace, Literal, Module, StorageAccess, TypeInner};
@@ -70,6 +70,10 @@ fn expected(file: &str, name: &str) -> Option<i128> {
         ("score", "TARGET_WIDES") => score::TARGET_WIDES,
         ("price", "CHUNK") => price::CHUNK,
         ("price", "CHEAPEST_WIDES") => price::CHEAPEST_WIDES,
+        ("drill", "FAILED") => return Some(i128::from(drill::FAILED)),
+        ("drill", "SPARE_SHIFT") => drill::SPARE_SHIFT,
+        ("drill", "SCENARIO_WORDS") => drill::SCENARIO_WORDS,
+        ("drill", "ANSWER_WORDS") => drill::ANSWER_WORDS,
         ("anneal", "LANES") => anneal::LANES as u32,
         (_, "BLOCK_NODES_MAX") => block::BLOCK_NODES_MAX as u32,
         (_, "HOME_NONE") => u32::from(block::HOME_NONE),

@@ -408,6 +408,7 @@ fn claim(problem: &Problem, waves: &[&[(&str, &str)]]) -> Plan {
         unplaced: waiting.map(|task| (task, "no room".to_string())).collect(),
         waves: list,
         blocked: Vec::new(),
+        reserve: None,
     }
 }
 

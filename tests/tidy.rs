@@ -6,12 +6,12 @@ use std::fs;
 use std::path::Path;
 
 /// Who may name whom with `crate::` (or `bayplan::` in main.rs). `control` is a leaf that all may use.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("main", &["cli"]),
     (
         "cli",
         &[
-            "adapter", "generate", "exact", "bulk", "bound", "gpu", "kernel", "plan", "scale", "simulate", "status",
+            "adapter", "generate", "exact", "bulk", "bound", "drill", "gpu", "kernel", "plan", "scale", "simulate", "status",
             "file", "model",
         ],
     ),
@@ -21,6 +21,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("bulk", &["gpu", "kernel", "plan", "model"]),
     ("gpu", &["kernel"]),
     ("bound", &["exact", "gpu", "kernel", "model"]),
+    ("drill", &["bulk", "exact", "gpu", "kernel", "plan", "model"]),
     ("file", &["plan", "model"]),
     ("simulate", &["random", "plan", "model"]),
     ("scale", &["exact", "bulk", "plan", "model"]),
@@ -42,7 +43,7 @@ const DOORS: [(&str, &[&str]); 18] = [
     ("terminal_size", &["cli"]),
     ("tempfile", &["cli", "file"]),
     ("good_lp", &["exact"]),
-    ("rayon", &["bound", "bulk"]),
+    ("rayon", &["bound", "bulk", "drill"]),
     ("wgpu", &["gpu"]),
     ("pollster", &["gpu"]),
     ("bytemuck", &["gpu", "kernel"]),

@@ -38,7 +38,7 @@ use crate::control::Control;
 use crate::model::{Placement, Problem, score, total_excess, violations, worsened};
 use crate::plan::Status;
 pub use device::{Device, Mismatch, Trouble};
-use pack::Pack;
+pub use pack::{Pack, UNGROUPED};
 pub use prefix::longest_prefix;
 pub use race::{Laps, Race, Run};
 use schedule::Part;

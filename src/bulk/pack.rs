@@ -26,6 +26,8 @@ pub const UNGROUPED: u32 = u32::MAX;
 pub struct Pack {
     /// Lanes per row: the resource count rounded up to 4, 8, 12, 16 or 32.
     pub lanes: usize,
+    /// Bits dropped from amounts. Shape: resources.
+    pub shift: Vec<u32>,
     /// What every block shares.
     pub shared: Shared,
     /// Shape: nodes × lanes. max(capacity, use at the start).
@@ -264,6 +266,7 @@ impl Pack {
                 || shares.iter().any(|share| *share != SHARE_ONE),
             group_move_weight: points(i128::from(problem.objective.group_move_weight)),
             displaced_max: problem.moves.max_moves.map_or(DISPLACED_MAX, |most| most.min(DISPLACED_MAX)),
+            shift,
             shared,
         };
         pack.shared.over_price = schedule::over_prices(&pack);

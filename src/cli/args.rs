@@ -2,6 +2,7 @@
 
 pub use super::args_bound::{BoundArgs, GapArg};
 pub use super::args_device::{BackendArg, BenchArgs, DevicesArgs};
+pub use super::args_drill::{DrillArgs, ReserveArg};
 pub use super::args_explain::ExplainArgs;
 pub use super::args_export::ExportArgs;
 pub use super::args_generate::GenerateArgs;
@@ -68,6 +69,8 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Say for a task which rule keeps it off each node, and what it would take
     Explain(ExplainArgs),
+    /// Let each node, rack, zone fail: what runs on elsewhere, and what would be lost
+    Drill(DrillArgs),
     /// Turn a plan into a foreign format
     Export(ExportArgs),
     /// List the GPUs, what each offers and lacks, and whether it can be used
@@ -111,6 +114,8 @@ pub struct PlanArgs {
     pub goal: Option<GoalArg>,
     #[command(flatten)]
     pub jobs: JobsArg,
+    #[command(flatten)]
+    pub reserve: ReserveArg,
     /// Which waiting tasks to start: all that bring most, or the longest run of them, in the order of the snapshot, of which
     /// none has to be refused (by the bulk solver; told is how many they are). A task that costs more than it is worth ends it
     #[arg(long, value_enum, default_value_t = AdmitArg::All)]
@@ -321,6 +326,7 @@ impl Command {
             Command::Score(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Status(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Explain(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
+            Command::Drill(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Export(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), Some(&args.output.output)),
             Command::Scale(args) => (args.sources(), None),
             Command::Diff(args) => (vec![&args.snapshot, &args.plan], None),

@@ -17,6 +17,8 @@ pub enum Exit {
     Rejected,
     /// The plan holds, but not all of what was to be placed has a place.
     Unplaced,
+    /// The plan holds, but does not keep all the room that was asked for.
+    Uncovered,
 }
 
 impl From<Exit> for ExitCode {
@@ -24,7 +26,7 @@ impl From<Exit> for ExitCode {
         ExitCode::from(match exit {
             Exit::Done => 0,
             Exit::MovesToMake => 2,
-            Exit::Rejected | Exit::Unplaced => 3,
+            Exit::Rejected | Exit::Unplaced | Exit::Uncovered => 3,
         })
     }
 }

@@ -6,6 +6,7 @@
 pub mod args;
 mod args_bound;
 mod args_device;
+mod args_drill;
 mod args_explain;
 mod args_export;
 mod args_generate;
@@ -21,6 +22,7 @@ mod beside;
 mod bound;
 mod devices;
 mod diff;
+mod drill;
 mod explain;
 mod export;
 pub mod failure;
@@ -35,6 +37,7 @@ mod prometheus;
 mod report;
 mod scale;
 mod scale_series;
+mod reserve;
 mod score;
 mod screen;
 mod signal;
@@ -63,6 +66,7 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Status(args) => status::run(&args),
         Command::Scale(args) => scale::run(&args, started),
         Command::Explain(args) => explain::run(&args),
+        Command::Drill(args) => drill::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Simulate(args) => simulate::run(&args),

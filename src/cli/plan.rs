@@ -6,7 +6,7 @@ use super::beside::Beside;
 use super::failure::{Exit, Failure};
 use super::figures::Figures;
 use super::screen::{ProgressLine, Tone, say, say_verdict};
-use super::{focus, read_problem, report, signal, with_goal};
+use super::{drill, faulty, focus, read_problem, report, reserve, signal, with_goal};
 use bayplan::control::Control;
 use bayplan::model::{AMOUNT_MAX, Placement, Problem, Proof, score, total_excess, violations};
 use bayplan::plan::{self, Meta, Plan, Status, Verdict};
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const EXACT_TIME_MAX: Duration = Duration::from_secs(10);
 /// With a time limit, the exact solver's start may take this part of it.
 const START_PART: u32 = 5;
+/// A plan that keeps a reserve is searched for up to three times; each has this part of the time that is left.
+const RESERVE_PART: u32 = 3;
 /// Least time kept back for ordering, verifying and writing.
 const RESERVE_MIN: Duration = Duration::from_millis(20);
 /// Largest points of a move with its charge: 2^24 of them, scaled by less than 2^20, stay below 2^127.
@@ -32,15 +34,21 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     let stop = signal::stop_first();
     let read = with_goal(read_problem(&args.snapshot, args.jobs.place.as_ref())?, args.goal, &args.jobs);
     let problem = as_asked(&read, args)?;
+    let level =
+        drill::levels(&problem, args.reserve.reserve.as_slice()).map_err(|faults| faulty(&args.snapshot, faults))?;
+    let level = args.reserve.reserve.as_ref().and_then(|_| level.first().copied());
     let line = ProgressLine::new(args.quiet);
     let beside = Beside::new(&problem, args);
-    let mut search = beside.watch(Control::unlimited().with_stop(stop), line.listener());
+    let mut search = beside.watch(Control::unlimited().with_stop(stop.clone()), line.listener());
     // Ordering must not be cut by a signal: the answer found so far is what the person wants to see.
     let mut order = Control::unlimited();
+    // Closing the gap ends the first search, and none for a reserve.
+    let mut again = Control::unlimited().with_stop(stop);
     if let Some(limit) = args.time_limit() {
         let left = limit.saturating_sub(started.elapsed());
         let reserve = reserve(left, started.elapsed());
-        search = search.with_time_limit(left - reserve);
+        again = again.with_time_limit(left - reserve);
+        search = search.with_time_limit(if level.is_some() { (left - reserve) / RESERVE_PART } else { left - reserve });
         order = order.with_time_limit(left - reserve / 3);
     }
     let searched = focus::searched(&problem, &args.focus);
@@ -57,7 +65,17 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
         Status::Interrupted if beside.is_settled() => Status::Feasible,
         status => status,
     };
-    let plan = plan::build(&problem, &found.target, Meta { proof, status, ..found.meta }, &order);
+    let meta = Meta { proof, status, ..found.meta };
+    let planned = |target: &Placement, meta: &Meta| plan::build(&problem, target, meta.clone(), &order);
+    let kept = level.map(|level| {
+        // What was proven of one search is not true of another, the prices aside.
+        let weaker = Meta { bound: None, solver: "bulk".to_string(), ..meta.clone() };
+        let plan = |target: &Placement| planned(target, if *target == found.target { &meta } else { &weaker });
+        let search = |narrowed: &Problem| search_again(narrowed, args, &again);
+        let planner = reserve::Planner { plan: &plan, search: &search, is_repeatable: args.is_repeatable() };
+        reserve::keep(&problem, level, &found.target, &planner, &again)
+    });
+    let plan = kept.as_ref().map_or_else(|| planned(&found.target, &meta), |kept| kept.plan.clone());
     line.finish();
     let verdict = plan::verify(&problem, &plan);
     refuse_broken(&problem, &plan, &verdict)?;
@@ -73,13 +91,28 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
         if let Some((accepted, waiting)) = found.accepted {
             say(&format!("accepted: the first {accepted} of {waiting} waiting tasks"));
         }
+        if let Some(kept) = &kept {
+            say(&reserve::text(&problem, kept));
+        }
         say(&report::how_found(&plan, started.elapsed()));
     }
     args.output.output.write(&bytes)?;
     if args.jobs.place.is_some() && !plan.unplaced.is_empty() {
         return Ok(Exit::Unplaced);
     }
+    if kept.as_ref().is_some_and(|kept| !kept.reserved.uncovered.is_empty()) {
+        return Ok(Exit::Uncovered);
+    }
     Ok(if args.detailed_exitcode && verdict.move_count > 0 { Exit::MovesToMake } else { Exit::Done })
+}
+
+/// Where everything would run if nodes had less: a bulk search on the CPU, for a part of the time.
+fn search_again(narrowed: &Problem, args: &PlanArgs, control: &Control) -> Placement {
+    let searched = focus::searched(narrowed, &args.focus);
+    let charged = with_charge(&searched, args.min_gain);
+    let backend = Backend { device: None, text: "cpu".to_string() };
+    let control = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / RESERVE_PART));
+    search(&charged, args, &backend, args.effort(), &control).target
 }
 
 /// The problem under the limits of the command line.

@@ -228,6 +228,14 @@ pub fn verdict(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
             _ => {}
         }
     }
+    if let Some(reserve) = &plan.reserve {
+        let level = &problem.levels[reserve.level.index()].name;
+        let open = reserve.uncovered(problem).count();
+        let _ = match (open, reserve.refuges.len()) {
+            (0, _) => write!(text, "; any one {level} may fail"),
+            (open, all) => write!(text, "; of {all} domains of level {level} {open} are not covered"),
+        };
+    }
     for violation in &verdict.remaining {
         let _ = write!(text, "\n  still broken, as before or less: {}", violation.describe(problem));
     }

@@ -8,6 +8,7 @@ mod ndjson;
 mod plan;
 mod proof;
 mod shapes;
+mod reserve;
 mod snapshot;
 mod told;
 

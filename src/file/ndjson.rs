@@ -11,6 +11,7 @@
 //! The same plan always gives the same bytes.
 
 use super::plan::{head, line, points_json, summary_json};
+use super::reserve;
 use super::told::told;
 use crate::model::Problem;
 use crate::plan::Plan;
@@ -41,6 +42,13 @@ pub fn write_stream(problem: &Problem, plan: &Plan) -> Vec<u8> {
     let unplaced = plan.unplaced.iter();
     records.extend(unplaced.map(|(task, why)| json!({"type": "unplaced", "task": name(*task), "reason": why})));
     records.extend(plan.blocked.iter().map(|task| json!({"type": "blocked", "task": name(*task)})));
+    if let Some(reserve) = &plan.reserve {
+        let level = &problem.levels[reserve.level.index()].name;
+        for mut record in reserve::records(problem, reserve) {
+            (record["type"], record["level"]) = (json!("refuge"), json!(level));
+            records.push(record);
+        }
+    }
     let mut summary = json!({"type": "summary"});
     summary_json(plan).into_iter().for_each(|(name, value)| summary[name] = value);
     records.push(summary);

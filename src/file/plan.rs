@@ -8,6 +8,7 @@
 
 use super::json::{Path, Reader, Value, parse};
 use super::proof;
+use super::reserve;
 use super::snapshot::piece;
 use super::told::{self, BINDINGS, Told, told};
 use crate::model::{Faults, Goal, NodeId, Piece, PieceSpec, Problem, SHARE_ONE, Share, Spot, TaskId};
@@ -45,6 +46,9 @@ pub fn write_plan(problem: &Problem, plan: &Plan) -> Vec<u8> {
     fields.push(("waves", list("  ", waves)));
     fields.push(("unplaced", list("  ", unplaced)));
     fields.push(("blocked", json!(blocked).to_string()));
+    if let Some(reserve) = &plan.reserve {
+        fields.push(("reserve", reserve::write(problem, reserve)));
+    }
     fields.push(("summary", object(&summary_json(plan))));
     let fields: Vec<String> = fields.into_iter().map(|(name, value)| format!("  {name:?}: {value}")).collect();
     format!("{{\n{}\n}}\n", fields.join(",\n")).into_bytes()
@@ -99,7 +103,7 @@ fn summary(plan: &Plan) -> [u64; 4] {
     [plan.moves().count(), plan.waves.len(), plan.unplaced.len(), plan.blocked.len()].map(|count| count as u64)
 }
 
-fn pieces_json(problem: &Problem, spot: &Spot) -> serde_json::Value {
+pub(super) fn pieces_json(problem: &Problem, spot: &Spot) -> serde_json::Value {
     let pieces = spot.pieces().iter().map(|piece| {
         let devices = (0..64).filter(|d| piece.devices >> d & 1 == 1).collect();
         let share = (piece.share != Share::ONE).then(|| piece.share.to_string());
@@ -139,7 +143,7 @@ pub fn read_plan(bytes: &[u8], problem: &Problem) -> Result<Plan, Faults> {
     if faults.is_empty() { Ok(plan.expect("without a fault there is a plan")) } else { Err(faults) }
 }
 
-struct Names<'a> {
+pub(super) struct Names<'a> {
     tasks: HashMap<&'a str, TaskId>,
     nodes: HashMap<&'a str, NodeId>,
 }
@@ -165,6 +169,7 @@ impl Names<'_> {
             .required("waves", |r, p, v| Some(r.list(p, v, |p, v| Some(r.list(p, v, |p, v| self.step(r, p, v))))));
         let unplaced = fields.required("unplaced", |r, p, v| Some(r.list(p, v, |p, v| self.unplaced(r, p, v))));
         let blocked = fields.required("blocked", |r, p, v| Some(r.list(p, v, |p, v| self.task(r, p, v))));
+        let reserve = fields.optional("reserve", |r, p, v| self.reserve(problem, r, p, v));
         let given = fields.required("summary", counts);
         fields.finish();
         let (waves, given_told): (Vec<Vec<Move>>, Vec<Vec<Told>>) =
@@ -184,6 +189,7 @@ impl Names<'_> {
             waves,
             unplaced: unplaced?,
             blocked: blocked?,
+            reserve,
         };
         // A list with faulty items is shorter than the file says; that is not the summary's fault.
         if reader.faults.borrow().is_empty() {
@@ -224,7 +230,7 @@ impl Names<'_> {
         Some((task?, reason?))
     }
 
-    fn task(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<TaskId> {
+    pub(super) fn task(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<TaskId> {
         let name = reader.text(path, value)?;
         let found = self.tasks.get(name.as_str()).copied();
         if found.is_none() {
@@ -233,7 +239,7 @@ impl Names<'_> {
         found
     }
 
-    fn spot(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<Spot> {
+    pub(super) fn spot(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<Spot> {
         let specs = reader.list(path, value, |p, v| piece(reader, p, v));
         let mut pieces = Vec::with_capacity(specs.len());
         for (i, spec) in specs.into_iter().enumerate() {

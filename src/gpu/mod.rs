@@ -8,12 +8,14 @@
 //! rounds    a chain's state on the device, round after round              rounds.rs
 //! tiles     tiles of tasks against all nodes                              tiles.rs
 //! prices    kinds of tasks against all places                             prices.rs
+//! drills    lost tasks of failed nodes, a scenario per workgroup         drills.rs
 //! ```
 //!
 //! Nothing here decides anything: the shaders compute what the kernels compute, and the bulk engine checks every result
 //! that it takes over. A device that is lost, refuses memory or does not answer is an [`Error`], never a panic.
 
 mod adapter;
+mod drills;
 mod memory;
 mod peak;
 mod prices;
@@ -22,6 +24,7 @@ mod shader;
 mod tiles;
 
 pub use adapter::{Adapter, Gpu, Kind, WORKGROUP_BYTES, adapters};
+pub use drills::{Answer, Drills, Failed};
 use memory::bind;
 pub use prices::{Market, Prices};
 pub use rounds::{Landed, Rounds, Timing};

@@ -33,6 +33,7 @@ pub const KERNELS: &[Kernel] = &[
     kernel("keep_best", "tally", 64),
     kernel("score", "score", 64),
     kernel("price", "price", 64),
+    kernel("drill", "drill", 64),
     kernel("peak", "peak", 64),
 ];
 
@@ -51,6 +52,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("tally", include_str!("../../shaders/tally.wgsl")),
     ("score", include_str!("../../shaders/score.wgsl")),
     ("price", include_str!("../../shaders/price.wgsl")),
+    ("drill", include_str!("../../shaders/drill.wgsl")),
     ("peak", include_str!("../../shaders/peak.wgsl")),
 ];
 

@@ -86,6 +86,7 @@ params! {
     sort_length, sort_shift, sort_keys, sort_values, sort_out_keys, sort_out_values,
     tile_count, tile_chunks,
     mask_words, kind_first, w_kind_mask, w_kind_from, d_kind_moves, denominator_low, denominator_high,
+    drill_count, drill_from, drill_tasks, drill_lost,
     seed, round, salt_0, salt_1, salt_2, candidates_per_task, candidates_max, batch_slice, shift_share, home_share,
     away_share, displaced_max, locks_everything, by_home,
     temperature_low, temperature_high, home_penalty_low, home_penalty_high, over_factor, over_closed,

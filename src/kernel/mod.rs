@@ -7,6 +7,7 @@
 pub mod anneal;
 pub mod block;
 pub mod cut;
+pub mod drill;
 mod judge;
 pub mod keep;
 pub mod layout;

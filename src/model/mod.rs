@@ -6,6 +6,7 @@
 
 mod check;
 mod cost;
+mod failure;
 mod fault;
 mod goal;
 mod ids;
@@ -20,6 +21,7 @@ mod variance;
 pub use cost::{
     Score, Usage, fragmentation, fragmentation_of, headroom, is_moved, meter_points, move_cost, node_cost, score,
 };
+pub use failure::Aftermath;
 pub use fault::{FAULT_SHOWN_MAX, Fault, Faults};
 pub use goal::Goal;
 pub use ids::{DomainId, GroupId, LevelId, NodeId, ResourceId, TaskId};
@@ -30,7 +32,8 @@ pub use problem::{
 };
 pub use proof::{DENOMINATOR_MAX, DEVICE_ROW_COUNT, PRICE_MAX, PriceRow, Proof};
 pub use rules::{
-    Place, Rule, Violation, forbidden, newcomer_forbidden, task_violations, total_excess, violations, worsened,
+    Place, Rule, Violation, forbidden, group_violations, newcomer_forbidden, task_violations, total_excess, violations,
+    worsened,
 };
 pub use share::{SHARE_ONE, Share, scaled_text};
 pub use snapshot::*;

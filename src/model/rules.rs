@@ -194,7 +194,7 @@ pub fn violations(problem: &Problem, placement: &Placement) -> Vec<Violation> {
     };
     node_rules(problem, placement, &mut add);
     task_rules(problem, placement, &mut add);
-    group_rules(problem, placement, &mut add);
+    group_rules(problem, placement, problem.group_ids(), &mut add);
     if let Some(most) = problem.moves.max_moves {
         let moved = problem.task_ids().filter(|task| is_moved(problem, placement, *task)).count();
         add(Rule::MoveBudget, Place::Plan, moved as i128 - i128::from(most));
@@ -320,7 +320,28 @@ fn share_is_legal(sharing: Sharing, spot: &super::Spot) -> bool {
     }
 }
 
-fn group_rules(problem: &Problem, placement: &Placement, add: &mut impl FnMut(Rule, Place, i128)) {
+/// The violations of the rules of some groups, sorted.
+pub fn group_violations(
+    problem: &Problem,
+    placement: &Placement,
+    groups: impl Iterator<Item = GroupId>,
+) -> Vec<Violation> {
+    let mut found = Vec::new();
+    group_rules(problem, placement, groups, &mut |rule, place, excess| {
+        if excess > 0 {
+            found.push(Violation { rule, place, excess });
+        }
+    });
+    found.sort();
+    found
+}
+
+fn group_rules(
+    problem: &Problem,
+    placement: &Placement,
+    groups: impl Iterator<Item = GroupId>,
+    add: &mut impl FnMut(Rule, Place, i128),
+) {
     // (domain, members there), ascending; a member with several pieces in a domain counts once.
     let present = |group: GroupId, level: LevelId| -> Vec<(DomainId, i128)> {
         let mut domains: Vec<(DomainId, TaskId)> = Vec::new();
@@ -333,7 +354,7 @@ fn group_rules(problem: &Problem, placement: &Placement, add: &mut impl FnMut(Ru
     };
     // Groups that others depend on are asked for again and again.
     let mut needed: BTreeMap<(GroupId, LevelId), Vec<(DomainId, i128)>> = BTreeMap::new();
-    for group in problem.group_ids() {
+    for group in groups {
         let spec = &problem.groups[group.index()];
         let placed = spec.members.iter().filter(|task| placement.spot(**task).is_placed()).count();
         for level in &spec.conflict {

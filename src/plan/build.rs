@@ -60,5 +60,6 @@ pub fn build(problem: &Problem, target: &Placement, meta: Meta, control: &Contro
         unplaced: waiting.map(|task| (task, room.reason(task))).collect(),
         waves: ordered.waves,
         blocked: ordered.blocked,
+        reserve: None,
     }
 }

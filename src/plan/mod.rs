@@ -51,6 +51,7 @@ mod list;
 mod obstacle;
 mod order;
 mod recount;
+mod reserve;
 mod slots;
 mod step;
 mod tally;
@@ -63,6 +64,7 @@ pub use explain::{Answer, Explanation, Room, explain};
 pub use obstacle::Obstacle;
 pub use order::{Ordered, order};
 pub use recount::recount;
+pub use reserve::{Refuge, Reserve};
 pub use verify::{Breach, Verdict, proven, verify};
 
 /// Name of the solver whose bounds may be better than what prices prove: its word is believed, and said to be its word.
@@ -173,6 +175,8 @@ pub struct Plan {
     pub unplaced: Vec<(TaskId, String)>,
     /// Moves that would have paid but have no safe order, by task.
     pub blocked: Vec<TaskId>,
+    /// Where tasks go when a domain fails, if that was asked for.
+    pub reserve: Option<Reserve>,
 }
 
 impl Plan {

@@ -116,7 +116,7 @@ fn nodes(problem: &Problem, spots: &[Spot], found: &mut Vec<Violation>) {
     }
 }
 
-fn task(problem: &Problem, id: TaskId, spot: &Spot, found: &mut Vec<Violation>) {
+pub(super) fn task(problem: &Problem, id: TaskId, spot: &Spot, found: &mut Vec<Violation>) {
     let spec = &problem.tasks[id.index()];
     let start = problem.current.spot(id);
     let mut add = |rule, place, excess: u64| found.push(Violation { rule, place, excess: i128::from(excess) });
@@ -219,7 +219,7 @@ pub(super) fn covered(problem: &Problem, spot: &Spot, level: LevelId) -> BTreeSe
     spot.pieces().iter().map(domain).collect()
 }
 
-fn group(problem: &Problem, id: GroupId, spots: &[Spot], found: &mut Vec<Violation>) {
+pub(super) fn group(problem: &Problem, id: GroupId, spots: &[Spot], found: &mut Vec<Violation>) {
     let spec = &problem.groups[id.index()];
     let placed = spec.members.iter().filter(|task| !spots[task.index()].pieces().is_empty()).count() as i128;
     for level in &spec.conflict {

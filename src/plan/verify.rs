@@ -20,6 +20,7 @@
 //! | bound | below the objective reached, or below what the prices prove and not the exact solver's |
 //! | status | `optimal` without a bound that equals the objective |
 //! | unplaced, blocked | the list is wrong |
+//! | reserve | a domain's tasks do not come back as promised (`reserve.rs`) |
 //! | arithmetic | a sum does not fit 128 bits |
 
 use super::certify::certify;
@@ -27,6 +28,7 @@ use super::detours::Detours;
 use super::recount::{
     self, Held, Mark, broken_rules, covered, group_points, has_moved, held, marks, node_points, task_points, weigh,
 };
+use super::reserve::check;
 use super::{Move, Plan, Reason};
 use crate::model::{
     DEVICE_MILLI, DomainId, Goal, GroupId, LevelId, NodeId, Place, Placement, Problem, Proof, ResourceId, Rule,
@@ -118,6 +120,9 @@ pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
     let objective = replay.figures(plan);
     let proven = replay.proof(plan, &start);
     replay.lists(plan);
+    for text in plan.reserve.iter().flat_map(|reserve| check(problem, &replay.spots, reserve)) {
+        replay.found.push(Breach { rule: "reserve", wave: None, text });
+    }
     Verdict {
         violations: replay.found,
         remaining,

@@ -1,0 +1,161 @@
+//! What proves that not everything can be brought back? Counting, in exact amounts; whatever it does not see stays open.
+
+use super::audit::wanted;
+use super::gate::Gate;
+use super::room::State;
+use super::scenario::Scenario;
+use crate::model::{DEVICE_MILLI, NodeId, Problem, ResourceId, SHARE_ONE, Sharing, TaskId};
+use std::collections::BTreeSet;
+
+/// Sets of large tasks that are counted apart: those of at least a half, a quarter … of the largest.
+const TIERS: u32 = 4;
+
+/// Why not everything comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Tasks that may not move are on the nodes.
+    Pinned,
+    /// A task fits on none of the other nodes, even if it were the only one.
+    NoNode(TaskId),
+    /// Some of the tasks want more of a resource than the nodes that take any of them have free together.
+    Short(ResourceId),
+    /// The same for devices.
+    Devices,
+    /// Some of the tasks are more than fit on all nodes that take any of them, were each as small as the smallest.
+    Count,
+    /// All placements have been searched.
+    Searched,
+}
+
+impl Reason {
+    /// A few words for people.
+    pub fn describe(self, problem: &Problem) -> String {
+        match self {
+            Reason::Pinned => "pinned tasks end with their node".to_string(),
+            Reason::NoNode(task) => format!("{} fits no other node", problem.tasks[task.index()].name),
+            Reason::Short(resource) => format!("too little {} is free", problem.resources[resource.index()].name),
+            Reason::Devices => "too few devices are free".to_string(),
+            Reason::Count => "what is free is in too small pieces".to_string(),
+            Reason::Searched => "every way was searched".to_string(),
+        }
+    }
+
+    /// One word for programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Pinned => "pinned",
+            Reason::NoNode(_) => "no_node",
+            Reason::Short(_) => "short",
+            Reason::Devices => "devices",
+            Reason::Count => "pieces",
+            Reason::Searched => "searched",
+        }
+    }
+}
+
+/// A proof that a scenario's tasks cannot all be brought back, pinned ones aside.
+pub fn impossible(state: &State<'_>, scenario: &Scenario) -> Option<Reason> {
+    let problem = state.problem;
+    let movable: Vec<TaskId> =
+        scenario.lost.iter().copied().filter(|task| !problem.tasks[task.index()].pinned).collect();
+    let nodes: Vec<NodeId> = problem.node_ids().filter(|node| scenario.failed.binary_search(node).is_err()).collect();
+    let is_failed = |node: NodeId| scenario.failed.binary_search(&node).is_ok();
+    let gate = Gate::new(state, &scenario.lost, is_failed);
+    let whole = movable.iter().copied().filter(|task| problem.tasks[task.index()].sharing != Sharing::Divisible);
+    let fits = |task: TaskId, node: NodeId| {
+        state.may_enter(task, node) && fits_alone(state, task, node) && !gate.is_closed_for_good(task, node)
+    };
+    let mut by_size: Vec<TaskId> = whole.collect();
+    by_size.sort_by_key(|task| (std::cmp::Reverse(state.size(*task)), *task));
+    if let Some(task) = by_size.iter().find(|task| !nodes.iter().any(|node| fits(**task, *node))) {
+        return Some(Reason::NoNode(*task));
+    }
+    sets(state, &movable).into_iter().find_map(|set| too_much(state, scenario, &nodes, &set))
+}
+
+/// Does the task fit on the node as it was before the failure?
+fn fits_alone(state: &State<'_>, task: TaskId, node: NodeId) -> bool {
+    let problem = state.problem;
+    let parts = i128::from(state.share(task).parts());
+    let rows = problem.requirement(task).iter().enumerate();
+    let mut amounts = rows.map(|(r, amount)| (i128::from(*amount) * parts, free(state, node, r)));
+    let Some(request) = &problem.tasks[task.index()].device else { return amounts.all(|(need, free)| need <= free) };
+    let eligible = request.eligible(&problem.nodes[node.index()]);
+    let used = state.usage.devices(node).iter().enumerate();
+    let takes = used.filter(|(d, used)| eligible >> d & 1 == 1 && **used + request.milli <= DEVICE_MILLI).count();
+    takes >= request.count as usize && amounts.all(|(need, free)| need <= free)
+}
+
+/// Scaled free amount of a node; nothing where it is overfull.
+fn free(state: &State<'_>, node: NodeId, r: usize) -> i128 {
+    (i128::from(state.problem.allocatable(node)[r]) * i128::from(SHARE_ONE) - state.usage.amounts(node)[r]).max(0)
+}
+
+/// The sets that are counted: all, those of each class, those that want each kind of device, the large ones.
+fn sets(state: &State<'_>, movable: &[TaskId]) -> Vec<Vec<TaskId>> {
+    let class = |task: &TaskId| state.pack.class_row[task.index()];
+    let kind = |task: &TaskId| state.problem.tasks[task.index()].device.as_ref().map(|request| request.kind);
+    let only = |keep: &dyn Fn(&TaskId) -> bool| movable.iter().copied().filter(|task| keep(task)).collect::<Vec<_>>();
+    let mut sets = vec![movable.to_vec()];
+    let classes: BTreeSet<u32> = movable.iter().map(class).collect();
+    sets.extend(classes.iter().map(|wanted| only(&|task| class(task) == *wanted)));
+    let kinds: BTreeSet<u32> = movable.iter().filter_map(kind).collect();
+    sets.extend(kinds.iter().map(|wanted| only(&|task| kind(task) == Some(*wanted))));
+    let largest = movable.iter().map(|task| state.size(*task)).max().unwrap_or(0);
+    sets.extend((1..=TIERS).map(|tier| only(&|task| state.size(*task) >= (largest >> tier).max(1))));
+    sets
+}
+
+fn too_much(state: &State<'_>, scenario: &Scenario, nodes: &[NodeId], set: &[TaskId]) -> Option<Reason> {
+    let problem = state.problem;
+    let width = problem.resources.len();
+    if set.is_empty() {
+        return None;
+    }
+    let mut samples: Vec<TaskId> = set.to_vec();
+    samples.sort_by_key(|task| state.pack.class_row[task.index()]);
+    samples.dedup_by_key(|task| state.pack.class_row[task.index()]);
+    // What each of them needs at least; a divisible one may do with next to nothing on a node.
+    let need = |task: &TaskId, r: usize| match problem.tasks[task.index()].sharing {
+        Sharing::Divisible => 0,
+        _ => i128::from(problem.requirement(*task)[r]) * i128::from(state.share(*task).parts()),
+    };
+    let least: Vec<i128> = (0..width).map(|r| set.iter().map(|task| need(task, r)).min().unwrap_or(0)).collect();
+    let (amounts, milli) = wanted(state, scenario, set.iter().copied());
+    let (mut have, mut count, mut free_milli, mut free_whole) = (vec![0i128; width], 0usize, 0u64, 0u32);
+    for node in nodes {
+        let entering = samples.iter().filter(|task| state.may_enter(**task, *node));
+        let mut eligible = 0;
+        let mut enters = false;
+        for task in entering {
+            enters = true;
+            let request = problem.tasks[task.index()].device.as_ref();
+            eligible |= request.map_or(0, |request| request.eligible(&problem.nodes[node.index()]));
+        }
+        let room: Vec<i128> = (0..width).map(|r| free(state, *node, r)).collect();
+        if !enters || room.iter().zip(&least).any(|(room, least)| room < least) {
+            continue;
+        }
+        have.iter_mut().zip(&room).for_each(|(sum, room)| *sum += room);
+        let times = room.iter().zip(&least).filter(|(_, least)| **least > 0).map(|(room, least)| room / least);
+        count = count.saturating_add(times.min().map_or(set.len(), |times| times.min(set.len() as i128) as usize));
+        let devices = state.usage.devices(*node).iter().enumerate();
+        for used in devices.filter(|(d, _)| eligible >> d & 1 == 1).map(|(_, used)| used) {
+            free_milli += u64::from(DEVICE_MILLI.saturating_sub(*used));
+            free_whole += u32::from(*used == 0);
+        }
+    }
+    let whole: u32 = set
+        .iter()
+        .filter_map(|task| problem.tasks[task.index()].device.as_ref())
+        .filter(|request| request.milli == DEVICE_MILLI)
+        .map(|request| request.count)
+        .sum();
+    let short = (0..width).find(|r| amounts[*r] > have[*r]);
+    match short {
+        Some(r) => Some(Reason::Short(ResourceId::new(r))),
+        None if milli > free_milli || whole > free_whole => Some(Reason::Devices),
+        None if set.len() > count => Some(Reason::Count),
+        None => None,
+    }
+}

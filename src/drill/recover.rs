@@ -1,0 +1,260 @@
+//! How are the lost tasks of all scenarios brought back at once? Largest or heaviest first, each to the node that it fits best.
+//!
+//! Nobody who still runs is moved. What the kernel cannot judge is done here: the rules of groups narrow where it looks, and
+//! divisible tasks are poured into what the others leave.
+
+use super::gate::Gate;
+use super::room::State;
+use super::scenario::Scenario;
+use crate::bulk::{Device, Trouble};
+use crate::gpu::{Answer, Drills, Failed};
+use crate::kernel::drill::{Room, best, fail, put};
+use crate::model::{NodeId, Piece, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId, Usage};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// In which order lost tasks choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// By their part of the cluster's scarcest resource: finds room for all most often.
+    LargestFirst,
+    /// By weight: saves most of it where there is no room for all.
+    HeaviestFirst,
+}
+
+/// A state on a device, as long as it does well there.
+#[derive(Default)]
+pub struct OnDevice {
+    drills: Option<Drills>,
+    /// Scenarios done there.
+    pub count: usize,
+    /// What went wrong; the CPU has done its work since.
+    pub trouble: Option<Trouble>,
+}
+
+impl OnDevice {
+    /// Brings a state to a device.
+    pub fn new(state: &State<'_>, device: Option<&Device>) -> OnDevice {
+        let Some(device) = device else { return OnDevice::default() };
+        match Drills::new(Arc::clone(device.gpu()), device.image(), &state.room, &state.scale) {
+            Ok(drills) => OnDevice { drills: Some(drills), ..OnDevice::default() },
+            Err(error) => OnDevice { trouble: Some(error.into()), ..OnDevice::default() },
+        }
+    }
+
+    /// Answers for scenarios, or nothing where there is no device or it errs: of each batch the first is done here as well.
+    fn recover(&mut self, state: &State<'_>, scenarios: &[&Scenario], order: Order) -> Option<Vec<Vec<Spot>>> {
+        let drills = self.drills.as_ref()?;
+        let mut all = Vec::with_capacity(scenarios.len());
+        for batch in scenarios.chunks(drills.batch_max()) {
+            let lists: Vec<Vec<usize>> = batch.par_iter().map(|scenario| ordered(state, scenario, order)).collect();
+            let failed = |(scenario, list): (&&Scenario, &Vec<usize>)| Failed {
+                tasks: list.iter().map(|i| scenario.lost[*i].0).collect(),
+                nodes: scenario.failed.iter().map(|node| node.0).collect(),
+            };
+            let answers = drills.run(&batch.iter().zip(&lists).map(failed).collect::<Vec<_>>());
+            let spots = answers.map(|answers| {
+                let work = batch.iter().zip(&lists).zip(answers);
+                work.map(|((scenario, list), answers)| told(state, scenario, list, &answers)).collect::<Vec<_>>()
+            });
+            let trouble = match spots {
+                Ok(spots) if spots[0] == here(state, &batch[..1], order)[0] => {
+                    all.extend(spots);
+                    continue;
+                }
+                Ok(_) => {
+                    Trouble { text: "it drilled a failure otherwise than the CPU does".to_string(), mismatch: None }
+                }
+                Err(error) => error.into(),
+            };
+            (self.drills, self.trouble) = (None, Some(trouble));
+            return None;
+        }
+        self.count += scenarios.len();
+        Some(all)
+    }
+}
+
+/// The spots that a device's answers mean.
+fn told(state: &State<'_>, scenario: &Scenario, list: &[usize], answers: &[Answer]) -> Vec<Spot> {
+    let mut spots = vec![Spot::Unplaced; scenario.lost.len()];
+    for (i, answer) in list.iter().zip(answers) {
+        if let Some((node, devices)) = answer {
+            spots[*i] =
+                Spot::On(Piece { node: NodeId(*node), share: state.share(scenario.lost[*i]), devices: *devices });
+        }
+    }
+    spots
+}
+
+/// Where every lost task runs again, in the order of each scenario's `lost`; what found no room is unplaced.
+pub fn recover(state: &State<'_>, device: &mut OnDevice, scenarios: &[Scenario], order: Order) -> Vec<Vec<Spot>> {
+    let is_plain = |scenario: &Scenario| scenario.lost.iter().all(|task| is_plain(state, *task));
+    let (there, rest): (Vec<usize>, Vec<usize>) = match device.drills {
+        Some(_) => (0..scenarios.len()).partition(|i| is_plain(&scenarios[*i])),
+        None => (Vec::new(), (0..scenarios.len()).collect()),
+    };
+    let of = |list: &[usize]| list.iter().map(|i| &scenarios[*i]).collect::<Vec<_>>();
+    let plain = of(&there);
+    let answers = device.recover(state, &plain, order).unwrap_or_else(|| here(state, &plain, order));
+    let answers = answers.into_iter().chain(here(state, &of(&rest), order));
+    let mut all = vec![Vec::new(); scenarios.len()];
+    there.into_iter().chain(rest).zip(answers).for_each(|(i, spots)| all[i] = spots);
+    all
+}
+
+/// Can the kernel alone judge where a task may go?
+fn is_plain(state: &State<'_>, task: TaskId) -> bool {
+    let group = state.problem.tasks[task.index()].group;
+    !is_divisible(state.problem, task) && group.is_none_or(|group| !state.has_rules(group))
+}
+
+/// The same on the CPU.
+fn here(state: &State<'_>, scenarios: &[&Scenario], order: Order) -> Vec<Vec<Spot>> {
+    let scratch = || Scratch { room: state.room.clone(), touched: Vec::new() };
+    let one = |scratch: &mut Scratch, scenario: &&Scenario| {
+        let list = ordered(state, scenario, order);
+        let spots = match state.pack.lanes {
+            4 => place::<4>(state, scratch, scenario, &list),
+            8 => place::<8>(state, scratch, scenario, &list),
+            12 => place::<12>(state, scratch, scenario, &list),
+            16 => place::<16>(state, scratch, scenario, &list),
+            _ => place::<32>(state, scratch, scenario, &list),
+        };
+        scratch.restore(state);
+        spots
+    };
+    scenarios.par_iter().map_init(scratch, one).collect()
+}
+
+/// One thread's room, and which nodes differ from the state's.
+struct Scratch {
+    room: Room,
+    touched: Vec<usize>,
+}
+
+impl Scratch {
+    fn restore(&mut self, state: &State<'_>) {
+        let (lanes, width) = (state.pack.lanes, state.pack.shared.device_width);
+        for node in self.touched.drain(..) {
+            let (row, devices) = (node * lanes..(node + 1) * lanes, node * width..(node + 1) * width);
+            self.room.free[row.clone()].copy_from_slice(&state.room.free[row]);
+            self.room.devices[devices.clone()].copy_from_slice(&state.room.devices[devices]);
+            self.room.spare[node] = state.room.spare[node];
+        }
+    }
+}
+
+/// Positions in `scenario.lost` of the tasks that may move, in the order in which they choose.
+pub fn ordered(state: &State<'_>, scenario: &Scenario, order: Order) -> Vec<usize> {
+    let tasks = &state.problem.tasks;
+    let mut list: Vec<usize> = (0..scenario.lost.len()).filter(|i| !tasks[scenario.lost[*i].index()].pinned).collect();
+    list.sort_by_cached_key(|i| {
+        let task = scenario.lost[*i];
+        let (size, weight) = (state.size(task), tasks[task.index()].weight);
+        let key = match order {
+            Order::LargestFirst => (size, weight),
+            Order::HeaviestFirst => (weight, size),
+        };
+        (std::cmp::Reverse(key), task)
+    });
+    list
+}
+
+fn place<const L: usize>(state: &State<'_>, scratch: &mut Scratch, scenario: &Scenario, list: &[usize]) -> Vec<Spot> {
+    let cluster = state.cluster();
+    let mut spots: Vec<Spot> = scenario.lost.iter().map(|task| scenario.kept(state.problem, *task)).collect();
+    for node in &scenario.failed {
+        fail::<L>(&mut scratch.room, node.index());
+        scratch.touched.push(node.index());
+    }
+    let is_failed = |node: NodeId| scenario.failed.binary_search(&node).is_ok();
+    let mut gate = Gate::new(state, &scenario.lost, is_failed);
+    let (poured, mut waiting): (Vec<usize>, Vec<usize>) =
+        list.iter().copied().partition(|i| is_divisible(state.problem, scenario.lost[*i]));
+    loop {
+        let before = waiting.len();
+        waiting.retain(|i| {
+            let task = scenario.lost[*i];
+            let lost = state.lost(task);
+            let is_open = |node: usize| gate.is_open(task, NodeId::new(node));
+            let mends = |node: usize| gate.mends(task, NodeId::new(node)) && is_open(node);
+            // Who is missed where others run on goes there first.
+            let missed = if gate.is_missed(task) { best::<L>(&cluster, &scratch.room, &lost, mends) } else { None };
+            let found = match gate.binds(task) {
+                true => missed.or_else(|| best::<L>(&cluster, &scratch.room, &lost, is_open)),
+                false => best::<L>(&cluster, &scratch.room, &lost, |_| true),
+            };
+            let Some((node, devices)) = found else { return true };
+            put::<L>(&cluster, &mut scratch.room, &lost, node as usize, devices);
+            scratch.touched.push(node as usize);
+            gate.enter(task, NodeId(node));
+            spots[*i] = Spot::On(Piece { node: NodeId(node), share: state.share(task), devices });
+            false
+        });
+        // A second look is for those whose rules wait for others.
+        if waiting.len() == before || gate.is_idle() {
+            break;
+        }
+    }
+    pour(state, scenario, &poured, &gate, &mut spots);
+    spots
+}
+
+fn is_divisible(problem: &Problem, task: TaskId) -> bool {
+    problem.tasks[task.index()].sharing == Sharing::Divisible
+}
+
+/// Gives divisible tasks back the shares that they lost, node by node.
+fn pour(state: &State<'_>, scenario: &Scenario, list: &[usize], gate: &Gate<'_>, spots: &mut [Spot]) {
+    if list.is_empty() {
+        return;
+    }
+    let problem = state.problem;
+    let mut usage = state.usage.clone();
+    // What is kept of the divisible ones is in it already.
+    for (spot, task) in spots.iter().zip(&scenario.lost).filter(|(_, task)| !is_divisible(problem, **task)) {
+        usage.add(problem, *task, spot);
+    }
+    for i in list {
+        let task = scenario.lost[*i];
+        let kept = scenario.kept(problem, task);
+        let before = problem.current.spot(task).total_parts().min(u64::from(SHARE_ONE)) as u32;
+        let mut left = before - kept.total_parts().min(u64::from(before)) as u32;
+        let mut pieces = kept.pieces().to_vec();
+        for node in problem.node_ids().filter(|node| scenario.failed.binary_search(node).is_err()) {
+            let at = pieces.iter().position(|piece| piece.node == node);
+            let is_open = at.is_some() || (state.may_enter(task, node) && gate.is_open(task, node));
+            let parts = if is_open { room_for(state, &usage, task, node).min(left) } else { 0 };
+            if parts == 0 {
+                continue;
+            }
+            let share = |parts: u32| Share::from_parts(parts).expect("no more than before, which is at most all");
+            usage.add(problem, task, &Spot::On(Piece { node, share: share(parts), devices: 0 }));
+            match at {
+                Some(at) => pieces[at].share = share(pieces[at].share.parts() + parts),
+                None => pieces.push(Piece { node, share: share(parts), devices: 0 }),
+            }
+            left -= parts;
+            if left == 0 {
+                break;
+            }
+        }
+        spots[*i] = Spot::from_pieces(pieces);
+        // From here on with what it kept, which the usage has already.
+        if left > 0 {
+            usage.remove(problem, task, &spots[*i]);
+            usage.add(problem, task, &kept);
+            spots[*i] = kept;
+        }
+    }
+}
+
+/// Parts of a divisible task that a node has room for.
+fn room_for(state: &State<'_>, usage: &Usage, task: TaskId, node: NodeId) -> u32 {
+    let rows = state.problem.allocatable(node).iter().zip(usage.amounts(node)).zip(state.problem.requirement(task));
+    let parts = rows.filter(|(_, wanted)| **wanted > 0).map(|((capacity, used), wanted)| {
+        (i128::from(*capacity) * i128::from(SHARE_ONE) - used).max(0) / i128::from(*wanted)
+    });
+    parts.min().unwrap_or(i128::from(SHARE_ONE)).min(i128::from(SHARE_ONE)) as u32
+}

@@ -1,0 +1,438 @@
+//! Does a drill tell the truth? Against brute force on tiny clusters, on cases whose answer is known, and by the model's rules.
+
+mod common;
+
+use bayplan::bulk::Device;
+use bayplan::control::Control;
+use bayplan::drill::{Drill, Drilled, Options, Reason, Scenario, Verdict, drill, reserve};
+use bayplan::gpu::Gpu;
+use bayplan::model::*;
+use bayplan::plan::{self, Plan};
+use common::*;
+use std::sync::Arc;
+
+/// Most recoveries that brute force tries.
+const LEAF_MAX: usize = 20_000;
+
+fn settled(snapshot: &Snapshot) -> Problem {
+    let problem = Problem::new(snapshot).unwrap();
+    problem.settled(&problem.current)
+}
+
+fn all_levels(problem: &Problem) -> Options {
+    Options { levels: (0..problem.levels.len()).map(LevelId::new).collect(), ..Options::default() }
+}
+
+fn drilled(problem: &Problem) -> Drill {
+    drill(problem, &all_levels(problem), &Control::unlimited())
+}
+
+#[track_caller]
+fn find<'a>(problem: &Problem, drill: &'a Drill, name: &str) -> &'a Drilled {
+    drill.drilled.iter().find(|one| one.scenario.name(problem) == name).unwrap_or_else(|| panic!("no scenario {name}"))
+}
+
+/// What brute force finds of a scenario.
+struct Truth {
+    /// Some recovery brings back all.
+    survives: bool,
+    /// Least scaled weight that stays lost.
+    least_lost: i128,
+}
+
+/// All recoveries, tried. `None` when they are too many.
+fn brute(problem: &Problem, scenario: &Scenario) -> Option<Truth> {
+    let gone = |node: NodeId| scenario.failed.contains(&node);
+    let mut after = problem.current.clone();
+    for task in &scenario.lost {
+        after.set(*task, scenario.kept(problem, *task));
+    }
+    let options: Vec<Vec<Spot>> = scenario.lost.iter().map(|task| options(problem, *task, &after, &gone)).collect();
+    if options.iter().map(Vec::len).try_fold(1usize, usize::checked_mul).is_none_or(|count| count > LEAF_MAX) {
+        return None;
+    }
+    let groups_only = |list: Vec<Violation>| -> Vec<Violation> {
+        list.into_iter().filter(|v| !matches!(v.rule, Rule::Eviction)).collect()
+    };
+    let before = groups_only(violations(problem, &problem.current));
+    let right_after = groups_only(violations(problem, &after));
+    let mut truth = Truth { survives: false, least_lost: i128::MAX };
+    let mut counter = vec![0; options.len()];
+    loop {
+        let mut placement = after.clone();
+        for (i, task) in scenario.lost.iter().enumerate() {
+            placement.set(*task, options[i][counter[i]].clone());
+        }
+        let found = groups_only(violations(problem, &placement));
+        if worsened(&right_after, &found).is_empty() {
+            let stays = scenario.lost.iter().enumerate().filter(|(i, _)| counter[*i] == 0);
+            let lost: i128 = stays.clone().map(|(_, task)| scenario.weight(problem, *task)).sum();
+            truth.least_lost = truth.least_lost.min(lost);
+            truth.survives |= stays.count() == 0 && worsened(&before, &found).is_empty();
+        }
+        let Some(at) = (0..counter.len()).find(|i| counter[*i] + 1 < options[*i].len()) else { return Some(truth) };
+        counter[at] += 1;
+        counter[..at].fill(0);
+    }
+}
+
+/// Staying lost, then every spot that a lost task may have for itself.
+fn options(problem: &Problem, task: TaskId, after: &Placement, gone: &dyn Fn(NodeId) -> bool) -> Vec<Spot> {
+    let spec = &problem.tasks[task.index()];
+    let mut list = vec![after.spot(task).clone()];
+    if spec.pinned {
+        return list;
+    }
+    let share = match spec.sharing {
+        Sharing::Rigid => Share::ONE,
+        Sharing::Elastic { min } => min,
+        Sharing::Divisible => panic!("brute force knows no divisible tasks"),
+    };
+    let open = |node: &NodeId| !gone(*node) && newcomer_forbidden(problem, task, *node).is_none();
+    for node in problem.node_ids().filter(open) {
+        let eligible = spec.device.as_ref().map_or(0, |r| r.eligible(&problem.nodes[node.index()]));
+        let wanted = spec.device.as_ref().map_or(0, |r| r.count);
+        let sets = (0..=eligible).filter(|set| set & !eligible == 0 && set.count_ones() == wanted);
+        list.extend(sets.map(|devices| Spot::On(Piece { node, share, devices })));
+    }
+    list
+}
+
+/// The recovery that a drill tells keeps the rules, by the model's own count over the whole state.
+#[track_caller]
+fn assert_keeps_rules(problem: &Problem, one: &Drilled) {
+    let mut after = problem.current.clone();
+    one.scenario.lost.iter().for_each(|task| after.set(*task, one.scenario.kept(problem, *task)));
+    let right_after = violations(problem, &after);
+    one.scenario.lost.iter().zip(&one.spots).for_each(|(task, spot)| after.set(*task, spot.clone()));
+    let found = violations(problem, &after);
+    let name = one.scenario.name(problem);
+    assert_eq!(worsened(&right_after, &found), [], "{name}: worse than right after the failure");
+    let on_failed = |spot: &Spot| spot.pieces().iter().any(|piece| one.scenario.failed.contains(&piece.node));
+    assert!(!after.spots().iter().any(on_failed), "{name}: something runs on a failed node");
+    if one.verdict == Verdict::Survives {
+        assert_eq!(worsened(&violations(problem, &problem.current), &found), [], "{name}: worse than before");
+        assert!(one.lost.is_empty() && one.broken.is_empty(), "{name}");
+    }
+}
+
+/// Every verdict is right; where nothing was broken before and amounts are whole, none is left open.
+#[test]
+fn verdicts_are_those_of_brute_force() {
+    let kinds = Kinds { divisible: false, ..Kinds::ALL };
+    let (mut survive, mut fail, mut open) = (0, 0, 0);
+    let counts = std::sync::Mutex::new((&mut survive, &mut fail, &mut open));
+    for_seeds("drill brute force", 1200, |seed, rng| {
+        // Where anything goes, most fail; so every other cluster is of the simpler kind.
+        let simple = Kinds { groups: seed % 4 == 0, devices: seed % 8 == 0, ..Kinds::PLAIN };
+        let kinds = if seed % 2 == 0 { simple } else { Kinds { broken_start: seed % 3 == 0, ..kinds } };
+        let problem = settled(&random_snapshot(rng, Size::TINY, kinds));
+        let is_sound = group_violations(&problem, &problem.current, problem.group_ids()).is_empty();
+        let is_rigid = problem.tasks.iter().all(|task| task.sharing == Sharing::Rigid);
+        for one in &drilled(&problem).drilled {
+            assert_keeps_rules(&problem, one);
+            let Some(truth) = brute(&problem, &one.scenario) else { continue };
+            let name = one.scenario.name(&problem);
+            let mut counts = counts.lock().unwrap();
+            match one.verdict {
+                Verdict::Survives => {
+                    assert!(truth.survives, "{name} survives by a recovery that does not exist");
+                    *counts.0 += usize::from(one.task_count > 0);
+                }
+                Verdict::Fails => {
+                    assert!(!truth.survives, "{name} could survive, {:?}", one.reason);
+                    *counts.1 += 1;
+                }
+                Verdict::Unknown => {
+                    assert!(!is_sound || !is_rigid, "{name} is left open; it survives: {}", truth.survives);
+                    *counts.2 += 1;
+                }
+            }
+            assert!(one.lost_weight >= truth.least_lost, "{name} loses less than is possible");
+        }
+    });
+    assert!(survive > 100 && fail > 300 && open < fail / 10, "{survive} survive, {fail} fail, {open} are open");
+}
+
+/// Recoveries of clusters of hundreds of nodes, divisible tasks included, keep every rule.
+#[test]
+fn recoveries_keep_every_rule() {
+    for_seeds("drill medium", 25, |seed, rng| {
+        let kinds = Kinds { broken_start: seed % 2 == 0, ..Kinds::ALL };
+        let problem = settled(&random_snapshot(rng, Size { nodes_max: 40, tasks_max: 150, resources_max: 4 }, kinds));
+        let control = Control::unlimited().with_time_limit(std::time::Duration::from_millis(200));
+        let options = all_levels(&problem);
+        let found = drill(&problem, &options, &control);
+        found.drilled.iter().for_each(|one| assert_keeps_rules(&problem, one));
+        for tally in &found.tallies {
+            assert_eq!(tally.scenarios, tally.survives + tally.fails + tally.unknown);
+        }
+    });
+}
+
+#[test]
+fn threads_do_not_change_a_drill() {
+    for_seeds("drill threads", 10, |_, rng| {
+        let problem = settled(&random_snapshot(rng, Size::SMALL, Kinds::ALL));
+        let with =
+            |threads| drill(&problem, &Options { threads, pairs: true, ..all_levels(&problem) }, &Control::unlimited());
+        let (one, two) = (with(1), with(3));
+        let key = |one: &Drilled| (one.scenario.clone(), one.verdict, one.spots.clone(), one.lost_weight);
+        let (one, two) = (one.drilled.iter().map(key), two.drilled.iter().map(key));
+        assert!(one.eq(two));
+    });
+}
+
+/// Three nodes of 10; 6 + 4 + 5 run. Any one fits on the other two, but only after its like: 6 into 6 | 5, 5 into 4 | 6.
+#[test]
+fn a_small_cluster_survives_one_node_and_not_two() {
+    let work = vec![
+        at(task("a", 3, &[("cpu", 6)]), "n1"),
+        at(task("b", 2, &[("cpu", 4)]), "n2"),
+        at(task("c", 1, &[("cpu", 5)]), "n3"),
+    ];
+    let nodes = ["n1", "n2", "n3"].map(|name| node(name, &[("cpu", 10)])).to_vec();
+    let mut snapshot = cluster(nodes, work);
+    snapshot.resources = resources(&["cpu"]);
+    let problem = settled(&snapshot);
+    let found = drill(&problem, &Options { pairs: true, ..all_levels(&problem) }, &Control::unlimited());
+    for name in ["node n1", "node n2", "node n3"] {
+        let one = find(&problem, &found, name);
+        assert_eq!((one.verdict, one.moves, one.waves), (Verdict::Survives, 1, 1), "{name}");
+    }
+    // n3 has 5 free: of a and b only b comes back. n1 has 4: of b and c only b. n2 has 6: of a and c only one.
+    let pairs = [("node n1 + n2", "a", 3, 6), ("node n2 + n3", "c", 1, 5), ("node n1 + n3", "c", 1, 5)];
+    for (name, lost, weight, cpu) in pairs {
+        let one = find(&problem, &found, name);
+        assert_eq!(one.verdict, Verdict::Fails, "{name}");
+        let names: Vec<&str> = one.lost.iter().map(|task| problem.tasks[task.index()].name.as_str()).collect();
+        assert_eq!((names.as_slice(), one.lost_weight), (&[lost][..], scaled(weight, 1)), "{name}");
+        assert_eq!(one.missing, [scaled(cpu, 1)], "{name}");
+    }
+    assert_eq!(found.drilled[0].scenario.name(&problem), "node n1 + n2", "the worst comes first");
+}
+
+/// Each kind of rule alone is enough to lose a task, and is named.
+#[test]
+fn each_rule_can_be_what_keeps_a_task_lost() {
+    let base = || {
+        let work = vec![at(task("a", 1, &[("cpu", 1)]), "n1"), at(task("b", 1, &[("cpu", 1)]), "n2")];
+        let nodes = vec![in_rack(node("n1", &[("cpu", 10)]), "r1"), in_rack(node("n2", &[("cpu", 10)]), "r2")];
+        let mut snapshot = cluster(nodes, work);
+        (snapshot.resources, snapshot.levels) = (resources(&["cpu"]), vec!["rack".to_string()]);
+        snapshot
+    };
+    let verdict = |snapshot: &Snapshot| {
+        let problem = settled(snapshot);
+        let found = drilled(&problem);
+        let one = find(&problem, &found, "rack r1");
+        (one.verdict, one.reason, one.lost.len())
+    };
+    let a = TaskId(0);
+    let no_node = (Verdict::Fails, Some(Reason::NoNode(a)), 1);
+    assert_eq!(verdict(&base()), (Verdict::Survives, None, 0));
+    let mut pinned = base();
+    pinned.tasks[0].pinned = true;
+    assert_eq!(verdict(&pinned), (Verdict::Fails, Some(Reason::Pinned), 1));
+    let mut cordoned = base();
+    cordoned.nodes[1].cordoned = true;
+    assert_eq!(verdict(&cordoned), no_node);
+    let mut tainted = base();
+    tainted.nodes[1].taints.push(TaintSpec { key: "k".to_string(), value: String::new() });
+    assert_eq!(verdict(&tainted), no_node);
+    let mut selected = base();
+    selected.tasks[0].selector.insert("disk".to_string(), vec!["ssd".to_string()]);
+    assert_eq!(verdict(&selected), no_node);
+    let mut large = base();
+    large.tasks[0].requirement.insert("cpu".to_string(), 10);
+    assert_eq!(verdict(&large), no_node);
+    let mut apart = base();
+    apart.groups = vec![GroupSpec { conflict: vec!["rack".to_string()], ..group("g") }];
+    apart.tasks.iter_mut().for_each(|task| task.group = Some("g".to_string()));
+    assert_eq!(verdict(&apart), no_node);
+    let mut spread = base();
+    spread.groups = vec![GroupSpec { spread: vec![SpreadSpec { level: "rack".to_string(), min: 2 }], ..group("g") }];
+    spread.tasks.iter_mut().for_each(|task| task.group = Some("g".to_string()));
+    assert_eq!(verdict(&spread), (Verdict::Fails, Some(Reason::Searched), 1));
+    // What b needs goes with a's rack: b runs on, a comes to b's rack, and nothing is broken.
+    let mut needed = base();
+    needed.groups = vec![group("g")];
+    needed.tasks[0].group = Some("g".to_string());
+    assert_eq!(verdict(&needed), (Verdict::Survives, None, 0));
+    let mut gang = base();
+    gang.nodes[1].allocatable.insert("cpu".to_string(), 1);
+    gang.groups = vec![GroupSpec { gang: Some(GangSpec::default()), ..group("g") }];
+    gang.tasks.iter_mut().for_each(|task| task.group = Some("g".to_string()));
+    let (found, _, lost) = verdict(&gang);
+    assert_eq!((found, lost), (Verdict::Fails, 1));
+}
+
+/// A rack without a name of its own is no rack; nothing at all has nothing to lose.
+#[test]
+fn odd_clusters_are_drilled() {
+    let mut snapshot = cluster(vec![node("n1", &[("cpu", 1)]), in_rack(node("n2", &[("cpu", 1)]), "r")], Vec::new());
+    (snapshot.resources, snapshot.levels) = (resources(&["cpu"]), vec!["rack".to_string()]);
+    let problem = settled(&snapshot);
+    let names: Vec<String> = drilled(&problem).drilled.iter().map(|one| one.scenario.name(&problem)).collect();
+    assert_eq!(names, ["rack r", "node n1", "node n2"]);
+    let empty = settled(&Snapshot::default());
+    assert!(drill(&empty, &Options { pairs: true, ..all_levels(&empty) }, &Control::unlimited()).drilled.is_empty());
+}
+
+/// CPU and device find the same recoveries, bit for bit: each node and device set of each task, and so each verdict.
+#[track_caller]
+fn assert_device_agrees(problem: &Problem, gpu: &Arc<Gpu>) -> usize {
+    let device = Device::new(Arc::clone(gpu), problem).unwrap();
+    let with = |device: Option<Device>| {
+        let control = Control::unlimited().with_time_limit(std::time::Duration::ZERO);
+        drill(problem, &Options { device, pairs: true, ..all_levels(problem) }, &control)
+    };
+    let (here, there) = (with(None), with(Some(device)));
+    assert_eq!(there.trouble, None, "{}: the device did well", problem.name);
+    let key = |one: &Drilled| (one.scenario.clone(), one.verdict, one.spots.clone(), one.lost.clone(), one.lost_weight);
+    for (here, there) in here.drilled.iter().zip(&there.drilled) {
+        assert_eq!(key(here), key(there), "{}", problem.name);
+    }
+    assert_eq!((here.drilled.len(), &here.tallies), (there.drilled.len(), &there.tallies));
+    there.on_device
+}
+
+#[test]
+fn host_and_device_drill_alike() {
+    let Some(gpu) = gpu("host_and_device_drill_alike") else { return };
+    let looks = std::sync::atomic::AtomicUsize::new(0);
+    for_seeds("drill device", 40, |seed, rng| {
+        let kinds = Kinds { groups: seed % 4 == 0, divisible: seed % 4 == 1, ..Kinds::ALL };
+        let size = if seed % 5 == 0 { Size { nodes_max: 150, ..Size::MEDIUM } } else { Size::SMALL };
+        let problem = settled(&random_snapshot(rng, size, kinds));
+        looks.fetch_add(assert_device_agrees(&problem, &gpu), std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(looks.into_inner() > 1000, "the device had something to do");
+}
+
+/// A shader that takes the node with most to spare, one that forgets who failed, one that counts devices wrongly.
+#[test]
+fn a_device_that_errs_is_found_out_and_changes_nothing() {
+    let name = "a_device_that_errs_is_found_out_and_changes_nothing";
+    let work = (0..60).map(|t| at(task(&format!("t{t}"), 1, &[("cpu", 1 + t % 7)]), &format!("n{}", t % 20)));
+    let nodes = (0..20).map(|n| node(&format!("n{n}"), &[("cpu", 30 + n)])).collect();
+    let mut snapshot = cluster(nodes, work.collect());
+    snapshot.resources = resources(&["cpu"]);
+    let problem = settled(&snapshot);
+    let right = drilled(&problem);
+    let edits = [
+        ("lane_spare[other] < lane_spare[lane]", "lane_spare[other] > lane_spare[lane]"),
+        ("bitcast<u32>(FAILED)", "1000u"),
+        ("rooms[at] - words", "rooms[at] + words"),
+    ];
+    for (from, to) in edits {
+        let edit = |file: &str, text: String| {
+            assert!(file != "drill" || text.contains(from), "{from}");
+            if file == "drill" { text.replace(from, to) } else { text }
+        };
+        let Some(gpu) = own_gpu_with(name, &edit) else { return };
+        let device = Device::new(Arc::new(gpu), &problem).unwrap();
+        let found = drill(&problem, &Options { device: Some(device), ..all_levels(&problem) }, &Control::unlimited());
+        assert!(found.trouble.is_some(), "{to} was not noticed");
+        let spots = |drill: &Drill| drill.drilled.iter().map(|one| one.spots.clone()).collect::<Vec<_>>();
+        assert_eq!(spots(&found), spots(&right), "{to}");
+    }
+}
+
+/// A plan that leads nowhere and reserves what the state has room for.
+fn reserving(problem: &Problem, level: LevelId) -> (Plan, usize) {
+    let control = Control::unlimited();
+    let plan = plan::build(problem, &problem.current, meta(), &control);
+    let reserved = reserve(problem, &problem.current, level, 1, &control);
+    (Plan { reserve: Some(reserved.reserve), ..plan }, reserved.uncovered.len())
+}
+
+/// The verifier, with code of its own, agrees to every refuge that a drill finds, and the domains that it lets pass as covered are
+/// those that survive, pinned tasks aside.
+#[test]
+fn reserves_are_verified() {
+    for_seeds("reserves", 300, |seed, rng| {
+        let kinds = Kinds { broken_start: seed % 2 == 0, ..Kinds::ALL };
+        let problem = Problem::new(&random_snapshot(rng, Size::SMALL, kinds)).unwrap();
+        for level in (0..problem.levels.len()).map(LevelId::new) {
+            let (plan, uncovered) = reserving(&problem, level);
+            let verdict = plan::verify(&problem, &plan);
+            assert_eq!(verdict.violations, [], "level {level:?}");
+            let open = plan.reserve.as_ref().map_or(0, |reserve| reserve.uncovered(&problem).count());
+            assert_eq!(open, uncovered, "level {level:?}");
+        }
+    });
+}
+
+/// Each kind of lie about a refuge is named.
+#[test]
+fn a_false_reserve_is_refused() {
+    let work = vec![
+        at(task("a", 1, &[("cpu", 6)]), "n1"),
+        at(task("b", 1, &[("cpu", 4)]), "n2"),
+        at(task("c", 1, &[("cpu", 5)]), "n3"),
+    ];
+    let nodes = ["n1", "n2", "n3", "n4"].map(|name| node(name, &[("cpu", 10)])).to_vec();
+    let mut snapshot = cluster(nodes, work);
+    snapshot.resources = resources(&["cpu"]);
+    snapshot.nodes[3].cordoned = true;
+    let problem = Problem::new(&snapshot).unwrap();
+    let (right, uncovered) = reserving(&problem, LevelId(0));
+    assert_eq!((uncovered, plan::verify(&problem, &right).violations), (0, Vec::new()));
+    let on = |node: u32| Spot::On(Piece::whole(NodeId(node)));
+    type Lie = fn(&mut bayplan::plan::Reserve, &dyn Fn(u32) -> Spot);
+    let lies: [(&str, Lie); 9] = [
+        ("too little cpu", |reserve, on| reserve.refuges[0].recovery[0].1 = on(2)),
+        ("comes back to what has failed", |reserve, on| reserve.refuges[0].recovery[0].1 = on(0)),
+        ("cordon", |reserve, on| reserve.refuges[0].recovery[0].1 = on(3)),
+        ("does not come back whole", |reserve, _| reserve.refuges[0].recovery[0].1 = Spot::Unplaced),
+        ("must either come back or be lost", |reserve, _| reserve.refuges[0].recovery.clear()),
+        ("must either come back or be lost", |reserve, _| reserve.refuges[0].lost.push(TaskId(0))),
+        ("does not run there", |reserve, _| reserve.refuges[0].lost.push(TaskId(1))),
+        ("nothing is said of it", |reserve, _| drop(reserve.refuges.remove(1))),
+        ("it is there twice", |reserve, _| reserve.refuges.push(reserve.refuges[0].clone())),
+    ];
+    for (words, lie) in lies {
+        let mut plan = right.clone();
+        lie(plan.reserve.as_mut().unwrap(), &on);
+        let found = plan::verify(&problem, &plan).violations;
+        assert!(found.iter().any(|b| b.rule == "reserve" && b.text.contains(words)), "{words}: {found:?}");
+    }
+}
+
+/// `plan --reserve` as a person runs it, on clusters with work that waits: code 0 means that a drill of the plan finds no domain that
+/// loses more than what is pinned, code 3 that at least one does and none is worse off; `verify` agrees either way.
+#[test]
+fn plans_survive_every_drill_that_they_promise() {
+    let (kept, open) = (std::sync::atomic::AtomicUsize::new(0), std::sync::atomic::AtomicUsize::new(0));
+    let run = |args: &[&str]| {
+        let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_bayplan")).args(args).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap(), output.stderr)
+    };
+    for_seeds("plan reserve", 30, |seed, rng| {
+        let kinds = if seed % 3 == 0 { Kinds::ALL } else { Kinds { groups: true, ..Kinds::PLAIN } };
+        let snapshot = random_snapshot(rng, Size::SMALL, Kinds { simultaneous: false, ..kinds });
+        let problem = Problem::new(&snapshot).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+        let (from, to) = (path("s.json"), path("p.json"));
+        std::fs::write(&from, bayplan::file::write_snapshot(&snapshot)).unwrap();
+        let level = &rng.pick(&problem.levels).name;
+        let (code, _, said) = run(&["plan", &from, "--reserve", level, "--effort", "50", "-o", &to]);
+        assert!(code == 0 || code == 3, "{code}: {}", String::from_utf8_lossy(&said));
+        let (verified, text, _) = run(&["verify", &from, &to]);
+        assert_eq!(verified, 0, "{text}");
+        let plan = bayplan::file::read_plan(&std::fs::read(&to).unwrap(), &problem).unwrap();
+        let level = LevelId::new(problem.levels.iter().position(|one| one.name == *level).unwrap());
+        let after = reserve(&problem, &plan.reached(&problem), level, 1, &Control::unlimited());
+        let start = reserve(&problem, &problem.current, level, 1, &Control::unlimited());
+        match code {
+            0 => assert!(after.uncovered.is_empty(), "promised and not kept"),
+            _ => assert!(!after.is_worse_than(&start), "worse than the start"),
+        }
+        let count = if code == 0 { &kept } else { &open };
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    });
+    let (kept, open) = (kept.into_inner(), open.into_inner());
+    assert!(kept > 5 && open > 0, "{kept} kept, {open} open");
+}
