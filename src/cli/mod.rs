@@ -1,7 +1,8 @@
 //! What does each subcommand do? One file per subcommand; data goes to stdout or `-o FILE`, everything human to stderr.
 //!
 //! `args` holds what was typed, with the type of its meaning; `io` reads and writes; `screen` talks to the person;
-//! `figures` and `report` turn a state or a plan into something to read. Nothing here decides anything about placements.
+//! `figures` and `report` turn a state or a plan into something to read on a terminal, `page` into a page for a browser (the command
+//! `report`). Nothing here decides anything about placements.
 
 pub mod args;
 mod args_bound;
@@ -14,6 +15,7 @@ mod args_import;
 mod args_jobs;
 mod args_kubernetes;
 mod args_scale;
+mod args_report;
 mod args_status;
 mod args_waves;
 mod backend;
@@ -32,6 +34,7 @@ mod generate;
 mod import;
 mod io;
 mod notes;
+mod page;
 mod plan;
 mod prometheus;
 mod report;
@@ -67,6 +70,7 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Scale(args) => scale::run(&args, started),
         Command::Explain(args) => explain::run(&args),
         Command::Drill(args) => drill::run(&args),
+        Command::Report(args) => page::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Simulate(args) => simulate::run(&args),

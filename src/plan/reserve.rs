@@ -144,7 +144,7 @@ impl Check<'_> {
         }
         let entered = spot.pieces().iter().filter(|piece| held(kept, piece.node) == 0);
         for piece in entered {
-            if let Some(rule) = refusal(spec, &problem.nodes[piece.node.index()]) {
+            if let Some(rule) = refusal(problem, spec, &problem.nodes[piece.node.index()]) {
                 return Some(format!("{} keeps it off {}", rule.name(), problem.nodes[piece.node.index()].name));
             }
         }

@@ -29,7 +29,7 @@ pub struct Room {
 /// All pools, in the order of the snapshot; nodes without one come last.
 pub(super) fn pools(problem: &Problem) -> Vec<Pool> {
     let mut pools: Vec<Pool> =
-        problem.pools.iter().map(|name| Pool { name: Some(name.clone()), nodes: Vec::new() }).collect();
+        problem.pools.iter().map(|pool| Pool { name: Some(pool.name.clone()), nodes: Vec::new() }).collect();
     let mut others = Pool { name: None, nodes: Vec::new() };
     for node in problem.node_ids() {
         match problem.nodes[node.index()].pool {
