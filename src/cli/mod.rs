@@ -77,15 +77,21 @@ fn read_cluster(source: &Source, jobs: Option<&Source>) -> Result<(Snapshot, Pro
     let mut snapshot = file::read_snapshot(&bytes).map_err(|faults| faulty(source, faults))?;
     let mut name = source.to_string();
     if let Some(jobs) = jobs {
-        let added = file::read_jobs(&jobs.read()?).map_err(|faults| faulty(jobs, faults))?;
-        snapshot.tasks.extend(added.tasks);
-        snapshot.groups.extend(added.groups);
+        add_jobs(&mut snapshot, jobs)?;
         name = format!("{source} with {jobs}");
     }
     match Problem::new(&snapshot) {
         Ok(problem) => Ok((snapshot, problem)),
         Err(faults) => Err(Failure::Input { file: name, faults }),
     }
+}
+
+/// Puts the tasks and groups of a jobs file on top of a snapshot.
+fn add_jobs(snapshot: &mut Snapshot, jobs: &Source) -> Result<(), Failure> {
+    let added = file::read_jobs(&jobs.read()?).map_err(|faults| faulty(jobs, faults))?;
+    snapshot.tasks.extend(added.tasks);
+    snapshot.groups.extend(added.groups);
+    Ok(())
 }
 
 /// The problem in the points of the goal asked for, or of `place` where jobs come on top. Its fingerprint stays that of the snapshot.
