@@ -332,7 +332,7 @@ fn every_kind_of_bad_snapshot_is_told_with_place_cause_and_remedy() {
         (full(|s| s["format"] = json!(1)), ["F106", "format", "the number 1 stands", "give a snapshot file"]),
         (
             full(|s| drop(s.as_object_mut().unwrap().remove("format"))),
-            ["F106", "the document", "\"format\" is missing", "add \"format\": \"bayplan-snapshot/1\""],
+            ["F106", "the document", "\"format\" is missing", "give it the value \"bayplan-snapshot/1\""],
         ),
         (full(|s| s["tasks"][1]["name"] = json!("t1")), ["P102", "tasks[1]", "already used", "rename"]),
         (

@@ -32,7 +32,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
 ];
 
 /// Which module may use which dependency.
-const DOORS: [(&str, &[&str]); 17] = [
+const DOORS: [(&str, &[&str]); 19] = [
     ("clap", &["cli", "main"]),
     ("comfy_table", &["cli"]),
     ("indicatif", &["cli"]),
@@ -42,6 +42,8 @@ const DOORS: [(&str, &[&str]); 17] = [
     ("tempfile", &["cli", "file"]),
     ("good_lp", &["exact"]),
     ("rayon", &["bound", "bulk"]),
+    ("jiff", &["cli"]),
+    ("toml", &["file"]),
     ("wgpu", &["gpu"]),
     ("pollster", &["gpu"]),
     ("bytemuck", &["gpu", "kernel"]),

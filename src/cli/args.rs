@@ -8,6 +8,7 @@ pub use super::args_generate::GenerateArgs;
 pub use super::args_import::ImportArgs;
 pub use super::args_jobs::{AdmitArg, JobsArg};
 use super::args_status::StatusArgs;
+pub use super::args_run::RunArgs;
 use super::args_waves::{DiffArgs, FocusArgs, Form, SimulateArgs};
 use super::failure::Failure;
 use super::io::{Source, Target};
@@ -71,6 +72,8 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Do the same work on CPU and GPU in turn: speed, equality, share of the peak
     Bench(BenchArgs),
+    /// Read, plan, verify, export and tell metrics, as a file says: for cron and timers
+    Run(RunArgs),
 }
 
 /// Where data goes.
@@ -318,6 +321,7 @@ impl Command {
             Command::Simulate(args) => (vec![&args.snapshot, &args.plan], Some(&args.output.output)),
             Command::Devices(_) => (Vec::new(), None),
             Command::Bench(args) => (vec![&args.snapshot], None),
+            Command::Run(args) => (vec![&args.file], None),
         }
     }
 }

@@ -12,6 +12,7 @@ mod args_generate;
 mod args_import;
 mod args_jobs;
 mod args_status;
+mod args_run;
 mod args_waves;
 mod backend;
 mod bench;
@@ -27,10 +28,12 @@ mod focus;
 mod generate;
 mod import;
 mod io;
+mod log;
 mod notes;
 mod plan;
 mod prometheus;
 mod report;
+mod run;
 mod score;
 mod screen;
 mod signal;
@@ -63,6 +66,7 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Simulate(args) => simulate::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Run(args) => run::run(&args),
     }
 }
 
