@@ -18,5 +18,6 @@ pub mod kernel;
 pub mod model;
 pub mod plan;
 mod random;
+pub mod scrub;
 pub mod simulate;
 pub mod status;

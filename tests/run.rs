@@ -519,7 +519,8 @@ mod ends {
         assert!(killed_at_work > moments as usize / 2, "only {killed_at_work} kills came in time");
         site.run(0);
         assert_eq!(draft(&site), None);
-        assert_eq!(site.complete().len(), 3);
+        // The first and the last, and one more where a kill came after its last rename.
+        assert!((2..=3).contains(&site.complete().len()), "{:?}", site.complete());
         site.check_runs();
     }
 

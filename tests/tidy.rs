@@ -6,16 +6,17 @@ use std::fs;
 use std::path::Path;
 
 /// Who may name whom with `crate::` (or `bayplan::` in main.rs). `control` is a leaf that all may use.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("main", &["cli"]),
     (
         "cli",
         &[
-            "adapter", "generate", "exact", "bulk", "bound", "gpu", "kernel", "plan", "simulate", "status", "file",
-            "model",
+            "adapter", "generate", "exact", "bulk", "bound", "gpu", "kernel", "plan", "scrub", "simulate", "status",
+            "file", "model",
         ],
     ),
     ("adapter", &["model"]),
+    ("scrub", &["model"]),
     ("generate", &["random", "model"]),
     ("exact", &["plan", "model"]),
     ("bulk", &["gpu", "kernel", "plan", "model"]),
@@ -32,8 +33,10 @@ const ARROWS: [(&str, &[&str]); 16] = [
 ];
 
 /// Which module may use which dependency.
-const DOORS: [(&str, &[&str]); 19] = [
+const DOORS: [(&str, &[&str]); 21] = [
     ("clap", &["cli", "main"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("comfy_table", &["cli"]),
     ("indicatif", &["cli"]),
     ("ctrlc", &["cli"]),

@@ -11,8 +11,9 @@ mod args_export;
 mod args_generate;
 mod args_import;
 mod args_jobs;
-mod args_status;
 mod args_run;
+mod args_shell;
+mod args_status;
 mod args_waves;
 mod backend;
 mod bench;
@@ -34,8 +35,11 @@ mod plan;
 mod prometheus;
 mod report;
 mod run;
+mod schema;
 mod score;
 mod screen;
+mod scrub;
+mod shell;
 mod signal;
 mod simulate;
 mod states;
@@ -67,6 +71,10 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Devices(args) => devices::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Scrub(args) => scrub::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     }
 }
 

@@ -58,7 +58,7 @@ mod unplaced;
 mod verify;
 mod wave;
 
-pub use build::{Meta, build};
+pub use build::{Meta, build, reasons};
 pub use explain::{Answer, Explanation, Room, explain};
 pub use obstacle::Obstacle;
 pub use order::{Ordered, order};

@@ -225,6 +225,8 @@ mod tests {
         for run in 0..4 {
             let draft = folder.draft().unwrap();
             fs::write(draft.path().join("plan.json"), run.to_string()).unwrap();
+            // The last two begin in the same millisecond.
+            let began = began + jiff::SignedDuration::from_millis(run.min(2));
             let path = folder.publish(draft, began).unwrap();
             assert_eq!(fs::read_to_string(path.join("plan.json")).unwrap(), run.to_string());
             folder.retire(2, &path).unwrap();
