@@ -20,5 +20,6 @@ pub mod model;
 pub mod plan;
 mod random;
 pub mod scale;
+pub mod scrub;
 pub mod simulate;
 pub mod status;

@@ -151,27 +151,45 @@ fn a_goal_goes_with_its_plan() {
 
 // ------------------------------------------------------------------------------------------------------------ help, usage
 
+/// That every command has examples which parse is seen where the commands are defined; here, that they are shown.
 #[test]
-fn every_command_has_help_with_an_example() {
-    let commands: [&[&str]; 10] = [
-        &[],
-        &["import"],
-        &["import", "openb"],
-        &["import", "roadef"],
-        &["import", "csv"],
-        &["generate"],
-        &["plan"],
-        &["verify"],
-        &["score"],
-        &["export"],
-    ];
-    for command in commands {
-        let (code, stdout, stderr) = run(&[command, &["--help"]].concat());
+fn help_comes_with_an_example_and_a_page() {
+    let folder = TempDir::new().unwrap();
+    let (code, _, stderr) = run(&["man", "-o", &path_in(&folder, "man")]);
+    assert_eq!(code, 0, "{stderr}");
+    let pages: Vec<String> = entries_of(&folder.path().join("man"));
+    assert!(pages.len() > 20 && pages.contains(&"bayplan-import-csv.1".to_string()), "{pages:?}");
+    for page in pages {
+        let name = page.strip_suffix(".1").unwrap();
+        let command: Vec<&str> = name.split('-').skip(1).collect();
+        let (code, stdout, stderr) = run(&[&command[..], &["--help"]].concat());
         assert_eq!((code, stderr.as_str()), (0, ""), "{command:?}");
         assert!(stdout.contains("Example"), "{command:?}: {stdout}");
+        let text = std::fs::read_to_string(folder.path().join("man").join(&page)).unwrap();
+        assert!(text.contains(".TH") && text.contains("Example"), "{page}");
+        assert!(text.contains(&format!(".SH NAME\n{}", name.replace('-', "\\-"))), "{text}");
     }
     let (code, stdout, _) = run(&["--version"]);
     assert_eq!((code, stdout.trim()), (0, concat!("bayplan ", env!("CARGO_PKG_VERSION"))));
+}
+
+fn entries_of(folder: &Path) -> Vec<String> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn shells_take_their_completions() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let (code, script, stderr) = run(&["completions", shell]);
+        assert_eq!((code, stderr.as_str()), (0, ""));
+        assert!(script.contains("--time-limit") || script.contains("-l time-limit"), "{shell}: {script}");
+    }
+    let asked = "source /dev/stdin; COMP_WORDS=(bayplan pla); COMP_CWORD=1; _bayplan bayplan pla bayplan; echo \"${COMPREPLY[*]}\"";
+    let script = run(&["completions", "bash"]).1;
+    match Command::new("bash").args(["-c", asked]).write_stdin(script).output() {
+        Ok(output) => assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "plan", "{output:?}"),
+        Err(_) => eprintln!("skipped: no bash here"),
+    }
 }
 
 #[test]

@@ -6,16 +6,17 @@ use std::fs;
 use std::path::Path;
 
 /// Who may name whom with `crate::` (or `bayplan::` in main.rs). `control` is a leaf that all may use.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("main", &["cli"]),
     (
         "cli",
         &[
-            "adapter", "generate", "exact", "bulk", "bound", "drill", "gpu", "kernel", "plan", "scale", "simulate", "status",
-            "file", "model",
+            "adapter", "generate", "exact", "bulk", "bound", "drill", "gpu", "kernel", "plan", "scale", "scrub",
+            "simulate", "status", "file", "model",
         ],
     ),
     ("adapter", &["plan", "model"]),
+    ("scrub", &["model"]),
     ("generate", &["random", "model"]),
     ("exact", &["plan", "model"]),
     ("bulk", &["gpu", "kernel", "plan", "model"]),
@@ -34,8 +35,10 @@ const ARROWS: [(&str, &[&str]); 18] = [
 ];
 
 /// Which module may use which dependency.
-const DOORS: [(&str, &[&str]); 18] = [
+const DOORS: [(&str, &[&str]); 22] = [
     ("clap", &["cli", "main"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("comfy_table", &["cli"]),
     ("indicatif", &["cli"]),
     ("ctrlc", &["cli"]),
@@ -44,6 +47,8 @@ const DOORS: [(&str, &[&str]); 18] = [
     ("tempfile", &["cli", "file"]),
     ("good_lp", &["exact"]),
     ("rayon", &["bound", "bulk", "drill"]),
+    ("jiff", &["cli"]),
+    ("toml", &["file"]),
     ("wgpu", &["gpu"]),
     ("pollster", &["gpu"]),
     ("bytemuck", &["gpu", "kernel"]),

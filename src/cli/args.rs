@@ -8,8 +8,10 @@ pub use super::args_export::ExportArgs;
 pub use super::args_generate::GenerateArgs;
 pub use super::args_import::ImportArgs;
 pub use super::args_jobs::{AdmitArg, JobsArg};
-use super::args_scale::ScaleArgs;
 use super::args_report::ReportArgs;
+pub use super::args_run::RunArgs;
+use super::args_scale::ScaleArgs;
+pub use super::args_shell::{CompletionsArgs, ManArgs, SchemaArgs, ScrubArgs};
 use super::args_status::StatusArgs;
 use super::args_waves::{DiffArgs, FocusArgs, Form, SimulateArgs};
 use super::failure::Failure;
@@ -17,7 +19,7 @@ use super::io::{Source, Target};
 use bayplan::model::Goal;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -80,6 +82,16 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Do the same work on CPU and GPU in turn: speed, equality, share of the peak
     Bench(BenchArgs),
+    /// Read, plan, verify, export and tell metrics, as a file says: for cron and timers
+    Run(RunArgs),
+    /// Take the names out of a snapshot and a plan, for a bug report
+    Scrub(ScrubArgs),
+    /// Print the JSON Schema of a kind of file
+    Schema(SchemaArgs),
+    /// Print what completes command lines in a shell
+    Completions(CompletionsArgs),
+    /// Print or write the manual pages
+    Man(ManArgs),
 }
 
 /// Where data goes.
@@ -296,6 +308,11 @@ impl NotACommand {
     }
 }
 
+/// The command line as clap knows it.
+pub fn line() -> clap::Command {
+    Line::command()
+}
+
 /// Reads the command line.
 pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, NotACommand> {
     let command = Line::try_parse_from(line).map_err(NotACommand::Clap)?.command;
@@ -337,6 +354,12 @@ impl Command {
             Command::Report(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), Some(&args.output.output)),
             Command::Devices(_) => (Vec::new(), None),
             Command::Bench(args) => (vec![&args.snapshot], None),
+            Command::Run(args) => (vec![&args.file], None),
+            Command::Scrub(args) => {
+                ([&args.snapshot].into_iter().chain(&args.plan).collect(), Some(&args.output.output))
+            }
+            Command::Schema(args) => (Vec::new(), Some(&args.output.output)),
+            Command::Completions(_) | Command::Man(_) => (Vec::new(), None),
         }
     }
 }
@@ -372,7 +395,6 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn clap_finds_no_contradiction() {

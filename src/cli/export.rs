@@ -15,6 +15,11 @@ use bayplan::plan;
 /// Runs the command.
 pub fn run(args: &ExportArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
+    export(args)
+}
+
+/// Reads, verifies, writes.
+pub fn export(args: &ExportArgs) -> Result<Exit, Failure> {
     args.output.output.check()?;
     let (snapshot, problem, plan) = read_planned(&args.snapshot, &args.jobs, &args.plan)?;
     let verdict = plan::verify(&problem, &plan);

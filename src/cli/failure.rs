@@ -21,13 +21,20 @@ pub enum Exit {
     Uncovered,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(match exit {
+impl Exit {
+    /// The exit code of ARCHITECTURE's table.
+    pub fn code(self) -> u8 {
+        match self {
             Exit::Done => 0,
             Exit::MovesToMake => 2,
             Exit::Rejected | Exit::Unplaced | Exit::Uncovered => 3,
-        })
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
     }
 }
 
@@ -58,6 +65,9 @@ pub enum Failure {
         /// Every fault.
         faults: Faults,
     },
+    /// A signal came before there was anything to save.
+    #[error("stopped by a signal while reading; nothing was written")]
+    Stopped,
     /// There is no device for what was asked.
     #[error("{0}")]
     NoDevice(String),
@@ -76,17 +86,19 @@ impl Failure {
             Failure::Usage(_) => 64,
             Failure::Input { .. } => 65,
             Failure::Bug(_) => 70,
+            Failure::Stopped => 130,
         }
     }
 
     /// Says it once, on stderr, and gives the code.
     pub fn show(&self) -> ExitCode {
+        let complain = |text: &str| screen::complain(self.code(), text);
         match self {
             Failure::ClosedPipe => {}
-            Failure::Usage(_) => screen::say(&format!("bayplan: {self}\nFor help, try 'bayplan --help'.")),
-            Failure::Bug(_) => screen::say(&format!("bayplan: {self}\n{REPORT_IT}")),
-            Failure::Io { .. } | Failure::Input { .. } | Failure::NoDevice(_) => {
-                screen::say(&format!("bayplan: {self}"))
+            Failure::Usage(_) => complain(&format!("bayplan: {self}\nFor help, try 'bayplan --help'.")),
+            Failure::Bug(_) => complain(&format!("bayplan: {self}\n{REPORT_IT}")),
+            Failure::Io { .. } | Failure::Input { .. } | Failure::NoDevice(_) | Failure::Stopped => {
+                complain(&format!("bayplan: {self}"))
             }
         }
         ExitCode::from(self.code())
@@ -99,7 +111,7 @@ const REPORT_IT: &str = "This is a bug in Bayplan, not in your input. Nothing wa
 
 /// Runs `work`; a panic anywhere in it becomes a message for a person, and exit code 70.
 pub fn guarded(work: impl FnOnce() -> ExitCode) -> ExitCode {
-    std::panic::set_hook(Box::new(|info| screen::say(&panic_text(info))));
+    std::panic::set_hook(Box::new(|info| screen::complain(70, &panic_text(info))));
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(ExitCode::from(70))
 }
 

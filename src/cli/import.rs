@@ -18,7 +18,16 @@ pub fn run(args: &ImportArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
     let output = &args.format.output().output;
     output.check()?;
-    let (files, imported) = match &args.format {
+    let (snapshot, problem) = snapshot(&args.format)?;
+    output.write(&file::write_snapshot(&snapshot))?;
+    let [nodes, tasks, groups] = [problem.nodes.len(), problem.tasks.len(), problem.groups.len()];
+    say(&format!("imported {nodes} nodes, {tasks} tasks and {groups} groups"));
+    Ok(Exit::Done)
+}
+
+/// What the foreign files say, checked; what was not taken over is told.
+pub fn snapshot(format: &ImportFormat) -> Result<(Snapshot, Problem), Failure> {
+    let (files, imported) = match format {
         ImportFormat::Openb { nodes, pods, placement, .. } => {
             let start = placement.as_ref().map(|source| source.read()).transpose()?;
             (format!("{nodes}, {pods}"), openb::import(&nodes.read()?, &pods.read()?, start.as_deref()).map(whole))
@@ -43,11 +52,8 @@ pub fn run(args: &ImportArgs) -> Result<Exit, Failure> {
     let faulty = |faults| Failure::Input { file: files.clone(), faults };
     let Imported { snapshot, notes } = imported.map_err(faulty)?;
     let problem = Problem::new(&snapshot).map_err(faulty)?;
-    output.write(&file::write_snapshot(&snapshot))?;
-    let [nodes, tasks, groups] = [problem.nodes.len(), problem.tasks.len(), problem.groups.len()];
     say_notes(&notes);
-    say(&format!("imported {nodes} nodes, {tasks} tasks and {groups} groups"));
-    Ok(Exit::Done)
+    Ok((snapshot, problem))
 }
 
 /// A format that is taken over whole.

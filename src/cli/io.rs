@@ -118,21 +118,28 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The file that a signal must take away: it is not complete yet.
-static PARTIAL: Mutex<Option<PathBuf>> = Mutex::new(None);
+/// Files and folders that a signal must take away: they are not complete yet.
+static PARTIAL: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Takes away an output that is not complete; for a signal handler that ends the process.
+/// Takes away output that is not complete; for a signal handler that ends the process.
 pub fn remove_partial() {
-    if let Ok(mut partial) = PARTIAL.lock()
-        && let Some(path) = partial.take()
-    {
-        let _ = std::fs::remove_file(path);
+    let Ok(mut partial) = PARTIAL.lock() else { return };
+    for path in partial.drain(..) {
+        let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     }
 }
 
-fn note_partial(path: Option<PathBuf>) {
+/// This file or folder is not complete yet.
+pub fn note_partial(path: &Path) {
     if let Ok(mut partial) = PARTIAL.lock() {
-        *partial = path;
+        partial.push(path.to_path_buf());
+    }
+}
+
+/// This one is complete, or gone.
+pub fn forget_partial(path: &Path) {
+    if let Ok(mut partial) = PARTIAL.lock() {
+        partial.retain(|noted| noted != path);
     }
 }
 
@@ -153,12 +160,13 @@ fn write_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let temporary = builder.tempfile_in(folder_of(&path))?;
-    note_partial(Some(temporary.path().to_path_buf()));
+    let partial = temporary.path().to_path_buf();
+    note_partial(&partial);
     let mut writer = BufWriter::new(temporary.as_file());
     let written = writer.write_all(bytes).and_then(|()| writer.flush()).and_then(|()| temporary.as_file().sync_all());
     drop(writer);
     let result = written.and_then(|()| temporary.persist(&path).map(|_| ()).map_err(|failed| failed.error));
-    note_partial(None);
+    forget_partial(&partial);
     result
 }
 

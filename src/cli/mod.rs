@@ -14,8 +14,10 @@ mod args_generate;
 mod args_import;
 mod args_jobs;
 mod args_kubernetes;
-mod args_scale;
 mod args_report;
+mod args_run;
+mod args_scale;
+mod args_shell;
 mod args_status;
 mod args_waves;
 mod backend;
@@ -33,16 +35,21 @@ mod focus;
 mod generate;
 mod import;
 mod io;
+mod log;
 mod notes;
 mod page;
 mod plan;
 mod prometheus;
 mod report;
+mod reserve;
+mod run;
 mod scale;
 mod scale_series;
-mod reserve;
+mod schema;
 mod score;
 mod screen;
+mod scrub;
+mod shell;
 mod signal;
 mod simulate;
 mod states;
@@ -76,6 +83,11 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Simulate(args) => simulate::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Scrub(args) => scrub::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     }
 }
 
@@ -90,15 +102,21 @@ fn read_cluster(source: &Source, jobs: Option<&Source>) -> Result<(Snapshot, Pro
     let mut snapshot = file::read_snapshot(&bytes).map_err(|faults| faulty(source, faults))?;
     let mut name = source.to_string();
     if let Some(jobs) = jobs {
-        let added = file::read_jobs(&jobs.read()?).map_err(|faults| faulty(jobs, faults))?;
-        snapshot.tasks.extend(added.tasks);
-        snapshot.groups.extend(added.groups);
+        add_jobs(&mut snapshot, jobs)?;
         name = format!("{source} with {jobs}");
     }
     match Problem::new(&snapshot) {
         Ok(problem) => Ok((snapshot, problem)),
         Err(faults) => Err(Failure::Input { file: name, faults }),
     }
+}
+
+/// Puts the tasks and groups of a jobs file on top of a snapshot.
+fn add_jobs(snapshot: &mut Snapshot, jobs: &Source) -> Result<(), Failure> {
+    let added = file::read_jobs(&jobs.read()?).map_err(|faults| faulty(jobs, faults))?;
+    snapshot.tasks.extend(added.tasks);
+    snapshot.groups.extend(added.groups);
+    Ok(())
 }
 
 /// The problem in the points of the goal asked for, or of `place` where jobs come on top. Its fingerprint stays that of the snapshot.

@@ -13,6 +13,8 @@ use bayplan::plan::{self, Meta, Plan, Status, Verdict};
 use bayplan::{bulk, exact, file};
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// Longest exact search under `auto`: whoever wants to wait longer for a proof says `--solver exact`.
@@ -32,7 +34,41 @@ const BREACH_SHOWN_MAX: usize = 20;
 pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     args.output.output.check()?;
     let stop = signal::stop_first();
-    let read = with_goal(read_problem(&args.snapshot, args.jobs.place.as_ref())?, args.goal, &args.jobs);
+    let problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
+    let decided = decide(problem, args, stop, started)?;
+    let bytes = match args.output.output.is_stream() {
+        true => file::write_stream(&decided.problem, &decided.plan),
+        false => file::write_plan(&decided.problem, &decided.plan),
+    };
+    if !args.quiet {
+        let [tables, verdict, notes] = decided.told(started.elapsed());
+        say(&tables);
+        say_verdict(&verdict, Tone::Good);
+        say(&notes);
+    }
+    args.output.output.write(&bytes)?;
+    Ok(decided.exit(args))
+}
+
+/// A plan that holds, and how it was found.
+pub struct Decided {
+    /// The problem under the limits of the command line, in the points of the plan.
+    pub problem: Problem,
+    /// The plan.
+    pub plan: Plan,
+    /// What the verifier says; it is right.
+    pub verdict: Verdict,
+    blockers: Option<Vec<&'static str>>,
+    accepted: Option<(usize, usize)>,
+    kept: Option<reserve::Kept>,
+}
+
+/// Searches, orders and verifies for a command that began at `started`; it ends early when `stop` becomes true.
+///
+/// # Errors
+/// Among others [`Failure::Bug`], when the plan does not hold.
+pub fn decide(problem: Problem, args: &PlanArgs, stop: Arc<AtomicBool>, started: Instant) -> Result<Decided, Failure> {
+    let read = with_goal(problem, args.goal, &args.jobs);
     let problem = as_asked(&read, args)?;
     let level =
         drill::levels(&problem, args.reserve.reserve.as_slice()).map_err(|faults| faulty(&args.snapshot, faults))?;
@@ -51,59 +87,78 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
         search = search.with_time_limit(if level.is_some() { (left - reserve) / RESERVE_PART } else { left - reserve });
         order = order.with_time_limit(left - reserve / 3);
     }
-    let searched = focus::searched(&problem, &args.focus);
+    let found = find(&read, &problem, args, &beside, &search)?;
+    let planned = |target: &Placement, meta: &Meta| plan::build(&problem, target, meta.clone(), &order);
+    let kept = level.map(|level| {
+        // What was proven of one search is not true of another, the prices aside.
+        let weaker = Meta { bound: None, solver: "bulk".to_string(), ..found.meta.clone() };
+        let plan = |target: &Placement| planned(target, if *target == found.target { &found.meta } else { &weaker });
+        let search = |narrowed: &Problem| search_again(narrowed, args, &again);
+        let planner = reserve::Planner { plan: &plan, search: &search, is_repeatable: args.is_repeatable() };
+        reserve::keep(&problem, level, &found.target, &planner, &again)
+    });
+    let plan = kept.as_ref().map_or_else(|| planned(&found.target, &found.meta), |kept| kept.plan.clone());
+    line.finish();
+    let verdict = plan::verify(&problem, &plan);
+    refuse_broken(&problem, &plan, &verdict)?;
+    let narrowed = if let Cow::Owned(narrowed) = problem { Some(narrowed) } else { None };
+    let (blockers, accepted) = (found.blockers, found.accepted);
+    Ok(Decided { problem: narrowed.unwrap_or(read), plan, verdict, blockers, accepted, kept })
+}
+
+/// Where everything should run in `problem`, which is what the command line makes of `read`.
+fn find(
+    read: &Problem,
+    problem: &Problem,
+    args: &PlanArgs,
+    beside: &Beside,
+    search: &Control,
+) -> Result<Found, Failure> {
+    let searched = focus::searched(problem, &args.focus);
     let charged = with_charge(&searched, args.min_gain);
     let backend = Backend::choose(args.backend, &charged)?;
     // The bound is on the snapshot, not on what the command line narrows it to: so whoever has the two files can check it.
     let first = is_for_exact(&charged, args);
-    let (found, proof) = beside.run(&read, args, &search, first, |proof| {
-        let proof = proof.filter(|_| focus::keeps_points(&problem, &args.focus));
-        solve(&charged, args, &backend, proof, &search)
+    let (found, proof) = beside.run(read, args, search, first, |proof| {
+        let proof = proof.filter(|_| focus::keeps_points(problem, &args.focus));
+        solve(&charged, args, &backend, proof, search)
     });
     let status = match found.meta.status {
         // Nobody interrupted it: what it had was good enough.
         Status::Interrupted if beside.is_settled() => Status::Feasible,
         status => status,
     };
-    let meta = Meta { proof, status, ..found.meta };
-    let planned = |target: &Placement, meta: &Meta| plan::build(&problem, target, meta.clone(), &order);
-    let kept = level.map(|level| {
-        // What was proven of one search is not true of another, the prices aside.
-        let weaker = Meta { bound: None, solver: "bulk".to_string(), ..meta.clone() };
-        let plan = |target: &Placement| planned(target, if *target == found.target { &meta } else { &weaker });
-        let search = |narrowed: &Problem| search_again(narrowed, args, &again);
-        let planner = reserve::Planner { plan: &plan, search: &search, is_repeatable: args.is_repeatable() };
-        reserve::keep(&problem, level, &found.target, &planner, &again)
-    });
-    let plan = kept.as_ref().map_or_else(|| planned(&found.target, &meta), |kept| kept.plan.clone());
-    line.finish();
-    let verdict = plan::verify(&problem, &plan);
-    refuse_broken(&problem, &plan, &verdict)?;
-    let bytes = match args.output.output.is_stream() {
-        true => file::write_stream(&problem, &plan),
-        false => file::write_plan(&problem, &plan),
-    };
-    if !args.quiet {
-        show(&problem, &plan, &verdict);
-        if let Some(rules) = &found.blockers {
-            say(&report::blockers_text(rules));
+    Ok(Found { meta: Meta { proof, status, ..found.meta }, ..found })
+}
+
+impl Decided {
+    /// How the command ends.
+    pub fn exit(&self, args: &PlanArgs) -> Exit {
+        if args.jobs.place.is_some() && !self.plan.unplaced.is_empty() {
+            return Exit::Unplaced;
         }
-        if let Some((accepted, waiting)) = found.accepted {
-            say(&format!("accepted: the first {accepted} of {waiting} waiting tasks"));
+        if self.kept.as_ref().is_some_and(|kept| !kept.reserved.uncovered.is_empty()) {
+            return Exit::Uncovered;
         }
-        if let Some(kept) = &kept {
-            say(&reserve::text(&problem, kept));
+        if args.detailed_exitcode && self.verdict.move_count > 0 { Exit::MovesToMake } else { Exit::Done }
+    }
+
+    /// For a person: tables and moves, the verdict, and how the plan was found in `elapsed`.
+    pub fn told(&self, elapsed: Duration) -> [String; 3] {
+        let Decided { problem, plan, verdict, .. } = self;
+        let mut notes = String::new();
+        if let Some(rules) = &self.blockers {
+            notes += &(report::blockers_text(rules) + "\n");
         }
-        say(&report::how_found(&plan, started.elapsed()));
+        if let Some((accepted, waiting)) = self.accepted {
+            notes += &format!("accepted: the first {accepted} of {waiting} waiting tasks\n");
+        }
+        if let Some(kept) = &self.kept {
+            notes += &(reserve::text(problem, kept) + "\n");
+        }
+        notes += &report::how_found(plan, elapsed);
+        [tables(problem, plan, verdict), report::verdict(problem, plan, verdict), notes]
     }
-    args.output.output.write(&bytes)?;
-    if args.jobs.place.is_some() && !plan.unplaced.is_empty() {
-        return Ok(Exit::Unplaced);
-    }
-    if kept.as_ref().is_some_and(|kept| !kept.reserved.uncovered.is_empty()) {
-        return Ok(Exit::Uncovered);
-    }
-    Ok(if args.detailed_exitcode && verdict.move_count > 0 { Exit::MovesToMake } else { Exit::Done })
 }
 
 /// Where everything would run if nodes had less: a bulk search on the CPU, for a part of the time.
@@ -253,20 +308,19 @@ fn refuse_broken(problem: &Problem, plan: &Plan, verdict: &Verdict) -> Result<()
     Err(Failure::Bug(text))
 }
 
-/// Tables, moves and verdict, for the person.
-fn show(problem: &Problem, plan: &Plan, verdict: &Verdict) {
+/// Tables and moves, for a person.
+fn tables(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
     let before = Figures::of(problem, &problem.current);
     let after = Figures::of(problem, &verdict.reached);
     let goal = problem.goal.map_or(String::new(), |goal| format!(", goal {}", goal.word()));
-    say(&format!("{}{goal}\n", problem.name));
-    say(&report::before_after(problem, &before, &after));
+    let mut text = format!("{}{goal}\n\n{}\n", problem.name, report::before_after(problem, &before, &after));
     let loads = report::node_loads(problem, &problem.current, &verdict.reached);
     if !loads.is_empty() {
-        say(&format!("\n{loads}"));
+        let _ = write!(text, "\n{loads}\n");
     }
-    say(&format!("\n{}\n", report::moves(problem, plan)));
+    let _ = write!(text, "\n{}\n", report::moves(problem, plan));
     for line in report::left_over(problem, plan) {
-        say(&line);
+        let _ = write!(text, "\n{line}");
     }
-    say_verdict(&report::verdict(problem, plan, verdict), Tone::Good);
+    text
 }

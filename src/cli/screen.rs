@@ -1,9 +1,11 @@
 //! How does Bayplan talk to a person? Lines, tables, colour and progress, on stderr; one place decides what is shown.
 
+use super::log::{self, Level};
 use bayplan::control::Progress;
 use bayplan::model::scaled_text;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 
 /// Narrowest table that is still readable.
@@ -12,6 +14,27 @@ const TABLE_WIDTH_MIN: u16 = 40;
 /// Writes lines to stderr. Names come from files: control characters (which could steer a terminal) are replaced. A
 /// closed stderr leaves nobody to tell.
 pub fn say(text: &str) {
+    if log::record(Level::Info, "note", text, Value::Null) {
+        return;
+    }
+    print(text);
+}
+
+/// Says why a command fails.
+pub fn complain(code: u8, text: &str) {
+    if !log::record(Level::Error, "failed", text, json!({"code": code})) {
+        print(text);
+    }
+}
+
+/// Says what a run has done: to a person, and with figures to its log.
+pub fn tell(event: &str, text: &str, figures: Value) {
+    if !log::record(Level::Info, event, text, figures) {
+        print(text);
+    }
+}
+
+fn print(text: &str) {
     let mut err = std::io::stderr().lock();
     let _ = writeln!(err, "{}", printable(text)).and_then(|()| err.flush());
 }

@@ -373,7 +373,7 @@ impl<'a> Fields<'a> {
         let (kind, ours) = version(wanted).expect("our formats are bayplan-KIND/VERSION");
         let Some(found) = self.take("format") else {
             // The other fields tell whether this is such a file; all their faults are told too.
-            let remedy = format!("add \"format\": {wanted:?}, if this is a {kind} file");
+            let remedy = format!("give it the value {wanted:?}, if this is a {kind} file");
             self.reader.fault("F106", self.path, "the field \"format\" is missing", remedy);
             return true;
         };

@@ -3,7 +3,7 @@
 use super::unplaced::Room;
 use super::{Plan, Status, order};
 use crate::control::Control;
-use crate::model::{Placement, Problem, Proof, score, violations};
+use crate::model::{Placement, Problem, Proof, TaskId, score, violations};
 
 /// What the solver says about its placement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,6 @@ pub fn build(problem: &Problem, target: &Placement, meta: Meta, control: &Contro
         Status::Optimal if bound != Some(after) => Status::Feasible,
         status => status,
     };
-    let mut room = Room::new(problem, &ordered.reached, Some(&ordered.blocked));
     let waiting = problem.task_ids().filter(|task| !ordered.reached.spot(*task).is_placed());
     Plan {
         fingerprint: problem.fingerprint.clone(),
@@ -57,9 +56,20 @@ pub fn build(problem: &Problem, target: &Placement, meta: Meta, control: &Contro
         gap: bound.map(|bound| bound - after),
         proof: meta.proof,
         objective: (before, after),
-        unplaced: waiting.map(|task| (task, room.reason(task))).collect(),
+        unplaced: reasons(problem, &ordered.reached, &ordered.blocked, waiting),
         waves: ordered.waves,
         blocked: ordered.blocked,
         reserve: None,
     }
+}
+
+/// Why each of `tasks` runs nowhere in the state `reached`, where those `blocked` would have started but for the order.
+pub fn reasons(
+    problem: &Problem,
+    reached: &Placement,
+    blocked: &[TaskId],
+    tasks: impl Iterator<Item = TaskId>,
+) -> Vec<(TaskId, String)> {
+    let mut room = Room::new(problem, reached, Some(blocked));
+    tasks.map(|task| (task, room.reason(task))).collect()
 }

@@ -60,7 +60,7 @@ mod unplaced;
 mod verify;
 mod wave;
 
-pub use build::{Meta, build};
+pub use build::{Meta, build, reasons};
 pub use explain::{Answer, Explanation, Room, explain};
 pub use moment::{Fill, Moment, moments};
 pub use obstacle::Obstacle;

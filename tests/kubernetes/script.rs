@@ -54,6 +54,7 @@ fn plan(problem: &Problem) -> Plan {
         ],
         unplaced: Vec::new(),
         blocked: Vec::new(),
+        reserve: None,
     }
 }
 

@@ -1,0 +1,247 @@
+//! Where does a run's work go? A folder that appears complete or not at all; one run at a time; the oldest ones go.
+//!
+//! ```text
+//! folder/.lock                          held by the run at work; the system lets go of it when the process ends, however it ends
+//! folder/.bayplan-run-XXXXXX.part       the run at work, or what is left of one that was killed
+//! folder/20260102T030405.678Z           a complete run: when it began, UTC
+//! folder/latest                         link to the newest
+//! ```
+
+use crate::cli::failure::Failure;
+use crate::cli::io;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const PREFIX: &str = ".bayplan-run-";
+const SUFFIX: &str = ".part";
+const LATEST: &str = "latest";
+/// Form of a run's name; sorted by name, runs are sorted by time.
+const NAME_FORMAT: &str = "%Y%m%dT%H%M%S%.3fZ";
+
+/// The folder of all runs, held by this one.
+pub struct Folder {
+    path: PathBuf,
+    /// Never read: it is held until the run ends.
+    _lock: File,
+}
+
+/// The folder of a run that is not complete.
+pub struct Draft {
+    dir: TempDir,
+}
+
+impl Folder {
+    /// Makes the folder where there is none, and holds it; what killed runs left in it is taken away.
+    pub fn hold(path: &Path) -> Result<Folder, Failure> {
+        let failed = |cause| Failure::Io { doing: "use the folder", name: path.display().to_string(), cause };
+        fs::create_dir_all(path).map_err(failed)?;
+        let lock = path.join(".lock");
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(false).open(lock).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Nothing, or not yet, written there is no reason to stop for.
+                let _ = file.read_to_string(&mut holder);
+                let cause = format!("another run is at work there ({})", holder.trim());
+                return Err(failed(std::io::Error::other(cause)));
+            }
+            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+        }
+        let holder = format!("process {}, since {}\n", std::process::id(), Timestamp::now());
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(holder.as_bytes()))
+            .map_err(failed)?;
+        let folder = Folder { path: path.to_path_buf(), _lock: file };
+        folder.sweep().map_err(failed)?;
+        Ok(folder)
+    }
+
+    /// An empty folder for a run.
+    pub fn draft(&self) -> Result<Draft, Failure> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(PREFIX).suffix(SUFFIX);
+        #[cfg(unix)]
+        {
+            // As any other new folder; the process's mask applies. The default of a temporary one is private.
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(fs::Permissions::from_mode(0o777));
+        }
+        let dir = builder.tempdir_in(&self.path).map_err(|cause| self.failed(cause))?;
+        io::note_partial(dir.path());
+        Ok(Draft { dir })
+    }
+
+    /// Makes a draft a complete run, begun at `began`, and gives its path.
+    pub fn publish(&self, draft: Draft, began: Timestamp) -> Result<PathBuf, Failure> {
+        let mut name = name(began);
+        let mut later = began;
+        // Two runs in one millisecond, or a clock that was set back.
+        while self.path.join(&name).exists() {
+            later += jiff::SignedDuration::from_millis(1);
+            name = self::name(later);
+        }
+        let path = self.path.join(&name);
+        fs::rename(draft.dir.path(), &path).map_err(|cause| self.failed(cause))?;
+        // It is there under its name; nothing is left to take away under the old one.
+        io::forget_partial(&draft.dir.keep());
+        self.sync();
+        self.link(&name)?;
+        Ok(path)
+    }
+
+    /// Lets `latest` name a run.
+    #[cfg(unix)]
+    fn link(&self, name: &str) -> Result<(), Failure> {
+        let (draft, latest) = (self.path.join(format!("{PREFIX}{LATEST}{SUFFIX}")), self.path.join(LATEST));
+        let linked = std::os::unix::fs::symlink(name, &draft).and_then(|()| fs::rename(&draft, latest));
+        self.sync();
+        linked.map_err(|cause| self.failed(cause))
+    }
+
+    #[cfg(not(unix))]
+    fn link(&self, _: &str) -> Result<(), Failure> {
+        // Links need rights there that a nightly job has seldom; names sort by time.
+        Ok(())
+    }
+
+    /// Takes away all complete runs but the newest `keep`, `newest` being one of these whatever its name; gives their names.
+    pub fn retire(&self, keep: usize, newest: &Path) -> Result<Vec<String>, Failure> {
+        let mut names = self.complete().map_err(|cause| self.failed(cause))?;
+        names.retain(|name| newest.file_name().is_none_or(|newest| newest.to_string_lossy() != *name));
+        names.truncate((names.len() + 1).saturating_sub(keep));
+        for name in &names {
+            // Out of sight first: a kill in the middle of removal must not leave a half run.
+            let doomed = self.path.join(format!("{PREFIX}{name}{SUFFIX}"));
+            let removed = fs::rename(self.path.join(name), &doomed).and_then(|()| fs::remove_dir_all(&doomed));
+            removed.map_err(|cause| self.failed(cause))?;
+        }
+        Ok(names)
+    }
+
+    /// When the newest complete run began.
+    pub fn last_success(&self) -> Option<Timestamp> {
+        time(self.complete().ok()?.last()?)
+    }
+
+    /// Names of complete runs, oldest first. Whatever else is there is not ours.
+    fn complete(&self) -> std::io::Result<Vec<String>> {
+        let mut names: Vec<String> = entries(&self.path)?.into_iter().filter(|name| time(name).is_some()).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Takes away what killed runs left.
+    fn sweep(&self) -> std::io::Result<()> {
+        for name in entries(&self.path)? {
+            if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+                let path = self.path.join(name);
+                let is_folder = fs::symlink_metadata(&path)?.is_dir();
+                if is_folder { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+            }
+        }
+        Ok(())
+    }
+
+    /// Renames survive a loss of power only when the folder itself is written.
+    fn sync(&self) {
+        #[cfg(unix)]
+        let _ = File::open(&self.path).and_then(|folder| folder.sync_all());
+    }
+
+    fn failed(&self, cause: std::io::Error) -> Failure {
+        Failure::Io { doing: "use the folder", name: self.path.display().to_string(), cause }
+    }
+}
+
+impl Draft {
+    /// Where it is for now.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+fn entries(folder: &Path) -> std::io::Result<Vec<String>> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+fn name(began: Timestamp) -> String {
+    began.strftime(NAME_FORMAT).to_string()
+}
+
+/// When the run of this name began; `None` for a name of another form.
+fn time(name: &str) -> Option<Timestamp> {
+    let began = TimeZone::UTC.to_timestamp(DateTime::strptime(NAME_FORMAT, name).ok()?).ok()?;
+    (self::name(began) == name).then_some(began)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(path: &Path) -> Vec<String> {
+        let mut names = entries(path).unwrap();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn names_tell_the_time_and_nothing_else_is_a_name() {
+        let began: Timestamp = "2026-01-02T03:04:05.678Z".parse().unwrap();
+        assert_eq!(name(began), "20260102T030405.678Z");
+        assert_eq!(time("20260102T030405.678Z"), Some(began));
+        for other in
+            ["", "latest", "20260102", "20260102T030405.678Z.old", "20261302T030405.678Z", "20260102T030405.6Z"]
+        {
+            assert_eq!(time(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_second_run_is_refused_until_the_first_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = Folder::hold(dir.path()).unwrap();
+        let text = Folder::hold(dir.path()).err().expect("it is held").to_string();
+        assert!(text.contains(&format!("another run is at work there (process {}", std::process::id())), "{text}");
+        drop(held);
+        assert!(Folder::hold(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn runs_appear_whole_and_the_oldest_go() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(".bayplan-run-killed.part")).unwrap();
+        fs::write(dir.path().join("notes.txt"), "not ours").unwrap();
+        let folder = Folder::hold(dir.path()).unwrap();
+        assert_eq!(folder.last_success(), None);
+        let began: Timestamp = "2026-01-02T03:04:05.678Z".parse().unwrap();
+        for run in 0..4 {
+            let draft = folder.draft().unwrap();
+            fs::write(draft.path().join("plan.json"), run.to_string()).unwrap();
+            // The last two begin in the same millisecond.
+            let began = began + jiff::SignedDuration::from_millis(run.min(2));
+            let path = folder.publish(draft, began).unwrap();
+            assert_eq!(fs::read_to_string(path.join("plan.json")).unwrap(), run.to_string());
+            folder.retire(2, &path).unwrap();
+        }
+        drop(folder.draft().unwrap());
+        let mut expected = vec![".lock", "20260102T030405.680Z", "20260102T030405.681Z", "notes.txt"];
+        if cfg!(unix) {
+            expected.insert(3, "latest");
+            assert_eq!(fs::read_to_string(dir.path().join("latest/plan.json")).unwrap(), "3");
+        }
+        assert_eq!(listed(dir.path()), expected);
+        assert_eq!(folder.last_success().unwrap().to_string(), "2026-01-02T03:04:05.681Z");
+        // A clock that was set back: the run just made stays, although its name is the oldest.
+        let old = folder.publish(folder.draft().unwrap(), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(folder.retire(1, &old).unwrap().len(), 2);
+        assert!(old.is_dir());
+    }
+}

@@ -1,0 +1,239 @@
+//! `bayplan run`: what does a nightly job do? Read, plan, verify, export, publish, and tell the metrics, as one file says.
+//!
+//! The steps are those of the commands of the same names. All of a run's files are made in a folder that nobody sees; it gets its name
+//! when all of them are there, so a run is complete or absent whatever ends it.
+
+mod folder;
+mod input;
+mod metrics;
+mod settings;
+
+use super::args::JobsArg;
+use super::args_run::{self, RunArgs};
+use super::failure::{Exit, Failure};
+use super::io::{Source, Target};
+use super::screen::{say, tell};
+use super::{add_jobs, export, log, plan, read_planned, signal};
+use bayplan::file;
+use bayplan::model::{Problem, violations};
+use bayplan::plan::{Reason, verify};
+use folder::Folder;
+use jiff::Timestamp;
+use serde_json::json;
+use settings::Settings;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// What is known of a run.
+struct Record {
+    name: String,
+    began: Timestamp,
+    code: u8,
+    is_complete: bool,
+    last_success: Option<Timestamp>,
+    phases: Vec<(&'static str, Duration)>,
+    /// Nodes and tasks.
+    size: Option<[usize; 2]>,
+    facts: Option<Facts>,
+    is_verified: Option<bool>,
+}
+
+/// A plan in figures; points are scaled, pairs are before and after.
+struct Facts {
+    reasons: Vec<Reason>,
+    waves: usize,
+    objective: [i128; 2],
+    violations: [usize; 2],
+    waiting: [usize; 2],
+    bound: Option<i128>,
+    gap: Option<i128>,
+    gpu_used: bool,
+}
+
+impl Facts {
+    fn of(decided: &plan::Decided) -> Facts {
+        let plan::Decided { problem, plan, verdict, .. } = decided;
+        let states = [&problem.current, &verdict.reached];
+        Facts {
+            reasons: plan.moves().map(|step| step.reason).collect(),
+            waves: plan.waves.len(),
+            objective: [plan.objective.0, plan.objective.1],
+            violations: states.map(|state| violations(problem, state).len()),
+            waiting: states.map(|state| state.spots().iter().filter(|spot| !spot.is_placed()).count()),
+            bound: plan.bound,
+            gap: plan.gap,
+            gpu_used: plan.backend.starts_with("gpu"),
+        }
+    }
+
+    fn count(&self, reason: Reason) -> usize {
+        self.reasons.iter().filter(|known| **known == reason).count()
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
+    let text = args.file.read()?;
+    let settings = Settings::read(&args.file, &text)?;
+    if args.check {
+        say(&format!("{}: sound", args.file));
+        return Ok(Exit::Done);
+    }
+    start_where_the_file_is(&args.file)?;
+    log::open(settings.log.as_deref())?;
+    let stop = signal::stop_first();
+    let folder = Folder::hold(&settings.folder)?;
+    let mut record = Record {
+        name: settings.name.clone(),
+        began: Timestamp::now(),
+        code: 0,
+        is_complete: false,
+        last_success: None,
+        phases: Vec::new(),
+        size: None,
+        facts: None,
+        is_verified: None,
+    };
+    let about = json!({"run": record.name, "version": env!("CARGO_PKG_VERSION"), "process": std::process::id()});
+    tell("started", &format!("run {} of {}", record.name, args.file), about);
+    let ended = carry_out(&settings, &text, &folder, stop, &mut record);
+    record.code = ended.as_ref().map_or_else(Failure::code, |exit| exit.code());
+    record.last_success = folder.last_success();
+    if let Some(path) = &settings.metrics {
+        let told = Target::File(path.clone()).write(metrics::text(&record).as_bytes());
+        // What went wrong first is what the person needs to know.
+        ended.as_ref().map_or(Ok(()), |_| told)?;
+    }
+    if ended.is_ok() {
+        let seconds: f64 = record.phases.iter().map(|(_, took)| took.as_secs_f64()).sum();
+        tell("finished", &format!("finished in {seconds:.1} s"), json!({"code": record.code, "seconds": seconds}));
+    }
+    ended
+}
+
+/// Relative paths in the file start at its own folder, wherever cron starts us.
+fn start_where_the_file_is(file: &Source) -> Result<(), Failure> {
+    let Source::File(path) = file else { return Ok(()) };
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    let failed = |cause| Failure::Io { doing: "work in", name: folder.display().to_string(), cause };
+    std::env::set_current_dir(folder).map_err(failed)
+}
+
+fn carry_out(
+    settings: &Settings,
+    text: &[u8],
+    folder: &Folder,
+    stop: Arc<AtomicBool>,
+    record: &mut Record,
+) -> Result<Exit, Failure> {
+    let draft = folder.draft()?;
+    let at = draft.path();
+    let write = |name: &str, bytes: &[u8]| Target::File(at.join(name)).write(bytes);
+
+    let mut phase = Phase::begin("read");
+    let problem = read(settings, at, &stop, &write)?;
+    record.size = Some([problem.nodes.len(), problem.tasks.len()]);
+    let figures = json!({"nodes": problem.nodes.len(), "tasks": problem.tasks.len(), "snapshot": problem.fingerprint});
+    phase.end(record, &format!("{} nodes, {} tasks", problem.nodes.len(), problem.tasks.len()), figures);
+
+    phase = Phase::begin("plan");
+    let decided = plan::decide(problem, &settings.plan, stop, phase.began)?;
+    let told = decided.told(phase.began.elapsed());
+    write("plan.json", &file::write_plan(&decided.problem, &decided.plan))?;
+    write("summary.txt", format!("{}\n", told.join("\n")).as_bytes())?;
+    write("run.toml", text)?;
+    let facts = Facts::of(&decided);
+    phase.end(record, &told[1], facts_json(&facts, &decided));
+    record.facts = Some(facts);
+    let exit = decided.exit(&settings.plan);
+    drop(decided);
+
+    phase = Phase::begin("verify");
+    let is_right = is_right(at)?;
+    record.is_verified = Some(is_right);
+    phase.end(record, "", json!({"holds": is_right}));
+    if !is_right {
+        return Err(Failure::Bug("internal error: the plan holds, and does not as it was written".into()));
+    }
+
+    phase = Phase::begin("export");
+    for wanted in &settings.exports {
+        let Ok(args) = args_run::export(&wanted.arguments, at, &wanted.file) else {
+            return Err(Failure::Usage(format!("export {} is refused", wanted.arguments.join(" "))));
+        };
+        if export::export(&args)? != Exit::Done {
+            return Ok(Exit::Rejected);
+        }
+    }
+    let files: Vec<&str> = settings.exports.iter().map(|export| export.file.as_str()).collect();
+    phase.end(record, &files.join(", "), json!({"files": files}));
+
+    let path = folder.publish(draft, record.began)?;
+    record.is_complete = true;
+    tell("published", &format!("published {}", path.display()), json!({"folder": path.display().to_string()}));
+    let retired = folder.retire(settings.keep, &path)?;
+    if !retired.is_empty() {
+        tell("retired", &format!("took away {}", retired.join(", ")), json!({"folders": retired}));
+    }
+    Ok(exit)
+}
+
+/// Gets the snapshot, with what comes on top of it, and writes it down as it is planned for.
+fn read(
+    settings: &Settings,
+    at: &Path,
+    stop: &AtomicBool,
+    write: impl Fn(&str, &[u8]) -> Result<(), Failure>,
+) -> Result<Problem, Failure> {
+    let mut snapshot = settings.input.read(at, stop)?;
+    if let Some(jobs) = &settings.plan.jobs.place {
+        add_jobs(&mut snapshot, jobs)?;
+    }
+    let problem = Problem::new(&snapshot)
+        .map_err(|faults| Failure::Input { file: format!("snapshot of run {}", settings.name), faults })?;
+    write("snapshot.json", &file::write_snapshot(&snapshot))?;
+    Ok(problem)
+}
+
+/// True when the plan as written holds for the snapshot as written.
+fn is_right(at: &Path) -> Result<bool, Failure> {
+    let source = |name: &str| Source::File(at.join(name));
+    let (_, problem, plan) = read_planned(&source("snapshot.json"), &JobsArg { place: None }, &source("plan.json"))?;
+    Ok(verify(&problem, &plan).is_right())
+}
+
+fn facts_json(facts: &Facts, decided: &plan::Decided) -> serde_json::Value {
+    let points = |scaled: i128| json!(super::figures::JsonFigure(scaled));
+    let moves: serde_json::Map<_, _> = Reason::WORDS
+        .into_iter()
+        .map(|(word, reason)| (word.to_string(), json!(facts.count(reason))))
+        .filter(|(_, count)| *count != json!(0))
+        .collect();
+    json!({
+        "moves": moves, "waves": facts.waves, "objective": facts.objective.map(points),
+        "bound": facts.bound.map(points), "gap": facts.gap.map(points), "broken_rules": facts.violations,
+        "waiting_tasks": facts.waiting, "solver": decided.plan.solver, "backend": decided.plan.backend,
+    })
+}
+
+/// A part of a run, and since when.
+struct Phase {
+    name: &'static str,
+    began: Instant,
+}
+
+impl Phase {
+    fn begin(name: &'static str) -> Phase {
+        Phase { name, began: Instant::now() }
+    }
+
+    fn end(self, record: &mut Record, text: &str, mut figures: serde_json::Value) {
+        let took = self.began.elapsed();
+        record.phases.push((self.name, took));
+        figures["seconds"] = json!(took.as_secs_f64());
+        let text = if text.is_empty() { String::new() } else { format!(": {text}") };
+        tell(self.name, &format!("{} ({:.1} s){text}", self.name, took.as_secs_f64()), figures);
+    }
+}
