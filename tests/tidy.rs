@@ -15,7 +15,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "model",
         ],
     ),
-    ("adapter", &["model"]),
+    ("adapter", &["plan", "model"]),
     ("generate", &["random", "model"]),
     ("exact", &["plan", "model"]),
     ("bulk", &["gpu", "kernel", "plan", "model"]),
@@ -32,7 +32,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
 ];
 
 /// Which module may use which dependency.
-const DOORS: [(&str, &[&str]); 17] = [
+const DOORS: [(&str, &[&str]); 18] = [
     ("clap", &["cli", "main"]),
     ("comfy_table", &["cli"]),
     ("indicatif", &["cli"]),
@@ -47,6 +47,7 @@ const DOORS: [(&str, &[&str]); 17] = [
     ("bytemuck", &["gpu", "kernel"]),
     ("sha2", &["model"]),
     ("serde", &["model", "file", "adapter", "cli"]),
+    ("serde_ignored", &["adapter"]),
     ("serde_json", &["model", "file", "adapter", "cli"]),
     ("strsim", &["model", "file", "adapter", "cli"]),
     ("thiserror", &["gpu", "adapter", "exact", "file", "plan", "cli"]),

@@ -7,6 +7,7 @@
 //! what the names mean is then checked by [`crate::model::Problem::new`] as for any snapshot.
 
 mod csv_table;
+pub mod kubernetes;
 pub mod notes;
 pub mod openb;
 pub mod roadef;

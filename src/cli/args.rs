@@ -290,6 +290,11 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, NotACo
     let command = Line::try_parse_from(line).map_err(NotACommand::Clap)?.command;
     let (sources, target) = command.files();
     let usage = |text: String| NotACommand::Contradiction(Failure::Usage(text));
+    if let Command::Export(args) = &command
+        && let Some(text) = args.contradiction()
+    {
+        return Err(usage(text));
+    }
     if sources.iter().filter(|source| source.is_stdin()).count() > 1 {
         return Err(usage("only one input can come from stdin ('-')".into()));
     }

@@ -1,6 +1,7 @@
 //! What was typed for `export`?
 
 use super::args::{JobsArg, OutputArg, source};
+use super::args_kubernetes::KubernetesExportArgs;
 use super::io::Source;
 use clap::{Args, ValueEnum};
 
@@ -8,7 +9,10 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bayplan export roadef snapshot.json plan.json -o new_assignment.txt
-  bayplan import csv nodes.csv tasks.csv | tee snapshot.json | bayplan plan - | bayplan export ndjson snapshot.json -
+  bayplan export kubernetes snapshot.json plan.json --as reservations --wave 1 | kubectl create -f -
+  bayplan export shell snapshot.json plan.json -o plan.sh && less plan.sh && bash plan.sh   # a dry run
+  kubectl get nodes,pods,pdb,priorityclass,namespaces,pv,pvc -A -o json | bayplan import kubernetes - |
+    tee snapshot.json | bayplan plan - | bayplan export kubernetes snapshot.json - --as evictions -o evictions.json
 
 Snapshot and plan cannot both come from stdin; tee keeps the snapshot for the end of the pipe. A plan that comes through
 the pipe is read to its end before the snapshot is opened.")]
@@ -25,7 +29,18 @@ pub struct ExportArgs {
     #[command(flatten)]
     pub jobs: JobsArg,
     #[command(flatten)]
+    pub kubernetes: KubernetesExportArgs,
+    #[command(flatten)]
     pub output: OutputArg,
+}
+
+impl ExportArgs {
+    /// What is wrong with options that are each right.
+    pub fn contradiction(&self) -> Option<String> {
+        let KubernetesExportArgs { form, wave } = &self.kubernetes;
+        let idle = (form.is_some() || wave.is_some()) && self.format != ExportFormat::Kubernetes;
+        idle.then(|| "--as and --wave are for the format kubernetes".to_string())
+    }
 }
 
 /// Formats that can be written.
@@ -37,4 +52,8 @@ pub enum ExportFormat {
     Roadef,
     /// The plan itself as a stream: one record per line, a version first, a summary last
     Ndjson,
+    /// Objects for a Kubernetes cluster, one per line; which ones is for --as to say
+    Kubernetes,
+    /// A script of kubectl commands to review: one per line, waves marked, a dry run unless told otherwise
+    Shell,
 }

@@ -1,6 +1,7 @@
 //! What was typed for `import`? One variant per format.
 
 use super::args::{OutputArg, source};
+use super::args_kubernetes::KubernetesArgs;
 use super::io::Source;
 use bayplan::adapter::table::SoftLimit;
 use clap::{Args, Subcommand};
@@ -62,6 +63,8 @@ pub enum ImportFormat {
         #[command(flatten)]
         output: OutputArg,
     },
+    /// What kubectl get -o json prints: nodes, pods and what rules them
+    Kubernetes(KubernetesArgs),
 }
 
 impl ImportFormat {
@@ -71,6 +74,7 @@ impl ImportFormat {
             ImportFormat::Openb { nodes, pods, placement, .. } => [nodes, pods].into_iter().chain(placement).collect(),
             ImportFormat::Roadef { model, assignment, .. } => vec![model, assignment],
             ImportFormat::Csv { nodes, tasks, .. } => vec![nodes, tasks],
+            ImportFormat::Kubernetes(args) => args.files.iter().collect(),
         }
     }
 
@@ -80,6 +84,7 @@ impl ImportFormat {
             ImportFormat::Openb { output, .. }
             | ImportFormat::Roadef { output, .. }
             | ImportFormat::Csv { output, .. } => output,
+            ImportFormat::Kubernetes(args) => &args.output,
         }
     }
 }

@@ -2,9 +2,12 @@
 
 use super::args::ExportArgs;
 use super::args_export::ExportFormat;
+use super::args_kubernetes::FormArg;
 use super::failure::{Exit, Failure};
+use super::notes::say_notes;
 use super::screen::{Tone, say_verdict};
 use super::{faulty, read_planned, report, signal};
+use bayplan::adapter::kubernetes::{self, Form};
 use bayplan::adapter::{openb, roadef};
 use bayplan::file;
 use bayplan::plan;
@@ -13,7 +16,7 @@ use bayplan::plan;
 pub fn run(args: &ExportArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
     args.output.output.check()?;
-    let (_, problem, plan) = read_planned(&args.snapshot, &args.jobs, &args.plan)?;
+    let (snapshot, problem, plan) = read_planned(&args.snapshot, &args.jobs, &args.plan)?;
     let verdict = plan::verify(&problem, &plan);
     if !verdict.is_right() {
         say_verdict(&report::verdict(&problem, &plan, &verdict), Tone::Bad);
@@ -25,6 +28,20 @@ pub fn run(args: &ExportArgs) -> Result<Exit, Failure> {
         ExportFormat::Roadef => {
             let text = roadef::export(&problem, &verdict.reached);
             text.map_err(|faults| faulty(&args.snapshot, faults))?.into_bytes()
+        }
+        ExportFormat::Kubernetes | ExportFormat::Shell => {
+            let form = match args.kubernetes.form {
+                None => Form::Shell,
+                Some(FormArg::Evictions) => Form::Evictions,
+                Some(FormArg::Reservations) => Form::Reservations,
+                Some(FormArg::Migrations) => Form::Migrations,
+                Some(FormArg::Bindings) => Form::Bindings,
+            };
+            let wave = args.kubernetes.wave.map(|wave| wave as usize - 1);
+            let exported = kubernetes::export(&snapshot, &problem, &plan, form, wave);
+            let exported = exported.map_err(|faults| faulty(&args.snapshot, faults))?;
+            say_notes(&exported.notes);
+            exported.text.into_bytes()
         }
     };
     args.output.output.write(&text)?;

@@ -2,12 +2,14 @@
 
 use super::args::ImportArgs;
 use super::args_import::{ImportFormat, SoftLimitArg};
+use super::args_kubernetes::WeightArg;
 use super::failure::{Exit, Failure};
+use super::io::Source;
 use super::notes::say_notes;
 use super::screen::say;
 use super::signal;
-use bayplan::adapter::notes::{Imported, Notes};
-use bayplan::adapter::{openb, roadef, table};
+use bayplan::adapter::notes::{Document, Imported, Notes};
+use bayplan::adapter::{kubernetes, openb, roadef, table};
 use bayplan::file;
 use bayplan::model::{Problem, Snapshot};
 
@@ -28,6 +30,15 @@ pub fn run(args: &ImportArgs) -> Result<Exit, Failure> {
             let SoftLimitArg(soft_limit) = *soft_limit;
             (format!("{nodes}, {tasks}"), table::import(&nodes.read()?, &tasks.read()?, soft_limit).map(whole))
         }
+        ImportFormat::Kubernetes(args) => {
+            let weight = match args.weight {
+                WeightArg::Rank => kubernetes::Weight::Rank,
+                WeightArg::Value => kubernetes::Weight::Value,
+                WeightArg::Equal => kubernetes::Weight::Equal,
+            };
+            let options = kubernetes::Options { weight, delete_emptydir_data: args.delete_emptydir_data };
+            (listed(&args.files), kubernetes::import(&documents(&args.files)?, &options))
+        }
     };
     let faulty = |faults| Failure::Input { file: files.clone(), faults };
     let Imported { snapshot, notes } = imported.map_err(faulty)?;
@@ -42,4 +53,12 @@ pub fn run(args: &ImportArgs) -> Result<Exit, Failure> {
 /// A format that is taken over whole.
 fn whole(snapshot: Snapshot) -> Imported {
     Imported { snapshot, notes: Notes::default() }
+}
+
+fn documents(sources: &[Source]) -> Result<Vec<Document>, Failure> {
+    sources.iter().map(|source| Ok(Document { name: source.to_string(), bytes: source.read()? })).collect()
+}
+
+fn listed(sources: &[Source]) -> String {
+    sources.iter().map(Source::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -11,6 +11,7 @@ mod args_export;
 mod args_generate;
 mod args_import;
 mod args_jobs;
+mod args_kubernetes;
 mod args_status;
 mod args_waves;
 mod backend;

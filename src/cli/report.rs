@@ -106,7 +106,7 @@ pub fn moves(problem: &Problem, plan: &Plan) -> String {
         .map(|(wave, step)| {
             let task = &problem.tasks[step.task.index()].name;
             let (from, to) = (spot_text(problem, &step.from), spot_text(problem, &step.to));
-            vec![wave.to_string(), task.clone(), from, to, reason_text(step.reason).into(), difference(step.gain)]
+            vec![wave.to_string(), task.clone(), from, to, step.reason.word().into(), difference(step.gain)]
         })
         .collect();
     if rows.is_empty() {
@@ -117,20 +117,6 @@ pub fn moves(problem: &Problem, plan: &Plan) -> String {
         let _ = write!(text, "\n... and {} more moves", total - MOVE_SHOWN_MAX);
     }
     text
-}
-
-fn reason_text(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Admit => "admit",
-        Reason::Repair => "repair",
-        Reason::Improve => "improve",
-        Reason::Enable => "enable",
-        Reason::Evict => "evict",
-        Reason::Drain => "drain",
-        Reason::Resize => "resize",
-        Reason::Park => "park",
-        Reason::Restart => "restart",
-    }
 }
 
 fn spot_text(problem: &Problem, spot: &Spot) -> String {

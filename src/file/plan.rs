@@ -15,17 +15,6 @@ use crate::plan::{Move, PLAN_FORMAT, Plan, Reason, Status};
 use serde_json::json;
 use std::collections::HashMap;
 
-const REASONS: [(&str, Reason); 9] = [
-    ("admit", Reason::Admit),
-    ("repair", Reason::Repair),
-    ("improve", Reason::Improve),
-    ("enable", Reason::Enable),
-    ("evict", Reason::Evict),
-    ("drain", Reason::Drain),
-    ("resize", Reason::Resize),
-    ("park", Reason::Park),
-    ("restart", Reason::Restart),
-];
 const STATUSES: [(&str, Status); 3] =
     [("optimal", Status::Optimal), ("feasible", Status::Feasible), ("interrupted", Status::Interrupted)];
 
@@ -91,7 +80,7 @@ pub(super) fn line(problem: &Problem, step: &Move, told: &Told) -> Vec<Entry> {
         ("task", json!(problem.tasks[step.task.index()].name)),
         ("from", pieces_json(problem, &step.from)),
         ("to", pieces_json(problem, &step.to)),
-        ("reason", json!(word(&REASONS, step.reason))),
+        ("reason", json!(step.reason.word())),
         ("gain", points_json(step.gain)),
     ];
     fields.extend(told.fields());
@@ -216,7 +205,7 @@ impl Names<'_> {
         let task = fields.required("task", |r, p, v| self.task(r, p, v));
         let from = fields.required("from", |r, p, v| self.spot(r, p, v));
         let to = fields.required("to", |r, p, v| self.spot(r, p, v));
-        let reason = fields.required("reason", |r, p, v| r.word(p, v, &REASONS));
+        let reason = fields.required("reason", |r, p, v| r.word(p, v, &Reason::WORDS));
         let gain = fields.required("gain", points);
         let told = Told {
             wave: fields.optional("wave", Reader::natural),

@@ -96,6 +96,26 @@ pub enum Reason {
     Restart,
 }
 
+impl Reason {
+    /// The words for them, in files and on screens.
+    pub const WORDS: [(&'static str, Reason); 9] = [
+        ("admit", Reason::Admit),
+        ("repair", Reason::Repair),
+        ("improve", Reason::Improve),
+        ("enable", Reason::Enable),
+        ("evict", Reason::Evict),
+        ("drain", Reason::Drain),
+        ("resize", Reason::Resize),
+        ("park", Reason::Park),
+        ("restart", Reason::Restart),
+    ];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        Reason::WORDS.into_iter().find(|(_, reason)| *reason == self).map_or("", |(word, _)| word)
+    }
+}
+
 /// One task from where it is to where it will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Move {

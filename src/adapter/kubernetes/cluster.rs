@@ -1,0 +1,136 @@
+//! What is a snapshot in the making? Tasks with their groups, and the few ways in which rules of Kubernetes narrow them.
+
+use super::documents::Objects;
+use super::nodes::Nodes;
+use super::pod::{Pod, Tables};
+use super::records::{NodeSelector, Texts};
+use crate::adapter::notes::{Fate, Notes};
+use crate::model::*;
+use std::collections::{BTreeMap, HashMap};
+
+/// Pods and nodes by index, and what has been made of them so far.
+pub struct Cluster {
+    pub pods: Vec<Pod>,
+    /// One per pod.
+    pub tasks: Vec<TaskSpec>,
+    /// Index of the node that each pod is on.
+    pub place: Vec<Option<usize>>,
+    pub tables: Tables,
+    pub nodes: Nodes,
+    /// One per owner.
+    pub groups: Vec<GroupSpec>,
+    /// Pods of each group.
+    pub members: Vec<Vec<usize>>,
+    pub namespaces: HashMap<String, Texts>,
+    /// Pods of each face.
+    by_face: Vec<Vec<usize>>,
+    /// Nodes that pass each filter; worked out on first use.
+    passing: HashMap<usize, Vec<bool>>,
+    /// The label for nodes that pass a selector; `None` = all do.
+    marks: HashMap<NodeSelector, Option<String>>,
+}
+
+impl Cluster {
+    pub fn new(objects: &mut Objects, nodes: Nodes, place: Vec<Option<usize>>) -> Cluster {
+        let pods = std::mem::take(&mut objects.pods);
+        let tables = std::mem::take(&mut objects.tables);
+        let mut by_face = vec![Vec::new(); tables.faces.list.len()];
+        let mut members = vec![Vec::new(); tables.owners.list.len()];
+        for (p, pod) in pods.iter().enumerate() {
+            by_face[pod.face].push(p);
+            if let Some(owner) = pod.owner {
+                members[owner].push(p);
+            }
+        }
+        let group = |owner: &super::pod::Owner| GroupSpec {
+            name: format!("{}/{}/{}", owner.namespace, owner.kind, owner.name),
+            ..GroupSpec::default()
+        };
+        Cluster {
+            groups: tables.owners.list.iter().map(group).collect(),
+            namespaces: std::mem::take(&mut objects.namespaces),
+            tasks: Vec::with_capacity(pods.len()),
+            passing: HashMap::new(),
+            marks: HashMap::new(),
+            pods,
+            place,
+            tables,
+            nodes,
+            members,
+            by_face,
+        }
+    }
+
+    /// Pods whose face is accepted, ascending.
+    pub fn matching(&self, accepts: impl Fn(&super::pod::Face) -> bool) -> Vec<usize> {
+        let faces = self.tables.faces.list.iter().enumerate().filter(|(_, face)| accepts(face));
+        let mut pods: Vec<usize> = faces.flat_map(|(f, _)| self.by_face[f].iter().copied()).collect();
+        pods.sort_unstable();
+        pods
+    }
+
+    /// Pins a pod for a reason, unless it is pinned already.
+    pub fn pin(&mut self, pod: usize, reason: &str, notes: &mut Notes) {
+        let task = &mut self.tasks[pod];
+        if !task.pinned {
+            task.pinned = true;
+            task.origin.insert("pinned".to_string(), reason.to_string());
+            notes.add(Fate::Pinned, reason);
+        }
+    }
+
+    /// Allows a pod only these values of a label, on top of what it may have already.
+    pub fn require(&mut self, pod: usize, key: &str, values: &[String]) {
+        let accepted = self.tasks[pod].selector.entry(key.to_string()).or_insert_with(|| values.to_vec());
+        accepted.retain(|value| values.contains(value));
+    }
+
+    /// Allows a pod only these nodes.
+    pub fn restrict(&mut self, pod: usize, purpose: &'static str, nodes: Vec<bool>) {
+        if nodes.iter().all(|allowed| *allowed) {
+            return;
+        }
+        let key = self.nodes.mark(purpose, nodes);
+        self.require(pod, &key, &["yes".to_string()]);
+    }
+
+    /// Allows a pod only nodes that a node selector means: by their own labels where those say it all.
+    pub fn select(&mut self, pod: usize, purpose: &'static str, selector: &NodeSelector) {
+        if let Some(values) = selector.values() {
+            values.into_iter().for_each(|(key, values)| self.require(pod, key, values));
+            return;
+        }
+        if !self.marks.contains_key(selector) {
+            let nodes: Vec<bool> =
+                self.nodes.list.iter().map(|node| selector.passes(&node.name, &node.labels)).collect();
+            let mark = (!nodes.iter().all(|passes| *passes)).then(|| self.nodes.mark(purpose, nodes));
+            self.marks.insert(selector.clone(), mark);
+        }
+        if let Some(key) = self.marks[selector].clone() {
+            self.require(pod, &key, &["yes".to_string()]);
+        }
+    }
+
+    /// Nodes that pass a filter.
+    pub fn passing(&mut self, filter: usize) -> &[bool] {
+        let (tables, nodes) = (&self.tables, &self.nodes.list);
+        self.passing.entry(filter).or_insert_with(|| {
+            let filter = &tables.filters.list[filter];
+            nodes.iter().map(|node| filter.passes(&node.name, &node.labels)).collect()
+        })
+    }
+
+    /// Value of a label of each node.
+    pub fn values(&self, key: &str) -> Vec<Option<String>> {
+        self.nodes.list.iter().map(|node| node.labels.get(key).cloned()).collect()
+    }
+
+    /// Pods by their group; pods without one are under `None`.
+    pub fn by_group(&self, pods: &[usize]) -> BTreeMap<Option<usize>, Vec<usize>> {
+        let mut groups: BTreeMap<Option<usize>, Vec<usize>> = BTreeMap::new();
+        for pod in pods {
+            groups.entry(self.pods[*pod].owner).or_default().push(*pod);
+        }
+        groups
+    }
+}

@@ -1,0 +1,133 @@
+//! What does a Kubernetes cluster say of its nodes and pods? `kubectl get -o json` in; objects and scripts for kubectl out.
+//!
+//! What a snapshot has no words for goes to the safe side: the plan may be poorer for it, never wrong, and it is told.
+//!
+//! | Kubernetes | here |
+//! |---|---|
+//! | `status.allocatable` | capacity, rounded down: cpu in milli, memory in MiB, everything else in pieces; a slot of `pods` per pod |
+//! | `nvidia.com/gpu`, `amd.com/gpu` | devices with the model that a label names; which device a pod holds is not known, so they are counted off |
+//! | requests of containers, init containers, sidecars, the pod; overhead | requirement, rounded up (`request.rs`) |
+//! | `nodeSelector`, node affinity | selector; what a selector cannot say becomes a label `bayplan/affinity-N` of the nodes that pass |
+//! | taints `NoSchedule`, `NoExecute` | taints (`KEY`, `KEY:NoExecute`); a toleration for a limited time lets nobody in |
+//! | controller | group `NAMESPACE/KIND/NAME`; a ReplicaSet of a Deployment is the Deployment |
+//! | pod anti-affinity within the group | conflict at the level of the topology key; with pods of others: one side pinned, the other kept off its nodes |
+//! | pod affinity to another group; to its own | dependency; gang of one domain; anything else pins |
+//! | topology spread (`DoNotSchedule`) | conflict where every pod can have a domain to itself; else pods stay in their domain |
+//! | PodDisruptionBudget | `max_unavailable`: the disruptions allowed now, shared out among its groups; none allowed pins |
+//! | no budget | a quarter of the group, at least one pod, as a Deployment rolls |
+//! | priority | weight, see [`Weight`] |
+//! | `pod-deletion-cost`, `eviction-cost` | added to a move's cost of 1, at most 1000 |
+//! | persistent volumes | the nodes that they can be reached from; local ones and unknown ones pin |
+//! | daemon sets, static and bare pods, hostPath, emptyDir, do-not-disrupt and its like | pinned; the reason is in `origin` |
+//! | KubeVirt machines | tasks of the kind `vm`; pinned unless their instance is `LiveMigratable` |
+//!
+//! Codes: I101 no text, I110 no JSON or a wrong type, I111 no kind or name, I112 no nodes, I208 no quantity, I303 a task that is not
+//! from Kubernetes, I304 a name that Kubernetes would not take.
+
+mod affinity;
+mod budget;
+mod cluster;
+mod documents;
+mod export;
+mod fields;
+mod nodes;
+mod pinned;
+mod pod;
+mod quantity;
+mod records;
+mod request;
+mod selector;
+mod shell;
+mod spread;
+mod steps;
+mod task;
+mod volume;
+
+pub use export::{Form, export};
+
+use super::notes::{Document, Fate, Imported, Notes};
+use crate::model::{Faults, ObjectiveSpec, Snapshot};
+use cluster::Cluster;
+use documents::{Objects, Reader};
+use nodes::Nodes;
+
+/// How the priority of a pod becomes its weight.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Weight {
+    /// 1000 for the lowest priority in use, ten times as much for each one above it, at most 10^9.
+    #[default]
+    Rank,
+    /// 1000 plus the priority, if that is positive.
+    Value,
+    /// 1000 for all.
+    Equal,
+}
+
+/// What the caller decides.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Weights.
+    pub weight: Weight,
+    /// Pods with emptyDir volumes may move.
+    pub delete_emptydir_data: bool,
+}
+
+/// Documents as `kubectl get -o json` prints them, as a snapshot.
+///
+/// # Errors
+/// Every object that cannot be read, and every figure.
+pub fn import(documents: &[Document], options: &Options) -> Result<Imported, Faults> {
+    let (mut faults, mut notes) = (Faults::new(), Notes::default());
+    let mut reader = Reader::new(&mut faults, &mut notes);
+    documents.iter().for_each(|document| reader.document(document));
+    let mut objects = reader.finish();
+    if objects.nodes.is_empty() && faults.is_empty() {
+        let remedy = "give nodes and pods: kubectl get nodes,pods -A -o json";
+        faults.add("I112", "the documents", "there is no Node among the objects", remedy);
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let place = keep_known_places(&mut objects, &mut notes);
+    let requests: Vec<&[(usize, i128)]> = objects.pods.iter().map(|pod| pod.request.as_slice()).collect();
+    let nodes = Nodes::new(std::mem::take(&mut objects.nodes), &objects.tables, &requests, &mut faults, &mut notes);
+    let mut cluster = Cluster::new(&mut objects, nodes, place);
+    task::make(&mut cluster, &objects.classes, options, &mut notes);
+    volume::apply(&mut cluster, &objects, options, &mut notes);
+    affinity::apart(&mut cluster, &mut notes);
+    affinity::together(&mut cluster, &mut notes);
+    spread::apply(&mut cluster, &mut notes);
+    budget::apply(&mut cluster, &objects.budgets, &mut notes);
+    if faults.is_empty() { Ok(Imported { snapshot: snapshot(cluster), notes }) } else { Err(faults) }
+}
+
+/// Index of the node of each pod; pods on nodes that are not among the documents are left out.
+fn keep_known_places(objects: &mut Objects, notes: &mut Notes) -> Vec<Option<usize>> {
+    let index: std::collections::HashMap<&str, usize> =
+        objects.nodes.iter().enumerate().map(|(n, node)| (node.metadata.name.as_str(), n)).collect();
+    let mut places = Vec::with_capacity(objects.pods.len());
+    objects.pods.retain(|pod| {
+        let place = pod.node.as_ref().map(|name| index.get(name.as_str()).copied());
+        if place == Some(None) {
+            notes.add(Fate::LeftOut, "pods on nodes that are not among the documents");
+            return false;
+        }
+        places.push(place.flatten());
+        true
+    });
+    places
+}
+
+fn snapshot(cluster: Cluster) -> Snapshot {
+    let Cluster { mut nodes, tasks, groups, .. } = cluster;
+    Snapshot {
+        name: "kubernetes".to_string(),
+        resources: nodes.resource_specs(),
+        levels: nodes.level_names(),
+        nodes: nodes.list,
+        tasks,
+        groups,
+        objective: ObjectiveSpec { task_move_weight: 1, ..ObjectiveSpec::default() },
+        ..Snapshot::default()
+    }
+}

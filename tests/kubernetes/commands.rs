@@ -1,0 +1,224 @@
+//! Do the commands keep their word in a pipe? The whole way, closed pipes, input that is cut, signals at every stage.
+
+use super::*;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const CLUSTER: &str = "data/kubernetes/cluster.json";
+
+fn bayplan(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bayplan"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(args).env("NO_COLOR", "1");
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("all output is UTF-8")
+}
+
+/// Runs with this on stdin.
+fn run(args: &[&str], stdin: &[u8]) -> Output {
+    let mut child = bayplan(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let bytes = stdin.to_vec();
+    let writer = std::thread::spawn(move || _ = input.write_all(&bytes));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+fn cluster() -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(CLUSTER)).unwrap()
+}
+
+/// Snapshot and plan of the example, made step by step.
+fn planned(folder: &Path) -> (String, String) {
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_string();
+    let (snapshot, plan) = (path("snapshot.json"), path("plan.json"));
+    let output = run(&["import", "kubernetes", CLUSTER, "-o", &snapshot], b"");
+    assert!(output.status.success() && output.stdout.is_empty(), "{}", text(&output.stderr));
+    let output = run(&["plan", &snapshot, "--drain", "node-1,node-4", "--effort", "500", "-o", &plan], b"");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    (snapshot, plan)
+}
+
+#[test]
+fn the_example_comes_in_as_shown() {
+    let output = run(&["import", "kubernetes", "-"], &cluster());
+    assert_eq!(output.status.code(), Some(0));
+    insta::assert_snapshot!("import_told", text(&output.stderr));
+    insta::assert_snapshot!("import_snapshot", text(&output.stdout));
+}
+
+#[test]
+fn what_is_exported_is_what_the_plan_says() {
+    let folder = TempDir::new().unwrap();
+    let (snapshot, plan) = planned(folder.path());
+    let plan_json: Value = serde_json::from_slice(&std::fs::read(&plan).unwrap()).unwrap();
+    let waves = plan_json["waves"].as_array().unwrap();
+    // By wave and pod: where the plan has it, and where the objects do.
+    let mut moves: Vec<(String, String, String)> = Vec::new();
+    let mut objects = moves.clone();
+    for (w, wave) in waves.iter().enumerate() {
+        for step in wave.as_array().unwrap() {
+            let (name, to) = (step["task"].as_str().unwrap(), step["to"][0]["node"].as_str().unwrap_or(""));
+            if step["from"][0]["node"].as_str() != Some(to) {
+                moves.push(((w + 1).to_string(), name.rsplit('/').next().unwrap().to_string(), to.to_string()));
+            }
+        }
+    }
+    let mut told = String::new();
+    for form in ["evictions", "bindings", "migrations"] {
+        let output = run(&["export", "kubernetes", &snapshot, &plan, "--as", form], b"");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        told += &text(&output.stderr);
+        for line in text(&output.stdout).lines() {
+            let object: Value = serde_json::from_str(line).unwrap();
+            let meta = &object["metadata"];
+            let part = |value: &Value| value.as_str().unwrap().to_string();
+            // A migration has a name of its own, and knows the machine.
+            let pod = match object["spec"]["vmiName"].as_str() {
+                Some(machine) => format!("virt-launcher-{machine}-abcde"),
+                None => part(&meta["name"]),
+            };
+            objects.push((part(&meta["labels"]["bayplan/wave"]), pod, part(&meta["annotations"]["bayplan/target"])));
+            assert_eq!(meta["annotations"]["bayplan/snapshot"], plan_json["snapshot"]);
+            assert_eq!(meta["annotations"]["bayplan/binding"], if form == "evictions" { "hint" } else { "bound" });
+        }
+    }
+    moves.sort();
+    objects.sort();
+    assert!(moves.len() > 4, "{moves:?}");
+    assert_eq!(moves, objects);
+    assert!(told.contains("see --as bindings") && told.contains("see --as reservations"), "{told}");
+}
+
+#[test]
+fn a_pipe_with_tee_gives_what_step_by_step_gives() {
+    let folder = TempDir::new().unwrap();
+    let (snapshot, plan) = planned(folder.path());
+    let expected = run(&["export", "kubernetes", &snapshot, &plan, "--as", "evictions"], b"");
+    let piped = folder.path().join("piped.json");
+    let line = format!(
+        "set -o pipefail; cat {CLUSTER} | $B import kubernetes - | tee {0} | \
+         $B plan - --drain node-1,node-4 --effort 500 | $B export kubernetes {0} - --as evictions",
+        piped.display()
+    );
+    let mut shell = Command::new("bash");
+    shell.current_dir(env!("CARGO_MANIFEST_DIR")).args(["-c", &line]).env("B", env!("CARGO_BIN_EXE_bayplan"));
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(!output.stdout.is_empty());
+    assert_eq!(text(&output.stdout), text(&expected.stdout));
+}
+
+#[test]
+fn input_that_is_cut_stops_the_whole_pipe() {
+    let folder = TempDir::new().unwrap();
+    let piped = folder.path().join("piped.json");
+    let whole = cluster();
+    for length in [0, 1, whole.len() / 2, whole.len() - 3] {
+        let output = run(&["import", "kubernetes", "-"], &whole[..length]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(65), 0), "{length}");
+        let line = format!(
+            "head -c {length} {CLUSTER} | $B import kubernetes - | tee {0} | $B plan - | $B export kubernetes {0} - --as evictions",
+            piped.display()
+        );
+        let mut shell = Command::new("bash");
+        shell.current_dir(env!("CARGO_MANIFEST_DIR")).args(["-c", &line]).env("B", env!("CARGO_BIN_EXE_bayplan"));
+        let output = shell.output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(65), 0), "{}", text(&output.stderr));
+        assert!(!text(&output.stderr).contains("panic"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_plan_of_another_state_is_not_exported() {
+    let folder = TempDir::new().unwrap();
+    let (snapshot, plan) = planned(folder.path());
+    // One pod was made anew under its old name.
+    let other = std::fs::read_to_string(&snapshot).unwrap().replace("5a000007-1f2e", "5a999999-1f2e");
+    std::fs::write(&snapshot, other).unwrap();
+    let output = run(&["export", "kubernetes", &snapshot, &plan, "--as", "evictions"], b"");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(3), 0), "{}", text(&output.stderr));
+}
+
+#[test]
+fn options_that_contradict_are_usage_errors() {
+    for args in [
+        &["export", "kubernetes", "s", "p"][..],
+        &["export", "shell", "s", "p", "--as", "evictions"],
+        &["export", "roadef", "s", "p", "--wave", "1"],
+        &["export", "kubernetes", "-", "-", "--as", "evictions"],
+        &["export", "kubernetes", "s", "p", "--as", "evictions", "--wave", "0"],
+        &["import", "kubernetes"],
+        &["import", "kubernetes", "-", "-"],
+    ] {
+        assert_eq!(run(args, b"").status.code(), Some(64), "{args:?}");
+    }
+}
+
+fn spawn(args: &[&str]) -> Child {
+    bayplan(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn a_reader_that_leaves_ends_it_quietly() {
+    let folder = TempDir::new().unwrap();
+    let (snapshot, plan) = planned(folder.path());
+    let plan = std::fs::read(plan).unwrap();
+    for (args, input) in [
+        (vec!["import", "kubernetes", "-"], cluster()),
+        (vec!["export", "kubernetes", &snapshot, "-", "--as", "evictions"], plan.clone()),
+        (vec!["export", "shell", &snapshot, "-"], plan),
+    ] {
+        let mut child = spawn(&args);
+        drop(child.stdout.take());
+        child.stdin.take().unwrap().write_all(&input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", text(&output.stderr));
+        assert!(!text(&output.stderr).contains("panic"));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_ends_each_stage_at_once_and_leaves_no_file() {
+    let folder = TempDir::new().unwrap();
+    let (snapshot, _) = planned(folder.path());
+    let target = folder.path().join("out");
+    let to = target.to_str().unwrap();
+    for args in [
+        &["import", "kubernetes", "-", "-o", to][..],
+        &["export", "kubernetes", &snapshot, "-", "--as", "bindings", "-o", to],
+        &["export", "shell", &snapshot, "-", "-o", to],
+    ] {
+        for signal in ["-INT", "-TERM"] {
+            let mut child = spawn(args);
+            let mut input = child.stdin.take().unwrap();
+            input.write_all(b"{").unwrap();
+            wait_until_it_listens(&child);
+            let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+            assert!(status.success());
+            assert_eq!(child.wait().unwrap().code(), Some(130), "{args:?} {signal}");
+            assert!(!target.exists());
+        }
+    }
+}
+
+/// Waits until the process handles SIGINT: bit 1 of the caught set that Linux shows.
+fn wait_until_it_listens(child: &Child) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < deadline {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+        if u64::from_str_radix(caught, 16).unwrap() >> 1 & 1 == 1 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("the process does not handle SIGINT");
+}

@@ -1,0 +1,313 @@
+//! Do nodes and single pods come in as they are? Amounts, devices, taints, selectors, weights, and who is pinned and why.
+
+use super::*;
+use bayplan::adapter::kubernetes::Weight;
+use bayplan::model::{DEVICE_MILLI, TaskKind};
+
+fn owner(kind: &str) -> Value {
+    json!([{"apiVersion": "v1", "kind": kind, "name": "own", "uid": "u", "controller": true}])
+}
+
+#[test]
+fn amounts_are_rounded_to_the_safe_side() {
+    let small = with(
+        node("n1", "a"),
+        &[("/status/allocatable/cpu", json!("1.9999")), ("/status/allocatable/memory", json!("1048575k"))],
+    );
+    let odd = json!({"cpu": "1500001u", "memory": "1000001"});
+    let seen = imported(&[small, with(pod("p", "web", "n1"), &[("/spec/containers/0/resources/requests", odd)])]);
+    assert_eq!(
+        seen.snapshot.nodes[0].allocatable,
+        [("cpu", 1999), ("memory", 999), ("pods", 110)].map(|(n, a)| (n.to_string(), a)).into()
+    );
+    assert_eq!(
+        seen.task("p").requirement,
+        [("cpu", 1501), ("memory", 1), ("pods", 1)].map(|(n, a)| (n.to_string(), a)).into()
+    );
+    assert_eq!(seen.task("p").placement[0].node, "n1");
+    assert_eq!(seen.task("p").origin["uid"], "uid-p");
+}
+
+#[test]
+fn gpus_are_devices_with_a_model_and_other_hardware_is_counted() {
+    let gpu = |name: &str| {
+        with(
+            node(name, "a"),
+            &[
+                ("/metadata/labels/nvidia.com~1gpu.product", json!("A100")),
+                ("/status/allocatable/nvidia.com~1gpu", json!("4")),
+                ("/status/allocatable/example.com~1fpga", json!("2")),
+                ("/status/allocatable/example.com~1idle", json!("2")),
+            ],
+        )
+    };
+    let wants = |name: &str, on: &str, count: &str| {
+        let requests = json!({"cpu": "1", "nvidia.com/gpu": count, "example.com/fpga": "1"});
+        with(pod(name, "train", on), &[("/spec/containers/0/resources/requests", requests)])
+    };
+    let seen =
+        imported(&[gpu("n1"), node("n2", "a"), wants("a", "n1", "1"), wants("b", "n1", "2"), wants("c", "", "4")]);
+    let devices = &seen.snapshot.nodes[0].devices[0];
+    assert_eq!((devices.kind.as_str(), devices.model.as_str(), devices.count), ("gpu", "A100", 4));
+    assert_eq!([&seen.task("a").placement[0].devices, &seen.task("b").placement[0].devices], [&vec![0], &vec![1, 2]]);
+    let request = seen.task("c").device.as_ref().unwrap();
+    assert_eq!((request.count, request.milli), (4, DEVICE_MILLI));
+    assert_eq!(seen.task("c").requirement["example.com/fpga"], 1);
+    assert_eq!(seen.told(Fate::Irrelevant, "example.com/idle"), 1);
+    // A node cannot have so many devices: they are counted instead.
+    let many = with(gpu("n1"), &[("/status/allocatable/nvidia.com~1gpu", json!("100"))]);
+    let seen = imported(&[many, wants("a", "n1", "80")]);
+    assert_eq!((seen.task("a").requirement["nvidia.com/gpu"], &seen.task("a").device), (80, &None));
+}
+
+#[test]
+fn taints_keep_away_whom_they_do_in_kubernetes() {
+    let taints = json!([
+        {"key": "team", "value": "red", "effect": "NoSchedule"}, {"key": "sick", "effect": "NoExecute"},
+        {"key": "old", "effect": "PreferNoSchedule"}
+    ]);
+    let tolerant = |name: &str, tolerations: Value| with(pod(name, "web", ""), &[("/spec/tolerations", tolerations)]);
+    let seen = imported(&[
+        with(node("n1", "a"), &[("/spec/taints", taints)]),
+        tolerant("all", json!([{"operator": "Exists"}])),
+        tolerant(
+            "red",
+            json!([{"key": "team", "value": "red"}, {"key": "sick", "operator": "Exists", "tolerationSeconds": 300}]),
+        ),
+        tolerant(
+            "blue",
+            json!([{"key": "team", "value": "blue"}, {"key": "sick", "operator": "Exists", "effect": "NoSchedule"}]),
+        ),
+        tolerant(
+            "odd",
+            json!([{"key": "team", "operator": "Resembles", "value": "red"}, {"key": "sick", "operator": "Exists"}]),
+        ),
+    ]);
+    let keys: Vec<&str> = seen.snapshot.nodes[0].taints.iter().map(|taint| taint.key.as_str()).collect();
+    assert_eq!(keys, ["team", "sick:NoExecute"]);
+    let accepted =
+        |name: &str| -> Vec<String> { seen.task(name).tolerations.iter().map(|t| t.key.clone().unwrap()).collect() };
+    assert_eq!(accepted("all"), ["sick:NoExecute", "team"]);
+    assert_eq!([accepted("red"), accepted("odd")], [["team"], ["sick:NoExecute"]]);
+    assert!(accepted("blue").is_empty());
+    assert_eq!(seen.told(Fate::LeftOut, "PreferNoSchedule"), 1);
+}
+
+#[test]
+fn nodes_that_take_nobody_are_cordoned() {
+    let seen = imported(&[
+        node("n1", "a"),
+        with(node("n2", "a"), &[("/spec/unschedulable", json!(true))]),
+        with(node("n3", "a"), &[("/status/conditions/0/status", json!("Unknown"))]),
+    ]);
+    let cordoned: Vec<bool> = seen.snapshot.nodes.iter().map(|node| node.cordoned).collect();
+    assert_eq!(cordoned, [false, true, true]);
+    assert_eq!(seen.told(Fate::Stricter, "not ready"), 1);
+}
+
+#[test]
+fn selectors_and_node_affinity_mean_the_same_nodes() {
+    let choosy = |name: &str, terms: Value| {
+        let affinity =
+            json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}});
+        with(pod(name, "web", ""), &[("/spec/affinity", affinity)])
+    };
+    let zone = |operator: &str, values: Value| json!({"key": "topology.kubernetes.io/zone", "operator": operator, "values": values});
+    let seen = imported(&[
+        node("n1", "a"),
+        node("n2", "b"),
+        node("n3", "c"),
+        with(pod("plain", "web", ""), &[("/spec/nodeSelector", json!({"topology.kubernetes.io/zone": "b"}))]),
+        choosy("in", json!([{"matchExpressions": [zone("In", json!(["a", "b"]))]}])),
+        choosy("not_in", json!([{"matchExpressions": [zone("NotIn", json!(["a"]))]}])),
+        choosy(
+            "either",
+            json!([{"matchExpressions": [zone("In", json!(["a"]))]}, {"matchExpressions": [zone("In", json!(["c"]))]}]),
+        ),
+        choosy("field", json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n3"]}]}])),
+        choosy("none", json!([{"matchExpressions": [zone("In", json!(["z"]))]}])),
+    ]);
+    let expected: [(&str, &[&str]); 6] = [
+        ("plain", &["n2"]),
+        ("in", &["n1", "n2"]),
+        ("not_in", &["n2", "n3"]),
+        ("either", &["n1", "n3"]),
+        ("field", &["n3"]),
+        ("none", &[]),
+    ];
+    for (name, nodes) in expected {
+        assert_eq!(seen.nodes_of(name), nodes, "{name}");
+    }
+    // What labels can say is said with them.
+    assert_eq!(seen.task("in").selector.keys().collect::<Vec<_>>(), ["topology.kubernetes.io/zone"]);
+}
+
+#[test]
+fn each_reason_pins_and_is_told() {
+    let volume = |kind: Value| [("/spec/volumes", json!([kind]))];
+    let note = |key: &str, value: &str| [("/metadata/annotations", json!({key: value}))];
+    let claim = |name: &str| volume(json!({"name": "v", "persistentVolumeClaim": {"claimName": name}}));
+    let p = |name: &str, changes: &[(&str, Value)]| with(pod(name, "web", "n1"), changes);
+    let ports = json!([{"containerPort": 80, "hostPort": 80}]);
+    let cases = [
+        (p("free", &[]), ""),
+        (p("ds", &[("/metadata/ownerReferences", owner("DaemonSet"))]), "daemon set"),
+        (p("static", &[("/metadata/ownerReferences", owner("Node"))]), "static pod"),
+        (p("mirror", &note("kubernetes.io/config.mirror", "abc")), "static pod"),
+        (p("bare", &[("/metadata/ownerReferences", json!(null))]), "no controller"),
+        (p("going", &[("/metadata/deletionTimestamp", json!("2026-11-24T08:00:00Z"))]), "being deleted"),
+        (p("karpenter", &note("karpenter.sh/do-not-disrupt", "true")), "annotation"),
+        (p("karpenter-off", &note("karpenter.sh/do-not-disrupt", "false")), ""),
+        (p("autoscaler", &note("cluster-autoscaler.kubernetes.io/safe-to-evict", "false")), "annotation"),
+        (p("descheduler", &note("descheduler.alpha.kubernetes.io/prefer-no-eviction", "")), "annotation"),
+        (p("koordinator", &note("scheduling.koordinator.sh/eviction-cost", "2147483647")), "annotation"),
+        (p("gated", &[("/spec/schedulingGates", json!([{"name": "g"}]))]), "gates"),
+        (p("group", &[("/spec/schedulingGroup", json!({"podGroupName": "g"}))]), "pod group"),
+        (p("claims", &[("/spec/resourceClaims", json!([{"name": "g"}]))]), "resource claims"),
+        (p("host-path", &volume(json!({"name": "v", "hostPath": {"path": "/data"}}))), "hostPath"),
+        (p("scratch", &volume(json!({"name": "v", "emptyDir": {}}))), "emptyDir"),
+        (p("config", &volume(json!({"name": "v", "configMap": {"name": "c"}}))), ""),
+        (p("port", &[("/spec/containers/0/ports", ports)]), "port of its node"),
+        (
+            p("part", &[("/spec/containers/0/resources/requests/koordinator.sh~1gpu-core", json!("50"))]),
+            "part of a device",
+        ),
+        (p("unknown-claim", &claim("nowhere")), "PersistentVolumeClaim"),
+        (p("unknown-volume", &claim("lost")), "PersistentVolume of it"),
+        (p("local-volume", &claim("local")), "PersistentVolume on its node"),
+        (p("unbound", &claim("unbound")), ""),
+        (p("zonal", &claim("zonal")), ""),
+        (p("vm", &[("/metadata/ownerReferences", owner("VirtualMachineInstance"))]), "VirtualMachineInstance"),
+    ];
+    let pvc = |name: &str, volume: &str| {
+        let metadata = json!({"name": name, "namespace": "shop"});
+        json!({"kind": "PersistentVolumeClaim", "metadata": metadata, "spec": {"volumeName": volume}})
+    };
+    let pv = |name: &str, spec: Value| json!({"kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec});
+    let terms =
+        json!([{"matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["b"]}]}]);
+    let mut items: Vec<Value> = cases.iter().map(|(pod, _)| pod.clone()).collect();
+    items.extend([
+        node("n1", "a"),
+        node("n2", "b"),
+        pvc("lost", "gone"),
+        pvc("local", "pv-l"),
+        pvc("unbound", ""),
+        pvc("zonal", "pv-z"),
+    ]);
+    items.extend([
+        pv("pv-l", json!({"local": {"path": "/d"}})),
+        pv("pv-z", json!({"nodeAffinity": {"required": {"nodeSelectorTerms": terms}}})),
+    ]);
+    let seen = imported(&items);
+    for (pod, reason) in &cases {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        let pinned = seen.pinned(name);
+        assert!(
+            pinned.contains(reason) && pinned.is_empty() == reason.is_empty(),
+            "{name}: {pinned:?}, not {reason:?}"
+        );
+        assert!(reason.is_empty() || seen.told(Fate::Pinned, reason) > 0, "{reason}");
+    }
+    assert_eq!(seen.nodes_of("zonal"), ["n2"]);
+    let seen = imported_with(&items, Options { delete_emptydir_data: true, ..Options::default() });
+    assert_eq!(seen.pinned("scratch"), "");
+    items.push(json!({
+        "kind": "VirtualMachineInstance", "metadata": {"name": "own", "namespace": "shop"},
+        "status": {"conditions": [{"type": "LiveMigratable", "status": "True"}]}
+    }));
+    let seen = imported(&items);
+    assert_eq!((seen.pinned("vm"), seen.task("vm").kind), ("", TaskKind::Vm));
+}
+
+#[test]
+fn priorities_become_weights_and_costs_follow_wishes() {
+    let class = |name: &str, value: i64, default: bool| {
+        let metadata = json!({"name": name});
+        json!({"kind": "PriorityClass", "metadata": metadata, "value": value, "globalDefault": default})
+    };
+    let of = |name: &str, changes: &[(&str, Value)]| with(pod(name, "web", "n1"), changes);
+    let null = ("/spec/priority", json!(null));
+    let deletion_cost =
+        |cost: &str| ("/metadata/annotations", json!({"controller.kubernetes.io/pod-deletion-cost": cost}));
+    let items = [
+        node("n1", "a"),
+        class("high", 500, false),
+        class("usual", 10, true),
+        of("own", &[("/spec/priority", json!(-7))]),
+        of("named", &[null.clone(), ("/spec/priorityClassName", json!("high")), deletion_cost("50")]),
+        of("default", &[null, deletion_cost("-50")]),
+        of("dear", &[deletion_cost("99999")]),
+    ];
+    let weights = |weight| {
+        let seen = imported_with(&items, Options { weight, ..Options::default() });
+        ["own", "dear", "default", "named"].map(|name| seen.task(name).weight)
+    };
+    assert_eq!(weights(Weight::Rank), [1000, 10_000, 100_000, 1_000_000]);
+    assert_eq!(weights(Weight::Value), [1000, 1000, 1010, 1500]);
+    assert_eq!(weights(Weight::Equal), [1000; 4]);
+    let seen = imported(&items);
+    assert_eq!(["own", "named", "default", "dear"].map(|name| seen.task(name).move_cost), [1, 51, 1, 1001]);
+}
+
+#[test]
+fn what_takes_up_nothing_here_is_left_out() {
+    let seen = imported(&[
+        node("n1", "a"),
+        with(pod("done", "web", "n1"), &[("/status/phase", json!("Succeeded"))]),
+        pod("elsewhere", "web", "n9"),
+        pod("here", "web", "n1"),
+        pod("here", "web", "n1"),
+        json!({"kind": "Gadget", "metadata": {"name": "g"}}),
+        with(
+            pod("novel", "web", "n1"),
+            &[("/spec/gravity", json!({"g": 9})), ("/spec/containers/0/colour", json!("red"))],
+        ),
+    ]);
+    assert_eq!(
+        seen.snapshot.tasks.iter().map(|task| task.name.as_str()).collect::<Vec<_>>(),
+        ["shop/here", "shop/novel"]
+    );
+    for told in
+        ["not among the documents", "kind Gadget", "there before", "Pod spec.gravity", "Pod spec.containers.colour"]
+    {
+        assert_eq!(seen.told(Fate::LeftOut, told), 1, "{told}");
+    }
+    assert_eq!(seen.told(Fate::Irrelevant, "ended"), 1);
+}
+
+#[test]
+fn lists_of_one_kind_single_objects_and_several_documents_are_read() {
+    let bare = |mut object: Value| {
+        object.as_object_mut().unwrap().retain(|key, _| key != "kind" && key != "apiVersion");
+        object
+    };
+    let list = json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": [bare(pod("a", "web", "n1"))]});
+    let both = format!("\u{feff}{}\n{list}", node("n1", "a"));
+    let documents =
+        [both, pod("b", "web", "").to_string()].map(|text| Document { name: "d".into(), bytes: text.into_bytes() });
+    let seen = import(&documents, &Options::default()).unwrap();
+    assert_eq!((seen.snapshot.nodes.len(), seen.snapshot.tasks.len()), (1, 2));
+}
+
+#[test]
+fn every_fault_is_told_with_its_object() {
+    let bad_quantity = with(pod("p", "web", ""), &[("/spec/containers/0/resources/requests/cpu", json!("lots"))]);
+    let bad_type = with(pod("q", "web", ""), &[("/spec/containers", json!("none"))]);
+    let bad_node = with(node("n2", "a"), &[("/status/allocatable/memory", json!("-1"))]);
+    let nameless = with(node("n3", "a"), &[("/metadata/name", json!(null))]);
+    let kindless = json!({"metadata": {"name": "x"}});
+    let faults =
+        import(&[document(&[node("n1", "a"), bad_quantity, bad_type, nameless, kindless])], &Options::default())
+            .unwrap_err();
+    let codes: Vec<&str> = faults.list().iter().map(|fault| fault.code).collect();
+    assert_eq!(codes, ["I208", "I110", "I111", "I111"], "{faults}");
+    let text = faults.to_string();
+    for part in ["Pod shop/p", "container c, cpu", "\"lots\"", "list.json, items[2]", "list.json, items[4]"] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    let faults = import(&[document(&[bad_node])], &Options::default()).unwrap_err();
+    assert!(faults.to_string().contains("Node n2"), "{faults}");
+    let faults = import(&[document(&[pod("p", "web", "")])], &Options::default()).unwrap_err();
+    assert_eq!(faults.list()[0].code, "I112");
+}

@@ -1,0 +1,187 @@
+//! Do rules between pods come in as they are, or stricter, and never looser? Affinity, spread, budgets.
+
+use super::*;
+
+fn apart(pod: Value, term: Value) -> Value {
+    with(
+        pod,
+        &[("/spec/affinity", json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}))],
+    )
+}
+
+fn together(pod: Value, term: Value) -> Value {
+    with(pod, &[("/spec/affinity", json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}))])
+}
+
+fn term(app: &str, key: &str) -> Value {
+    json!({"labelSelector": {"matchLabels": {"app": app}}, "topologyKey": key})
+}
+
+const HOST: &str = "kubernetes.io/hostname";
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+fn nodes() -> Vec<Value> {
+    [("n1", "a"), ("n2", "a"), ("n3", "b"), ("n4", "b")].map(|(name, zone)| node(name, zone)).into()
+}
+
+fn cluster(pods: impl IntoIterator<Item = Value>) -> Imported {
+    imported(&nodes().into_iter().chain(pods).collect::<Vec<_>>())
+}
+
+#[test]
+fn anti_affinity_within_a_workload_is_a_conflict() {
+    let seen = cluster([
+        apart(pod("w1", "web", "n1"), term("web", HOST)),
+        apart(pod("w2", "web", "n2"), term("web", HOST)),
+        apart(pod("z1", "zonal", "n1"), term("zonal", ZONE)),
+        apart(pod("z2", "zonal", "n3"), term("zonal", ZONE)),
+        apart(pod("s1", "some", "n1"), term("some", HOST)),
+        pod("s2", "some", "n2"),
+    ]);
+    assert_eq!(seen.group("web").conflict, ["node"]);
+    assert_eq!(seen.group("zonal").conflict, ["zone"]);
+    assert_eq!(seen.group("some").conflict, ["node"]);
+    assert_eq!(seen.told(Fate::Stricter, "anti-affinity of some pods"), 1);
+    assert_eq!(seen.told(Fate::Pinned, ""), 0);
+    assert_eq!(seen.snapshot.nodes[2].domains["zone"], "b");
+}
+
+#[test]
+fn anti_affinity_with_others_pins_the_smaller_side_and_keeps_the_other_off() {
+    let seen = cluster([
+        apart(pod("loud", "loud", "n1"), term("quiet", ZONE)),
+        pod("q1", "quiet", "n3"),
+        pod("q2", "quiet", "n4"),
+        pod("q3", "quiet", ""),
+        pod("other", "other", "n1"),
+    ]);
+    assert_eq!(seen.pinned("loud"), "anti-affinity with pods of other owners");
+    for quiet in ["q1", "q2", "q3"] {
+        assert_eq!((seen.pinned(quiet), seen.nodes_of(quiet)), ("", vec!["n3", "n4"]), "{quiet}");
+    }
+    assert_eq!(seen.nodes_of("other").len(), 4);
+    // Whoever has no pods to avoid is free.
+    assert_eq!(cluster([apart(pod("loud", "loud", "n1"), term("nobody", ZONE))]).pinned("loud"), "");
+    // Another namespace is another matter, unless the term says so.
+    let far = with(pod("far", "quiet", "n3"), &[("/metadata/namespace", json!("elsewhere"))]);
+    assert_eq!(cluster([apart(pod("loud", "loud", "n1"), term("quiet", ZONE)), far.clone()]).pinned("loud"), "");
+    let mut wide = term("quiet", ZONE);
+    wide["namespaceSelector"] = json!({});
+    assert_ne!(cluster([apart(pod("loud", "loud", "n1"), wide), far]).pinned("loud"), "");
+}
+
+#[test]
+fn affinity_to_a_workload_is_a_dependency_and_to_its_own_a_gang() {
+    let seen = cluster([
+        together(pod("a1", "app", "n1"), term("cache", ZONE)),
+        pod("c1", "cache", "n2"),
+        together(pod("o1", "own", "n3"), term("own", ZONE)),
+        together(pod("o2", "own", "n4"), term("own", ZONE)),
+    ]);
+    let needs = &seen.group("app").depends_on[0];
+    assert_eq!((needs.group.as_str(), needs.level.as_str()), ("shop/ReplicaSet/cache-1", "zone"));
+    let gang = seen.group("own").gang.as_ref().unwrap();
+    assert_eq!((gang.min_members, gang.within.as_deref()), (Some(1), Some("zone")));
+    // A workload over two zones is left alone, and so is who needs pods that are no workload.
+    let seen = cluster([
+        together(pod("o1", "own", "n1"), term("own", ZONE)),
+        together(pod("o2", "own", "n4"), term("own", ZONE)),
+        together(pod("x", "x", "n1"), json!({"labelSelector": {}, "topologyKey": ZONE})),
+    ]);
+    assert!(seen.group("own").gang.is_none());
+    assert_eq!(["o1", "o2", "x"].map(|name| seen.pinned(name).is_empty()), [false; 3]);
+}
+
+#[test]
+fn wishes_are_left_out_and_told() {
+    let affinity = json!({
+        "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": {"matchExpressions": []}}]},
+        "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": term("web", HOST)}]}
+    });
+    let soft = json!([{"maxSkew": 1, "topologyKey": ZONE, "whenUnsatisfiable": "ScheduleAnyway"}]);
+    let seen = cluster([with(
+        pod("w", "web", "n1"),
+        &[
+            ("/spec/affinity", affinity),
+            ("/spec/topologySpreadConstraints", soft),
+            ("/spec/schedulerName", json!("volcano")),
+        ],
+    )]);
+    for what in ["preferred node affinity", "preferred pod anti-affinity", "ScheduleAnyway", "volcano"] {
+        assert_eq!(seen.told(Fate::LeftOut, what), 1, "{what}");
+    }
+    assert!(seen.group("web").conflict.is_empty() && seen.task("w").selector.is_empty());
+}
+
+fn spread(pod: Value, app: &str, key: &str, skew: i64) -> Value {
+    let rule = json!({
+        "maxSkew": skew, "topologyKey": key, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"app": app}}
+    });
+    with(pod, &[("/spec/topologySpreadConstraints", json!([rule]))])
+}
+
+#[test]
+fn spread_over_enough_domains_is_a_conflict() {
+    let seen =
+        cluster([spread(pod("w1", "web", "n1"), "web", HOST, 1), spread(pod("w2", "web", "n3"), "web", HOST, 1)]);
+    assert_eq!(seen.group("web").conflict, ["node"]);
+    assert!(seen.task("w1").selector.is_empty());
+}
+
+#[test]
+fn spread_over_few_domains_keeps_the_counts() {
+    let pods = |places: &[&str]| -> Vec<Value> {
+        let pod = |(i, on): (usize, &&str)| spread(pod(&format!("w{i}"), "web", on), "web", ZONE, 1);
+        places.iter().enumerate().map(pod).collect()
+    };
+    let seen = cluster(pods(&["n1", "n2", "n3", "n4"]));
+    assert!(seen.group("web").conflict.is_empty());
+    assert_eq!([seen.nodes_of("w0"), seen.nodes_of("w3")], [["n1", "n2"], ["n3", "n4"]]);
+    assert_eq!(seen.told(Fate::Stricter, "stay in their domain"), 4);
+    // Two in a, one in b: of three that wait one may go to b at once, and then none: each alone could be too many.
+    let seen = cluster(pods(&["n1", "n2", "n3", "", "", ""]));
+    assert_eq!(seen.nodes_of("w3"), ["n3", "n4"]);
+    assert_eq!(["w4", "w5"].map(|name| seen.pinned(name).contains("no domain for it")), [true; 2]);
+    // Three in a, none in b: the scheduler would not take one back in a.
+    let seen = cluster(pods(&["n1", "n1", "n2"]));
+    assert_eq!(["w0", "w1", "w2"].map(|name| seen.pinned(name).contains("uneven")), [true; 3]);
+}
+
+fn budget(name: &str, selector: Value, allowed: i64) -> Value {
+    json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name, "namespace": "shop", "generation": 1},
+        "spec": {"minAvailable": 1, "selector": selector}, "status": {"disruptionsAllowed": allowed, "observedGeneration": 1}
+    })
+}
+
+#[test]
+fn budgets_cap_and_none_allowed_pins() {
+    let apps = [("web", 2), ("db", 0)];
+    let mut items = nodes();
+    for (app, allowed) in apps {
+        items.extend((0..3).map(|i| pod(&format!("{app}{i}"), app, "n1")));
+        items.push(budget(app, json!({"matchLabels": {"app": app}}), allowed));
+    }
+    items.extend((0..9).map(|i| pod(&format!("free{i}"), "free", "n2")));
+    let seen = imported(&items);
+    assert_eq!((seen.group("web").max_unavailable, seen.pinned("web0")), (Some(2), ""));
+    assert_eq!(seen.pinned("db0"), "its disruption budget allows no disruption now");
+    assert_eq!(seen.group("free").max_unavailable, Some(2));
+    assert_eq!(seen.told(Fate::Stricter, "without a disruption budget"), 1);
+    // Two budgets for a pod: Kubernetes evicts it never.
+    items.push(budget("again", json!({"matchLabels": {"app": "web"}}), 9));
+    assert!(imported(&items).pinned("web1").contains("two disruption budgets"));
+}
+
+#[test]
+fn a_budget_over_several_workloads_is_shared_out() {
+    let mut items = nodes();
+    for app in ["web", "db", "mq"] {
+        items.extend((0..3).map(|i| pod(&format!("{app}{i}"), app, "n1")));
+    }
+    items.push(budget("all", json!({}), 2));
+    let seen = imported(&items);
+    let caps = ["web", "db"].map(|app| seen.group(app).max_unavailable);
+    assert_eq!((caps, seen.pinned("mq0").is_empty()), ([Some(1); 2], false));
+    assert_eq!(seen.told(Fate::Stricter, "shared out"), 1);
+}

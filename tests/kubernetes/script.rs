@@ -1,0 +1,346 @@
+//! Does a plan go out as Kubernetes takes it? Objects of each form, and a script that does only what it says.
+//!
+//! The plan is written by hand, so that the texts below do not change with the search. Real kubectl reads the objects and runs
+//! the script against a server of a few lines that records what it is asked; a kubectl of three lines records its arguments.
+
+use super::*;
+use bayplan::adapter::kubernetes::{Form, export};
+use bayplan::model::{Piece, Spot, TaskId};
+use bayplan::plan::{Move, Plan, Reason, Status};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+
+const CLUSTER: &str = include_str!("../../data/kubernetes/cluster.json");
+
+/// Wave 1: a pod of web leaves node-4, a pod starts, the machine moves. Wave 2: training starts, the machine moves on.
+fn plan(problem: &Problem) -> Plan {
+    let task = |part: &str| {
+        let found = problem.task_ids().find(|id| problem.tasks[id.index()].name.contains(part));
+        found.unwrap_or_else(|| panic!("no task {part}"))
+    };
+    let on = |name: &str, devices: u64| {
+        let node = problem.node_ids().find(|id| problem.nodes[id.index()].name == name);
+        Spot::On(Piece { devices, ..Piece::whole(node.unwrap_or_else(|| panic!("no node {name}"))) })
+    };
+    let step = |task: TaskId, from: Spot, to: Spot, reason: Reason| Move { task, from, to, reason, gain: 0 };
+    let machine = task("desk-1");
+    Plan {
+        fingerprint: "0123abcd".to_string(),
+        goal: None,
+        solver: "bulk".to_string(),
+        seed: 0,
+        effort: 1,
+        backend: "cpu".to_string(),
+        status: Status::Feasible,
+        bound: None,
+        gap: None,
+        proof: None,
+        objective: (0, 0),
+        waves: vec![
+            vec![
+                step(task("web-6d4cf56db6-b"), on("node-4", 0), on("node-2", 0), Reason::Drain),
+                step(task("report"), Spot::Unplaced, on("node-3", 0), Reason::Admit),
+                step(machine, on("node-1", 0), on("node-2", 0), Reason::Park),
+            ],
+            vec![
+                step(task("train-0"), on("gpu-1", 0b11), on("gpu-1", 0b110), Reason::Resize),
+                step(task("train-1"), Spot::Unplaced, on("gpu-1", 0b1), Reason::Admit),
+                step(machine, on("node-2", 0), on("node-3", 0), Reason::Improve),
+            ],
+        ],
+        unplaced: Vec::new(),
+        blocked: Vec::new(),
+    }
+}
+
+fn cluster() -> Imported {
+    import(&[Document { name: "cluster".to_string(), bytes: CLUSTER.into() }], &Options::default()).unwrap()
+}
+
+/// The text of a form, and the counts of what is not in it.
+fn exported(form: Form, wave: Option<usize>) -> (String, Vec<(String, u64)>) {
+    let snapshot = cluster().snapshot;
+    let problem = Problem::new(&snapshot).unwrap();
+    let exported = export(&snapshot, &problem, &plan(&problem), form, wave).unwrap_or_else(|faults| panic!("{faults}"));
+    let notes = exported.notes.lines().map(|(_, what, count)| (what.to_string(), count));
+    (exported.text.clone(), notes.collect())
+}
+
+fn pretty(text: &str) -> String {
+    let objects = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    objects.map(|object| serde_json::to_string_pretty(&object).unwrap() + "\n").collect()
+}
+
+#[test]
+fn objects_of_each_form() {
+    for (name, form) in [
+        ("evictions", Form::Evictions),
+        ("reservations", Form::Reservations),
+        ("migrations", Form::Migrations),
+        ("bindings", Form::Bindings),
+    ] {
+        let (text, notes) = exported(form, None);
+        insta::assert_snapshot!(name, format!("{}{notes:#?}", pretty(&text)));
+    }
+}
+
+#[test]
+fn a_wave_alone_is_part_of_the_whole() {
+    for form in [Form::Evictions, Form::Reservations, Form::Migrations, Form::Bindings] {
+        let parts = [0, 1].map(|wave| exported(form, Some(wave)).0);
+        assert_eq!(parts.concat(), exported(form, None).0);
+    }
+    assert_eq!(exported(Form::Migrations, Some(7)).0, "");
+}
+
+#[test]
+fn the_script_reads_well() {
+    insta::assert_snapshot!("script", exported(Form::Shell, None).0);
+}
+
+#[test]
+fn a_pod_that_moves_twice_ends_the_export_before_its_second_move() {
+    let snapshot = cluster().snapshot;
+    let problem = Problem::new(&snapshot).unwrap();
+    let mut plan = plan(&problem);
+    plan.waves[1][2] =
+        Move { task: plan.waves[0][0].task, from: plan.waves[0][0].to.clone(), ..plan.waves[1][2].clone() };
+    let exported = export(&snapshot, &problem, &plan, Form::Evictions, None).unwrap();
+    assert_eq!(exported.text.lines().count(), 1);
+    let told: Vec<_> = exported.notes.lines().filter(|(_, what, _)| what.contains("plan again after wave 1")).collect();
+    assert_eq!(told[0].2, 3);
+}
+
+#[test]
+fn names_that_are_none_are_refused() {
+    let mut snapshot = cluster().snapshot;
+    let problem = Problem::new(&snapshot).unwrap();
+    let plan = plan(&problem);
+    for bad in ["", "a b", "$(reboot)", "x'; reboot; '", "a\nb", "\"}", "é", "..", "-n", "a..b", "a/b"] {
+        let task = plan.waves[0][0].task.index();
+        snapshot.tasks[task].origin.insert("name".to_string(), bad.to_string());
+        let refused = export(&snapshot, &problem, &plan, Form::Shell, None);
+        assert_eq!(refused.unwrap_err().list()[0].code, "I304", "{bad}");
+    }
+    snapshot.tasks.iter_mut().for_each(|task| task.origin.clear());
+    assert_eq!(export(&snapshot, &problem, &plan, Form::Bindings, None).unwrap_err().list()[0].code, "I303");
+}
+
+/// A folder with the script, and a `kubectl` that records its arguments and input in `log`.
+fn stage(kubectl: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("plan.sh"), exported(Form::Shell, None).0).unwrap();
+    std::fs::create_dir(folder.path().join("bin")).unwrap();
+    let path = folder.path().join("bin/kubectl");
+    std::fs::write(&path, kubectl).unwrap();
+    let status = Command::new("chmod").arg("+x").arg(&path).status().unwrap();
+    assert!(status.success());
+    folder
+}
+
+const RECORDER: &str = "#!/bin/sh\n{ echo \"$*\"; cat; } >> \"$LOG\"\n";
+
+fn run_script(folder: &Path, arguments: &[&str]) -> (Output, Vec<String>) {
+    let log = folder.join("log");
+    std::fs::write(&log, "").unwrap();
+    let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("bash");
+    command.current_dir(folder).arg("plan.sh").args(arguments).env("PATH", path).env("LOG", &log);
+    let output = command.output().unwrap();
+    (output, std::fs::read_to_string(&log).unwrap().lines().map(str::to_string).collect())
+}
+
+#[test]
+fn bash_accepts_the_script() {
+    let folder = stage(RECORDER);
+    let output = Command::new("bash").current_dir(folder.path()).args(["-n", "plan.sh"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_script_is_a_dry_run_unless_told_which_wave_to_apply() {
+    let folder = stage(RECORDER);
+    let commands = |arguments: &[&str]| {
+        let (output, log) = run_script(folder.path(), arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let (calls, bodies): (Vec<String>, Vec<String>) =
+            log.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).unzip();
+        bodies.iter().for_each(|body| _ = serde_json::from_str::<Value>(body).unwrap());
+        (calls, bodies)
+    };
+    let (dry, bodies) = commands(&[]);
+    assert_eq!(dry.len(), 5);
+    assert!(
+        dry.iter().all(|call| call.starts_with("create --raw /api") && call.ends_with("?dryRun=All -f -")),
+        "{dry:?}"
+    );
+    let (first, _) = commands(&["--apply", "1"]);
+    let (second, _) = commands(&["--apply", "2"]);
+    let plain: Vec<String> = dry.iter().map(|call| call.replace("?dryRun=All", "")).collect();
+    assert_eq!([first, second].concat(), plain);
+    // Each eviction and binding has the uid of its pod.
+    let uids = bodies.iter().filter(|body| body.contains("preconditions") || body.contains("\"Binding\""));
+    assert!(uids.clone().count() == 3 && uids.into_iter().all(|body| body.contains("\"uid\":\"5a0000")), "{bodies:?}");
+}
+
+#[test]
+fn the_script_refuses_what_it_does_not_know_and_stops_at_the_first_failure() {
+    let folder = stage(RECORDER);
+    for arguments in
+        [&["--apply", "0"][..], &["--apply", "3"], &["--apply", "one"], &["--apply", "1x"], &["--aply"], &["1"]]
+    {
+        let (output, log) = run_script(folder.path(), arguments);
+        assert_eq!((output.status.code(), log.len()), (Some(64), 0), "{arguments:?}");
+    }
+    let (output, log) = run_script(folder.path(), &["--apply"]);
+    assert!(!output.status.success() && log.is_empty());
+    let folder = stage(&format!("{RECORDER}exit 1\n"));
+    let (output, log) = run_script(folder.path(), &["--apply", "1"]);
+    assert_eq!((output.status.code(), log.len()), (Some(1), 2), "only the first command was sent");
+}
+
+/// Whether kubectl is here; without it, under `BAYPLAN_REQUIRE_KUBECTL=1`, the test fails.
+fn has_kubectl(test: &str) -> bool {
+    let is_here =
+        Command::new("kubectl").args(["version", "--client"]).output().is_ok_and(|output| output.status.success());
+    let is_required = std::env::var_os("BAYPLAN_REQUIRE_KUBECTL").is_some_and(|value| value == "1");
+    assert!(is_here || !is_required, "{test} needs kubectl");
+    if !is_here {
+        eprintln!("skipped: {test} needs kubectl");
+    }
+    is_here
+}
+
+#[test]
+fn kubectl_reads_every_object() {
+    if !has_kubectl("kubectl_reads_every_object") {
+        return;
+    }
+    for form in [Form::Evictions, Form::Reservations, Form::Migrations, Form::Bindings] {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("objects.json");
+        let text = exported(form, None).0;
+        std::fs::write(&path, &text).unwrap();
+        let names = |more: &[&str]| {
+            let mut command = Command::new("kubectl");
+            command.args(["annotate", "--local", "-o", "name", "-f"]).arg(&path).args(more).arg("checked=yes");
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{form:?}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap().lines().count()
+        };
+        assert_eq!(names(&[]), text.lines().count(), "{form:?}");
+    }
+}
+
+/// A request as the server saw it: method and path, and the body.
+type Request = (String, Value);
+
+/// Answers every request with 201 and what was sent, and keeps the posts.
+fn serve(listener: TcpListener, seen: Arc<Mutex<Vec<Request>>>) {
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else { return };
+        let seen = Arc::clone(&seen);
+        std::thread::spawn(move || answer(stream, &seen));
+    }
+}
+
+fn answer(stream: TcpStream, seen: &Mutex<Vec<Request>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut writer = stream;
+    loop {
+        let mut head = Vec::new();
+        loop {
+            let mut line = String::new();
+            match reader.read_line(&mut line) {
+                Ok(length) if length > 0 => {}
+                _ => return,
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+            head.push(line.trim().to_string());
+        }
+        let header =
+            |name: &str| head.iter().find_map(|line| Some(line.to_lowercase().strip_prefix(name)?.trim().to_string()));
+        let body = if header("transfer-encoding:").as_deref() == Some("chunked") {
+            chunks(&mut reader)
+        } else {
+            let length = header("content-length:").map_or(0, |length| length.parse().unwrap());
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            body
+        };
+        if let Some(path) = head[0].strip_prefix("POST ") {
+            let path = path.split(' ').next().unwrap().to_string();
+            seen.lock().unwrap().push((path, serde_json::from_slice(&body).unwrap()));
+        }
+        let body = if body.is_empty() { b"{}".to_vec() } else { body };
+        let head =
+            format!("HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        if writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(&body)).is_err() {
+            return;
+        }
+    }
+}
+
+/// A body in chunks: each begins with its length, the last one is empty.
+fn chunks(reader: &mut impl BufRead) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let length = usize::from_str_radix(line.trim(), 16).unwrap();
+        let mut chunk = vec![0; length + 2];
+        reader.read_exact(&mut chunk).unwrap();
+        if length == 0 {
+            return body;
+        }
+        body.extend(&chunk[..length]);
+    }
+}
+
+#[test]
+fn real_kubectl_sends_what_the_script_says() {
+    if !has_kubectl("real_kubectl_sends_what_the_script_says") {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let requests = Arc::clone(&seen);
+    std::thread::spawn(move || serve(listener, requests));
+    let folder = stage("");
+    std::fs::remove_dir_all(folder.path().join("bin")).unwrap();
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "test",
+        "clusters": [{"name": "test", "cluster": {"server": format!("http://{address}")}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}], "users": [{"name": "test", "user": {}}]
+    });
+    let path = folder.path().join("config");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let mut command = Command::new("bash");
+    command
+        .current_dir(folder.path())
+        .args(["plan.sh", "--apply", "1"])
+        .env("KUBECONFIG", &path)
+        .env("HOME", folder.path());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let seen = seen.lock().unwrap();
+    let paths: Vec<&str> = seen.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "/api/v1/namespaces/shop/pods/web-6d4cf56db6-b/eviction",
+            "/api/v1/namespaces/shop/pods/report-5f6b-q/binding",
+            "/apis/kubevirt.io/v1/namespaces/vms/virtualmachineinstancemigrations"
+        ]
+    );
+    assert_eq!(seen[0].1["deleteOptions"]["preconditions"]["uid"], "5a000007-1f2e-4d3c-8b5a-00000000d889");
+    assert_eq!(seen[1].1["target"]["name"], "node-3");
+    assert_eq!(seen[2].1["spec"]["vmiName"], "desk-1");
+}
