@@ -71,7 +71,7 @@ fn what_is_exported_is_what_the_plan_says() {
         }
     }
     let mut told = String::new();
-    for form in ["evictions", "bindings"] {
+    for form in ["evictions", "bindings", "migrations"] {
         let output = run(&["export", "kubernetes", &snapshot, &plan, "--as", form], b"");
         assert!(output.status.success(), "{}", text(&output.stderr));
         told += &text(&output.stderr);
@@ -79,11 +79,12 @@ fn what_is_exported_is_what_the_plan_says() {
             let object: Value = serde_json::from_str(line).unwrap();
             let meta = &object["metadata"];
             let part = |value: &Value| value.as_str().unwrap().to_string();
-            objects.push((
-                part(&meta["labels"]["bayplan/wave"]),
-                part(&meta["name"]),
-                part(&meta["annotations"]["bayplan/target"]),
-            ));
+            // A migration has a name of its own, and knows the machine.
+            let pod = match object["spec"]["vmiName"].as_str() {
+                Some(machine) => format!("virt-launcher-{machine}-abcde"),
+                None => part(&meta["name"]),
+            };
+            objects.push((part(&meta["labels"]["bayplan/wave"]), pod, part(&meta["annotations"]["bayplan/target"])));
             assert_eq!(meta["annotations"]["bayplan/snapshot"], plan_json["snapshot"]);
             assert_eq!(meta["annotations"]["bayplan/binding"], if form == "evictions" { "hint" } else { "bound" });
         }
