@@ -37,6 +37,8 @@ fn full_snapshot() -> Value {
         "name": "full",
         "resources": [{"name": "cpu", "unit": "milli", "transient": true, "load_weight": 2, "variance_weight": 3}],
         "levels": ["rack"],
+        "pools": [{"name": "main", "region": "eu", "kinds": ["vm", "job"], "price": 2, "egress": {"main": 1}, "burst": true,
+                   "spot_risk": "1/10"}],
         "nodes": [
             {
                 "name": "n1", "allocatable": {"cpu": 8}, "soft_limit": {"cpu": 6}, "labels": {"arch": "arm"},
@@ -52,7 +54,7 @@ fn full_snapshot() -> Value {
                 "device": {"kind": "gpu", "count": 1, "milli": 500, "models": ["a"]},
                 "placement": [{"node": "n1", "share": "1", "devices": [1]}], "pinned": true, "evictable": true,
                 "move_cost": 4, "group": "g1", "tenant": "team", "selector": {"arch": ["arm", "x86"]},
-                "tolerations": [{"key": "gpu", "value": "only"}],
+                "tolerations": [{"key": "gpu", "value": "only"}], "regions": ["eu"],
                 "origin": {"uid": "09ab", "pinned": "runs with local data"}
             },
             {"name": "t2", "requirement": {"cpu": 1}, "sharing": "elastic", "min_share": "1/2"}

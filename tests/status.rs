@@ -5,7 +5,7 @@ mod common;
 use assert_cmd::Command;
 use bayplan::model::*;
 use bayplan::status::{NodeSet, Overview, TaskSet};
-use common::random::may_enter;
+use common::random::{may_enter, pool_admits};
 use common::{Kinds, Rng, Size, at, for_seeds, node, random_placement, random_snapshot, resources, task};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,6 +121,7 @@ fn check_task_sets(
     sets: &[TaskSet],
     snapshot: &Snapshot,
     held: &[Held<'_>],
+    scale: i128,
     part: &dyn Fn(&TaskSpec) -> Option<String>,
 ) {
     let kinds: BTreeSet<&str> = snapshot.nodes.iter().flat_map(|n| &n.devices).map(|d| d.kind.as_str()).collect();
@@ -148,8 +149,10 @@ fn check_task_sets(
         assert_eq!(set.task_count, tasks.len());
         let placed: BTreeSet<&str> = here.iter().map(|h| h.task.name.as_str()).collect();
         assert_eq!(set.placed_count, placed.len());
-        assert_eq!(set.value, here.iter().map(|h| i128::from(h.task.weight) * h.share).sum::<i128>());
-        assert_eq!(set.value_max, tasks.iter().map(|t| i128::from(t.weight)).sum::<i128>() * ONE);
+        let value = here.iter().map(|h| i128::from(h.task.weight) * h.share).sum::<i128>();
+        let value_max = tasks.iter().map(|t| i128::from(t.weight)).sum::<i128>() * ONE;
+        // In the points of the problem, of which burst pools make a unit of weight worth several.
+        assert_eq!((set.value, set.value_max), (value * scale, value_max * scale));
     }
 }
 
@@ -168,7 +171,7 @@ fn stranded(snapshot: &Snapshot, node: &NodeSpec, held: &[Held<'_>]) -> Amounts 
         1000u32.saturating_sub(held.map(|held| held.task.device.as_ref().unwrap().milli).sum())
     };
     let (mut resources, mut devices) = (BTreeSet::new(), BTreeSet::new());
-    for task in snapshot.tasks.iter().filter(|task| may_enter(node, task)) {
+    for task in snapshot.tasks.iter().filter(|task| may_enter(node, task) && pool_admits(snapshot, node, task)) {
         let parts = match (&task.sharing, &task.min_share) {
             (SharingSpec::Elastic, Some(share)) => i128::from(Share::parse(share).unwrap().parts()),
             (SharingSpec::Divisible, _) => 1,
@@ -198,11 +201,39 @@ fn stranded(snapshot: &Snapshot, node: &NodeSpec, held: &[Held<'_>]) -> Amounts 
     bare(amounts)
 }
 
+/// What runs in burst pools and in spot pools.
+fn exposure(snapshot: &Snapshot, overview: &Overview, held: &[Held<'_>]) {
+    let risk = |pool: &PoolSpec| pool.spot_risk.as_ref().map_or(Share::ZERO, |risk| Share::parse(risk).unwrap());
+    let meant: [(&dyn Fn(&PoolSpec) -> bool, _); 2] =
+        [(&|pool| pool.burst, overview.burst), (&|pool| risk(pool) > Share::ZERO, overview.spot)];
+    for (is_meant, told) in meant {
+        let pools: Vec<&PoolSpec> = snapshot.pools.iter().filter(|pool| is_meant(pool)).collect();
+        assert_eq!(told.is_some(), !pools.is_empty());
+        let Some(told) = told else { continue };
+        let pool_of = |h: &Held<'_>| pools.iter().find(|pool| h.node.pool.as_ref() == Some(&pool.name)).copied();
+        let here: Vec<&Held<'_>> = held.iter().filter(|h| pool_of(h).is_some()).collect();
+        assert_eq!(told.task_count, here.iter().map(|h| &h.task.name).collect::<BTreeSet<_>>().len());
+        assert_eq!(told.weight, here.iter().map(|h| i128::from(h.task.weight) * h.share).sum::<i128>());
+    }
+    let lost = |h: &Held<'_>| {
+        let pool = snapshot.pools.iter().find(|pool| h.node.pool.as_ref() == Some(&pool.name));
+        let parts = pool.map_or(0, |pool| i128::from(risk(pool).parts()));
+        (i128::from(h.task.weight) * parts + ONE - 1) / ONE * h.share
+    };
+    assert_eq!(overview.spot.map_or(0, |spot| spot.points), held.iter().map(lost).sum::<i128>());
+}
+
 fn check(snapshot: &Snapshot, problem: &Problem, placement: &Placement) {
     let overview = Overview::of(problem, placement);
-    let held = held(snapshot, placement);
+    let (held, scale) = (held(snapshot, placement), i128::from(problem.value_scale));
     check_node_sets(&overview, std::slice::from_ref(&overview.cluster), snapshot, &held, &|_| None);
-    if snapshot.nodes.iter().any(|node| node.pool.is_some()) {
+    let mut pooled = snapshot.clone();
+    pooled.pools.retain(|pool| snapshot.nodes.iter().all(|node| node.pool.as_ref() != Some(&pool.name)));
+    if !pooled.pools.is_empty() {
+        // A pool without nodes is told as well, with nothing in it.
+        let empty = overview.pools.iter().filter(|set| set.node_count == 0);
+        assert_eq!(empty.count(), pooled.pools.len());
+    } else if snapshot.nodes.iter().any(|node| node.pool.is_some()) {
         check_node_sets(&overview, &overview.pools, snapshot, &held, &|node| node.pool.clone());
     }
     for (level, sets) in &overview.levels {
@@ -210,12 +241,12 @@ fn check(snapshot: &Snapshot, problem: &Problem, placement: &Placement) {
         let own = |node: &NodeSpec| Some(format!("(only {})", node.name));
         check_node_sets(&overview, sets, snapshot, &held, &|n| n.domains.get(name).cloned().or_else(|| own(n)));
     }
-    check_task_sets(&overview, std::slice::from_ref(&overview.work), snapshot, &held, &|_| None);
+    check_task_sets(&overview, std::slice::from_ref(&overview.work), snapshot, &held, scale, &|_| None);
     if !snapshot.groups.is_empty() {
-        check_task_sets(&overview, &overview.groups, snapshot, &held, &|task| task.group.clone());
+        check_task_sets(&overview, &overview.groups, snapshot, &held, scale, &|task| task.group.clone());
     }
     if snapshot.tasks.iter().any(|task| task.tenant.is_some()) {
-        check_task_sets(&overview, &overview.tenants, snapshot, &held, &|task| task.tenant.clone());
+        check_task_sets(&overview, &overview.tenants, snapshot, &held, scale, &|task| task.tenant.clone());
     }
     let mut sums = [Amounts::new(), Amounts::new()];
     let mut hot = BTreeSet::new();
@@ -251,6 +282,7 @@ fn check(snapshot: &Snapshot, problem: &Problem, placement: &Placement) {
         .iter()
         .map(|hot| (problem.nodes[hot.node.index()].name.clone(), overview.quantities[hot.quantity].name.clone()));
     assert_eq!(told.collect::<BTreeSet<_>>(), hot);
+    exposure(snapshot, &overview, &held);
     assert_eq!(overview.score, score(problem, placement));
     assert_eq!(overview.violations, violations(problem, placement));
 }

@@ -87,7 +87,7 @@ fn tables(problem: &Problem, after: &Placement) -> String {
         for (sign, list) in [("-", &changes.go), ("+", &changes.come), ("~", &changes.stay)] {
             list.iter().for_each(|task| _ = writeln!(text, "  {sign} {task}"));
         }
-        for (r, resource) in problem.resources.iter().enumerate() {
+        for (r, resource) in problem.own_resources().iter().enumerate() {
             let amounts = [&before_usage, &after_usage].map(|usage| usage.amount(node, ResourceId::new(r)));
             if amounts[0] != amounts[1] {
                 let [before, after] = amounts.map(grouped);
@@ -113,7 +113,8 @@ fn json(problem: &Problem, after: &Placement) -> String {
         .map(|(node, changes)| {
             let used = |usage: &Usage| -> BTreeMap<&str, JsonFigure> {
                 let amount = |r: usize| JsonFigure(usage.amount(node, ResourceId::new(r)));
-                problem.resources.iter().enumerate().map(|(r, resource)| (resource.name.as_str(), amount(r))).collect()
+                let own = problem.own_resources().iter().enumerate();
+                own.map(|(r, resource)| (resource.name.as_str(), amount(r))).collect()
             };
             json!({
                 "node": problem.nodes[node.index()].name, "leave": changes.go, "arrive": changes.come,

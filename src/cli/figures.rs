@@ -1,8 +1,8 @@
 //! What is a state like, in numbers? Everything that `score` prints and the before/after table compares.
 
 use bayplan::model::{
-    DEVICE_MILLI, Placement, Problem, ResourceId, SHARE_ONE, Score, Usage, Violation, headroom, scaled_text, score,
-    violations,
+    DEVICE_MILLI, Meter, Placement, Problem, ResourceId, SHARE_ONE, Score, Usage, Violation, headroom, meter_points,
+    scaled_text, score, violations,
 };
 use serde::{Serialize, Serializer};
 
@@ -47,6 +47,8 @@ pub struct Figures {
     pub devices: Vec<DeviceFigures>,
     /// Points.
     pub score: Score,
+    /// Parts of the load: what runs in burst pools and in spot pools, where there are any.
+    pub pools: Vec<(&'static str, i128)>,
     /// Broken rules.
     pub violations: Vec<Violation>,
     /// Tasks that run somewhere.
@@ -60,9 +62,10 @@ impl Figures {
     pub fn of(problem: &Problem, placement: &Placement) -> Figures {
         let usage = Usage::of(problem, placement);
         Figures {
-            resources: (0..problem.resources.len()).map(|r| resource(problem, &usage, r)).collect(),
+            resources: (0..problem.own_resources().len()).map(|r| resource(problem, &usage, r)).collect(),
             devices: devices(problem, &usage),
             score: score(problem, placement),
+            pools: pools(problem, &usage),
             violations: violations(problem, placement),
             placed_count: placement.spots().iter().filter(|spot| spot.is_placed()).count(),
             nodes_used_count: problem.node_ids().filter(|node| usage.pieces(*node) > 0).count(),
@@ -105,6 +108,14 @@ fn evenness(problem: &Problem, usage: &Usage, r: usize) -> Option<[f64; 2]> {
     let mean = parts.iter().sum::<f64>() / count;
     let variance = parts.iter().map(|part| (part - mean) * (part - mean)).sum::<f64>() / count;
     Some([most, variance.sqrt()])
+}
+
+fn pools(problem: &Problem, usage: &Usage) -> Vec<(&'static str, i128)> {
+    let kinds: [(&str, fn(Meter) -> bool); 2] =
+        [("burst", |meter| meter == Meter::Burst), ("spot", |meter| meter != Meter::Burst)];
+    let has = |is_meant: fn(Meter) -> bool| problem.resources.iter().any(|r| r.meter.is_some_and(is_meant));
+    let there = kinds.into_iter().filter(|(_, is_meant)| has(*is_meant));
+    there.map(|(name, is_meant)| (name, meter_points(problem, usage, is_meant))).collect()
 }
 
 fn devices(problem: &Problem, usage: &Usage) -> Vec<DeviceFigures> {

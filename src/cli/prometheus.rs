@@ -25,6 +25,7 @@ pub fn text(problem: &Problem, state: &str, overview: &Overview) -> String {
         let node = problem.nodes[hot.node.index()].name.as_str();
         page.amount(&[("node", node), ("resource", &overview.quantities[hot.quantity].name)], hot.used);
     }
+    exposure(&mut page, overview);
     if let Some(fragmentation) = overview.fragmentation {
         let share = fragmentation.unusable as f64 / fragmentation.free as f64;
         page.family("bayplan_fragmentation_ratio", "Part of the free device milli that the mix of tasks cannot use.");
@@ -75,6 +76,18 @@ fn points(page: &mut Page, problem: &Problem, overview: &Overview) {
     for (term, points) in score.terms() {
         page.amount(&[("term", term)], points);
     }
+}
+
+fn exposure(page: &mut Page, overview: &Overview) {
+    let exposed = [("burst", overview.burst), ("spot", overview.spot)];
+    let exposed: Vec<_> = exposed.into_iter().filter_map(|(name, exposure)| Some((name, exposure?))).collect();
+    if exposed.is_empty() {
+        return;
+    }
+    page.family("bayplan_exposed_tasks", "Tasks that run in burst pools, or in spot pools.");
+    exposed.iter().for_each(|(name, exposure)| page.count(&[("pools", name)], exposure.task_count));
+    page.family("bayplan_exposed_weight", "Weight that runs in burst pools; in spot pools: the weight at risk.");
+    exposed.iter().for_each(|(name, exposure)| page.amount(&[("pools", name)], exposure.weight));
 }
 
 /// A figure of a set, by quantity.

@@ -66,7 +66,7 @@ fn difference(value: i128) -> String {
 /// The load of every node before and after as bars, for the resource that is most used; empty for large clusters.
 pub fn node_loads(problem: &Problem, before: &Placement, after: &Placement) -> String {
     let figures = Figures::of(problem, after);
-    let fullest = (0..problem.resources.len()).filter(|r| figures.resources[*r].available > 0).max_by(|x, y| {
+    let fullest = (0..figures.resources.len()).filter(|r| figures.resources[*r].available > 0).max_by(|x, y| {
         let share = |r: &usize| figures.resources[*r].granted as f64 / figures.resources[*r].available as f64;
         share(x).total_cmp(&share(y)).then(y.cmp(x))
     });

@@ -51,6 +51,9 @@ struct ScoreJson<'a> {
     objective: JsonFigure,
     value: JsonFigure,
     costs: Vec<CostJson>,
+    /// Parts of the cost `load`: what runs in burst pools and in spot pools, where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    load_of_pools: Vec<CostJson>,
     violations: Vec<ViolationJson>,
     tasks_placed: usize,
     tasks: usize,
@@ -115,6 +118,11 @@ fn json(problem: &Problem, state: &'static str, figures: &Figures) -> String {
         objective: JsonFigure(figures.score.objective()),
         value: JsonFigure(figures.score.value),
         costs: figures.score.terms().map(|(term, points)| CostJson { term, points: JsonFigure(points) }).into(),
+        load_of_pools: figures
+            .pools
+            .iter()
+            .map(|(term, points)| CostJson { term, points: JsonFigure(*points) })
+            .collect(),
         violations: figures
             .violations
             .iter()
@@ -154,7 +162,11 @@ fn tables(problem: &Problem, state: &str, figures: &Figures) -> String {
         let _ = writeln!(text, "{}\n", table(&["devices", "used (milli)", "capacity (milli)", "share"], &rows, true));
     }
     let mut rows = vec![vec!["value (weight x share)".to_string(), grouped(figures.score.value)]];
-    rows.extend(figures.score.terms().map(|(term, points)| vec![format!("cost: {term}"), grouped(points)]));
+    for (term, points) in figures.score.terms() {
+        rows.push(vec![format!("cost: {term}"), grouped(points)]);
+        let parts = figures.pools.iter().filter(|_| term == "load");
+        rows.extend(parts.map(|(pool, points)| vec![format!("  of it {pool} pools"), grouped(*points)]));
+    }
     rows.push(vec!["objective (value - costs)".into(), grouped(figures.score.objective())]);
     let _ = writeln!(text, "{}\n", table(&["term", "points"], &rows, true));
     let (placed, used) = (figures.placed_count, figures.nodes_used_count);

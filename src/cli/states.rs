@@ -18,7 +18,7 @@ pub fn text(problem: &Problem, plan: &Plan, form: Form) -> String {
     match form {
         Form::Table => {
             let mut header = vec!["after wave".to_string(), "moves".into(), "objective".into(), "broken rules".into()];
-            header.extend(problem.resources.iter().map(|resource| format!("fullest {}", resource.name)));
+            header.extend(problem.own_resources().iter().map(|resource| format!("fullest {}", resource.name)));
             let rows: Vec<Vec<String>> = figures
                 .enumerate()
                 .map(|(w, figures)| {

@@ -171,6 +171,13 @@ fn foot(problem: &Problem, overview: &Overview) -> String {
     );
     let [objective, value, cost] = [score.objective(), score.value, score.cost()].map(grouped);
     let _ = writeln!(text, "objective {objective} = value {value} - costs {cost}");
+    if let Some(burst) = overview.burst {
+        let _ = writeln!(text, "burst pools: {} tasks, cost {}", burst.task_count, grouped(burst.points));
+    }
+    if let Some(spot) = overview.spot {
+        let (count, weight, points) = (spot.task_count, grouped(spot.weight), grouped(spot.points));
+        let _ = writeln!(text, "spot pools: {count} tasks, weight at risk {weight}, cost {points}");
+    }
     if let Some(fragmentation) = overview.fragmentation {
         let mix = if fragmentation.is_expected_mix { "expected mix" } else { "tasks that ask for devices" };
         let share = percent(fragmentation.unusable, fragmentation.free);
@@ -222,6 +229,13 @@ fn json(problem: &Problem, state: &str, overview: &Overview) -> String {
     let fields = answer.as_object_mut().expect("it was made as an object");
     if let Some(goal) = problem.goal {
         fields.insert("goal".to_string(), json!(Goal::word(goal)));
+    }
+    for (name, exposure) in [("burst_pools", overview.burst), ("spot_pools", overview.spot)] {
+        if let Some(exposure) = exposure {
+            let [weight, cost] = [exposure.weight, exposure.points].map(JsonFigure);
+            let value = json!({"tasks": exposure.task_count, "weight": weight, "cost": cost});
+            fields.insert(name.to_string(), value);
+        }
     }
     if let Some(f) = overview.fragmentation {
         let mix = if f.is_expected_mix { "objective" } else { "tasks" };

@@ -64,6 +64,9 @@ pub fn write_snapshot(snapshot: &Snapshot) -> Vec<u8> {
     let mut fields = vec![("format", line(&SNAPSHOT_FORMAT)), ("name", line(&snapshot.name))];
     fields.push(("resources", list(snapshot.resources.iter().map(line).collect())));
     fields.push(("levels", line(&snapshot.levels)));
+    if !snapshot.pools.is_empty() {
+        fields.push(("pools", list(snapshot.pools.iter().map(line).collect())));
+    }
     fields.push(("nodes", list(snapshot.nodes.iter().map(line).collect())));
     fields.push(("groups", list(snapshot.groups.iter().map(line).collect())));
     fields.push(("tasks", list(snapshot.tasks.iter().map(line).collect())));
@@ -82,18 +85,28 @@ fn snapshot(reader: &Reader, value: Value) -> Option<Snapshot> {
     if !fields.format(SNAPSHOT_FORMAT) {
         return None;
     }
+    let pools: Vec<PoolSpec> =
+        fields.optional("pools", |r, p, v| Some(r.list(p, v, |p, v| pool(r, p, v)))).unwrap_or_default();
+    // Prices of pools and of leaving them are there to count.
+    let pool_weight = i64::from(!pools.is_empty());
     let snapshot = Snapshot {
         name: fields.optional("name", Reader::text).unwrap_or_default(),
         resources: fields
             .required("resources", |r, p, v| Some(r.list(p, v, |p, v| resource(r, p, v))))
             .unwrap_or_default(),
         levels: texts(&mut fields, "levels"),
+        pools,
         nodes: fields.required("nodes", |r, p, v| Some(r.list(p, v, |p, v| node(r, p, v)))).unwrap_or_default(),
         groups: fields.optional("groups", |r, p, v| Some(r.list(p, v, |p, v| group(r, p, v)))).unwrap_or_default(),
         tasks: fields.required("tasks", |r, p, v| Some(r.list(p, v, |p, v| task(r, p, v)))).unwrap_or_default(),
-        objective: fields
-            .optional("objective", objective)
-            .unwrap_or_else(|| ObjectiveSpec { task_move_weight: 1, ..ObjectiveSpec::default() }),
+        objective: fields.optional("objective", |r, p, v| objective(r, p, v, pool_weight)).unwrap_or_else(|| {
+            ObjectiveSpec {
+                task_move_weight: 1,
+                node_move_weight: pool_weight,
+                price_weight: pool_weight,
+                ..ObjectiveSpec::default()
+            }
+        }),
         moves: fields.optional("moves", moves).unwrap_or_default(),
     };
     fields.finish();
@@ -140,6 +153,23 @@ fn node(reader: &Reader, path: Path<'_>, value: Value) -> Option<NodeSpec> {
         devices: fields.optional("devices", |r, p, v| Some(r.list(p, v, |p, v| devices(r, p, v)))).unwrap_or_default(),
         move_class: fields.optional("move_class", Reader::text),
         origin: fields.optional("origin", words).unwrap_or_default(),
+    };
+    fields.finish();
+    Some(spec)
+}
+
+fn pool(reader: &Reader, path: Path<'_>, value: Value) -> Option<PoolSpec> {
+    let mut fields = reader.fields(path, value)?;
+    let spec = PoolSpec {
+        name: fields.required("name", Reader::text).unwrap_or_default(),
+        region: fields.optional("region", Reader::text),
+        kinds: fields
+            .optional("kinds", |r, p, v| Some(r.list(p, v, |p, v| r.word(p, v, &TaskKind::WORDS))))
+            .unwrap_or_default(),
+        price: fields.optional("price", Reader::int).unwrap_or(0),
+        egress: fields.optional("egress", amounts).unwrap_or_default(),
+        burst: fields.optional("burst", Reader::bool).unwrap_or(false),
+        spot_risk: fields.optional("spot_risk", Reader::text),
     };
     fields.finish();
     Some(spec)
@@ -193,6 +223,7 @@ fn task(reader: &Reader, path: Path<'_>, value: Value) -> Option<TaskSpec> {
             .optional("tolerations", |r, p, v| Some(r.list(p, v, |p, v| toleration(r, p, v))))
             .unwrap_or_default(),
         origin: fields.optional("origin", words).unwrap_or_default(),
+        regions: texts(&mut fields, "regions"),
     };
     fields.finish();
     Some(spec)
@@ -280,15 +311,16 @@ fn dependency(reader: &Reader, path: Path<'_>, value: Value) -> Option<Dependenc
     Some(spec)
 }
 
-fn objective(reader: &Reader, path: Path<'_>, value: Value) -> Option<ObjectiveSpec> {
+/// `pool_weight` is what prices of nodes and of moves between them weigh where nothing is said.
+fn objective(reader: &Reader, path: Path<'_>, value: Value, pool_weight: i64) -> Option<ObjectiveSpec> {
     let mut fields = reader.fields(path, value)?;
     let weight = |fields: &mut Fields<'_>, name, default| fields.optional(name, Reader::int).unwrap_or(default);
     let spec = ObjectiveSpec {
         balance: fields.optional("balance", |r, p, v| Some(r.list(p, v, |p, v| balance(r, p, v)))).unwrap_or_default(),
         task_move_weight: weight(&mut fields, "task_move_weight", 1),
         group_move_weight: weight(&mut fields, "group_move_weight", 0),
-        node_move_weight: weight(&mut fields, "node_move_weight", 0),
-        price_weight: weight(&mut fields, "price_weight", 0),
+        node_move_weight: weight(&mut fields, "node_move_weight", pool_weight),
+        price_weight: weight(&mut fields, "price_weight", pool_weight),
         move_costs: fields.optional("move_costs", move_costs),
         fragmentation: fields.optional("fragmentation", fragmentation),
     };

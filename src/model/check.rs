@@ -3,6 +3,8 @@
 //! Codes: P1xx a name or reference, P2xx a figure, P3xx a placement, P4xx a rule or objective. Not here: the JSON form and
 //! its syntax (`file/`), and broken *rules*, which are no fault of the input but something to repair.
 
+mod pools;
+
 use super::*;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -69,6 +71,7 @@ impl Check<'_> {
             load_weight: self.amount(spec.load_weight, || format!("resources[{i}] {}, load_weight", spec.name)),
             variance_weight: self
                 .amount(spec.variance_weight, || format!("resources[{i}] {}, variance_weight", spec.name)),
+            meter: None,
         });
         let resources: Vec<_> = resources.collect();
         let width = resources.len();
@@ -76,6 +79,7 @@ impl Check<'_> {
         let mut kinds = Names::default();
         let mut models = Names::default();
         let mut pools = Names::default();
+        snapshot.pools.iter().for_each(|spec| _ = pools.intern(&spec.name));
         let mut tenants = Names::default();
         let mut classes = Names::default();
         let mut levels: Vec<Names> = (0..=snapshot.levels.len()).map(|_| Names::default()).collect();
@@ -158,6 +162,7 @@ impl Check<'_> {
                     .iter()
                     .map(|t| Toleration { key: t.key.clone(), value: t.value.clone() })
                     .collect(),
+                regions: spec.regions.clone(),
             });
             spots.push(self.spot(spec, &node_names, &place));
         }
@@ -175,7 +180,7 @@ impl Check<'_> {
             nodes,
             tasks,
             groups,
-            pools: pools.list,
+            pools: self.pools(&pools.list),
             tenants: tenants.list,
             device_kinds: kinds.list,
             device_models: models.list,
@@ -189,7 +194,9 @@ impl Check<'_> {
             soft_limit,
             requirement,
         };
+        self.pool_rules(&mut problem);
         problem.objective.variance = variance::variances(&problem);
+        self.pool_costs(&mut problem);
         problem
     }
 

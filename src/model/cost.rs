@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! value         = Σ_task weight · share
-//! load          = Σ_resource load_weight · Σ_node max(0, used − soft_limit)
+//! load          = Σ_resource load_weight · Σ_node max(0, used − soft_limit)        with the meters of burst and spot pools
 //! balance       = Σ_term weight · Σ_node max(0, target · free(resource) − free(other))
 //! variance      = Σ_resource variance_weight · Σ_node (used / allocatable − target)²      in integers: `variance.rs`
 //! task_move     = task_move_weight  · Σ_{task moved} move_cost
@@ -20,7 +20,7 @@
 //! is no move. Load, balance and the move terms on rigid tasks are those of the ROADEF/EURO 2012 challenge; fragmentation
 //! follows FGD (USENIX ATC'23, §3) with integers. A task without a group never counts for `group_move`.
 
-use super::{DeviceRequest, MixItem, NodeId, Placement, Problem, ResourceId, SHARE_ONE, Spot, TaskId};
+use super::{DeviceRequest, Meter, MixItem, NodeId, Placement, Problem, ResourceId, SHARE_ONE, Spot, TaskId};
 
 /// Scaled points by term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -206,6 +206,18 @@ pub fn node_cost(problem: &Problem, node: NodeId, used: &[i128]) -> [i128; 3] {
         variance += term.points(allocatable[r], used[r]) * one;
     }
     [load, balance, variance]
+}
+
+/// The part of the load that meters of this kind count: what it costs that tasks run in burst or in spot pools.
+pub fn meter_points(problem: &Problem, usage: &Usage, is_meant: impl Fn(Meter) -> bool) -> i128 {
+    let one = i128::from(SHARE_ONE);
+    let mut points = 0;
+    for (r, resource) in problem.resources.iter().enumerate().filter(|(_, r)| r.meter.is_some_and(&is_meant)) {
+        let above = |node| usage.amounts(node)[r] - i128::from(problem.soft_limit(node)[r]) * one;
+        let sum: i128 = problem.node_ids().map(|node| above(node).max(0)).sum();
+        points += i128::from(resource.load_weight) * sum;
+    }
+    points
 }
 
 /// True when a task that ran at the start now runs on other nodes, or nowhere.

@@ -1,7 +1,8 @@
 //! What is a run to achieve, when that is not the snapshot's own objective? Presets of points that follow from the cluster.
 //!
-//! A goal replaces every cost of the objective; rules, values of tasks and the cost of moving one task relative to another
-//! (`move_cost`) stay as the snapshot says. A plan carries its goal, so that whoever checks it counts in the same points.
+//! A goal replaces every cost of the objective, those of burst and spot pools among them; rules, values of tasks and the cost of
+//! moving one task relative to another (`move_cost`) stay as the snapshot says. A plan carries its goal, so that whoever checks it
+//! counts in the same points.
 //!
 //! # Balance
 //!
@@ -80,6 +81,9 @@ impl Goal {
     pub fn apply(self, problem: &Problem) -> Problem {
         let mut problem = problem.clone();
         problem.goal = Some(self);
+        for task in &mut problem.tasks {
+            task.weight /= problem.value_scale;
+        }
         match self {
             Goal::Balance => balance(&mut problem),
             Goal::Utilization => tasks_first(&mut problem, |_| 0),
@@ -123,6 +127,10 @@ fn balance(problem: &mut Problem) {
     // Points for an average task, times the number of tasks.
     let mut points = 0i128;
     for r in 0..width {
+        if problem.resources[r].meter.is_some() {
+            problem.resources[r].load_weight = 0;
+            continue;
+        }
         let amounts = || problem.node_ids().map(|node| i128::from(problem.allocatable(node)[r]));
         let (total, count) = (amounts().sum::<i128>(), amounts().filter(|amount| *amount > 0).count() as i64);
         let weight = if count > 0 { AMOUNT_MAX / count } else { 0 };

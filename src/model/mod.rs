@@ -17,14 +17,16 @@ mod share;
 mod snapshot;
 mod variance;
 
-pub use cost::{Score, Usage, fragmentation, fragmentation_of, headroom, is_moved, move_cost, node_cost, score};
+pub use cost::{
+    Score, Usage, fragmentation, fragmentation_of, headroom, is_moved, meter_points, move_cost, node_cost, score,
+};
 pub use fault::{FAULT_SHOWN_MAX, Fault, Faults};
 pub use goal::Goal;
 pub use ids::{DomainId, GroupId, LevelId, NodeId, ResourceId, TaskId};
 pub use placement::{Piece, Placement, Spot};
 pub use problem::{
-    AMOUNT_MAX, Balance, DEVICE_COUNT_MAX, DEVICE_MILLI, Dependency, Device, DeviceRequest, Gang, Group, Level,
-    MixItem, MoveCosts, MoveRules, Node, Objective, Problem, Resource, Sharing, Spread, Taint, Task, Toleration,
+    AMOUNT_MAX, Balance, DEVICE_COUNT_MAX, DEVICE_MILLI, Dependency, Device, DeviceRequest, Gang, Group, Level, Meter,
+    MixItem, MoveCosts, MoveRules, Node, Objective, Pool, Problem, Resource, Sharing, Spread, Taint, Task, Toleration,
 };
 pub use proof::{DENOMINATOR_MAX, DEVICE_ROW_COUNT, PRICE_MAX, PriceRow, Proof};
 pub use rules::{

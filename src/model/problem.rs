@@ -16,6 +16,30 @@ pub const DEVICE_MILLI: u32 = 1000;
 /// Most devices on a node: they are held in a 64-bit set.
 pub const DEVICE_COUNT_MAX: usize = 64;
 
+/// What is counted by a resource that is no amount of the snapshot, see `check/pools.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meter {
+    /// Shares of tasks; those in burst pools cost points.
+    Burst,
+    /// Points at risk; those in pools that vanish with the chance given cost as much.
+    Spot(Share),
+}
+
+/// Nodes that are managed together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Unique name.
+    pub name: String,
+    /// Where it is.
+    pub region: Option<String>,
+    /// What its nodes can run; empty = everything.
+    pub kinds: Vec<TaskKind>,
+    /// Only used when the others are full.
+    pub burst: bool,
+    /// The chance that its nodes vanish.
+    pub spot_risk: Share,
+}
+
 /// One counted quantity.
 #[derive(Debug, Clone)]
 pub struct Resource {
@@ -29,6 +53,8 @@ pub struct Resource {
     pub load_weight: i64,
     /// Points for a node whose utilisation is off the cluster's by 1, squared.
     pub variance_weight: i64,
+    /// What it counts when it is no amount of the snapshot.
+    pub meter: Option<Meter>,
 }
 
 /// A taint of a node.
@@ -155,6 +181,8 @@ pub struct Task {
     pub selector: BTreeMap<String, Vec<String>>,
     /// Taints accepted.
     pub tolerations: Vec<Toleration>,
+    /// Regions where it may run; empty = everywhere.
+    pub regions: Vec<String>,
 }
 
 /// A group covers at least `min` domains of `level`, or as many as it has placed tasks if those are fewer.
@@ -294,7 +322,7 @@ pub struct MoveRules {
 pub struct Problem {
     /// Name of the snapshot.
     pub name: String,
-    /// Resources.
+    /// Resources, those of the snapshot first.
     pub resources: Vec<Resource>,
     /// Levels; `levels[0]` is `node`.
     pub levels: Vec<Level>,
@@ -304,8 +332,8 @@ pub struct Problem {
     pub tasks: Vec<Task>,
     /// Groups.
     pub groups: Vec<Group>,
-    /// Pool names.
-    pub pools: Vec<String>,
+    /// Pools.
+    pub pools: Vec<Pool>,
     /// Names of those whose tasks these are.
     pub tenants: Vec<String>,
     /// Device kind names.
@@ -330,6 +358,17 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// The resources of the snapshot: what people know of.
+    pub fn own_resources(&self) -> &[Resource] {
+        let count = self.resources.iter().take_while(|resource| resource.meter.is_none()).count();
+        &self.resources[..count]
+    }
+
+    /// The pool of a node.
+    pub fn pool(&self, node: NodeId) -> Option<&Pool> {
+        self.nodes[node.index()].pool.map(|pool| &self.pools[pool as usize])
+    }
+
     /// Capacity of a node. Shape: resource_count.
     #[inline]
     pub fn allocatable(&self, node: NodeId) -> &[i64] {

@@ -21,6 +21,9 @@ pub struct Snapshot {
     /// Names of the domain levels above the node (`rack`, `zone` …). The level `node` always exists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<String>,
+    /// What is known of pools; when there is any, every pool of a node is one of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<PoolSpec>,
     /// The machines.
     pub nodes: Vec<NodeSpec>,
     /// The work.
@@ -50,6 +53,31 @@ pub struct ResourceSpec {
     /// Points for a node whose utilisation is off the cluster's by all of its capacity; they go with the square.
     #[serde(skip_serializing_if = "is_zero")]
     pub variance_weight: i64,
+}
+
+/// Nodes that are managed together: a node pool, a site, a cloud.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct PoolSpec {
+    /// Unique name.
+    pub name: String,
+    /// Where it is, in the sense of tasks that may run in some regions only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// What its nodes can run; empty = everything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<TaskKind>,
+    /// Added to the price of each of its nodes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub price: i64,
+    /// Added to the cost of moving a task from here to a node of the pool named, times `objective.node_move_weight`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub egress: BTreeMap<String, i64>,
+    /// Only used when the others are full.
+    #[serde(skip_serializing_if = "is_false")]
+    pub burst: bool,
+    /// The chance that its nodes vanish, as `"1/10"`: a task here costs so much of its weight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spot_risk: Option<String>,
 }
 
 /// One machine.
@@ -197,6 +225,9 @@ pub struct TaskSpec {
     /// by it, but it is part of the snapshot's fingerprint: a pod with another uid is another pod.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub origin: BTreeMap<String, String>,
+    /// Regions of pools where it may run; empty = everywhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<String>,
 }
 
 /// A part of a task on one node.

@@ -308,7 +308,7 @@ impl<'a> Book<'a> {
     /// Zones that a task may enter, whatever its size.
     fn open_to(&self, spec: &Task) -> Vec<usize> {
         let node = |zone: &Zone| &self.problem.nodes[zone.first.index()];
-        (0..self.zones.len()).filter(|z| refusal(spec, node(&self.zones[*z])).is_none()).collect()
+        (0..self.zones.len()).filter(|z| refusal(self.problem, spec, node(&self.zones[*z])).is_none()).collect()
     }
 
     /// What a whole task pays for devices.

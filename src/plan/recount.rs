@@ -141,7 +141,7 @@ fn task(problem: &Problem, id: TaskId, spot: &Spot, found: &mut Vec<Violation>) 
         let place = Place::TaskNode(id, piece.node);
         let old = start.pieces().iter().find(|old| old.node == piece.node);
         if old.is_none()
-            && let Some(rule) = refusal(spec, host)
+            && let Some(rule) = refusal(problem, spec, host)
             && rule != Rule::DeviceModel
         {
             add(rule, place, 1);
@@ -171,9 +171,17 @@ pub(super) fn suits(request: &DeviceRequest, kind: u32, model: u32) -> bool {
 }
 
 /// Why a newcomer may not enter.
-pub(super) fn refusal(spec: &Task, host: &Node) -> Option<Rule> {
+pub(super) fn refusal(problem: &Problem, spec: &Task, host: &Node) -> Option<Rule> {
     if host.cordoned {
         return Some(Rule::Cordon);
+    }
+    // By what the pool says, not by the labels that its nodes have of it.
+    let pool = host.pool.and_then(|pool| problem.pools.get(pool as usize));
+    let runs = pool.is_none_or(|pool| pool.kinds.is_empty() || pool.kinds.contains(&spec.kind));
+    let region = pool.and_then(|pool| pool.region.as_ref());
+    let is_here = |allowed: &String| region == Some(allowed);
+    if !runs || !(spec.regions.is_empty() || spec.regions.iter().any(is_here)) {
+        return Some(Rule::Selector);
     }
     for (key, accepted) in &spec.selector {
         if !host.labels.get(key).is_some_and(|label| accepted.iter().any(|value| value == label)) {

@@ -6,8 +6,8 @@
 mod stranded;
 
 use crate::model::{
-    DEVICE_MILLI, DomainId, LevelId, MixItem, NodeId, Placement, Problem, ResourceId, SHARE_ONE, Score, TaskId, Usage,
-    Violation, fragmentation_of, score, violations,
+    DEVICE_MILLI, DomainId, LevelId, Meter, MixItem, NodeId, Placement, Pool, Problem, ResourceId, SHARE_ONE, Score,
+    Share, TaskId, Usage, Violation, fragmentation_of, meter_points, score, violations,
 };
 use std::collections::HashMap;
 
@@ -91,6 +91,17 @@ pub struct Fragmentation {
     pub is_expected_mix: bool,
 }
 
+/// What runs in the burst pools, or in the spot pools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Exposure {
+    /// How many tasks, at least in part.
+    pub task_count: usize,
+    /// Σ weight · share there, scaled, in the weights of the snapshot: for spot pools the weight at risk.
+    pub weight: i128,
+    /// What it costs, scaled; part of the load.
+    pub points: i128,
+}
+
 /// How a cluster stands.
 #[derive(Debug, Clone)]
 pub struct Overview {
@@ -112,6 +123,10 @@ pub struct Overview {
     pub hot: Vec<Hot>,
     /// `None` where no device is free or nobody asks for one.
     pub fragmentation: Option<Fragmentation>,
+    /// `None` where no pool is a burst pool.
+    pub burst: Option<Exposure>,
+    /// `None` where no pool can vanish.
+    pub spot: Option<Exposure>,
     /// Points.
     pub score: Score,
     /// Broken rules.
@@ -127,6 +142,7 @@ impl Overview {
         let pool = |node: NodeId| problem.nodes[node.index()].pool.map(|pool| pool as usize);
         let tenant = |task: TaskId| problem.tasks[task.index()].tenant.map(|tenant| tenant as usize);
         let group = |task: TaskId| problem.tasks[task.index()].group.map(|group| group.index());
+        let pool_names: Vec<String> = problem.pools.iter().map(|pool| pool.name.clone()).collect();
         let group_names: Vec<String> = problem.groups.iter().map(|group| group.name.clone()).collect();
         let levels = (1..problem.levels.len()).map(LevelId::new).map(|level| {
             let domain = |node| Some(DomainId::index(problem.domain(node, level)));
@@ -136,12 +152,14 @@ impl Overview {
             quantities: count.quantities(),
             cluster: count.node_sets(&rows, &[], |_| None).pop().unwrap_or_else(|| count.no_nodes(None)),
             work: count.task_sets(&[], |_| None).pop().unwrap_or_else(|| count.no_tasks(None)),
-            pools: if problem.pools.is_empty() { Vec::new() } else { count.node_sets(&rows, &problem.pools, pool) },
+            pools: if problem.pools.is_empty() { Vec::new() } else { count.node_sets(&rows, &pool_names, pool) },
             levels: levels.collect(),
             groups: if group_names.is_empty() { Vec::new() } else { count.task_sets(&group_names, group) },
             tenants: if problem.tenants.is_empty() { Vec::new() } else { count.task_sets(&problem.tenants, tenant) },
             hot: count.hot(),
             fragmentation: count.fragmentation(),
+            burst: count.exposure(|meter| meter == Meter::Burst, |pool| pool.burst),
+            spot: count.exposure(|meter| meter != Meter::Burst, |pool| pool.spot_risk > Share::ZERO),
             score: score(problem, placement),
             violations: violations(problem, placement),
         }
@@ -183,11 +201,11 @@ struct Count<'a> {
 
 impl Count<'_> {
     fn width(&self) -> usize {
-        self.problem.resources.len() + self.kinds.len()
+        self.problem.own_resources().len() + self.kinds.len()
     }
 
     fn quantities(&self) -> Vec<Quantity> {
-        let resources = self.problem.resources.iter();
+        let resources = self.problem.own_resources().iter();
         let resources = resources.map(|r| Quantity { name: r.name.clone(), unit: r.unit.clone(), is_device: false });
         let kind = |kind: &u32| Quantity {
             name: self.problem.device_kinds[*kind as usize].clone(),
@@ -202,9 +220,10 @@ impl Count<'_> {
         let shapes = stranded::Shapes::of(self.problem);
         let row = |node: NodeId| {
             let spec = &self.problem.nodes[node.index()];
-            let mut allocatable: Vec<i128> =
-                self.problem.allocatable(node).iter().map(|amount| i128::from(*amount) * one).collect();
-            let mut used = self.usage.amounts(node).to_vec();
+            let own = self.problem.own_resources().len();
+            let amounts = self.problem.allocatable(node)[..own].iter();
+            let mut allocatable: Vec<i128> = amounts.map(|amount| i128::from(*amount) * one).collect();
+            let mut used = self.usage.amounts(node)[..own].to_vec();
             for kind in &self.kinds {
                 let devices = spec.devices.iter().zip(self.usage.devices(node));
                 let milli = devices.filter(|(device, _)| device.kind == *kind).map(|(_, used)| i128::from(*used) * one);
@@ -272,14 +291,14 @@ impl Count<'_> {
             set.placed_count += usize::from(spot.is_placed());
             set.value += i128::from(spec.weight) * parts;
             set.value_max += i128::from(spec.weight) * one;
-            for (r, amount) in self.problem.requirement(task).iter().enumerate() {
+            for (r, amount) in self.problem.requirement(task).iter().enumerate().take(self.width() - self.kinds.len()) {
                 set.granted[r] += i128::from(*amount) * parts;
                 set.required[r] += i128::from(*amount) * one;
             }
             let Some(request) = &spec.device else { continue };
             // A kind that no node has is nobody's quantity.
             let Ok(kind) = self.kinds.binary_search(&request.kind) else { continue };
-            let q = self.problem.resources.len() + kind;
+            let q = self.problem.own_resources().len() + kind;
             let held: u32 = spot.pieces().iter().map(|piece| piece.devices.count_ones()).sum();
             set.granted[q] += i128::from(held) * i128::from(request.milli) * one;
             set.required[q] += i128::from(request.count) * i128::from(request.milli) * one;
@@ -292,7 +311,7 @@ impl Count<'_> {
         let one = i128::from(SHARE_ONE);
         let mut hot = Vec::new();
         for node in self.problem.node_ids() {
-            for quantity in 0..self.problem.resources.len() {
+            for quantity in 0..self.problem.own_resources().len() {
                 let used = self.usage.amount(node, ResourceId::new(quantity));
                 let [allocatable, soft_limit] = [self.problem.allocatable(node), self.problem.soft_limit(node)]
                     .map(|row| i128::from(row[quantity]) * one);
@@ -315,6 +334,25 @@ impl Count<'_> {
         let free = parts * self.problem.node_ids().flat_map(free).sum::<i128>();
         let unusable = self.problem.node_ids().map(unusable).sum();
         (free > 0).then_some(Fragmentation { unusable, free, is_expected_mix })
+    }
+}
+
+impl Count<'_> {
+    fn exposure(&self, is_meant: impl Fn(Meter) -> bool, is_exposed: impl Fn(&Pool) -> bool) -> Option<Exposure> {
+        let problem = self.problem;
+        if !problem.pools.iter().any(&is_exposed) {
+            return None;
+        }
+        let mut exposure = Exposure { points: meter_points(problem, self.usage, is_meant), ..Exposure::default() };
+        for task in problem.task_ids() {
+            let pieces = self.placement.spot(task).pieces().iter();
+            let here = pieces.filter(|piece| problem.pool(piece.node).is_some_and(&is_exposed));
+            let (count, parts) = here.fold((0, 0), |(count, parts), piece| (count + 1, parts + piece.share.parts()));
+            let weight = i128::from(problem.tasks[task.index()].weight / problem.value_scale);
+            exposure.task_count += usize::from(count > 0);
+            exposure.weight += weight * i128::from(parts);
+        }
+        Some(exposure)
     }
 }
 

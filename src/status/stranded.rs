@@ -36,6 +36,7 @@ pub(super) struct Shapes {
 
 impl Shapes {
     pub(super) fn of(problem: &Problem) -> Shapes {
+        let own = problem.own_resources().len();
         let mut classes: HashMap<Class<'_>, Vec<Shape>> = HashMap::new();
         for task in problem.task_ids() {
             let spec = &problem.tasks[task.index()];
@@ -44,7 +45,8 @@ impl Shapes {
                 Sharing::Elastic { min } => i128::from(min.parts()),
                 Sharing::Divisible => 1,
             };
-            let least: Vec<i128> = problem.requirement(task).iter().map(|amount| i128::from(*amount) * parts).collect();
+            let least: Vec<i128> =
+                problem.requirement(task)[..own].iter().map(|amount| i128::from(*amount) * parts).collect();
             let class = Class {
                 selector: &spec.selector,
                 tolerations: &spec.tolerations,
@@ -69,6 +71,7 @@ impl Shapes {
             .allocatable(node)
             .iter()
             .zip(usage.amounts(node))
+            .take(problem.own_resources().len())
             .map(|(allocatable, used)| (i128::from(*allocatable) * one - used).max(0))
             .collect();
         let milli: Vec<u32> = usage.devices(node).iter().map(|used| DEVICE_MILLI.saturating_sub(*used)).collect();

@@ -26,7 +26,22 @@ pub fn most_points(problem: &Problem) -> Option<i128> {
     Some(search(problem)?.most)
 }
 
+/// Every placement that is never worse than the start and has the least excess of all those.
+///
+/// # Panics
+/// As [`brute_force`].
+pub fn all_best_repaired(problem: &Problem) -> Option<Vec<(Score, Placement)>> {
+    let mut list = search_all(problem, true)?.list;
+    let least = list.iter().map(|(excess, ..)| *excess).min()?;
+    list.retain(|(excess, ..)| *excess == least);
+    Some(list.into_iter().map(|(_, score, placement)| (score, placement)).collect())
+}
+
 fn search(problem: &Problem) -> Option<Search<'_>> {
+    search_all(problem, false)
+}
+
+fn search_all(problem: &Problem, is_kept: bool) -> Option<Search<'_>> {
     let start = violations(problem, &problem.current);
     let mut search = Search {
         problem,
@@ -37,6 +52,8 @@ fn search(problem: &Problem) -> Option<Search<'_>> {
         best: None,
         most: i128::MIN,
         leaf_count: 0,
+        is_kept,
+        list: Vec::new(),
     };
     let mut used = vec![0; search.limits.amount.len()];
     let mut milli = vec![0; search.limits.milli.len()];
@@ -109,6 +126,9 @@ struct Search<'a> {
     best: Option<((i128, i128), Score, Placement)>,
     most: i128,
     leaf_count: u64,
+    /// All that are never worse are wanted.
+    is_kept: bool,
+    list: Vec<(i128, Score, Placement)>,
 }
 
 impl Search<'_> {
@@ -158,6 +178,9 @@ impl Search<'_> {
         }
         let score = score(self.problem, &self.placement);
         self.most = self.most.max(score.objective());
+        if self.is_kept {
+            self.list.push((total_excess(&found), score, self.placement.clone()));
+        }
         let key = (-total_excess(&found), score.objective());
         if self.best.as_ref().is_none_or(|(best, _, _)| key > *best) {
             self.best = Some((key, score, self.placement.clone()));

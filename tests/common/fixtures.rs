@@ -34,6 +34,10 @@ pub fn node(name: &str, allocatable: &[(&str, i64)]) -> NodeSpec {
     NodeSpec { name: name.to_string(), allocatable: amounts(allocatable), ..NodeSpec::default() }
 }
 
+pub fn pool(name: &str) -> PoolSpec {
+    PoolSpec { name: name.to_string(), ..PoolSpec::default() }
+}
+
 /// A waiting rigid task that may be stopped again.
 pub fn task(name: &str, weight: i64, requirement: &[(&str, i64)]) -> TaskSpec {
     TaskSpec {

@@ -10,7 +10,7 @@ pub mod real;
 pub mod rename;
 pub mod rng;
 
-pub use brute::brute_force;
+pub use brute::{all_best_repaired, brute_force};
 pub use device::{gpu, own_gpu, own_gpu_with};
 pub use fixtures::*;
 pub use random::{Kinds, Size, random_placement, random_snapshot};

@@ -129,6 +129,9 @@ pub fn random_snapshot(rng: &mut Rng, size: Size, kinds: Kinds) -> Snapshot {
         build.variance();
     }
     build.tenants();
+    if build.kinds.costs && build.kinds.entry_rules && build.rng.chance(35) {
+        build.pools();
+    }
     build.snapshot
 }
 
@@ -347,6 +350,34 @@ impl Build<'_> {
         task
     }
 
+    /// Regions, kinds, prices, egress, burst and spot pools; whoever is in the wrong place by now may stay there.
+    fn pools(&mut self) {
+        const REGIONS: [&str; 2] = ["east", "west"];
+        const KINDS: [TaskKind; 3] = [TaskKind::Vm, TaskKind::Container, TaskKind::Job];
+        for p in 0..2 {
+            let region = self.rng.chance(70).then(|| self.rng.pick(&REGIONS).to_string());
+            let kinds = KINDS.into_iter().filter(|_| self.rng.chance(60)).collect();
+            let mut pool = PoolSpec { name: format!("p{p}"), region, kinds, ..PoolSpec::default() };
+            pool.price = self.rng.range(0, 3) * self.weight_scale;
+            if self.rng.chance(50) {
+                pool.egress.insert(format!("p{}", self.rng.below(2)), self.rng.range(0, 4) * self.weight_scale);
+            }
+            pool.burst = self.rng.chance(30);
+            pool.spot_risk = self.rng.chance(30).then(|| self.rng.pick(&["1/10", "1/3", "2/7", "1", "0"]).to_string());
+            self.snapshot.pools.push(pool);
+        }
+        let regions: Vec<String> = self.snapshot.pools.iter().filter_map(|pool| pool.region.clone()).collect();
+        for task in &mut self.snapshot.tasks {
+            if !regions.is_empty() && self.rng.chance(20) {
+                task.regions.push(self.rng.pick(&regions).clone());
+            }
+        }
+        // Where costs are too large beside the weights for a burst pool between them, there is none.
+        if Problem::new(&self.snapshot).is_err_and(|faults| faults.list().iter().all(|fault| fault.code == "P404")) {
+            self.snapshot.pools.iter_mut().for_each(|pool| pool.burst = false);
+        }
+    }
+
     fn tenants(&mut self) {
         if self.rng.chance(50) {
             for task in &mut self.snapshot.tasks {
@@ -494,6 +525,14 @@ pub fn may_enter(node: &NodeSpec, task: &TaskSpec) -> bool {
         t.key.as_ref().is_none_or(|k| *k == taint.key) && t.value.as_ref().is_none_or(|v| *v == taint.value)
     };
     selected && node.taints.iter().all(|taint| task.tolerations.iter().any(|t| accepts(taint, t)))
+}
+
+/// What the node's pool says: of kinds, and of regions.
+pub fn pool_admits(snapshot: &Snapshot, node: &NodeSpec, task: &TaskSpec) -> bool {
+    let pool = snapshot.pools.iter().find(|pool| Some(&pool.name) == node.pool.as_ref());
+    let region = pool.and_then(|pool| pool.region.as_ref());
+    let runs = pool.is_none_or(|pool| pool.kinds.is_empty() || pool.kinds.contains(&task.kind));
+    runs && (task.regions.is_empty() || region.is_some_and(|region| task.regions.contains(region)))
 }
 
 /// What is still free while a start is made.
