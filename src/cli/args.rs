@@ -7,6 +7,7 @@ pub use super::args_export::ExportArgs;
 pub use super::args_generate::GenerateArgs;
 pub use super::args_import::ImportArgs;
 pub use super::args_jobs::{AdmitArg, JobsArg};
+use super::args_report::ReportArgs;
 use super::args_status::StatusArgs;
 use super::args_waves::{DiffArgs, FocusArgs, Form, SimulateArgs};
 use super::failure::Failure;
@@ -65,6 +66,8 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Say for a task which rule keeps it off each node, and what it would take
     Explain(ExplainArgs),
+    /// Write one page about the cluster and the plan, for people: HTML without script or network
+    Report(ReportArgs),
     /// Turn a plan into a foreign format
     Export(ExportArgs),
     /// List the GPUs, what each offers and lacks, and whether it can be used
@@ -316,6 +319,7 @@ impl Command {
             Command::Export(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), Some(&args.output.output)),
             Command::Diff(args) => (vec![&args.snapshot, &args.plan], None),
             Command::Simulate(args) => (vec![&args.snapshot, &args.plan], Some(&args.output.output)),
+            Command::Report(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), Some(&args.output.output)),
             Command::Devices(_) => (Vec::new(), None),
             Command::Bench(args) => (vec![&args.snapshot], None),
         }

@@ -99,7 +99,8 @@ fn tables(problem: &Problem, placement: &Placement, task: TaskId, found: &Explan
     text
 }
 
-fn what_it_takes(problem: &Problem, found: &Explanation, fits: usize) -> String {
+/// A way to make room for a task that `fits` so many nodes, in one sentence.
+pub fn what_it_takes(problem: &Problem, found: &Explanation, fits: usize) -> String {
     if fits > 0 {
         let first = found.answers.iter().find(|answer| answer.obstacle.is_none());
         return first

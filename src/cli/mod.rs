@@ -1,7 +1,8 @@
 //! What does each subcommand do? One file per subcommand; data goes to stdout or `-o FILE`, everything human to stderr.
 //!
 //! `args` holds what was typed, with the type of its meaning; `io` reads and writes; `screen` talks to the person;
-//! `figures` and `report` turn a state or a plan into something to read. Nothing here decides anything about placements.
+//! `figures` and `report` turn a state or a plan into something to read on a terminal, `page` into a page for a browser (the command
+//! `report`). Nothing here decides anything about placements.
 
 pub mod args;
 mod args_bound;
@@ -11,6 +12,7 @@ mod args_export;
 mod args_generate;
 mod args_import;
 mod args_jobs;
+mod args_report;
 mod args_status;
 mod args_waves;
 mod backend;
@@ -28,6 +30,7 @@ mod generate;
 mod import;
 mod io;
 mod notes;
+mod page;
 mod plan;
 mod prometheus;
 mod report;
@@ -58,6 +61,7 @@ pub fn run(command: Command, started: Instant) -> Result<Exit, Failure> {
         Command::Score(args) => score::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Report(args) => page::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Simulate(args) => simulate::run(&args),

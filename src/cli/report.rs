@@ -1,4 +1,4 @@
-//! What does a plan look like to a person? Before/after table, node loads, the list of moves, the verdict.
+//! What does a plan look like on a terminal? Before/after table, node loads, the list of moves, the verdict.
 
 use super::figures::{Figures, grouped, percent};
 use super::screen::table;
@@ -55,7 +55,8 @@ fn count(value: usize) -> i128 {
     value as i128 * i128::from(SHARE_ONE)
 }
 
-fn difference(value: i128) -> String {
+/// A scaled change with its sign; nothing where there is none.
+pub fn difference(value: i128) -> String {
     match value {
         0 => String::new(),
         1.. => format!("+{}", grouped(value)),
@@ -119,7 +120,8 @@ pub fn moves(problem: &Problem, plan: &Plan) -> String {
     text
 }
 
-fn reason_text(reason: Reason) -> &'static str {
+/// The word for a reason, as in plan files.
+pub fn reason_text(reason: Reason) -> &'static str {
     match reason {
         Reason::Admit => "admit",
         Reason::Repair => "repair",
@@ -133,7 +135,8 @@ fn reason_text(reason: Reason) -> &'static str {
     }
 }
 
-fn spot_text(problem: &Problem, spot: &Spot) -> String {
+/// A spot in words: node, share, devices; `-` for nowhere.
+pub fn spot_text(problem: &Problem, spot: &Spot) -> String {
     let piece = |piece: &Piece| {
         let mut text = problem.nodes[piece.node.index()].name.clone();
         if piece.share != Share::ONE {

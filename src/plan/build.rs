@@ -43,7 +43,7 @@ pub fn build(problem: &Problem, target: &Placement, meta: Meta, control: &Contro
         Status::Optimal if bound != Some(after) => Status::Feasible,
         status => status,
     };
-    let mut room = Room::new(problem, &ordered.reached, &ordered.blocked);
+    let mut room = Room::new(problem, &ordered.reached, Some(&ordered.blocked));
     let waiting = problem.task_ids().filter(|task| !ordered.reached.spot(*task).is_placed());
     Plan {
         fingerprint: problem.fingerprint.clone(),

@@ -48,6 +48,7 @@ mod explain;
 mod flight;
 mod flights;
 mod list;
+mod moment;
 mod obstacle;
 mod order;
 mod recount;
@@ -60,9 +61,11 @@ mod wave;
 
 pub use build::{Meta, build};
 pub use explain::{Answer, Explanation, Room, explain};
+pub use moment::{Fill, Moment, moments};
 pub use obstacle::Obstacle;
 pub use order::{Ordered, order};
 pub use recount::recount;
+pub use unplaced::waiting;
 pub use verify::{Breach, Verdict, proven, verify};
 
 /// Name of the solver whose bounds may be better than what prices prove: its word is believed, and said to be its word.

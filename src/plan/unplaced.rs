@@ -4,11 +4,19 @@ use super::obstacle::Ground;
 use crate::model::{DeviceRequest, GroupId, Placement, Problem, Sharing, TaskId, Toleration};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+/// The tasks that wait in the snapshot, with what keeps each out as things stand.
+pub fn waiting(problem: &Problem) -> Vec<(TaskId, String)> {
+    let mut room = Room::new(problem, &problem.current, None);
+    let waiting = problem.task_ids().filter(|task| !problem.current.spot(*task).is_placed());
+    waiting.map(|task| (task, room.reason(task))).collect()
+}
+
 /// What the reached state leaves free.
 pub(super) struct Room<'a> {
     problem: &'a Problem,
     ground: Ground<'a>,
-    blocked: HashSet<TaskId>,
+    /// Tasks that a plan would start if it could; `None` = nobody has planned.
+    blocked: Option<HashSet<TaskId>>,
     /// Reasons already worked out, by everything that they depend on.
     known: HashMap<Kind<'a>, String>,
 }
@@ -23,9 +31,10 @@ type Kind<'a> = (
 );
 
 impl<'a> Room<'a> {
-    pub(super) fn new(problem: &'a Problem, reached: &Placement, blocked: &[TaskId]) -> Room<'a> {
+    pub(super) fn new(problem: &'a Problem, reached: &Placement, blocked: Option<&[TaskId]>) -> Room<'a> {
         let ground = Ground::new(problem, reached);
-        Room { problem, ground, blocked: blocked.iter().copied().collect(), known: HashMap::new() }
+        let blocked = blocked.map(|blocked| blocked.iter().copied().collect());
+        Room { problem, ground, blocked, known: HashMap::new() }
     }
 
     /// One sentence for people.
@@ -34,7 +43,7 @@ impl<'a> Room<'a> {
         if problem.current.spot(task).is_placed() {
             return "stopped by this plan to make room for others".to_string();
         }
-        if self.blocked.contains(&task) {
+        if self.blocked.as_ref().is_some_and(|blocked| blocked.contains(&task)) {
             return "would start, but no order of the moves is safe".to_string();
         }
         let spec = &problem.tasks[task.index()];
@@ -80,6 +89,7 @@ impl<'a> Room<'a> {
             (0, 0) if list.is_empty() => "there is no node".to_string(),
             (0, 0) => format!("fits no node: {}", list.join(", ")),
             (0, _) => format!("room exists only by moving others: {}", list.join(", ")),
+            _ if self.blocked.is_none() => format!("fits {} now", nodes(fits)),
             _ if is_gang => format!("fits {}, but its gang was not started as a whole", nodes(fits)),
             _ => format!("fits {} now, but was not started: not worth it, or not found by the search", nodes(fits)),
         }

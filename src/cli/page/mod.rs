@@ -1,0 +1,43 @@
+//! `bayplan report`: what must a person know about this cluster and this plan? One page that needs nothing else.
+//!
+//! `facts` measures, `outline` puts the parts in order, `html` sees to it that everything is closed and escaped; each other file turns
+//! a part of the facts into a part of the page. There is no script on it, and its own policy forbids it to load anything.
+
+mod curve;
+mod facts;
+mod headline;
+mod heat;
+mod html;
+mod moves;
+mod outline;
+mod parts;
+mod pools;
+mod rules;
+mod usage;
+mod waiting;
+
+use super::args_report::ReportArgs;
+use super::failure::{Exit, Failure};
+use super::screen::{Tone, say_verdict};
+use super::{read_plan_for, read_problem, report, signal};
+use bayplan::plan;
+use facts::{Facts, Planned};
+
+/// Runs the command.
+pub fn run(args: &ReportArgs) -> Result<Exit, Failure> {
+    signal::quit_at_once();
+    args.output.output.check()?;
+    let mut problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
+    let plan = args.plan.as_ref().map(|source| read_plan_for(&mut problem, source)).transpose()?;
+    let verdict = plan.as_ref().map(|plan| plan::verify(&problem, plan));
+    if let (Some(plan), Some(verdict)) = (&plan, &verdict)
+        && !verdict.is_right()
+    {
+        say_verdict(&report::verdict(&problem, plan, verdict), Tone::Bad);
+        return Ok(Exit::Rejected);
+    }
+    let planned = plan.as_ref().zip(verdict).map(|(plan, verdict)| Planned::new(&problem, plan, verdict));
+    let facts = Facts::new(&problem, planned);
+    args.output.output.write(outline::page(&facts).as_bytes())?;
+    Ok(Exit::Done)
+}
