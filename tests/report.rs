@@ -57,7 +57,7 @@ fn parsed(page: &str) -> Document<'_> {
 }
 
 fn text(node: Node<'_, '_>) -> String {
-    node.descendants().filter_map(|inner| inner.is_text().then(|| inner.text().unwrap())).collect()
+    node.descendants().filter(Node::is_text).filter_map(|inner| inner.text()).collect()
 }
 
 /// The exact value of the figure with this id.
@@ -314,7 +314,7 @@ fn the_heat_map_is_that_of_the_nodes() {
             let mut used = [0.0, 0.0];
             for task in snapshot["tasks"].as_array().unwrap() {
                 let amount = task["requirement"][resource].as_f64().unwrap_or(0.0);
-                let step = moves().filter(|step| step["task"] == task["name"]).last();
+                let step = moves().filter(|step| step["task"] == task["name"]).next_back();
                 let places = [&task["placement"], step.map_or(&task["placement"], |step| &step["to"])];
                 for (used, place) in used.iter_mut().zip(places) {
                     *used += if place[0]["node"] == node["name"] { amount } else { 0.0 };
