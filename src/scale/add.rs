@@ -1,8 +1,8 @@
 //! Which nodes must come, at which price? The cheapest found with which everything has a place, and what proves that cheaper ones
 //! do not do.
 //!
-//! The nodes on offer are put beside the cluster, each at its price, and the engines place everything: those in use are the answer, which is
-//! then made cheaper one node at a time, each time asked anew whether everything still has a place. Counting (`cover.rs`) gives a
+//! The nodes on offer are put beside the cluster, each at its price, and the engines place everything: those in use are the answer,
+//! which is then made cheaper step by step, each time asked anew whether everything still has a place. Counting (`cover.rs`) gives a
 //! cost that no answer is below. With several scenarios (`survive`), each must do with what is bought.
 
 use super::cover::{Cover, Least};
