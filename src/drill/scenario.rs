@@ -60,8 +60,8 @@ pub fn tasks_by_node(problem: &Problem) -> Vec<Vec<TaskId>> {
     tasks
 }
 
-/// Each domain of the level fails on its own. A node outside of all domains of a level above the node is none of them, unless `unnamed` ones
-/// count as well.
+/// Each domain of the level fails on its own. A node outside of all domains of a level above the node is none of them, unless
+/// `unnamed` ones count as well.
 pub fn singles(problem: &Problem, on: &[Vec<TaskId>], level: LevelId, unnamed: bool) -> Vec<Scenario> {
     let mut members = vec![Vec::new(); problem.levels[level.index()].domains.len()];
     for node in problem.node_ids() {
