@@ -133,7 +133,7 @@ fn carry_out(
     let write = |name: &str, bytes: &[u8]| Target::File(at.join(name)).write(bytes);
 
     let mut phase = Phase::begin("read");
-    let problem = read(settings, at, &stop, &write)?;
+    let problem = read(settings, at, &stop, write)?;
     record.size = Some([problem.nodes.len(), problem.tasks.len()]);
     let figures = json!({"nodes": problem.nodes.len(), "tasks": problem.tasks.len(), "snapshot": problem.fingerprint});
     phase.end(record, &format!("{} nodes, {} tasks", problem.nodes.len(), problem.tasks.len()), figures);
