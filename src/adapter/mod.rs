@@ -8,7 +8,13 @@
 
 mod csv_table;
 pub mod kubernetes;
+pub mod nomad;
 pub mod notes;
 pub mod openb;
+pub mod openstack;
+pub mod proxmox;
+mod record;
 pub mod roadef;
+mod shell;
+pub mod slurm;
 pub mod table;

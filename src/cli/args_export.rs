@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
   bayplan export shell snapshot.json plan.json -o plan.sh && less plan.sh && bash plan.sh   # a dry run
   kubectl get nodes,pods,pdb,priorityclass,namespaces,pv,pvc -A -o json | bayplan import kubernetes - |
     tee snapshot.json | bayplan plan - | bayplan export kubernetes snapshot.json - --as evictions -o evictions.json
+  bayplan export slurm snapshot.json plan.json -o start.sh && bash start.sh    # shows; bash start.sh --apply does it
 
 Snapshot and plan cannot both come from stdin; tee keeps the snapshot for the end of the pipe. A plan that comes through
 the pipe is read to its end before the snapshot is opened.")]
@@ -56,4 +57,12 @@ pub enum ExportFormat {
     Kubernetes,
     /// A script of kubectl commands to review: one per line, waves marked, a dry run unless told otherwise
     Shell,
+    /// Required nodes of the waiting Slurm jobs that start: a script to review, which only shows what it would do until --apply
+    Slurm,
+    /// Live migrations of OpenStack servers: the requests to make (JSON), wave by wave
+    Openstack,
+    /// Migrations of Proxmox VE guests: a script to review, which only shows what it would do until --apply
+    Proxmox,
+    /// Nomad allocations to place anew: such a script too; targets are hints, since Nomad chooses the node
+    Nomad,
 }

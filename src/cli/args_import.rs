@@ -65,7 +65,59 @@ pub enum ImportFormat {
     },
     /// What kubectl get -o json prints: nodes, pods and what rules them
     Kubernetes(KubernetesArgs),
+    /// Slurm: nodes and jobs, as its commands print them with --json
+    #[command(after_help = SLURM_AFTER)]
+    Slurm(DocumentsArgs),
+    /// OpenStack: servers, hypervisors and Placement's inventories, as the APIs answer
+    #[command(after_help = OPENSTACK_AFTER)]
+    Openstack(DocumentsArgs),
+    /// Proxmox VE: nodes, guests and HA rules, as pvesh prints them
+    #[command(after_help = PROXMOX_AFTER)]
+    Proxmox(DocumentsArgs),
+    /// Nomad: nodes, allocations and jobs, as the API answers
+    #[command(after_help = NOMAD_AFTER)]
+    Nomad(DocumentsArgs),
 }
+
+/// Documents of one system, in any order.
+#[derive(Debug, Args)]
+pub struct DocumentsArgs {
+    /// Documents in JSON (`-` = stdin); several may follow each other in one file
+    #[arg(required = true, value_parser = source())]
+    pub files: Vec<Source>,
+    #[command(flatten)]
+    pub output: OutputArg,
+}
+
+const SLURM_AFTER: &str = "Examples:
+  (scontrol show nodes --json; squeue --json) | bayplan import slurm - -o snapshot.json
+  sinfo --json > nodes.json; squeue --json > jobs.json                     # Slurm 22.05
+  bayplan import slurm nodes.json jobs.json -o snapshot.json
+
+Running jobs are pinned, since Slurm moves none; waiting jobs are what a plan starts. What could not be taken over is
+listed, by count, on stderr. Stop Slurm's own scheduling before (scontrol update partitionname=P state=down), and let it go
+on when the exported plan has been applied.";
+
+const OPENSTACK_AFTER: &str = "Example (every answer in a file of its own, in any order):
+  bayplan import openstack servers.json hypervisors.json server_groups.json services.json providers.json \\
+    inventories-*.json usages-*.json traits-*.json -o snapshot.json
+
+From GET /servers/detail?all_tenants=1, /os-hypervisors/detail, /os-server-groups?all_projects=1, /os-services (zones),
+/flavors/detail (before microversion 2.47); and from Placement /resource_providers, and for each of them
+/resource_providers/UUID/inventories, /usages and /traits. The latter do not say whose they are: have the UUID in the name
+of the file, or wrap the answer as {\"UUID\": {...}}.";
+
+const PROXMOX_AFTER: &str = "Example:
+  for path in resources ha/rules; do pvesh get /cluster/$path --output-format json; done |
+    bayplan import proxmox - -o snapshot.json
+
+Before Proxmox VE 9, ha/groups and ha/resources take the place of ha/rules.";
+
+const NOMAD_AFTER: &str = "Example:
+  for path in 'nodes?resources=true' 'allocations?resources=true&namespace=*' 'jobs?namespace=*'; do
+    nomad operator api \"/v1/$path\"; done | bayplan import nomad - -o snapshot.json
+
+A list of jobs tells priorities, but only single jobs (/v1/job/ID) tell constraints.";
 
 impl ImportFormat {
     /// All it reads.
@@ -75,6 +127,10 @@ impl ImportFormat {
             ImportFormat::Roadef { model, assignment, .. } => vec![model, assignment],
             ImportFormat::Csv { nodes, tasks, .. } => vec![nodes, tasks],
             ImportFormat::Kubernetes(args) => args.files.iter().collect(),
+            ImportFormat::Slurm(args)
+            | ImportFormat::Openstack(args)
+            | ImportFormat::Proxmox(args)
+            | ImportFormat::Nomad(args) => args.files.iter().collect(),
         }
     }
 
@@ -85,6 +141,10 @@ impl ImportFormat {
             | ImportFormat::Roadef { output, .. }
             | ImportFormat::Csv { output, .. } => output,
             ImportFormat::Kubernetes(args) => &args.output,
+            ImportFormat::Slurm(args)
+            | ImportFormat::Openstack(args)
+            | ImportFormat::Proxmox(args)
+            | ImportFormat::Nomad(args) => &args.output,
         }
     }
 }

@@ -8,8 +8,10 @@ use super::notes::say_notes;
 use super::screen::{Tone, say_verdict};
 use super::{faulty, read_planned, report, signal};
 use bayplan::adapter::kubernetes::{self, Form};
-use bayplan::adapter::{openb, roadef};
+use bayplan::adapter::notes::{Exported, Notes};
+use bayplan::adapter::{nomad, openb, openstack, proxmox, roadef, slurm};
 use bayplan::file;
+use bayplan::model::Faults;
 use bayplan::plan;
 
 /// Runs the command.
@@ -27,6 +29,12 @@ pub fn export(args: &ExportArgs) -> Result<Exit, Failure> {
         say_verdict(&report::verdict(&problem, &plan, &verdict), Tone::Bad);
         return Ok(Exit::Rejected);
     }
+    let mut notes = Notes::default();
+    let mut told = |exported: Result<Exported, Faults>| {
+        let Exported { text, notes: left_out } = exported.map_err(|faults| faulty(&args.snapshot, faults))?;
+        notes = left_out;
+        Ok(text.into_bytes())
+    };
     let text = match args.format {
         ExportFormat::Openb => openb::export(&problem, &verdict.reached).into_bytes(),
         ExportFormat::Ndjson => file::write_stream(&problem, &plan),
@@ -44,11 +52,14 @@ pub fn export(args: &ExportArgs) -> Result<Exit, Failure> {
             };
             let wave = args.kubernetes.wave.map(|wave| wave as usize - 1);
             let exported = kubernetes::export(&snapshot, &problem, &plan, form, wave);
-            let exported = exported.map_err(|faults| faulty(&args.snapshot, faults))?;
-            say_notes(&exported.notes);
-            exported.text.into_bytes()
+            told(exported)?
         }
+        ExportFormat::Slurm => told(slurm::export(&snapshot, &problem, &plan))?,
+        ExportFormat::Openstack => told(openstack::export(&snapshot, &problem, &plan))?,
+        ExportFormat::Proxmox => told(proxmox::export(&snapshot, &problem, &plan))?,
+        ExportFormat::Nomad => told(nomad::export(&snapshot, &problem, &plan))?,
     };
     args.output.output.write(&text)?;
+    say_notes(&notes);
     Ok(Exit::Done)
 }

@@ -9,7 +9,7 @@ use super::notes::say_notes;
 use super::screen::say;
 use super::signal;
 use bayplan::adapter::notes::{Document, Imported, Notes};
-use bayplan::adapter::{kubernetes, openb, roadef, table};
+use bayplan::adapter::{kubernetes, nomad, openb, openstack, proxmox, roadef, slurm, table};
 use bayplan::file;
 use bayplan::model::{Problem, Snapshot};
 
@@ -48,6 +48,10 @@ pub fn snapshot(format: &ImportFormat) -> Result<(Snapshot, Problem), Failure> {
             let options = kubernetes::Options { weight, delete_emptydir_data: args.delete_emptydir_data };
             (listed(&args.files), kubernetes::import(&documents(&args.files)?, &options))
         }
+        ImportFormat::Slurm(args) => (listed(&args.files), slurm::import(&documents(&args.files)?)),
+        ImportFormat::Openstack(args) => (listed(&args.files), openstack::import(&documents(&args.files)?)),
+        ImportFormat::Proxmox(args) => (listed(&args.files), proxmox::import(&documents(&args.files)?)),
+        ImportFormat::Nomad(args) => (listed(&args.files), nomad::import(&documents(&args.files)?)),
     };
     let faulty = |faults| Failure::Input { file: files.clone(), faults };
     let Imported { snapshot, notes } = imported.map_err(faulty)?;

@@ -1,0 +1,354 @@
+//! Nomad: nodes, allocations and jobs in, allocations to stop out.
+//!
+//! `import` reads the answers of `/v1/nodes?resources=true`, `/v1/allocations?resources=true&namespace=*` and, for priorities and
+//! constraints, `/v1/jobs?namespace=*` or single jobs (`/v1/job/ID`), in any order and number.
+//!
+//! * Capacity is what a node has less what it reserves: CPU in MHz, memory and disk in MiB, GPUs as devices.
+//! * A running allocation is a task. Those of system and sysbatch jobs are pinned: they belong to their node. A job's priority is
+//!   the weight of its allocations.
+//! * A constraint `distinct_hosts` keeps the allocations of a job apart; an allocation stays in its datacenter and node pool. Any other
+//!   constraint is counted, and pins the allocations of its job.
+//!
+//! Nomad has no command that moves an allocation to a node: one that is stopped is placed anew by Nomad's scheduler. So `export`
+//! gives hints only.
+//!
+//! Sources: hashicorp/nomad `api/nodes.go`, `api/allocations.go`, `api/jobs.go`, `api/constraint.go`.
+
+use super::notes::{Document, Exported, Fate, Imported, Notes};
+use super::record::{Kind, Record, values, whole};
+use super::shell::{comment, quoted};
+use crate::model::*;
+use crate::plan::Plan;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+
+/// Priority of a job that says nothing.
+const PRIORITY_DEFAULT: i64 = 50;
+
+/// Fields without bearing on placement.
+const NODE_IRRELEVANT: [&str; 11] = [
+    "Address",
+    "Attributes",
+    "CreateIndex",
+    "Drivers",
+    "HostVolumes",
+    "LastDrain",
+    "ModifyIndex",
+    "NodeClass",
+    "StatusDescription",
+    "Version",
+    "Meta",
+];
+const ALLOCATION_IRRELEVANT: [&str; 17] = [
+    "ClientDescription",
+    "CreateIndex",
+    "CreateTime",
+    "DeploymentStatus",
+    "DesiredDescription",
+    "EvalID",
+    "FollowupEvalID",
+    "JobVersion",
+    "ModifyIndex",
+    "ModifyTime",
+    "NextAllocation",
+    "PreemptedAllocations",
+    "PreemptedByAllocation",
+    "RescheduleTracker",
+    "TaskStates",
+    "DesiredTransition",
+    "NodeName",
+];
+
+/// The documents as a snapshot.
+///
+/// # Errors
+/// Every fault, with document and place.
+pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
+    let (mut faults, mut notes) = (Faults::new(), Notes::default());
+    let [node_items, allocation_items, job_items] = items(documents, &mut faults);
+    let (node_kind, allocation_kind) = (Kind::new("nodes"), Kind::new("allocations"));
+    let mut nodes = Vec::new();
+    for (place, value) in &node_items {
+        let record = node_kind.record(value, place.clone(), &mut faults);
+        nodes.extend(record.map(|record| node(&record, &mut faults)));
+    }
+    let jobs: HashMap<(String, String), Job> = job_items.iter().map(|(_, value)| Job::read(value)).collect();
+    let index: HashMap<&str, &NodeSpec> =
+        nodes.iter().map(|node: &NodeSpec| (node.origin["node_id"].as_str(), node)).collect();
+    let mut tasks = Vec::new();
+    for (place, value) in &allocation_items {
+        let record = allocation_kind.record(value, place.clone(), &mut faults);
+        tasks.extend(record.and_then(|record| task(&record, &index, &jobs, &mut notes, &mut faults)));
+    }
+    if faults.is_empty() && nodes.is_empty() {
+        faults.add("I110", "documents", "there is no node in them", "add what /v1/nodes?resources=true answers");
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    node_kind.count_rest(node_items.iter().map(|(_, value)| value), &NODE_IRRELEVANT, &mut notes);
+    allocation_kind.count_rest(allocation_items.iter().map(|(_, value)| value), &ALLOCATION_IRRELEVANT, &mut notes);
+    Ok(Imported { snapshot: snapshot(nodes, tasks), notes })
+}
+
+type Placed = (String, Value);
+
+/// Nodes, allocations and jobs of all documents.
+fn items(documents: &[Document], faults: &mut Faults) -> [Vec<Placed>; 3] {
+    let mut sorted: [Vec<Placed>; 3] = Default::default();
+    for document in documents {
+        for value in values(document, faults) {
+            let list = if let Value::Array(list) = value { list } else { vec![value] };
+            for (i, item) in list.into_iter().enumerate() {
+                let has = |name: &str| item.get(name).is_some();
+                let kind = match () {
+                    () if has("NodeResources") || has("SchedulingEligibility") => 0,
+                    () if has("ClientStatus") => 1,
+                    () if has("Priority") || has("TaskGroups") => 2,
+                    () => {
+                        let cause = "it is no node, allocation or job";
+                        let remedy = "give the answers of /v1/nodes, /v1/allocations and /v1/jobs";
+                        faults.add("I110", format!("{}[{i}]", document.name), cause, remedy);
+                        continue;
+                    }
+                };
+                sorted[kind].push((format!("{}[{i}]", document.name), item));
+            }
+        }
+    }
+    sorted
+}
+
+/// A whole number inside objects, 0 where there is none; anything else that has a value is a fault.
+fn figure(record: &Record<'_>, path: &[&'static str], faults: &mut Faults) -> i64 {
+    record
+        .inner(path)
+        .map_or(Ok(None), whole)
+        .unwrap_or_else(|()| {
+            faults.add(
+                "I201",
+                format!("{}, {}", record.place, path.join(".")),
+                "it is no whole number",
+                "mend the figure",
+            );
+            None
+        })
+        .unwrap_or(0)
+}
+
+fn node(record: &Record<'_>, faults: &mut Faults) -> NodeSpec {
+    let mut left = |group: &'static str, field: &'static str| {
+        let own = figure(record, &["NodeResources", group, field], faults);
+        own.saturating_sub(figure(record, &["ReservedResources", group, field], faults)).max(0)
+    };
+    let amounts =
+        [("cpu", left("Cpu", "CpuShares")), ("memory", left("Memory", "MemoryMB")), ("disk", left("Disk", "DiskMB"))];
+    let (name, id) = (record.text("Name"), record.text("ID"));
+    let is_open =
+        record.text("Status") == "ready" && record.text("SchedulingEligibility") == "eligible" && !record.flag("Drain");
+    let mut node = NodeSpec {
+        allocatable: amounts.map(|(name, amount)| (name.to_string(), amount)).into(),
+        cordoned: !is_open,
+        origin: [("node_id".to_string(), id)].into(),
+        ..NodeSpec::default()
+    };
+    for (label, value) in
+        [("node", name.clone()), ("datacenter", record.text("Datacenter")), ("node_pool", record.text("NodePool"))]
+    {
+        node.labels.insert(label.into(), value);
+    }
+    let devices = record.inner(&["NodeResources", "Devices"]).and_then(Value::as_array);
+    for device in devices.into_iter().flatten() {
+        let text = |name: &str| device.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
+        let instances = device.get("Instances").and_then(Value::as_array).map_or(0, Vec::len);
+        if text("Type") == "gpu" && instances > 0 {
+            let count = u32::try_from(instances).unwrap_or(u32::MAX);
+            node.devices.push(DevicesSpec { kind: "gpu".into(), model: text("Name"), count });
+        }
+    }
+    node.name = name;
+    node
+}
+
+/// What matters of a job.
+#[derive(Debug, Clone)]
+struct Job {
+    priority: i64,
+    keeps_apart: bool,
+    /// It has constraints that are not understood.
+    is_bound: bool,
+}
+
+impl Job {
+    fn read(value: &Value) -> ((String, String), Job) {
+        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
+        let lists = |value: &Value| value.get("Constraints").and_then(Value::as_array).cloned().unwrap_or_default();
+        let mut constraints = lists(value);
+        for group in value.get("TaskGroups").and_then(Value::as_array).into_iter().flatten() {
+            constraints.extend(lists(group));
+            constraints.extend(group.get("Tasks").and_then(Value::as_array).into_iter().flatten().flat_map(lists));
+        }
+        let is_apart = |c: &&Value| c.get("Operand").and_then(Value::as_str) == Some("distinct_hosts");
+        let apart = constraints.iter().filter(is_apart).count();
+        let priority = value.get("Priority").and_then(|v| whole(v).ok().flatten()).unwrap_or(PRIORITY_DEFAULT);
+        let job = Job {
+            priority: priority.clamp(1, AMOUNT_MAX),
+            keeps_apart: apart > 0,
+            is_bound: constraints.len() > apart,
+        };
+        let namespace = if text("Namespace").is_empty() { "default".into() } else { text("Namespace") };
+        ((namespace, text("ID")), job)
+    }
+}
+
+fn task(
+    record: &Record<'_>,
+    nodes: &HashMap<&str, &NodeSpec>,
+    jobs: &HashMap<(String, String), Job>,
+    notes: &mut Notes,
+    faults: &mut Faults,
+) -> Option<TaskSpec> {
+    let (id, name, node_id) = (record.text("ID"), record.text("Name"), record.text("NodeID"));
+    let (namespace, job_id, kind) = (record.text("Namespace"), record.text("JobID"), record.text("JobType"));
+    let namespace = if namespace.is_empty() { "default".to_string() } else { namespace };
+    record.text("TaskGroup");
+    if record.text("DesiredStatus") != "run" || !["running", "pending"].contains(&record.text("ClientStatus").as_str())
+    {
+        notes.add(Fate::Irrelevant, "allocations that are over");
+        return None;
+    }
+    let Some(node) = nodes.get(node_id.as_str()) else {
+        notes.add(Fate::LeftOut, "allocations on nodes that are not in the list");
+        return None;
+    };
+    let (requirement, gpus) = wants(record, notes, faults);
+    let job = jobs.get(&(namespace.clone(), job_id.clone()));
+    let pinned = match job {
+        _ if ["system", "sysbatch"].contains(&kind.as_str()) => Some("it belongs to its node (system job)"),
+        Some(job) if job.is_bound => Some("its job has constraints that are not understood here"),
+        _ if gpus > 0 => Some("it holds devices"),
+        _ => None,
+    };
+    if let Some(why) = pinned {
+        notes.add(Fate::Pinned, &format!("allocations: {why}"));
+    }
+    if job.is_none() {
+        notes.add(Fate::LeftOut, "jobs of allocations that are in no list of jobs: their priority and constraints");
+    }
+    let mut origin =
+        BTreeMap::from([("allocation_id".to_string(), id.clone()), ("namespace".to_string(), namespace.clone())]);
+    origin.extend(pinned.map(|why| ("pinned".to_string(), why.to_string())));
+    let here = |label: &str| (label.to_string(), vec![node.labels.get(label).cloned().unwrap_or_default()]);
+    Some(TaskSpec {
+        name: format!("{name}.{}", id.chars().take(8).collect::<String>()),
+        weight: job.map_or(PRIORITY_DEFAULT, |job| job.priority),
+        requirement,
+        placement: vec![PieceSpec { node: node.name.clone(), ..PieceSpec::default() }],
+        pinned: pinned.is_some(),
+        move_cost: 1,
+        tenant: Some(namespace.clone()),
+        group: job.filter(|job| job.keeps_apart).map(|_| format!("{namespace}/{job_id}")),
+        selector: [here("datacenter"), here("node_pool")].into(),
+        origin,
+        ..TaskSpec::default()
+    })
+}
+
+/// What an allocation was given, and how many devices.
+fn wants(record: &Record<'_>, notes: &mut Notes, faults: &mut Faults) -> (BTreeMap<String, i64>, usize) {
+    let (mut cpu, mut memory, mut devices) = (0i64, 0i64, 0);
+    for task in record
+        .inner(&["AllocatedResources", "Tasks"])
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(|tasks| tasks.values())
+    {
+        let mut of_task = |path: &str| match task.pointer(path).map(whole) {
+            None | Some(Ok(None)) => 0,
+            Some(Ok(Some(amount))) => amount,
+            Some(Err(())) => {
+                faults.add(
+                    "I201",
+                    format!("{}, AllocatedResources{path}", record.place),
+                    "it is no whole number",
+                    "mend the figure",
+                );
+                0
+            }
+        };
+        cpu = cpu.saturating_add(of_task("/Cpu/CpuShares"));
+        memory = memory.saturating_add(of_task("/Memory/MemoryMB"));
+        devices += task.get("Devices").and_then(Value::as_array).map_or(0, Vec::len);
+    }
+    notes.add_many(Fate::LeftOut, "devices of allocations", devices as u64);
+    let disk = figure(record, &["AllocatedResources", "Shared", "DiskMB"], faults);
+    let amounts = [("cpu", cpu), ("memory", memory), ("disk", disk)];
+    (amounts.map(|(name, amount)| (name.to_string(), amount)).into(), devices)
+}
+
+fn snapshot(nodes: Vec<NodeSpec>, tasks: Vec<TaskSpec>) -> Snapshot {
+    let resource = |(name, unit): (&str, &str)| ResourceSpec {
+        name: name.into(),
+        unit: unit.into(),
+        transient: true,
+        ..ResourceSpec::default()
+    };
+    let groups: std::collections::BTreeSet<String> = tasks.iter().filter_map(|task| task.group.clone()).collect();
+    let group = |name: String| GroupSpec { name, conflict: vec!["node".into()], ..GroupSpec::default() };
+    Snapshot {
+        name: "nomad".into(),
+        resources: [("cpu", "MHz"), ("memory", "MiB"), ("disk", "MiB")].map(resource).into(),
+        groups: groups.into_iter().map(group).collect(),
+        nodes,
+        tasks,
+        objective: ObjectiveSpec { task_move_weight: 1, ..ObjectiveSpec::default() },
+        ..Snapshot::default()
+    }
+}
+
+const HEAD: &str = r#"# Shows what it would do; with --apply it does it. The first command that fails ends the script.
+# Targets are hints: Nomad places a stopped allocation anew, where its own scheduler likes. To see where, wait for the end of the
+# evaluation (nomad alloc stop does) and take a new snapshot.
+set -euo pipefail
+if [ "${1:-}" = --apply ]; then run() { "$@"; }; else run() { echo "$@"; }; fi
+"#;
+
+/// A script to review: allocations to stop, one per line, waves marked.
+///
+/// # Errors
+/// Moves that begin or end nowhere, or of tasks that did not come from Nomad.
+pub fn export(snapshot: &Snapshot, problem: &Problem, plan: &Plan) -> Result<Exported, Faults> {
+    let (mut faults, mut notes) = (Faults::new(), Notes::default());
+    let mut text = format!(
+        "#!/usr/bin/env bash\n# Nomad allocations to place anew, for the snapshot {}.\n{HEAD}",
+        plan.fingerprint
+    );
+    for (number, moves) in plan.waves.iter().enumerate() {
+        text.push_str(&format!("\n# wave {}\n", number + 1));
+        for step in moves {
+            let spec = &snapshot.tasks[step.task.index()];
+            let ([_], [to]) = (step.from.pieces(), step.to.pieces()) else {
+                faults.add(
+                    "I302",
+                    format!("task {}", spec.name),
+                    "the plan starts or stops it",
+                    "Nomad starts what it can by itself",
+                );
+                continue;
+            };
+            let (Some(id), Some(namespace)) = (spec.origin.get("allocation_id"), spec.origin.get("namespace")) else {
+                faults.add(
+                    "I302",
+                    format!("task {}", spec.name),
+                    "its origin has no allocation_id",
+                    "use a snapshot of import nomad",
+                );
+                continue;
+            };
+            let hint = comment(&format!("{} (hint: {})", spec.name, problem.nodes[to.node.index()].name));
+            text.push_str(&format!("run nomad alloc stop -namespace={} {}  # {hint}\n", quoted(namespace), quoted(id)));
+            notes.add(Fate::LeftOut, "targets, which are hints: Nomad places a stopped allocation anew");
+        }
+    }
+    if faults.is_empty() { Ok(Exported { text, notes }) } else { Err(faults) }
+}

@@ -1,0 +1,315 @@
+//! OpenStack: servers, hypervisors and Placement's inventories in, live migrations out.
+//!
+//! `import` reads documents of the Compute API (2.53 or later) and of Placement, in any order and number:
+//!
+//! | request | use |
+//! |---|---|
+//! | `GET /servers/detail?all_tenants=1` | tasks; the flavor inside (2.47) or the one of `/flavors/detail` |
+//! | `GET /os-hypervisors/detail` | nodes: name, host, state; totals only where there is no inventory |
+//! | `GET /flavors/detail`, `/os-server-groups?all_projects=1`, `/os-services` | sizes; rules; zones |
+//! | `GET /resource_providers` | which provider is which hypervisor |
+//! | `GET /resource_providers/UUID/inventories`, `/usages`, `/traits` | capacity, what is in use, traits. These do not say whose they are: name the file after the UUID, or wrap them as `{"UUID": {…}}` |
+//!
+//! Capacity is (total − reserved) × allocation_ratio. Only an active server with nothing under way may move; every other one
+//! holds its place. A server stays in its availability zone, anti-affinity is a conflict on the node, and servers of an
+//! affinity group are pinned, since nothing moves them together.
+//!
+//! Sources: openstack/nova `doc/api_samples`, openstack/placement `api-ref/source/samples`.
+
+mod export;
+mod provider;
+mod server;
+
+pub use export::export;
+
+use super::notes::{Document, Fate, Imported, Notes};
+use super::record::{Kind, values};
+use crate::model::*;
+use provider::Provider;
+use serde_json::{Map, Value};
+use server::{Flavors, Server, ServerGroup};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Lists of the Compute API that are read.
+const LISTS: [&str; 5] = ["servers", "hypervisors", "flavors", "server_groups", "services"];
+
+/// Fields of hypervisors without bearing on placement, or of moment only.
+const HYPERVISOR_IRRELEVANT: [&str; 17] = [
+    "cpu_info",
+    "current_workload",
+    "disk_available_least",
+    "free_disk_gb",
+    "free_ram_mb",
+    "host_ip",
+    "hypervisor_type",
+    "hypervisor_version",
+    "id",
+    "local_gb_used",
+    "memory_mb_used",
+    "running_vms",
+    "servers",
+    "uptime",
+    "vcpus_used",
+    "links",
+    "host_time",
+];
+
+/// The documents as a snapshot.
+///
+/// # Errors
+/// Every fault, with document and place.
+pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
+    let (mut faults, mut notes) = (Faults::new(), Notes::default());
+    let input = Input::read(documents, &mut faults);
+    let flavors = Flavors::read(input.list("flavors"), &mut faults);
+    let zones = zones(input.list("services"));
+    let mut nodes = Vec::new();
+    let kind = Kind::new("hypervisors");
+    for (place, value) in input.list("hypervisors") {
+        if let Some(record) = kind.record(value, place.clone(), &mut faults) {
+            nodes.push(node(&record, &input.providers, &zones, &mut notes, &mut faults));
+        }
+    }
+    kind.count_rest(input.list("hypervisors").iter().map(|(_, value)| value), &HYPERVISOR_IRRELEVANT, &mut notes);
+    let groups = ServerGroup::read(input.list("server_groups"), &mut notes);
+    let servers = Server::read(input.list("servers"), &flavors, &mut notes, &mut faults);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    Ok(Imported { snapshot: assemble(nodes, servers, groups, &input.providers, &mut notes), notes })
+}
+
+/// A value and where it stands.
+type Placed = (String, Value);
+
+/// All documents, sorted by what they hold.
+#[derive(Default)]
+struct Input {
+    lists: BTreeMap<&'static str, Vec<Placed>>,
+    providers: BTreeMap<String, Provider>,
+}
+
+impl Input {
+    fn read(documents: &[Document], faults: &mut Faults) -> Input {
+        let mut input = Input::default();
+        let mut parts: Vec<(String, String, Map<String, Value>)> = Vec::new();
+        for document in documents {
+            for value in values(document, faults) {
+                match value {
+                    Value::Object(fields) => input.sort(&document.name, fields, &mut parts, faults),
+                    _ => unknown(&document.name, faults),
+                }
+            }
+        }
+        for (place, of, fields) in parts {
+            let provider =
+                input.providers.iter_mut().find(|(uuid, provider)| of.contains(uuid.as_str()) || of == provider.name);
+            match provider {
+                Some((_, provider)) => provider.add(&place, &fields, faults),
+                None => {
+                    let remedy = "add /resource_providers, and name the file after the provider's UUID or wrap it as {\"UUID\": {…}}";
+                    faults.add("I301", place, "nothing says whose inventories, usages or traits these are", remedy);
+                }
+            }
+        }
+        if faults.is_empty() && input.list("hypervisors").is_empty() {
+            faults.add(
+                "I110",
+                "documents",
+                "there is no hypervisor in them",
+                "add what GET /os-hypervisors/detail answers",
+            );
+        }
+        input
+    }
+
+    fn list(&self, name: &str) -> &[Placed] {
+        self.lists.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    fn sort(
+        &mut self,
+        document: &str,
+        mut fields: Map<String, Value>,
+        parts: &mut Vec<(String, String, Map<String, Value>)>,
+        faults: &mut Faults,
+    ) {
+        let mut is_known = false;
+        for name in LISTS {
+            if let Some(Value::Array(items)) = fields.remove(name) {
+                is_known = true;
+                let items = items.into_iter().enumerate().map(|(i, item)| (format!("{document}, {name}[{i}]"), item));
+                self.lists.entry(name).or_default().extend(items);
+            }
+        }
+        if let Some(Value::Array(items)) = fields.get("resource_providers") {
+            is_known = true;
+            self.providers.extend(items.iter().filter_map(Provider::of));
+        }
+        if provider::is_part(&fields) {
+            return parts.push((document.to_string(), document.to_string(), fields));
+        }
+        for (of, value) in fields {
+            if let Value::Object(inner) = value
+                && provider::is_part(&inner)
+            {
+                is_known = true;
+                parts.push((format!("{document}, {of}"), of, inner));
+            }
+        }
+        if !is_known {
+            unknown(document, faults);
+        }
+    }
+}
+
+fn unknown(document: &str, faults: &mut Faults) {
+    let remedy = "give the answers of the API: /servers/detail, /os-hypervisors/detail, /resource_providers …";
+    faults.add("I110", document, "it holds none of the lists that are read", remedy);
+}
+
+/// Availability zone of each compute host.
+fn zones(services: &[Placed]) -> HashMap<String, String> {
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
+    let compute = services.iter().filter(|(_, value)| text(value, "binary") == "nova-compute");
+    compute.map(|(_, value)| (text(value, "host"), text(value, "zone"))).collect()
+}
+
+fn node(
+    record: &super::record::Record<'_>,
+    providers: &BTreeMap<String, Provider>,
+    zones: &HashMap<String, String>,
+    notes: &mut Notes,
+    faults: &mut Faults,
+) -> NodeSpec {
+    let name = record.text("hypervisor_hostname");
+    let service =
+        |field: &str| record.get("service").and_then(|s| s.get(field)).and_then(Value::as_str).unwrap_or_default();
+    let host = if service("host").is_empty() { name.clone() } else { service("host").to_string() };
+    let mut node = NodeSpec {
+        cordoned: record.text("state") != "up" || record.text("status") != "enabled",
+        origin: [("host".to_string(), host.clone())].into(),
+        ..NodeSpec::default()
+    };
+    node.labels.insert("node".into(), name.clone());
+    let mut total = |field: &'static str| record.whole(field, faults).unwrap_or(0);
+    let totals = [("VCPU", total("vcpus")), ("MEMORY_MB", total("memory_mb")), ("DISK_GB", total("local_gb"))];
+    match providers.iter().find(|(_, provider)| provider.name == name) {
+        Some((uuid, provider)) if !provider.capacity.is_empty() => {
+            node.allocatable = provider.capacity.clone();
+            node.labels.extend(provider.traits.iter().map(|name| (format!("trait/{name}"), "yes".to_string())));
+            node.origin.insert("provider".into(), uuid.clone());
+            notes.add_many(
+                Fate::LeftOut,
+                "inventories with min_unit, max_unit or step_size that limit a single server",
+                provider.stepped,
+            );
+        }
+        _ => {
+            notes.add(
+                Fate::Stricter,
+                "hypervisors without an inventory: their totals, without overcommitment, are their capacity",
+            );
+            node.allocatable = totals.map(|(name, amount)| (name.to_string(), amount)).into();
+        }
+    }
+    if let Some(zone) = zones.get(&host).filter(|zone| !zone.is_empty()) {
+        node.labels.insert("zone".into(), zone.clone());
+        node.domains.insert("zone".into(), zone.clone());
+    }
+    node.name = name;
+    node
+}
+
+fn assemble(
+    mut nodes: Vec<NodeSpec>,
+    servers: Vec<Server>,
+    groups: Vec<ServerGroup>,
+    providers: &BTreeMap<String, Provider>,
+    notes: &mut Notes,
+) -> Snapshot {
+    let by_host: HashMap<String, usize> = nodes
+        .iter()
+        .enumerate()
+        .flat_map(|(i, node)| [(node.origin["host"].clone(), i), (node.name.clone(), i)])
+        .collect();
+    let mut names: HashMap<String, u32> = HashMap::new();
+    for server in &servers {
+        *names.entry(server.name.clone()).or_default() += 1;
+    }
+    let of_group: HashMap<&str, &ServerGroup> =
+        groups.iter().flat_map(|group| group.members.iter().map(move |member| (member.as_str(), group))).collect();
+    let has_zones = nodes.iter().any(|node| node.labels.contains_key("zone"));
+    let mut used: Vec<BTreeMap<String, i64>> = vec![BTreeMap::new(); nodes.len()];
+    let mut tasks = Vec::new();
+    for server in &servers {
+        let Some(n) = server.hosts.iter().find_map(|host| by_host.get(host)).copied() else {
+            notes.add(Fate::LeftOut, "servers that are on no hypervisor of the list");
+            continue;
+        };
+        for (name, amount) in &server.requirement {
+            let sum = used[n].entry(name.clone()).or_default();
+            *sum = sum.saturating_add(*amount);
+        }
+        let is_only = names.get(&server.name) == Some(&1);
+        tasks.push(server.task(&nodes[n], is_only, of_group.get(server.id.as_str()).copied(), has_zones, notes));
+    }
+    tasks.extend(nodes.iter().zip(&used).filter_map(|(node, used)| outside(node, used, providers, notes)));
+    server::mark_forbidden(&mut nodes, &tasks);
+    let amounts = nodes.iter().map(|node| &node.allocatable).chain(tasks.iter().map(|task| &task.requirement));
+    let resources: BTreeSet<String> = amounts.flat_map(|amounts| amounts.keys().cloned()).collect();
+    let unit = |name: &str| {
+        if name.ends_with("_MB") {
+            "MiB"
+        } else if name.ends_with("_GB") {
+            "GiB"
+        } else {
+            ""
+        }
+    };
+    let resource =
+        |name: String| ResourceSpec { unit: unit(&name).into(), name, transient: true, ..ResourceSpec::default() };
+    let spec = |group: &ServerGroup| GroupSpec {
+        name: group.name.clone(),
+        conflict: vec!["node".into()],
+        ..GroupSpec::default()
+    };
+    Snapshot {
+        name: "openstack".into(),
+        resources: resources.into_iter().map(resource).collect(),
+        levels: if has_zones { vec!["zone".into()] } else { Vec::new() },
+        groups: groups.iter().filter(|group| group.keeps_apart).map(spec).collect(),
+        nodes,
+        tasks,
+        objective: ObjectiveSpec { task_move_weight: 1, ..ObjectiveSpec::default() },
+        ..Snapshot::default()
+    }
+}
+
+/// What Placement says is in use beyond the servers of the list.
+fn outside(
+    node: &NodeSpec,
+    used: &BTreeMap<String, i64>,
+    providers: &BTreeMap<String, Provider>,
+    notes: &mut Notes,
+) -> Option<TaskSpec> {
+    let provider = providers.get(node.origin.get("provider")?)?;
+    let rest =
+        |(name, amount): (&String, &i64)| (name.clone(), amount.saturating_sub(used.get(name).copied().unwrap_or(0)));
+    let requirement: BTreeMap<String, i64> =
+        provider.usages.iter().map(rest).filter(|(_, amount)| *amount > 0).collect();
+    if requirement.is_empty() {
+        return None;
+    }
+    notes.add(Fate::Pinned, "hypervisors with something in use that no server of the list accounts for");
+    Some(TaskSpec {
+        name: format!("outside-{}", node.name),
+        kind: TaskKind::Vm,
+        requirement,
+        placement: vec![PieceSpec { node: node.name.clone(), ..PieceSpec::default() }],
+        pinned: true,
+        origin: [("pinned".to_string(), "in use according to Placement, but by no server of the list".to_string())]
+            .into(),
+        ..TaskSpec::default()
+    })
+}

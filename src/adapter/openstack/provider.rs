@@ -1,0 +1,92 @@
+//! What does Placement say of a resource provider?
+
+use crate::adapter::record::whole;
+use crate::model::Faults;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// One provider, filled from several answers.
+#[derive(Debug, Default)]
+pub struct Provider {
+    /// The hypervisor's name, for compute nodes.
+    pub name: String,
+    /// By resource class: (total − reserved) × allocation_ratio, rounded down.
+    pub capacity: BTreeMap<String, i64>,
+    /// In use, by resource class.
+    pub usages: BTreeMap<String, i64>,
+    /// Names of traits.
+    pub traits: Vec<String>,
+    /// Inventories that also limit what a single consumer may ask for.
+    pub stepped: u64,
+}
+
+/// Whether an answer is about one provider.
+pub fn is_part(fields: &Map<String, Value>) -> bool {
+    let is = |name: &str| fields.get(name).is_some_and(Value::is_object);
+    is("inventories") || is("usages") || fields.get("traits").is_some_and(Value::is_array)
+}
+
+impl Provider {
+    /// An item of `resource_providers`: its UUID, and a provider that is still empty.
+    pub fn of(item: &Value) -> Option<(String, Provider)> {
+        let text = |name: &str| item.get(name).and_then(Value::as_str).map(String::from);
+        let uuid = text("uuid").filter(|uuid| !uuid.is_empty())?;
+        Some((uuid, Provider { name: text("name").unwrap_or_default(), ..Provider::default() }))
+    }
+
+    /// Adds inventories, usages and traits.
+    pub fn add(&mut self, place: &str, fields: &Map<String, Value>, faults: &mut Faults) {
+        for (class, inventory) in fields.get("inventories").and_then(Value::as_object).into_iter().flatten() {
+            let mut get = |name: &str, absent: i64| match inventory.get(name).map(whole) {
+                None | Some(Ok(None)) => absent,
+                Some(Ok(Some(amount))) => amount,
+                Some(Err(())) => {
+                    faults.add("I201", format!("{place}, {class}.{name}"), "it is no whole number", "mend the figure");
+                    absent
+                }
+            };
+            let own = get("total", 0).saturating_sub(get("reserved", 0)).max(0);
+            let (least, step, most) = (get("min_unit", 1), get("step_size", 1), get("max_unit", i64::MAX));
+            self.stepped += u64::from(least > 1 || step > 1 || most < own);
+            let capacity = times(own, inventory.get("allocation_ratio"));
+            if capacity.is_none() {
+                let place = format!("{place}, {class}.allocation_ratio");
+                faults.add("I201", place, "it is no such figure", "mend the figure");
+            }
+            self.capacity.insert(class.clone(), capacity.unwrap_or(0));
+        }
+        let figure = |value: &Value| whole(value).ok().flatten().unwrap_or(0);
+        let usages = fields.get("usages").and_then(Value::as_object).into_iter().flatten();
+        self.usages.extend(usages.map(|(class, amount)| (class.clone(), figure(amount))));
+        let traits = fields.get("traits").and_then(Value::as_array).into_iter().flatten();
+        self.traits.extend(traits.filter_map(Value::as_str).map(String::from));
+    }
+}
+
+/// `amount` times a decimal ratio such as 16.0 or 1.5, rounded down; in integers, so that it is the same everywhere.
+fn times(amount: i64, ratio: Option<&Value>) -> Option<i64> {
+    let Some(ratio) = ratio.filter(|ratio| !ratio.is_null()) else { return Some(amount) };
+    let text = ratio.is_number().then(|| ratio.to_string())?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let digits = format!("{fraction:0<6}");
+    let millionths = whole.parse::<i128>().ok()?.checked_mul(1_000_000)? + digits.get(..6)?.parse::<i128>().ok()?;
+    i64::try_from(i128::from(amount).checked_mul(millionths)? / 1_000_000).ok().filter(|product| *product >= 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn ratios_are_decimal() {
+        assert_eq!(times(48, Some(&json!(16.0))), Some(768));
+        assert_eq!(times(3, Some(&json!(1.5))), Some(4));
+        assert_eq!(times(7, Some(&json!(0.9))), Some(6));
+        assert_eq!(times(10, Some(&json!(0.1))), Some(1));
+        assert_eq!(times(5, None), Some(5));
+        for ratio in [json!("2"), json!(1e300), json!(-1.0)] {
+            assert_eq!(times(5, Some(&ratio)), None, "{ratio}");
+        }
+    }
+}

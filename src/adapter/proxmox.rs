@@ -1,0 +1,389 @@
+//! Proxmox VE: guests, nodes and HA rules in, migrations out.
+//!
+//! `import` reads, in any order, what `pvesh get PATH --output-format json` prints or what the API answers (`{"data": [...]}`):
+//!
+//! | path | use |
+//! |---|---|
+//! | `/cluster/resources` | nodes and guests |
+//! | `/cluster/ha/rules` (9.0) | node affinity → selector; resource affinity negative → conflict on the node, positive → pinned |
+//! | `/cluster/ha/groups`, `/cluster/ha/resources` (before 9.0) | the same for groups of nodes |
+//!
+//! Memory is what a guest may use at most, and what a node has less what its own processes use. A CPU of a node counts
+//! [`CPUS_PER_CPU`] times, since Proxmox itself sets no limit. Only running guests are tasks: a stopped one holds nothing.
+//! `/cluster/resources` does not say where disks are: a guest with local disks moves with them, which takes long.
+//!
+//! Sources: pve-manager `PVE/API2/Cluster.pm`, pve-ha-manager `src/PVE/HA/Rules`, and `man qm`, `man pct`.
+
+use super::notes::{Document, Exported, Fate, Imported, Notes};
+use super::record::{Kind, Record, values};
+use super::shell::{comment, quoted};
+use crate::model::*;
+use crate::plan::Plan;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// How often a CPU of a node may be promised. Guests rarely use all of theirs; ProxLB and others use 4 as well.
+pub const CPUS_PER_CPU: i64 = 4;
+const MIB: i64 = 1 << 20;
+/// A container stops while it moves, a virtual machine does not.
+const MOVE_COSTS: [i64; 2] = [1, 10];
+
+/// Fields without bearing on placement.
+const IRRELEVANT: [&str; 24] = [
+    "cgroup-mode",
+    "cpu",
+    "disk",
+    "diskread",
+    "diskwrite",
+    "host-arch",
+    "id",
+    "level",
+    "maxdisk",
+    "memhost",
+    "netin",
+    "netout",
+    "pool",
+    "uptime",
+    "hastate",
+    "content",
+    "plugintype",
+    "shared",
+    "storage",
+    "sdn",
+    "pressurecpusome",
+    "pressureiosome",
+    "pressurememorysome",
+    "ssl_fingerprint",
+];
+
+/// The documents as a snapshot.
+///
+/// # Errors
+/// Every fault, with document and place.
+pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
+    let (mut faults, mut notes) = (Faults::new(), Notes::default());
+    let items = items(documents, &mut faults);
+    let kind = Kind::new("nodes and guests");
+    let mut cluster = Cluster::default();
+    for (place, value) in &items {
+        let Some(record) = kind.record(value, place.clone(), &mut faults) else { continue };
+        match record.text("type").as_str() {
+            "node" => cluster.nodes.push(node(&record, &mut faults)),
+            "qemu" | "lxc" => cluster.guests.extend(Guest::read(&record, &mut notes, &mut faults)),
+            "node-affinity" | "resource-affinity" => cluster.rules.push(Rule::read(&record)),
+            "group" => cluster.groups.push(Rule::group(&record)),
+            "" if !record.text("nodes").is_empty() => cluster.groups.push(Rule::group(&record)),
+            "" | "vm" | "ct" if !record.text("sid").is_empty() => {
+                cluster.in_group.push((record.text("sid"), record.text("group")));
+            }
+            "storage" | "pool" | "sdn" | "network" => notes.add(Fate::Irrelevant, "storages, pools and networks"),
+            other => notes.add(Fate::LeftOut, &format!("items of type {other:?}")),
+        }
+    }
+    let known = items
+        .iter()
+        .map(|(_, value)| value)
+        .filter(|v| ["node", "qemu", "lxc"].iter().any(|t| v.get("type") == Some(&Value::from(*t))));
+    kind.count_rest(known, &IRRELEVANT, &mut notes);
+    if faults.is_empty() && cluster.nodes.is_empty() {
+        faults.add("I110", "documents", "there is no node in them", "add what pvesh get /cluster/resources prints");
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    Ok(Imported { snapshot: cluster.snapshot(&mut notes), notes })
+}
+
+/// The items of every list, with their places.
+fn items(documents: &[Document], faults: &mut Faults) -> Vec<(String, Value)> {
+    let mut all = Vec::new();
+    for document in documents {
+        for mut value in values(document, faults) {
+            if let Some(data) = value.get_mut("data") {
+                value = data.take();
+            }
+            match value {
+                Value::Array(list) => {
+                    all.extend(list.into_iter().enumerate().map(|(i, item)| (format!("{}[{i}]", document.name), item)));
+                }
+                _ => {
+                    let remedy = "give what pvesh get /cluster/resources --output-format json prints";
+                    faults.add("I110", &document.name, "it is no list", remedy);
+                }
+            }
+        }
+    }
+    all
+}
+
+fn node(record: &Record<'_>, faults: &mut Faults) -> (NodeSpec, i64) {
+    let name = record.text("node");
+    let mut figure = |field| record.whole(field, faults).unwrap_or(0);
+    let cpu = figure("maxcpu").saturating_mul(CPUS_PER_CPU);
+    let (memory, used) = (figure("maxmem") / MIB, figure("mem"));
+    let node = NodeSpec {
+        allocatable: [("cpu".to_string(), cpu), ("memory".to_string(), memory)].into(),
+        labels: [("node".to_string(), name.clone())].into(),
+        cordoned: record.text("status") != "online" || record.text("hastate") == "maintenance",
+        name,
+        ..NodeSpec::default()
+    };
+    (node, used)
+}
+
+/// A running guest.
+struct Guest {
+    sid: String,
+    name: String,
+    node: String,
+    kind: usize,
+    cpu: i64,
+    memory: i64,
+    used: i64,
+    pinned: Option<String>,
+    vmid: String,
+}
+
+const KINDS: [&str; 2] = ["qemu", "lxc"];
+
+impl Guest {
+    fn read(record: &Record<'_>, notes: &mut Notes, faults: &mut Faults) -> Option<Guest> {
+        let vmid = record.text("vmid");
+        let kind = usize::from(record.text("type") == "lxc");
+        let mut figure = |field| record.whole(field, faults).unwrap_or(0);
+        let (cpu, memory, used, template) = (figure("maxcpu"), figure("maxmem"), figure("mem"), figure("template"));
+        let (status, lock) = (record.text("status"), record.text("lock"));
+        let words = record.words("tags");
+        notes.add_many(Fate::LeftOut, "guests with tags", u64::from(!words.is_empty()));
+        if template > 0 || status == "stopped" {
+            notes.add(Fate::LeftOut, if template > 0 { "templates" } else { "stopped guests, which hold nothing" });
+            return None;
+        }
+        let pinned = match (lock.as_str(), status.as_str()) {
+            ("", "running") => None,
+            ("", other) => Some(format!("its status is {other:?}")),
+            (lock, _) => Some(format!("it is locked ({lock})")),
+        };
+        if let Some(why) = &pinned {
+            notes.add(Fate::Pinned, &format!("guests: {why}"));
+        }
+        Some(Guest {
+            sid: format!("{}:{vmid}", ["vm", "ct"][kind]),
+            name: record.text("name"),
+            node: record.text("node"),
+            memory: memory.saturating_add(MIB - 1) / MIB,
+            kind,
+            cpu,
+            used,
+            pinned,
+            vmid,
+        })
+    }
+
+    fn task(&self, notes: &mut Notes, rules: &[Rule]) -> TaskSpec {
+        let mut pinned = self.pinned.clone();
+        let mut selector: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for rule in rules.iter().filter(|rule| rule.guests.contains(&self.sid)) {
+            match &rule.says {
+                Says::Nodes { nodes, is_strict: true } => {
+                    // Several rules: what all of them allow.
+                    let allowed = selector
+                        .get("node")
+                        .map_or(nodes.clone(), |old| old.iter().filter(|node| nodes.contains(node)).cloned().collect());
+                    selector.insert("node".into(), allowed);
+                }
+                Says::Together if pinned.is_none() => {
+                    pinned = Some("HA keeps it together with others, and nothing moves them together".into());
+                    notes.add(Fate::Pinned, "guests that HA keeps together");
+                }
+                _ => {}
+            }
+        }
+        let mut apart = rules.iter().filter(|rule| rule.says == Says::Apart && rule.guests.contains(&self.sid));
+        let group = apart.next();
+        notes.add_many(
+            Fate::LeftOut,
+            "second and further rules that keep a guest apart from others",
+            apart.count() as u64,
+        );
+        let mut origin: BTreeMap<String, String> = [("vmid", &self.vmid), ("type", &KINDS[self.kind].to_string())]
+            .map(|(key, value)| (key.to_string(), value.clone()))
+            .into();
+        origin.extend(pinned.iter().map(|why| ("pinned".to_string(), why.clone())));
+        TaskSpec {
+            name: format!("{}-{}", self.vmid, self.name),
+            kind: [TaskKind::Vm, TaskKind::Container][self.kind],
+            weight: 1,
+            requirement: [("cpu".to_string(), self.cpu), ("memory".to_string(), self.memory)].into(),
+            placement: vec![PieceSpec { node: self.node.clone(), ..PieceSpec::default() }],
+            pinned: pinned.is_some(),
+            move_cost: MOVE_COSTS[self.kind],
+            group: group.map(|rule| rule.name.clone()),
+            selector,
+            origin,
+            ..TaskSpec::default()
+        }
+    }
+}
+
+/// A rule of the HA manager.
+struct Rule {
+    name: String,
+    guests: BTreeSet<String>,
+    says: Says,
+}
+
+#[derive(PartialEq, Eq)]
+enum Says {
+    Nodes { nodes: Vec<String>, is_strict: bool },
+    Together,
+    Apart,
+    Nothing,
+}
+
+impl Rule {
+    fn read(record: &Record<'_>) -> Rule {
+        let is_node_rule = record.text("type") == "node-affinity";
+        let says = match record.text("affinity").as_str() {
+            _ if is_on(record, "disable") => Says::Nothing,
+            _ if is_node_rule => Says::Nodes { nodes: node_names(record), is_strict: is_on(record, "strict") },
+            "negative" => Says::Apart,
+            "positive" => Says::Together,
+            _ => Says::Nothing,
+        };
+        Rule { name: record.text("rule"), guests: record.words("resources").into_iter().collect(), says }
+    }
+
+    /// A group of nodes, of the time before rules.
+    fn group(record: &Record<'_>) -> Rule {
+        let says = Says::Nodes { nodes: node_names(record), is_strict: is_on(record, "restricted") };
+        Rule { name: record.text("group"), guests: BTreeSet::new(), says }
+    }
+}
+
+/// Proxmox writes flags as 1.
+fn is_on(record: &Record<'_>, name: &'static str) -> bool {
+    record.flag(name) || record.text(name) == "1"
+}
+
+/// `pve1:2,pve2`: names, with priorities that only prefer.
+fn node_names(record: &Record<'_>) -> Vec<String> {
+    record.words("nodes").iter().map(|word| word.split(':').next().unwrap_or("").to_string()).collect()
+}
+
+#[derive(Default)]
+struct Cluster {
+    /// With the bytes of memory in use.
+    nodes: Vec<(NodeSpec, i64)>,
+    guests: Vec<Guest>,
+    rules: Vec<Rule>,
+    groups: Vec<Rule>,
+    in_group: Vec<(String, String)>,
+}
+
+impl Cluster {
+    fn snapshot(mut self, notes: &mut Notes) -> Snapshot {
+        for (sid, group) in &self.in_group {
+            if let Some(group) = self.groups.iter_mut().find(|rule| rule.name == *group) {
+                group.guests.insert(sid.clone());
+            }
+        }
+        self.rules.append(&mut self.groups);
+        let soft = |rule: &&Rule| matches!(rule.says, Says::Nodes { is_strict: false, .. });
+        notes.add_many(
+            Fate::LeftOut,
+            "HA rules and groups that only prefer nodes",
+            self.rules.iter().filter(soft).count() as u64,
+        );
+        notes.add_many(
+            Fate::Irrelevant,
+            "HA rules that are off",
+            self.rules.iter().filter(|rule| rule.says == Says::Nothing).count() as u64,
+        );
+        let mut guests_use: HashMap<&str, i64> = HashMap::new();
+        for guest in &self.guests {
+            let sum = guests_use.entry(guest.node.as_str()).or_default();
+            *sum = sum.saturating_add(guest.used);
+        }
+        let mut nodes = Vec::new();
+        for (mut node, used) in self.nodes {
+            // What is in use beyond the guests is the node's own.
+            let own = used.saturating_sub(guests_use.get(node.name.as_str()).copied().unwrap_or(0)).max(0);
+            let memory = node.allocatable.entry("memory".into()).or_default();
+            *memory = memory.saturating_sub(own.saturating_add(MIB - 1) / MIB).max(0);
+            nodes.push(node);
+        }
+        let known: BTreeSet<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+        let (here, gone): (Vec<&Guest>, Vec<&Guest>) =
+            self.guests.iter().partition(|guest| known.contains(guest.node.as_str()));
+        notes.add_many(Fate::LeftOut, "guests on nodes that are not in the list", gone.len() as u64);
+        let tasks = here.into_iter().map(|guest| guest.task(notes, &self.rules)).collect();
+        let resource = |(name, unit): (&str, &str)| ResourceSpec {
+            name: name.into(),
+            unit: unit.into(),
+            transient: true,
+            ..ResourceSpec::default()
+        };
+        let apart = self.rules.iter().filter(|rule| rule.says == Says::Apart);
+        let group =
+            |rule: &Rule| GroupSpec { name: rule.name.clone(), conflict: vec!["node".into()], ..GroupSpec::default() };
+        Snapshot {
+            name: "proxmox".into(),
+            resources: [("cpu", "CPUs"), ("memory", "MiB")].map(resource).into(),
+            groups: apart.map(group).collect(),
+            nodes,
+            tasks,
+            objective: ObjectiveSpec { task_move_weight: 1, ..ObjectiveSpec::default() },
+            ..Snapshot::default()
+        }
+    }
+}
+
+const HEAD: &str = r#"# Shows what it would do; with --apply it does it. The first migration that fails ends the script.
+# Targets are bound: Proxmox moves a guest to the node named, or not at all. A container restarts on its way.
+set -euo pipefail
+if [ "${1:-}" = --apply ]; then run() { "$@"; }; else run() { echo "$@"; }; fi
+"#;
+
+/// A script to review, one migration per line, waves marked; moves run one after the other.
+///
+/// # Errors
+/// Moves that are no migration, or of tasks that did not come from Proxmox.
+pub fn export(snapshot: &Snapshot, problem: &Problem, plan: &Plan) -> Result<Exported, Faults> {
+    let mut faults = Faults::new();
+    let mut text =
+        format!("#!/usr/bin/env bash\n# Migrations of Proxmox guests, for the snapshot {}.\n{HEAD}", plan.fingerprint);
+    for (number, moves) in plan.waves.iter().enumerate() {
+        text.push_str(&format!("\n# wave {}\n", number + 1));
+        for step in moves {
+            let spec = &snapshot.tasks[step.task.index()];
+            let ([from], [to]) = (step.from.pieces(), step.to.pieces()) else {
+                faults.add(
+                    "I302",
+                    format!("task {}", spec.name),
+                    "the plan starts or stops it",
+                    "a migration needs a guest that runs",
+                );
+                continue;
+            };
+            let [from, to] = [from, to].map(|piece| problem.nodes[piece.node.index()].name.as_str());
+            let (Some(vmid), Some(kind)) = (spec.origin.get("vmid"), spec.origin.get("type")) else {
+                faults.add(
+                    "I302",
+                    format!("task {}", spec.name),
+                    "its origin has no vmid and type",
+                    "use a snapshot of import proxmox",
+                );
+                continue;
+            };
+            let how = if kind == "qemu" { "--online 1 --with-local-disks 1" } else { "--restart 1" };
+            let path = quoted(&format!("/nodes/{from}/{kind}/{vmid}/migrate"));
+            text.push_str(&format!(
+                "run pvesh create {path} --target {} {how}  # {}\n",
+                quoted(to),
+                comment(&spec.name)
+            ));
+        }
+    }
+    if faults.is_empty() { Ok(Exported { text, notes: Notes::default() }) } else { Err(faults) }
+}

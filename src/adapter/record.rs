@@ -1,0 +1,178 @@
+//! What does a JSON document of a foreign system say? Lenient reading of objects, and a list of what nobody asked for.
+//!
+//! Foreign systems add fields with every version, so an unknown field is no fault. It is no secret either: a [`Kind`] remembers
+//! every field that the importer asked for, and counts what the documents hold beyond that.
+
+use super::notes::{Document, Fate, Notes};
+use crate::model::Faults;
+use serde_json::{Map, Value};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+/// Numbers that stand for "no value" in the C programs behind some of these documents (0xfffffffe, 0xffffffff, and in 64 bits).
+const NO_VALUE: [u64; 4] = [0xffff_fffe, 0xffff_ffff, u64::MAX - 1, u64::MAX];
+
+/// All JSON values of a document; several may follow each other, as when two commands write into one pipe.
+pub fn values(document: &Document, faults: &mut Faults) -> Vec<Value> {
+    let mut list = Vec::new();
+    for value in serde_json::Deserializer::from_slice(&document.bytes).into_iter::<Value>() {
+        match value {
+            Ok(value) => list.push(value),
+            Err(error) => {
+                faults.add("F101", &document.name, format!("it is no JSON: {error}"), "was the command cut off?");
+                return list;
+            }
+        }
+    }
+    if list.is_empty() {
+        faults.add("I101", &document.name, "it is empty", "did the command before it fail?");
+    }
+    list
+}
+
+/// The objects of one kind (nodes, jobs …), and which of their fields the importer asked for.
+#[derive(Debug, Default)]
+pub struct Kind {
+    name: &'static str,
+    asked: RefCell<BTreeSet<&'static str>>,
+}
+
+impl Kind {
+    /// `name` is a plural for messages.
+    pub fn new(name: &'static str) -> Kind {
+        Kind { name, asked: RefCell::default() }
+    }
+
+    /// One object of the kind; anything else is a fault.
+    pub fn record<'a>(&'a self, value: &'a Value, place: String, faults: &mut Faults) -> Option<Record<'a>> {
+        match value {
+            Value::Object(fields) => Some(Record { kind: self, fields, place }),
+            _ => {
+                faults.add("F102", place, "it is no object", "give the command's output as it is");
+                None
+            }
+        }
+    }
+
+    /// Counts every field that has a value and was never asked for. Those in `irrelevant` have no bearing on placement.
+    pub fn count_rest<'a>(&self, values: impl Iterator<Item = &'a Value>, irrelevant: &[&str], notes: &mut Notes) {
+        let asked = self.asked.borrow();
+        for (name, value) in values.filter_map(Value::as_object).flatten() {
+            if asked.contains(name.as_str()) || is_void(value) {
+                continue;
+            }
+            match irrelevant.contains(&name.as_str()) {
+                true => notes.add(Fate::Irrelevant, &format!("other fields of {}", self.name)),
+                false => notes.add(Fate::LeftOut, &format!("{name} of {}", self.name)),
+            }
+        }
+    }
+}
+
+/// Absent in all but name.
+fn is_void(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0) || number.as_u64().is_some_and(|n| NO_VALUE.contains(&n)),
+        Value::String(text) => ["", "N/A", "n/a", "(null)"].contains(&text.as_str()),
+        Value::Array(list) => list.iter().all(is_void),
+        Value::Object(fields) if fields.contains_key("set") => {
+            fields.get("set") != Some(&Value::Bool(true)) || fields.get("number").is_none_or(is_void)
+        }
+        Value::Object(fields) => fields.values().all(is_void),
+    }
+}
+
+/// One object.
+#[derive(Debug)]
+pub struct Record<'a> {
+    kind: &'a Kind,
+    fields: &'a Map<String, Value>,
+    /// For faults.
+    pub place: String,
+}
+
+impl<'a> Record<'a> {
+    /// A field that is there and not null.
+    pub fn get(&self, name: &'static str) -> Option<&'a Value> {
+        self.kind.asked.borrow_mut().insert(name);
+        self.fields.get(name).filter(|value| !value.is_null())
+    }
+
+    /// A text; numbers count as such. Empty where there is none.
+    pub fn text(&self, name: &'static str) -> String {
+        self.get(name).map(plain_text).unwrap_or_default()
+    }
+
+    /// A list of words: a JSON list of texts, or one text with commas.
+    pub fn words(&self, name: &'static str) -> Vec<String> {
+        let words: Vec<String> = match self.get(name) {
+            Some(Value::Array(list)) => list.iter().map(plain_text).collect(),
+            Some(value) => plain_text(value).split(',').map(|word| word.trim().to_string()).collect(),
+            None => Vec::new(),
+        };
+        words.into_iter().filter(|word| !word.is_empty()).collect()
+    }
+
+    /// The items of a list; none where there is none.
+    pub fn list(&self, name: &'static str) -> &'a [Value] {
+        self.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    /// A field inside objects; `path` is its names from the outside in.
+    pub fn inner(&self, path: &[&'static str]) -> Option<&'a Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter().try_fold(self.get(first)?, |value, name| value.get(name)).filter(|value| !value.is_null())
+    }
+
+    /// True only for `true`.
+    pub fn flag(&self, name: &'static str) -> bool {
+        self.get(name) == Some(&Value::Bool(true))
+    }
+
+    /// A whole number from 0; anything else that has a value is a fault.
+    pub fn whole(&self, name: &'static str, faults: &mut Faults) -> Option<i64> {
+        let value = self.get(name)?;
+        whole(value).unwrap_or_else(|()| {
+            let shown: String = value.to_string().chars().take(40).collect();
+            faults.add(
+                "I201",
+                format!("{}, {name}", self.place),
+                format!("{shown} is no whole number"),
+                "mend the figure",
+            );
+            None
+        })
+    }
+}
+
+fn plain_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// A whole number from 0: a bare one, or Slurm's `{"set": …, "infinite": …, "number": …}`. `None` where there is no value.
+pub fn whole(value: &Value) -> Result<Option<i64>, ()> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Number(number) => match (number.as_u64(), number.as_f64()) {
+            (Some(n), _) if NO_VALUE.contains(&n) => Ok(None),
+            (Some(n), _) => i64::try_from(n).map(Some).map_err(|_| ()),
+            // Up to 2^53 every whole number has its own f64.
+            (None, Some(x)) if x.fract() == 0.0 && (0.0..9e15).contains(&x) => Ok(Some(x as i64)),
+            _ => Err(()),
+        },
+        Value::Object(fields) => match (fields.get("set"), fields.get("infinite"), fields.get("number")) {
+            (Some(Value::Bool(false)), ..) | (_, Some(Value::Bool(true)), _) => Ok(None),
+            (_, _, Some(Value::Number(number))) => whole(&Value::Number(number.clone())),
+            _ => Err(()),
+        },
+        Value::String(text) if is_void(value) => Ok(None.filter(|_: &i64| text.is_empty())),
+        Value::String(text) => text.parse().ok().filter(|n: &i64| *n >= 0).map(Some).ok_or(()),
+        _ => Err(()),
+    }
+}

@@ -1,0 +1,111 @@
+//! What do Slurm's resource strings say? `gpu:a100:2(IDX:0-1),nic:1` and `cpu=4,mem=120G,gres/gpu=2`.
+
+use super::hostlist::{numbers, split_outside};
+
+/// One generic resource of a node, or wanted by a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gres {
+    /// `gpu`, `nic` …
+    pub name: String,
+    /// Its type; may be empty.
+    pub model: String,
+    /// How many.
+    pub count: i64,
+    /// Which of the node's, where told.
+    pub index: Option<Vec<u64>>,
+}
+
+/// The entries of a `gres`, `gres_used`, `gres_detail` or `tres_per_…` string; those that cannot be read are left out and returned.
+pub fn gres(text: &str) -> (Vec<Gres>, Vec<String>) {
+    let (mut list, mut unread) = (Vec::new(), Vec::new());
+    let Some(parts) = split_outside(text, '(', ')') else { return (list, vec![text.to_string()]) };
+    for part in parts.into_iter().map(str::trim).filter(|part| !part.is_empty()) {
+        match one(part) {
+            Some(gres) => list.push(gres),
+            None => unread.push(part.to_string()),
+        }
+    }
+    (list, unread)
+}
+
+fn one(part: &str) -> Option<Gres> {
+    let (body, details) = part.split_once('(').unwrap_or((part, ""));
+    let body = body.strip_prefix("gres:").or_else(|| body.strip_prefix("gres/")).unwrap_or(body);
+    // `gres/gpu:a100=2` is the form of newer versions.
+    let body = body.replace('=', ":");
+    let mut words: Vec<&str> = body.split(':').filter(|word| *word != "no_consume").collect();
+    let count = match words.last().and_then(|word| amount(word)) {
+        Some(count) if words.len() > 1 => {
+            words.pop();
+            count
+        }
+        _ => 1,
+    };
+    let (name, model) = (words.first()?, words.get(1..).unwrap_or_default().join(":"));
+    let index = details.split_once("IDX:").and_then(|(_, list)| numbers(list.trim_end_matches(')')));
+    (!name.is_empty()).then(|| Gres { name: name.to_string(), model, count, index })
+}
+
+/// A number with Slurm's binary suffix.
+fn amount(text: &str) -> Option<i64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = 1i64
+        << (10 * ["", "K", "M", "G", "T", "P"].iter().position(|s| s.eq_ignore_ascii_case(&text[digits.len()..]))?);
+    let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
+    whole.then(|| digits.parse::<i64>().ok()?.checked_mul(factor))?
+}
+
+/// The figure of a name in a `tres_…_str`; memory in MiB.
+pub fn tres(text: &str, name: &str) -> Option<i64> {
+    let entry = text.split(',').filter_map(|entry| entry.split_once('=')).find(|(key, _)| *key == name)?.1;
+    if name != "mem" {
+        return amount(entry);
+    }
+    // Bare digits are MiB as well; a fraction such as 7.50G is rounded up.
+    let digits = entry.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let power =
+        ["K", "M", "G", "T", "P"].iter().position(|s| s.eq_ignore_ascii_case(&entry[digits.len()..])).unwrap_or(1);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let hundredths = format!("{:0<2}", fraction.get(..2).unwrap_or(fraction));
+    let hundredths = whole.parse::<i64>().ok()?.checked_mul(100)?.checked_add(hundredths.parse().ok()?)?;
+    let kib = hundredths.checked_mul(1i64 << (10 * power))?;
+    Some((kib + 102_399) / 102_400)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let (list, unread) = gres(text);
+        let entry = |g: Gres| format!("{}/{}={} {:?}", g.name, g.model, g.count, g.index);
+        list.into_iter()
+            .map(entry)
+            .chain(unread.into_iter().map(|text| format!("? {text}")))
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+
+    #[test]
+    fn every_form_is_read() {
+        assert_eq!(shown("gpu:a100:2(S:0-1),nic:1"), "gpu/a100=2 None; nic/=1 None");
+        assert_eq!(shown("gpu:a100:3(IDX:0-1,5)"), "gpu/a100=3 Some([0, 1, 5])");
+        assert_eq!(shown("gpu:a100:0(IDX:N/A)"), "gpu/a100=0 None");
+        assert_eq!(shown("gres:gpu:a100:1"), "gpu/a100=1 None");
+        assert_eq!(shown("gres/gpu=2,gres/gpu:a100=2"), "gpu/=2 None; gpu/a100=2 None");
+        assert_eq!(shown("gres:gpu"), "gpu/=1 None");
+        assert_eq!(shown("bandwidth:lustre:no_consume:4K"), "bandwidth/lustre=4096 None");
+        assert_eq!(shown("gpu:(2"), "? gpu:(2");
+        assert_eq!(shown(":::"), "? :::");
+    }
+
+    #[test]
+    fn figures_of_tres() {
+        let text = "cpu=16,mem=120000M,node=1,billing=80,gres/gpu=8";
+        assert_eq!((tres(text, "cpu"), tres(text, "mem"), tres(text, "gres/gpu")), (Some(16), Some(120_000), Some(8)));
+        assert_eq!(tres("mem=7.50G", "mem"), Some(7680));
+        assert_eq!(tres("mem=1K", "mem"), Some(1));
+        assert_eq!(tres("mem=999999999999P", "mem"), None);
+        assert_eq!(tres("mem=é", "mem"), None);
+    }
+}

@@ -1,0 +1,189 @@
+//! What does Slurm say of a node? From `sinfo --json` (22.05) or `scontrol show nodes --json` (23.02 and later).
+
+use super::gres::{Gres, gres};
+use crate::adapter::notes::{Fate, Notes};
+use crate::adapter::record::Record;
+use crate::model::{DevicesSpec, Faults, NodeSpec};
+use std::collections::BTreeSet;
+
+/// Fields without bearing on where a job may run.
+pub const IRRELEVANT: [&str; 39] = [
+    "address",
+    "alloc_idle_cpus",
+    "architecture",
+    "boot_time",
+    "burstbuffer_network_address",
+    "cluster_name",
+    "comment",
+    "cpu_binding",
+    "cpu_load",
+    "energy",
+    "external_sensors",
+    "extra",
+    "free_mem",
+    "free_memory",
+    "gpu_spec",
+    "hostname",
+    "idle_cpus",
+    "instance_id",
+    "instance_type",
+    "boards",
+    "last_busy",
+    "next_state_after_reboot",
+    "next_state_after_reboot_flags",
+    "operating_system",
+    "owner",
+    "port",
+    "power",
+    "reason",
+    "reason_changed_at",
+    "reason_set_by_user",
+    "resume_after",
+    "slurmd_start_time",
+    "slurmd_version",
+    "tres",
+    "tres_used",
+    "tres_weighted",
+    "version",
+    "cert_flags",
+    "weight",
+];
+
+/// States in which jobs start; with any other word the node takes nothing new.
+const OPEN: [&str; 11] = [
+    "IDLE",
+    "MIXED",
+    "ALLOCATED",
+    "PLANNED",
+    "COMPLETING",
+    "CLOUD",
+    "DYNAMIC_NORM",
+    "POWERED_DOWN",
+    "POWERING_UP",
+    "POWER_SAVING",
+    "POWERED_UP",
+];
+
+/// Those that say so of themselves; any other word (a reservation, a state of a later version) is told.
+const CLOSED: [&str; 14] = [
+    "DOWN",
+    "DRAIN",
+    "DRAINING",
+    "DRAINED",
+    "FAIL",
+    "FAILING",
+    "ERROR",
+    "INVAL",
+    "INVALID",
+    "INVALID_REG",
+    "NOT_RESPONDING",
+    "NO_RESPOND",
+    "UNKNOWN",
+    "FUTURE",
+];
+
+/// A node as it matters here.
+#[derive(Debug)]
+pub struct Node {
+    /// What the snapshot says of it.
+    pub spec: NodeSpec,
+    /// Words that constraints may ask for.
+    pub features: BTreeSet<String>,
+    /// Partitions it is in.
+    pub partitions: BTreeSet<String>,
+    /// CPUs that can only be given together: the threads of a core.
+    pub cpus_per_core: i64,
+    /// CPUs and MiB that Slurm says are in use.
+    pub in_use: [i64; 2],
+    /// GPUs that Slurm says are in use.
+    pub gpus_in_use: Vec<Gres>,
+    /// Parts of GPUs are in use: nothing says which GPUs those are.
+    pub has_parts_in_use: bool,
+}
+
+impl Node {
+    /// Reads one.
+    pub fn read(record: &Record<'_>, notes: &mut Notes, faults: &mut Faults) -> Node {
+        let mut figure = |name| record.whole(name, faults).unwrap_or(0);
+        let all = figure("cpus");
+        let threads = figure("threads").max(1);
+        let cores = figure("sockets").saturating_mul(figure("cores"));
+        let memory = figure("real_memory").saturating_sub(figure("specialized_memory")).max(0);
+        let in_use = [figure("alloc_cpus"), figure("alloc_memory")];
+        let cpus = record.whole("effective_cpus", faults).filter(|cpus| *cpus > 0).unwrap_or(all);
+        let partitions: Vec<String> = record.words("partitions");
+        let mut features = record.words("active_features");
+        if features.is_empty() {
+            features = record.words("features");
+        } else {
+            record.get("features");
+        }
+        let name = record.text("name");
+        let mut spec = NodeSpec {
+            allocatable: [("cpu".to_string(), cpus), ("memory".to_string(), memory)].into(),
+            pool: partitions.first().cloned(),
+            cordoned: is_closed(record, notes),
+            ..NodeSpec::default()
+        };
+        spec.labels.insert("node".into(), name.clone());
+        let marks = features.iter().map(|f| ("feature", f)).chain(partitions.iter().map(|p| ("partition", p)));
+        spec.labels.extend(marks.map(|(kind, word)| (format!("{kind}/{word}"), "yes".to_string())));
+        spec.name = name;
+        add_gres(record, &mut spec, notes, faults);
+        let (used, _) = gres(&record.text("gres_used"));
+        let (gpus_in_use, other): (Vec<Gres>, Vec<Gres>) = used.into_iter().partition(|g| g.name == "gpu");
+        Node {
+            features: features.into_iter().collect(),
+            partitions: partitions.into_iter().collect(),
+            // With `CPUs` set to the number of cores, a CPU is a core.
+            cpus_per_core: if all > cores { threads } else { 1 },
+            in_use,
+            gpus_in_use,
+            has_parts_in_use: other.iter().any(|g| is_part_of_gpu(&g.name) && g.count > 0),
+            spec,
+        }
+    }
+}
+
+/// Generic resources that stand for parts of GPUs.
+pub fn is_part_of_gpu(name: &str) -> bool {
+    ["shard", "mps"].contains(&name)
+}
+
+/// Whether nothing may start there. What is not a plain state of the node itself is told.
+fn is_closed(record: &Record<'_>, notes: &mut Notes) -> bool {
+    let mut states = record.words("state");
+    states.extend(record.words("state_flags"));
+    if !record.text("reservation").is_empty() {
+        states.push("RESERVED".into());
+    }
+    if states.is_empty() {
+        states.push("UNKNOWN".into());
+    }
+    let mut is_closed = false;
+    let states: BTreeSet<String> = states.iter().map(|state| state.to_uppercase()).collect();
+    for state in states.iter().filter(|state| !OPEN.contains(&state.as_str())) {
+        is_closed = true;
+        if !CLOSED.contains(&state.as_str()) {
+            notes.add(Fate::Stricter, &format!("nodes where nothing starts, for their state {state}"));
+        }
+    }
+    is_closed
+}
+
+/// GPUs become devices, everything else that is counted a resource.
+fn add_gres(record: &Record<'_>, spec: &mut NodeSpec, notes: &mut Notes, faults: &mut Faults) {
+    let (list, unread) = gres(&record.text("gres"));
+    notes.add_many(Fate::LeftOut, "entries of gres that cannot be read", unread.len() as u64);
+    for entry in list {
+        if entry.name != "gpu" {
+            let amount = spec.allocatable.entry(format!("gres/{}", entry.name)).or_default();
+            *amount = amount.saturating_add(entry.count);
+        } else if let Ok(count) = u32::try_from(entry.count) {
+            let devices = DevicesSpec { kind: "gpu".into(), model: entry.model, count };
+            spec.devices.extend((count > 0).then_some(devices));
+        } else {
+            faults.add("I204", format!("{}, gres", record.place), format!("{} GPUs", entry.count), "mend the figure");
+        }
+    }
+}
