@@ -18,7 +18,6 @@ mod args_report;
 mod args_run;
 mod args_scale;
 mod args_shell;
-mod args_report;
 mod args_status;
 mod args_waves;
 mod backend;
