@@ -4,7 +4,7 @@ mod common;
 
 use bayplan::file::{read_plan, read_snapshot, write_plan, write_snapshot};
 use bayplan::model::*;
-use bayplan::plan::{Move, Plan, Reason, Status, verify};
+use bayplan::plan::{Blocked, Move, Plan, Reason, Status, verify};
 use common::{Kinds, Rng, Size, for_seeds, random_placement, random_snapshot};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,7 +102,7 @@ fn full_plan() -> Value {
             "wave": 1, "objective": {"before": "31/12", "after": "9/4"}, "binding": "hint"
         }]],
         "unplaced": [{"task": "B", "reason": "no room"}],
-        "blocked": ["C"],
+        "blocked": [{"task": "C", "to": [], "rule": "gain"}],
         "summary": {"moves": 1, "waves": 1, "unplaced": 1, "blocked": 1}
     })
 }
@@ -198,15 +198,31 @@ fn random_plan(rng: &mut Rng, problem: &Problem) -> Plan {
         seed: *rng.pick(&[0, 7, u64::MAX, 1 << 63]),
         effort: rng.next(),
         backend: format!("gpu: {}", rng.next()),
-        status: *rng.pick(&[Status::Optimal, Status::Feasible, Status::Interrupted]),
+        status: *rng.pick(&[
+            Status::Optimal,
+            Status::Feasible,
+            Status::Gap,
+            Status::Deadline,
+            Status::Interrupted,
+            Status::Infeasible,
+        ]),
         bound: rng.chance(50).then(|| points(rng)),
         gap: rng.chance(50).then(|| points(rng)),
         proof: rng.chance(50).then(|| random_proof(rng, problem)),
         objective: (points(rng), points(rng)),
         waves,
         unplaced: some(rng).into_iter().map(|task| (task, rng.pick(&NAMES).to_string())).collect(),
-        blocked: some(rng),
+        blocked: some(rng).into_iter().map(|task| blocked(rng, problem, task)).collect(),
+        blockers: rng.pick(&[vec![], vec!["capacity".to_string()]]).clone(),
+        unexplored: rng.pick(&[vec![], vec!["\u{9b}31m, a \"word\"".to_string(), String::new()]]).clone(),
     }
+}
+
+fn blocked(rng: &mut Rng, problem: &Problem, task: TaskId) -> Blocked {
+    let to = random_placement(rng, problem).spot(task).clone();
+    let node = problem.node_ids().find(|_| rng.chance(30));
+    let by = problem.task_ids().find(|_| rng.chance(30));
+    Blocked { task, to, rule: rng.pick(&["transient", "gain"]).to_string(), node, by }
 }
 
 #[test]
@@ -379,7 +395,7 @@ fn every_kind_of_bad_plan_is_told_with_place_cause_and_remedy() {
         (|p| p["bound"] = json!(null), ["F202", "bound", "figure", "whole number"]),
         (|p| p["seed"] = json!(-1), ["F102", "seed", "-1", "18446744073709551615"]),
         (|p| p["goal"] = json!("balanse"), ["F107", "goal", "balanse", "balance"]),
-        (|p| p["blocked"][0] = json!("Z"), ["F201", "blocked[0]", "no task \"Z\"", "the snapshot"]),
+        (|p| p["blocked"][0]["task"] = json!("Z"), ["F201", "blocked[0].task", "no task \"Z\"", "the snapshot"]),
         (|p| p["unplaced"][0] = json!({"task": "B"}), ["F104", "unplaced[0]", "\"reason\" is missing", "add it"]),
         (|p| p["waves"][0][0]["wave"] = json!(2), ["F203", "waves[0][0].wave", "does not follow", "as it was written"]),
         (

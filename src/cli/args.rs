@@ -319,8 +319,8 @@ impl Command {
             Command::Status(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Explain(args) => (args.jobs.with(&args.snapshot, args.plan.as_ref()), None),
             Command::Export(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), Some(&args.output.output)),
-            Command::Diff(args) => (vec![&args.snapshot, &args.plan], None),
-            Command::Simulate(args) => (vec![&args.snapshot, &args.plan], Some(&args.output.output)),
+            Command::Diff(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), None),
+            Command::Simulate(args) => (args.jobs.with(&args.snapshot, Some(&args.plan)), Some(&args.output.output)),
             Command::Devices(_) => (Vec::new(), None),
             Command::Bench(args) => (vec![&args.snapshot], None),
         }

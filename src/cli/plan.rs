@@ -13,12 +13,15 @@ use bayplan::plan::{self, Meta, Plan, Status, Verdict};
 use bayplan::{bulk, exact, file};
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Longest exact search under `auto`: whoever wants to wait longer for a proof says `--solver exact`.
 const EXACT_TIME_MAX: Duration = Duration::from_secs(10);
 /// With a time limit, the exact solver's start may take this part of it.
 const START_PART: u32 = 5;
+/// Where moves can be in each other's way, the search leaves a fifth of its time for going on from what can be reached.
+const SEARCH_PART: f64 = 0.8;
 /// Least time kept back for ordering, verifying and writing.
 const RESERVE_MIN: Duration = Duration::from_millis(20);
 /// Largest points of a move with its charge: 2^24 of them, scaled by less than 2^20, stay below 2^127.
@@ -29,18 +32,22 @@ const BREACH_SHOWN_MAX: usize = 20;
 /// Runs the command that began at `started`.
 pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     args.output.output.check()?;
-    let stop = signal::stop_first();
+    let stop = signal::stop_first((!args.quiet).then_some("the best plan so far is verified and written"));
     let read = with_goal(read_problem(&args.snapshot, args.jobs.place.as_ref())?, args.goal, &args.jobs);
     let problem = as_asked(&read, args)?;
     let line = ProgressLine::new(args.quiet);
     let beside = Beside::new(&problem, args);
+    let stopped = stop.clone();
+    let mut going_on = Control::unlimited().with_stop(stop.clone()).with_listener(line.listener());
     let mut search = beside.watch(Control::unlimited().with_stop(stop), line.listener());
     // Ordering must not be cut by a signal: the answer found so far is what the person wants to see.
     let mut order = Control::unlimited();
     if let Some(limit) = args.time_limit() {
         let left = limit.saturating_sub(started.elapsed());
         let reserve = reserve(left, started.elapsed());
-        search = search.with_time_limit(left - reserve);
+        going_on = going_on.with_time_limit(left - reserve);
+        search =
+            search.with_time_limit((left - reserve).mul_f64(if may_be_blocked(&problem) { SEARCH_PART } else { 1.0 }));
         order = order.with_time_limit(left - reserve / 3);
     }
     let searched = focus::searched(&problem, &args.focus);
@@ -53,11 +60,22 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
         solve(&charged, args, &backend, proof, &search)
     });
     let status = match found.meta.status {
-        // Nobody interrupted it: what it had was good enough.
-        Status::Interrupted if beside.is_settled() => Status::Feasible,
-        status => status,
+        Status::Optimal => Status::Optimal,
+        _ if beside.is_settled() => Status::Gap,
+        _ if stopped.load(Ordering::Relaxed) => Status::Interrupted,
+        // A search that follows the clock ends a little before it.
+        _ if search.time_left().is_some_and(|left| left <= args.time_limit().unwrap_or_default() / 50) => {
+            Status::Deadline
+        }
+        _ => Status::Feasible,
     };
-    let plan = plan::build(&problem, &found.target, Meta { proof, status, ..found.meta }, &order);
+    let mut ordered = plan::order(&problem, &found.target, &order);
+    if args.admit == AdmitArg::All {
+        let options = options(args, &backend, args.effort());
+        ordered = bulk::resume(&problem, &charged, ordered, &options, &going_on);
+    }
+    let blockers = found.blockers;
+    let plan = plan::sum_up(&problem, ordered, Meta { proof, status, blockers, ..found.meta });
     line.finish();
     let verdict = plan::verify(&problem, &plan);
     refuse_broken(&problem, &plan, &verdict)?;
@@ -67,8 +85,8 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     };
     if !args.quiet {
         show(&problem, &plan, &verdict);
-        if let Some(rules) = &found.blockers {
-            say(&report::blockers_text(rules));
+        if plan.status == Status::Infeasible {
+            say(&report::blockers_text(&plan.blockers));
         }
         if let Some((accepted, waiting)) = found.accepted {
             say(&format!("accepted: the first {accepted} of {waiting} waiting tasks"));
@@ -85,11 +103,12 @@ pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
 /// The problem under the limits of the command line.
 fn as_asked<'a>(problem: &'a Problem, args: &PlanArgs) -> Result<Cow<'a, Problem>, Failure> {
     let most = [problem.moves.max_moves, args.max_moves].into_iter().flatten().min();
-    if most == problem.moves.max_moves && !args.focus.narrows() {
+    if most == problem.moves.max_moves && args.min_gain == 0 && !args.focus.narrows() {
         return Ok(Cow::Borrowed(problem));
     }
     let mut problem = problem.clone();
     problem.moves.max_moves = most;
+    problem.moves.min_gain = args.min_gain;
     focus::narrow(&mut problem, &args.focus)?;
     Ok(Cow::Owned(problem))
 }
@@ -98,6 +117,12 @@ fn as_asked<'a>(problem: &'a Problem, args: &PlanArgs) -> Result<Cow<'a, Problem
 /// same data about three times, and on a busy machine take a twentieth, but never get more than a quarter of what is left.
 fn reserve(left: Duration, reading: Duration) -> Duration {
     (reading * 3).max(left / 20).max(RESERVE_MIN).min(left / 4)
+}
+
+/// True when a move may find its way closed: something runs that can move, and not all at once.
+fn may_be_blocked(problem: &Problem) -> bool {
+    let runs = |(task, spot): (&bayplan::model::Task, &bayplan::model::Spot)| spot.is_placed() && !task.pinned;
+    !problem.moves.simultaneous && problem.tasks.iter().zip(problem.current.spots()).any(runs)
 }
 
 /// Where everything should run, and what the solver says about it.
@@ -138,10 +163,13 @@ fn solve(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&P
     }
 }
 
-fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<u64>, control: &Control) -> Found {
+fn options(args: &PlanArgs, backend: &Backend, effort: Option<u64>) -> bulk::Options {
     let threads = args.threads.map_or(0, usize::from);
-    let device = backend.device.clone();
-    let options = bulk::Options { seed: args.seed, effort, threads, device };
+    bulk::Options { seed: args.seed, effort, threads, device: backend.device.clone() }
+}
+
+fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<u64>, control: &Control) -> Found {
+    let options = options(args, backend, effort);
     let (found, accepted) = match args.admit {
         AdmitArg::All => (bulk::solve(problem, &options, control), None),
         AdmitArg::Prefix => {
@@ -155,7 +183,8 @@ fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<
         None => backend.text.clone(),
     };
     let (seed, effort, status) = (args.seed, found.effort, found.status);
-    let meta = Meta { solver: "bulk".into(), seed, effort, backend: text, status, bound: None, proof: None };
+    let solver = "bulk".to_string();
+    let meta = Meta { solver, seed, effort, backend: text, status, bound: None, proof: None, blockers: None };
     Found { target: found.placement, meta, blockers: None, accepted }
 }
 
@@ -175,7 +204,9 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&P
     let start = search(problem, args, backend, args.effort().or(Some(bulk::EFFORT_DEFAULT)), &start_control);
     // Only a charge can be so large; the exact solver's range ends there.
     if problem.tasks.iter().any(|task| task.move_cost > AMOUNT_MAX) {
-        say("the exact solver is left out: with --min-gain, a move costs more than 2^40 points");
+        if !args.quiet {
+            say("the exact solver is left out: with --min-gain, a move costs more than 2^40 points");
+        }
         return start;
     }
     let found = exact::solve_under(problem, &start.target, proof.map(|proof| proof.bound), control);

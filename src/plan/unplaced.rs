@@ -1,7 +1,7 @@
 //! Why does this task run nowhere? Counts, over all nodes, the first rule that keeps it out.
 
 use super::obstacle::Ground;
-use crate::model::{DeviceRequest, GroupId, Placement, Problem, Sharing, TaskId, Toleration};
+use crate::model::{DeviceRequest, GroupId, Placement, Problem, Sharing, Spot, TaskId, Toleration};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What the reached state leaves free.
@@ -23,9 +23,9 @@ type Kind<'a> = (
 );
 
 impl<'a> Room<'a> {
-    pub(super) fn new(problem: &'a Problem, reached: &Placement, blocked: &[TaskId]) -> Room<'a> {
+    pub(super) fn new(problem: &'a Problem, reached: &Placement, blocked: &[(TaskId, Spot)]) -> Room<'a> {
         let ground = Ground::new(problem, reached);
-        Room { problem, ground, blocked: blocked.iter().copied().collect(), known: HashMap::new() }
+        Room { problem, ground, blocked: blocked.iter().map(|(task, _)| *task).collect(), known: HashMap::new() }
     }
 
     /// One sentence for people.
@@ -33,6 +33,9 @@ impl<'a> Room<'a> {
         let problem = self.problem;
         if problem.current.spot(task).is_placed() {
             return "stopped by this plan to make room for others".to_string();
+        }
+        if problem.tasks[task.index()].pinned {
+            return "is to stay as it is".to_string();
         }
         if self.blocked.contains(&task) {
             return "would start, but no order of the moves is safe".to_string();

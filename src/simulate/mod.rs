@@ -149,10 +149,11 @@ fn run_wave(
     lost.is_empty()
 }
 
-/// Puts the tasks of the cluster where the state has them.
+/// Puts the tasks of the cluster where the state has them; what was under way has arrived.
 fn write_state(problem: &Problem, state: &Placement, cluster: &mut Snapshot) {
     for (t, task) in cluster.tasks.iter_mut().enumerate() {
         task.placement = pieces(problem, state.spot(TaskId::new(t)));
+        task.moving_to.clear();
     }
 }
 
