@@ -17,7 +17,9 @@ mod share;
 mod snapshot;
 mod variance;
 
-pub use cost::{Score, Usage, fragmentation, fragmentation_of, headroom, is_moved, move_cost, node_cost, score, way_cost};
+pub use cost::{
+    Score, Usage, fragmentation, fragmentation_of, headroom, is_moved, move_cost, node_cost, score, way_cost,
+};
 pub use fault::{FAULT_SHOWN_MAX, Fault, Faults};
 pub use goal::Goal;
 pub use ids::{DomainId, GroupId, LevelId, NodeId, ResourceId, TaskId};
