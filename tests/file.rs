@@ -50,7 +50,8 @@ fn full_snapshot() -> Value {
             {
                 "name": "t1", "kind": "job", "weight": 5, "requirement": {"cpu": 2}, "sharing": "rigid",
                 "device": {"kind": "gpu", "count": 1, "milli": 500, "models": ["a"]},
-                "placement": [{"node": "n1", "share": "1", "devices": [1]}], "pinned": true, "evictable": true,
+                "placement": [{"node": "n1", "share": "1", "devices": [1]}],
+                "moving_to": [], "restart": true, "pinned": true, "evictable": true,
                 "move_cost": 4, "group": "g1", "tenant": "team", "selector": {"arch": ["arm", "x86"]},
                 "tolerations": [{"key": "gpu", "value": "only"}],
                 "origin": {"uid": "09ab", "pinned": "runs with local data"}
@@ -73,7 +74,7 @@ fn full_snapshot() -> Value {
                 "weight": 1, "mix": [{"parts": 1, "requirement": {"cpu": 1}, "device": {"kind": "gpu"}}]
             }
         },
-        "moves": {"mode": "waves", "max_moves": 5, "max_per_node": 2, "max_in_flight": 3, "max_from_node": 2,
+        "moves": {"mode": "waves", "restart_kinds": ["job"], "max_moves": 5, "max_per_node": 2, "max_in_flight": 3, "max_from_node": 2,
                   "max_to_node": 2, "max_per_domain": {"rack": 2}, "max_amounts": {"cpu": 100}}
     })
 }
@@ -88,7 +89,7 @@ fn full_plan() -> Value {
         "seed": u64::MAX,
         "effort": 200,
         "backend": "cpu: fewer than 4096 nodes do not fill a GPU",
-        "status": "feasible",
+        "status": "feasible", "blockers": [], "unexplored": ["all else"],
         "objective": {"before": "31/12", "after": -3},
         "bound": "61/12",
         "gap": "97/12",
@@ -102,7 +103,7 @@ fn full_plan() -> Value {
             "wave": 1, "objective": {"before": "31/12", "after": "9/4"}, "binding": "hint"
         }]],
         "unplaced": [{"task": "B", "reason": "no room"}],
-        "blocked": [{"task": "C", "to": [], "rule": "gain"}],
+        "blocked": [{"task": "C", "to": [], "rule": "gain", "node": "n1", "by": "A"}],
         "summary": {"moves": 1, "waves": 1, "unplaced": 1, "blocked": 1}
     })
 }

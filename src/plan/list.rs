@@ -112,7 +112,11 @@ pub(super) fn list_schedule(
         // What is under way holds things up for one wave at most: that one may be empty.
         if chosen.is_empty() && !wave.is_held_up() {
             let way = detours.as_mut().and_then(|detours| detours.find(problem, slots, units, &mut wave, &waiting));
-            let Some(way) = way else { return (waves, waiting.all()) };
+            let Some(way) = way else {
+                // Where no move may begin at all, those that were not even tried are blocked as well.
+                let untried = ready.into_iter().map(|Reverse(unit)| unit);
+                return (waves, waiting.all().into_iter().chain(untried).collect());
+            };
             waiting.remove(&way.replaced.into_iter().collect());
             ready.extend(way.added.into_iter().map(Reverse));
             continue;

@@ -16,7 +16,7 @@
 //! | spread | a domain is covered by tasks that are there before *and* after; tasks that start or stop in the wave are not yet, or no longer, among those to be spread |
 //! | dependency | a task needs the other group in every domain where it is before or after; it supplies only those where it is before *and* after |
 //! | gang | members that start or stop do so in the same wave; where a gang is bound to a domain, so do those that move |
-//! | restart | a task that is stopped before it starts elsewhere never holds two places: what it holds switches at once, but on a node where others arrive it counts beside them; for spread and dependency it runs nowhere meanwhile |
+//! | restart | a task that stops before it starts elsewhere holds what it holds at one place, as if it were not transient; beside others that arrive it counts, and for spread and dependency it runs nowhere meanwhile |
 //! | max_unavailable | tasks of the group that ran and leave a node, or stop, and those that an earlier wave stopped to restart; starting a waiting task makes nothing unavailable |
 //! | max_per_node | moves that change anything on the node |
 //! | max_from_node, max_to_node | moves that give up, or take, a share of the node |
@@ -25,7 +25,7 @@
 //! | max_amounts | what running tasks take along: the share that arrives times the requirement; not for a move that flies alone |
 //!
 //! A spread or dependency rule that sees only one task on its way (of its groups, in this wave) is judged by the states
-//! before and after, unless it restarts: such a task is always in one of the two. Each limit is raised to what the snapshot had there at the
+//! before and after, unless it restarts: it is always in one of the two. Each limit is raised to what the snapshot had there at the
 //! start: never worse.
 //!
 //! # Moves under way

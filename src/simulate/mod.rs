@@ -178,6 +178,11 @@ fn disturb(cluster: &mut Snapshot, chances: Chances, random: &mut Random, events
                 count += usize::from(task.placement.is_empty());
             }
         }
+        // A class that no node has any more has no costs: the cluster stays sound.
+        let left: BTreeSet<&str> = cluster.nodes.iter().map(|node| node.move_class.as_deref().unwrap_or("")).collect();
+        if let Some(costs) = &mut cluster.objective.move_costs {
+            costs.between.retain(|(from, to, _)| left.contains(from.as_str()) && left.contains(to.as_str()));
+        }
         events.push(Event::Vanished(node, count));
     }
     if happens(random, chances.grow) && !cluster.tasks.is_empty() {
