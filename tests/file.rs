@@ -103,7 +103,7 @@ fn full_plan() -> Value {
             "wave": 1, "objective": {"before": "31/12", "after": "9/4"}, "binding": "hint"
         }]],
         "unplaced": [{"task": "B", "reason": "no room"}],
-        "blocked": [{"task": "C", "to": [], "rule": "gain", "node": "n1", "by": "A"}],
+        "blocked": [{"task": "C", "to": [], "rule": "gain", "node": "node-1", "by": "A"}],
         "summary": {"moves": 1, "waves": 1, "unplaced": 1, "blocked": 1}
     })
 }

@@ -54,6 +54,8 @@ fn plan(problem: &Problem) -> Plan {
         ],
         unplaced: Vec::new(),
         blocked: Vec::new(),
+        blockers: Vec::new(),
+        unexplored: Vec::new(),
     }
 }
 
