@@ -66,6 +66,7 @@ fn main() {
                     status: Status::Feasible,
                     bound: None,
                     proof: None,
+                    blockers: None,
                 };
                 let plan = plan::build(&problem, &outcome.placement, meta, &Control::unlimited());
                 let seconds = reading + cpu_seconds() - started;

@@ -63,6 +63,11 @@ impl Control {
         Control { deadline, ..self.clone() }
     }
 
+    /// True when somebody has asked it to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// True when the search must end.
     pub fn must_stop(&self) -> bool {
         let asked = self.stop.load(Ordering::Relaxed) || self.settled.load(Ordering::Relaxed);

@@ -163,6 +163,8 @@ fn of_task(task: &mut TaskSpec, see: &mut impl FnMut(Of, &mut String)) {
         min_share: _,
         device,
         placement,
+        moving_to,
+        restart: _,
         pinned: _,
         evictable: _,
         move_cost: _,
@@ -177,7 +179,7 @@ fn of_task(task: &mut TaskSpec, see: &mut impl FnMut(Of, &mut String)) {
     see(Of::Task, name);
     keys(requirement, &mut |key| see(Of::Resource, key));
     device.iter_mut().for_each(|request| of_request(request, see));
-    for PieceSpec { node, share: _, devices: _ } in placement {
+    for PieceSpec { node, share: _, devices: _ } in placement.iter_mut().chain(moving_to) {
         see(Of::Node, node);
     }
     group.iter_mut().for_each(|group| see(Of::Group, group));

@@ -715,6 +715,9 @@ fn what_is_excluded_stays_and_repair_alone_does_no_more() {
     assert!(moved(&["--exclude", "group=web,report-*"]).iter().all(|(task, _)| !task.starts_with("report")));
     let repaired = moved(&["--only-overloaded"]);
     assert!(!repaired.is_empty() && repaired.iter().all(|(_, reason)| reason != &json!("admit")), "{repaired:?}");
+    let score = run(&["score", SMALL, &path_in(&folder, "plan.json"), "-o", "json"]).1;
+    let score: Value = serde_json::from_str(&score).unwrap();
+    assert_eq!(score["violations"], json!([]), "all that was broken is repaired");
     assert_eq!(run(&["plan", SMALL, "--exclude", "nobody"]).0, 64);
 }
 

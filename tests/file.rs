@@ -4,7 +4,7 @@ mod common;
 
 use bayplan::file::{read_jobs, read_plan, read_run, read_snapshot, write_plan, write_snapshot};
 use bayplan::model::*;
-use bayplan::plan::{Move, Plan, Reason, Refuge, Reserve, Status, verify};
+use bayplan::plan::{Blocked, Move, Plan, Reason, Refuge, Reserve, Status, verify};
 use common::{Kinds, Rng, Size, for_seeds, random_placement, random_snapshot};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +53,8 @@ fn full_snapshot() -> Value {
             {
                 "name": "t1", "kind": "job", "weight": 5, "requirement": {"cpu": 2}, "sharing": "rigid",
                 "device": {"kind": "gpu", "count": 1, "milli": 500, "models": ["a"]},
-                "placement": [{"node": "n1", "share": "1", "devices": [1]}], "pinned": true, "evictable": true,
+                "placement": [{"node": "n1", "share": "1", "devices": [1]}],
+                "moving_to": [], "restart": true, "pinned": true, "evictable": true,
                 "move_cost": 4, "group": "g1", "tenant": "team", "selector": {"arch": ["arm", "x86"]},
                 "tolerations": [{"key": "gpu", "value": "only"}], "regions": ["eu"],
                 "origin": {"uid": "09ab", "pinned": "runs with local data"}
@@ -76,7 +77,7 @@ fn full_snapshot() -> Value {
                 "weight": 1, "mix": [{"parts": 1, "requirement": {"cpu": 1}, "device": {"kind": "gpu"}}]
             }
         },
-        "moves": {"mode": "waves", "max_moves": 5, "max_per_node": 2, "max_in_flight": 3, "max_from_node": 2,
+        "moves": {"mode": "waves", "restart_kinds": ["job"], "max_moves": 5, "max_per_node": 2, "max_in_flight": 3, "max_from_node": 2,
                   "max_to_node": 2, "max_per_domain": {"rack": 2}, "max_amounts": {"cpu": 100}}
     })
 }
@@ -91,7 +92,7 @@ fn full_plan() -> Value {
         "seed": u64::MAX,
         "effort": 200,
         "backend": "cpu: fewer than 4096 nodes do not fill a GPU",
-        "status": "feasible",
+        "status": "feasible", "blockers": [], "unexplored": ["all else"],
         "objective": {"before": "31/12", "after": -3},
         "bound": "61/12",
         "gap": "97/12",
@@ -105,7 +106,7 @@ fn full_plan() -> Value {
             "wave": 1, "objective": {"before": "31/12", "after": "9/4"}, "binding": "hint"
         }]],
         "unplaced": [{"task": "B", "reason": "no room"}],
-        "blocked": ["C"],
+        "blocked": [{"task": "C", "to": [], "rule": "gain", "node": "node-1", "by": "A"}],
         "reserve": {
             "level": "node",
             "refuges": [{"domain": "node-1", "recovery": [{"task": "A", "to": [{"node": "node-1"}]}], "lost": ["B", "C"]}]
@@ -205,14 +206,23 @@ fn random_plan(rng: &mut Rng, problem: &Problem) -> Plan {
         seed: *rng.pick(&[0, 7, u64::MAX, 1 << 63]),
         effort: rng.next(),
         backend: format!("gpu: {}", rng.next()),
-        status: *rng.pick(&[Status::Optimal, Status::Feasible, Status::Interrupted]),
+        status: *rng.pick(&[
+            Status::Optimal,
+            Status::Feasible,
+            Status::Gap,
+            Status::Deadline,
+            Status::Interrupted,
+            Status::Infeasible,
+        ]),
         bound: rng.chance(50).then(|| points(rng)),
         gap: rng.chance(50).then(|| points(rng)),
         proof: rng.chance(50).then(|| random_proof(rng, problem)),
         objective: (points(rng), points(rng)),
         waves,
         unplaced: some(rng).into_iter().map(|task| (task, rng.pick(&NAMES).to_string())).collect(),
-        blocked: some(rng),
+        blocked: some(rng).into_iter().map(|task| blocked(rng, problem, task)).collect(),
+        blockers: rng.pick(&[vec![], vec!["capacity".to_string()]]).clone(),
+        unexplored: rng.pick(&[vec![], vec!["\u{9b}31m, a \"word\"".to_string(), String::new()]]).clone(),
         reserve: rng.chance(30).then(|| random_reserve(rng, problem)),
     }
 }
@@ -227,6 +237,13 @@ fn random_reserve(rng: &mut Rng, problem: &Problem) -> Reserve {
         lost: some(rng),
     };
     Reserve { level, refuges: (0..domains).map(refuge).collect() }
+}
+
+fn blocked(rng: &mut Rng, problem: &Problem, task: TaskId) -> Blocked {
+    let to = random_placement(rng, problem).spot(task).clone();
+    let node = problem.node_ids().find(|_| rng.chance(30));
+    let by = problem.task_ids().find(|_| rng.chance(30));
+    Blocked { task, to, rule: rng.pick(&["transient", "gain"]).to_string(), node, by }
 }
 
 #[test]
@@ -404,7 +421,7 @@ fn every_kind_of_bad_plan_is_told_with_place_cause_and_remedy() {
             |p| p["reserve"]["refuges"][0]["domain"] = json!("Z"),
             ["F201", "reserve.refuges[0].domain", "no domain \"Z\"", "the snapshot"],
         ),
-        (|p| p["blocked"][0] = json!("Z"), ["F201", "blocked[0]", "no task \"Z\"", "the snapshot"]),
+        (|p| p["blocked"][0]["task"] = json!("Z"), ["F201", "blocked[0].task", "no task \"Z\"", "the snapshot"]),
         (|p| p["unplaced"][0] = json!({"task": "B"}), ["F104", "unplaced[0]", "\"reason\" is missing", "add it"]),
         (|p| p["waves"][0][0]["wave"] = json!(2), ["F203", "waves[0][0].wave", "does not follow", "as it was written"]),
         (

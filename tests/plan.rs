@@ -4,7 +4,7 @@ mod common;
 
 use bayplan::control::Control;
 use bayplan::model::*;
-use bayplan::plan::{Move, Plan, Reason, Status, build, order, verify};
+use bayplan::plan::{Blocked, Move, Plan, Reason, Status, build, order, verify};
 use common::fixtures::{amounts, at, node, task};
 use common::meta;
 use std::collections::BTreeSet;
@@ -93,6 +93,16 @@ fn ordered(problem: &Problem, moves: &[(&str, &str)]) -> (Plan, Vec<String>) {
     (plan, waves)
 }
 
+fn blocked(plan: &Plan) -> Vec<TaskId> {
+    plan.blocked.iter().map(|blocked| blocked.task).collect()
+}
+
+/// A claim that a move is kept, by another task on the first node if so.
+fn kept(task: TaskId, by: Option<TaskId>) -> Blocked {
+    let node = by.map(|_| NodeId(0));
+    Blocked { task, to: Spot::Unplaced, rule: "transient".to_string(), node, by }
+}
+
 fn reasons(plan: &Plan) -> Vec<Reason> {
     plan.moves().map(|step| step.reason).collect()
 }
@@ -161,7 +171,7 @@ fn an_exchange_without_spare_room_is_blocked() {
     });
     let (plan, waves) = ordered(&problem, &[("a", "n1"), ("b", "n0")]);
     assert!(waves.is_empty());
-    assert_eq!(plan.blocked, [TaskId(0), TaskId(1)]);
+    assert_eq!(blocked(&plan), [TaskId(0), TaskId(1)]);
 }
 
 #[test]
@@ -218,7 +228,7 @@ fn spread_holds_while_the_wave_runs() {
     });
     let (plan, waves) = ordered(&problem, &[("a", "n3"), ("c", "n0"), ("d", "n2")]);
     assert!(waves.is_empty());
-    assert_eq!(plan.blocked, [TaskId(0), TaskId(2), TaskId(3)]);
+    assert_eq!(blocked(&plan), [TaskId(0), TaskId(2), TaskId(3)]);
     assert_eq!(plan.unplaced, [(TaskId(3), "would start, but no order of the moves is safe".to_string())]);
 }
 
@@ -409,6 +419,8 @@ fn claim(problem: &Problem, waves: &[&[(&str, &str)]]) -> Plan {
         waves: list,
         blocked: Vec::new(),
         reserve: None,
+        blockers: Vec::new(),
+        unexplored: Vec::new(),
     }
 }
 
@@ -573,8 +585,10 @@ fn every_false_word_in_a_plan_is_named() {
         (&["unplaced"], |p| p.unplaced.push(p.unplaced[0].clone())),
         (&["unplaced"], |p| p.unplaced.push((TaskId(0), "no room".to_string()))),
         (&["unplaced"], |p| p.unplaced.push((TaskId(99), "no room".to_string()))),
-        (&["blocked"], |p| p.blocked.push(TaskId(0))),
-        (&["blocked"], |p| p.blocked.push(TaskId(99))),
+        (&["blocked"], |p| p.blocked.push(kept(TaskId(0), None))),
+        (&["blocked"], |p| p.blocked.push(kept(TaskId(99), None))),
+        (&["status"], |p| p.status = Status::Infeasible),
+        (&["status"], |p| p.blockers.push("spread".to_string())),
         // Every fault is listed, not the first.
         (&["bound", "fingerprint", "gain", "unplaced"], |p| {
             p.fingerprint.clear();

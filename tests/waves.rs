@@ -2,9 +2,10 @@
 
 mod common;
 
+use bayplan::bulk::{self, Options};
 use bayplan::control::Control;
 use bayplan::model::*;
-use bayplan::plan::{Move, Ordered, Plan, Reason, build, order, verify};
+use bayplan::plan::{Move, Ordered, Plan, Reason, build, order, sum_up, verify};
 use common::fixtures::{amounts, at, group, in_group, node, task};
 use common::{Rng, for_seeds, meta};
 use std::collections::{BTreeSet, HashSet};
@@ -98,7 +99,11 @@ fn without_room_a_task_restarts_if_it_may_and_is_named() {
     let (mut snapshot, nodes) = ring(2, 0);
     let blocked = problem(&snapshot);
     let plan = planned(&blocked, &target(&blocked, &nodes));
-    assert_eq!((plan.waves.len(), plan.blocked.as_slice()), (0, &[TaskId(0), TaskId(1)][..]));
+    let blockers: Vec<_> =
+        plan.blocked.iter().map(|kept| (kept.task, kept.rule.as_str(), kept.node, kept.by)).collect();
+    let [n0, n1] = [NodeId(0), NodeId(1)].map(Some);
+    let expected = [(TaskId(0), "transient", n1, Some(TaskId(1))), (TaskId(1), "transient", n0, Some(TaskId(0)))];
+    assert_eq!((plan.waves.len(), blockers), (0, expected.to_vec()));
     snapshot.tasks[1].evictable = true;
     let may_stop = problem(&snapshot);
     let plan = planned(&may_stop, &target(&may_stop, &nodes));
@@ -409,4 +414,81 @@ fn each_cap_cuts_waves_and_is_checked() {
     assert_eq!(six_moves(|moves| moves.max_per_domain = rack(3)).waves.len(), 2);
     assert_eq!(six_moves(|moves| moves.max_amounts = amounts(&[("cpu", 30)])).waves.len(), 2);
     assert_eq!(six_moves(|moves| moves.max_amounts = amounts(&[("cpu", 3)])).waves.len(), 6, "each flies alone");
+}
+
+#[test]
+fn a_detour_is_priced_by_its_whole_way() {
+    let (mut snapshot, nodes) = ring(2, 1);
+    snapshot.objective.node_move_weight = 1;
+    let way = |from: &str, to: &str, cost| (from.to_string(), to.to_string(), cost);
+    let between = vec![way("full", "spare", 3), way("spare", "full", 2), way("full", "full", 1)];
+    snapshot.objective.move_costs = Some(MoveCostsSpec { default: 0, between });
+    for (host, class) in snapshot.nodes.iter_mut().zip(["full", "full", "spare"]) {
+        host.move_class = Some(class.to_string());
+    }
+    let problem = problem(&snapshot);
+    let plan = planned(&problem, &target(&problem, &nodes));
+    let prices: Vec<i128> = plan.detours(&problem).into_iter().map(|(_, points)| points).collect();
+    assert_eq!(prices, [4 * i128::from(SHARE_ONE)], "3 there and 2 on, instead of 1 straight");
+}
+
+#[test]
+fn every_move_of_a_detour_has_to_be_worth_the_least_gain() {
+    let (snapshot, nodes) = ring(2, 1);
+    let mut problem = problem(&snapshot);
+    // The exchange gains 8 points in three moves; without the detour there would be two.
+    for (least, moves) in [(2, 3), (3, 0)] {
+        problem.moves.min_gain = least;
+        assert_eq!(planned(&problem, &target(&problem, &nodes)).moves().count(), moves);
+    }
+}
+
+/// A bound gang of two within one rack: one moves on, and the other follows into its place.
+#[test]
+fn members_of_a_bound_gang_move_one_by_one_within_their_domain() {
+    let (mut snapshot, _) = ring(2, 1);
+    snapshot.nodes[0].soft_limit = amounts(&[("cpu", 10)]);
+    snapshot.nodes[1].soft_limit = amounts(&[("mem", 0), ("cpu", 10)]);
+    snapshot.levels = vec!["rack".to_string()];
+    snapshot.nodes.iter_mut().for_each(|host| _ = host.domains.insert("rack".to_string(), "r".to_string()));
+    let gang = GangSpec { min_members: None, within: Some("rack".to_string()) };
+    snapshot.groups = vec![GroupSpec { gang: Some(gang), ..group("g") }];
+    snapshot.tasks = snapshot.tasks.into_iter().map(|task| in_group(task, "g")).collect();
+    let problem = problem(&snapshot);
+    let plan = planned(&problem, &target(&problem, &[2, 0]));
+    assert_eq!(plan.waves.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
+}
+
+#[test]
+fn what_is_blocked_is_planned_again_from_what_was_reached() {
+    // Two full nodes are to exchange their tasks; a third node has room for one of them, at a price.
+    let (snapshot, _) = ring(2, 1);
+    // Parking would do; a cap forbids the third move, so the exchange stays blocked.
+    let mut capped = problem(&snapshot);
+    capped.moves.max_moves = Some(2);
+    let first = order(&capped, &target(&capped, &[1, 0]), &Control::unlimited());
+    assert_eq!((first.waves.len(), first.blocked.len()), (0, 2));
+    let options = Options { effort: Some(400), threads: 1, ..Options::default() };
+    let on = bulk::resume(&capped, &capped, first, &options, &Control::unlimited());
+    assert!(on.departures() <= 2 && on.reached.spot(TaskId(0)).node() != Some(NodeId(0)), "t0 leaves without a detour");
+    assert!(score(&capped, &on.reached).objective() > score(&capped, &capped.current).objective());
+    let plan = sum_up(&capped, on, meta());
+    assert_eq!(verify(&capped, &plan).violations, []);
+}
+
+#[test]
+fn going_on_depends_on_no_thread() {
+    for_seeds("going on", 20, |_, rng| {
+        let problem = problem(&crowded(rng, 12, 97));
+        let wanted = exchanged(rng, &problem, 400);
+        let first = order(&problem, &wanted, &Control::unlimited());
+        let on = [1, 2].map(|threads| {
+            let options = Options { effort: Some(50), threads, ..Options::default() };
+            bulk::resume(&problem, &problem, first.clone(), &options, &Control::unlimited())
+        });
+        assert!(on[0] == on[1]);
+        let gained = |ordered: &Ordered| score(&problem, &ordered.reached).objective();
+        assert!(gained(&on[0]) >= gained(&first));
+        assert_eq!(verify(&problem, &sum_up(&problem, on[0].clone(), meta())).violations, []);
+    });
 }

@@ -28,6 +28,7 @@ mod levels;
 mod pack;
 mod prefix;
 mod race;
+mod resume;
 mod round;
 mod schedule;
 mod state;
@@ -41,6 +42,7 @@ pub use device::{Device, Mismatch, Trouble};
 pub use pack::{Pack, UNGROUPED};
 pub use prefix::longest_prefix;
 pub use race::{Laps, Race, Run};
+pub use resume::resume;
 use schedule::Part;
 use team::Team;
 
@@ -137,6 +139,22 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
         status: if control.must_stop() && options.effort.is_some() { Status::Interrupted } else { Status::Feasible },
         troubles: team.troubles,
     }
+}
+
+/// What single steps make of a problem, without any annealing: repairs, starts, waiting tasks in the place of others, whole nodes
+/// emptied.
+fn settle(problem: &Problem, options: &Options, control: &Control) -> Placement {
+    let pack = Pack::new(problem);
+    let (built, _) = build::build(problem, &pack, None, control);
+    let mut editor = build::Builder::at(problem, &pack, &built.at, &built.devices);
+    editor.admit(control);
+    if eject::suits(&pack) {
+        let most = options.effort.map(|effort| eject::trials(effort, pack.movable_count));
+        eject::eject(&pack, &mut editor, options.seed, most, control);
+        editor.admit(control);
+    }
+    drain::drain(&pack, &mut editor, control);
+    not_worse(problem, fill::fill(problem, trim::trim(problem, &pack, editor, control)), control)
 }
 
 /// The placement if it is better than the start by (excess, objective) and worse in no rule, else the start. Sharing out what

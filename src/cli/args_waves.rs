@@ -1,6 +1,7 @@
 //! What was typed about the way there? Which tasks and nodes a plan is about, and the commands that look at its waves.
 
 use super::args::{OutputArg, source};
+use super::args_jobs::JobsArg;
 use super::io::Source;
 use clap::{Args, ValueEnum};
 
@@ -48,6 +49,8 @@ pub struct DiffArgs {
     /// Plan (`-` = stdin)
     #[arg(value_parser = source())]
     pub plan: Source,
+    #[command(flatten)]
+    pub jobs: JobsArg,
     /// Form of the answer
     #[arg(short, long, value_enum, default_value_t = Form::Table)]
     pub output: Form,
@@ -66,6 +69,8 @@ pub struct SimulateArgs {
     /// Plan (`-` = stdin)
     #[arg(value_parser = source())]
     pub plan: Source,
+    #[command(flatten)]
+    pub jobs: JobsArg,
     /// How often a move fails, 0 to 1
     #[arg(long, value_name = "P", default_value = "0", value_parser = rate)]
     pub fail_rate: u32,

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 /// Runs the command that began at `started`.
 pub fn run(args: &BoundArgs, started: Instant) -> Result<Exit, Failure> {
-    let stop = signal::stop_first();
+    let stop = signal::stop_first(Some("the best bound so far is told"));
     let problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
     let problem = with_goal(problem, args.goal, &args.jobs);
     let mut control = Control::unlimited().with_stop(stop);

@@ -1,6 +1,5 @@
 //! `bayplan diff`: what does a plan change, per node and per group? Nothing is decided here, and the plan must hold.
 
-use super::args::JobsArg;
 use super::args_waves::{DiffArgs, Form};
 use super::failure::{Exit, Failure};
 use super::figures::{JsonFigure, grouped};
@@ -27,7 +26,7 @@ struct Changes {
 /// Runs the command.
 pub fn run(args: &DiffArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
-    let (_, problem, plan) = read_planned(&args.snapshot, &JobsArg { place: None }, &args.plan)?;
+    let (_, problem, plan) = read_planned(&args.snapshot, &args.jobs, &args.plan)?;
     let verdict = plan::verify(&problem, &plan);
     if !verdict.is_right() {
         say_verdict(&report::verdict(&problem, &plan, &verdict), Tone::Bad);

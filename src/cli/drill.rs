@@ -19,7 +19,7 @@ pub const DRILL_FORMAT: &str = "bayplan-drill/1";
 
 /// Runs the command.
 pub fn run(args: &DrillArgs) -> Result<Exit, Failure> {
-    let stop = signal::stop_first();
+    let stop = signal::stop_first(Some("what is known so far is told"));
     let mut problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
     let placement = match &args.plan {
         None => problem.current.clone(),

@@ -9,7 +9,7 @@ use super::screen::{ProgressLine, Tone, say, say_verdict};
 use super::{drill, faulty, focus, read_problem, report, reserve, signal, with_goal};
 use bayplan::control::Control;
 use bayplan::model::{AMOUNT_MAX, Placement, Problem, Proof, score, total_excess, violations};
-use bayplan::plan::{self, Meta, Plan, Status, Verdict};
+use bayplan::plan::{self, Meta, Ordered, Plan, Status, Verdict};
 use bayplan::{bulk, exact, file};
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -23,6 +23,8 @@ const EXACT_TIME_MAX: Duration = Duration::from_secs(10);
 const START_PART: u32 = 5;
 /// A plan that keeps a reserve is searched for up to three times; each has this part of the time that is left.
 const RESERVE_PART: u32 = 3;
+/// Where moves can be in each other's way, the search leaves a fifth of its time for going on from what can be reached.
+const SEARCH_PART: f64 = 0.8;
 /// Least time kept back for ordering, verifying and writing.
 const RESERVE_MIN: Duration = Duration::from_millis(20);
 /// Largest points of a move with its charge: 2^24 of them, scaled by less than 2^20, stay below 2^127.
@@ -33,7 +35,7 @@ const BREACH_SHOWN_MAX: usize = 20;
 /// Runs the command that began at `started`.
 pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     args.output.output.check()?;
-    let stop = signal::stop_first();
+    let stop = signal::stop_first((!args.quiet).then_some("the best plan so far is verified and written"));
     let problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
     let decided = decide(problem, args, stop, started)?;
     let bytes = match args.output.output.is_stream() {
@@ -58,7 +60,6 @@ pub struct Decided {
     pub plan: Plan,
     /// What the verifier says; it is right.
     pub verdict: Verdict,
-    blockers: Option<Vec<&'static str>>,
     accepted: Option<(usize, usize)>,
     kept: Option<reserve::Kept>,
 }
@@ -75,6 +76,7 @@ pub fn decide(problem: Problem, args: &PlanArgs, stop: Arc<AtomicBool>, started:
     let level = args.reserve.reserve.as_ref().and_then(|_| level.first().copied());
     let line = ProgressLine::new(args.quiet);
     let beside = Beside::new(&problem, args);
+    let mut going_on = Control::unlimited().with_stop(stop.clone()).with_listener(line.listener());
     let mut search = beside.watch(Control::unlimited().with_stop(stop.clone()), line.listener());
     // Ordering must not be cut by a signal: the answer found so far is what the person wants to see.
     let mut order = Control::unlimited();
@@ -84,10 +86,13 @@ pub fn decide(problem: Problem, args: &PlanArgs, stop: Arc<AtomicBool>, started:
         let left = limit.saturating_sub(started.elapsed());
         let reserve = reserve(left, started.elapsed());
         again = again.with_time_limit(left - reserve);
-        search = search.with_time_limit(if level.is_some() { (left - reserve) / RESERVE_PART } else { left - reserve });
+        going_on = going_on.with_time_limit(left - reserve);
+        let part = if may_be_blocked(&problem) { SEARCH_PART } else { 1.0 };
+        let own = if level.is_some() { (left - reserve) / RESERVE_PART } else { (left - reserve).mul_f64(part) };
+        search = search.with_time_limit(own);
         order = order.with_time_limit(left - reserve / 3);
     }
-    let found = find(&read, &problem, args, &beside, &search)?;
+    let (found, ordered) = find(&read, &problem, args, &beside, [&search, &order, &going_on])?;
     let planned = |target: &Placement, meta: &Meta| plan::build(&problem, target, meta.clone(), &order);
     let kept = level.map(|level| {
         // What was proven of one search is not true of another, the prices aside.
@@ -97,23 +102,24 @@ pub fn decide(problem: Problem, args: &PlanArgs, stop: Arc<AtomicBool>, started:
         let planner = reserve::Planner { plan: &plan, search: &search, is_repeatable: args.is_repeatable() };
         reserve::keep(&problem, level, &found.target, &planner, &again)
     });
-    let plan = kept.as_ref().map_or_else(|| planned(&found.target, &found.meta), |kept| kept.plan.clone());
+    let summed = || plan::sum_up(&problem, ordered, found.meta.clone());
+    let plan = kept.as_ref().map_or_else(summed, |kept| kept.plan.clone());
     line.finish();
     let verdict = plan::verify(&problem, &plan);
     refuse_broken(&problem, &plan, &verdict)?;
     let narrowed = if let Cow::Owned(narrowed) = problem { Some(narrowed) } else { None };
-    let (blockers, accepted) = (found.blockers, found.accepted);
-    Ok(Decided { problem: narrowed.unwrap_or(read), plan, verdict, blockers, accepted, kept })
+    Ok(Decided { problem: narrowed.unwrap_or(read), plan, verdict, accepted: found.accepted, kept })
 }
 
-/// Where everything should run in `problem`, which is what the command line makes of `read`.
+/// Where everything should run in `problem`, which is what the command line makes of `read`, and in which order it gets there: under
+/// one control the search, the ordering, and going on from what can be reached.
 fn find(
     read: &Problem,
     problem: &Problem,
     args: &PlanArgs,
     beside: &Beside,
-    search: &Control,
-) -> Result<Found, Failure> {
+    [search, order, going_on]: [&Control; 3],
+) -> Result<(Found, Ordered), Failure> {
     let searched = focus::searched(problem, &args.focus);
     let charged = with_charge(&searched, args.min_gain);
     let backend = Backend::choose(args.backend, &charged)?;
@@ -124,11 +130,22 @@ fn find(
         solve(&charged, args, &backend, proof, search)
     });
     let status = match found.meta.status {
-        // Nobody interrupted it: what it had was good enough.
-        Status::Interrupted if beside.is_settled() => Status::Feasible,
-        status => status,
+        Status::Optimal => Status::Optimal,
+        _ if beside.is_settled() => Status::Gap,
+        _ if going_on.is_stopped() => Status::Interrupted,
+        // A search that follows the clock ends a little before it.
+        _ if search.time_left().is_some_and(|left| left <= args.time_limit().unwrap_or_default() / 50) => {
+            Status::Deadline
+        }
+        _ => Status::Feasible,
     };
-    Ok(Found { meta: Meta { proof, status, ..found.meta }, ..found })
+    let mut ordered = plan::order(problem, &found.target, order);
+    if args.admit == AdmitArg::All && args.reserve.reserve.is_none() {
+        let options = options(args, &backend, args.effort());
+        ordered = bulk::resume(problem, &charged, ordered, &options, going_on);
+    }
+    let blockers = found.blockers.clone();
+    Ok((Found { meta: Meta { proof, status, blockers, ..found.meta }, ..found }, ordered))
 }
 
 impl Decided {
@@ -147,8 +164,8 @@ impl Decided {
     pub fn told(&self, elapsed: Duration) -> [String; 3] {
         let Decided { problem, plan, verdict, .. } = self;
         let mut notes = String::new();
-        if let Some(rules) = &self.blockers {
-            notes += &(report::blockers_text(rules) + "\n");
+        if plan.status == Status::Infeasible {
+            notes += &(report::blockers_text(&plan.blockers) + "\n");
         }
         if let Some((accepted, waiting)) = self.accepted {
             notes += &format!("accepted: the first {accepted} of {waiting} waiting tasks\n");
@@ -173,11 +190,12 @@ fn search_again(narrowed: &Problem, args: &PlanArgs, control: &Control) -> Place
 /// The problem under the limits of the command line.
 fn as_asked<'a>(problem: &'a Problem, args: &PlanArgs) -> Result<Cow<'a, Problem>, Failure> {
     let most = [problem.moves.max_moves, args.max_moves].into_iter().flatten().min();
-    if most == problem.moves.max_moves && !args.focus.narrows() {
+    if most == problem.moves.max_moves && args.min_gain == 0 && !args.focus.narrows() {
         return Ok(Cow::Borrowed(problem));
     }
     let mut problem = problem.clone();
     problem.moves.max_moves = most;
+    problem.moves.min_gain = args.min_gain;
     focus::narrow(&mut problem, &args.focus)?;
     Ok(Cow::Owned(problem))
 }
@@ -186,6 +204,12 @@ fn as_asked<'a>(problem: &'a Problem, args: &PlanArgs) -> Result<Cow<'a, Problem
 /// same data about three times, and on a busy machine take a twentieth, but never get more than a quarter of what is left.
 fn reserve(left: Duration, reading: Duration) -> Duration {
     (reading * 3).max(left / 20).max(RESERVE_MIN).min(left / 4)
+}
+
+/// True when a move may find its way closed: something runs that can move, and not all at once.
+fn may_be_blocked(problem: &Problem) -> bool {
+    let runs = |(task, spot): (&bayplan::model::Task, &bayplan::model::Spot)| spot.is_placed() && !task.pinned;
+    !problem.moves.simultaneous && problem.tasks.iter().zip(problem.current.spots()).any(runs)
 }
 
 /// Where everything should run, and what the solver says about it.
@@ -226,10 +250,13 @@ fn solve(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&P
     }
 }
 
-fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<u64>, control: &Control) -> Found {
+fn options(args: &PlanArgs, backend: &Backend, effort: Option<u64>) -> bulk::Options {
     let threads = args.threads.map_or(0, usize::from);
-    let device = backend.device.clone();
-    let options = bulk::Options { seed: args.seed, effort, threads, device };
+    bulk::Options { seed: args.seed, effort, threads, device: backend.device.clone() }
+}
+
+fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<u64>, control: &Control) -> Found {
+    let options = options(args, backend, effort);
     let (found, accepted) = match args.admit {
         AdmitArg::All => (bulk::solve(problem, &options, control), None),
         AdmitArg::Prefix => {
@@ -243,7 +270,8 @@ fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<
         None => backend.text.clone(),
     };
     let (seed, effort, status) = (args.seed, found.effort, found.status);
-    let meta = Meta { solver: "bulk".into(), seed, effort, backend: text, status, bound: None, proof: None };
+    let solver = "bulk".to_string();
+    let meta = Meta { solver, seed, effort, backend: text, status, bound: None, proof: None, blockers: None };
     Found { target: found.placement, meta, blockers: None, accepted }
 }
 
@@ -263,7 +291,9 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&P
     let start = search(problem, args, backend, args.effort().or(Some(bulk::EFFORT_DEFAULT)), &start_control);
     // Only a charge can be so large; the exact solver's range ends there.
     if problem.tasks.iter().any(|task| task.move_cost > AMOUNT_MAX) {
-        say("the exact solver is left out: with --min-gain, a move costs more than 2^40 points");
+        if !args.quiet {
+            say("the exact solver is left out: with --min-gain, a move costs more than 2^40 points");
+        }
         return start;
     }
     let found = exact::solve_under(problem, &start.target, proof.map(|proof| proof.bound), control);

@@ -3,7 +3,7 @@
 use super::figures::{Figures, grouped, percent};
 use super::screen::table;
 use bayplan::model::{Piece, Placement, Problem, ResourceId, SHARE_ONE, Share, Spot, TaskId, Usage};
-use bayplan::plan::{Move, Plan, Reason, Status, Verdict};
+use bayplan::plan::{Blocked, Move, NO_GAIN, Plan, Reason, Status, Verdict};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -110,10 +110,18 @@ pub fn moves(problem: &Problem, plan: &Plan) -> String {
             vec![wave.to_string(), task.clone(), from, to, step.reason.word().into(), difference(step.gain)]
         })
         .collect();
+    let waits = if problem.under_way.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "{} under way: the first wave ends when they have arrived\n",
+            plural(problem.under_way.len(), "move", "moves")
+        )
+    };
     if rows.is_empty() {
-        return "no moves: nothing better was found".into();
+        return waits + "no moves: nothing better was found";
     }
-    let mut text = table(&["wave", "task", "from", "to", "why", "gain"], &rows, false);
+    let mut text = waits + &table(&["wave", "task", "from", "to", "why", "gain"], &rows, false);
     if total > MOVE_SHOWN_MAX {
         let _ = write!(text, "\n... and {} more moves", total - MOVE_SHOWN_MAX);
     }
@@ -148,10 +156,6 @@ pub fn size_text(plan: &Plan) -> String {
     let stopped = of(|step| !step.to.is_placed());
     let resized = of(|step| step.reason == Reason::Resize);
     let moved = all().count() - started - stopped - resized;
-    let plural = |count: usize, one: &str, many: &str| match count {
-        1 => format!("1 {one}"),
-        _ => format!("{count} {many}"),
-    };
     let mut parts = vec![plural(moved, "move", "moves")];
     for (count, word) in [(started, "started"), (stopped, "stopped"), (resized, "resized")] {
         if count > 0 {
@@ -159,6 +163,10 @@ pub fn size_text(plan: &Plan) -> String {
         }
     }
     format!("{} in {}", parts.join(", "), plural(plan.waves.len(), "wave", "waves"))
+}
+
+fn plural(count: usize, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
 }
 
 fn begins_detour(step: &Move) -> bool {
@@ -192,11 +200,29 @@ pub fn left_over(problem: &Problem, plan: &Plan) -> Vec<String> {
         lines.push(format!("... and {} more tasks are parked on their way", count - LEFT_SHOWN_MAX.max(stops)));
     }
     if !plan.blocked.is_empty() {
-        let shown: Vec<&str> = plan.blocked.iter().take(LEFT_SHOWN_MAX).map(|task| name(*task).as_str()).collect();
-        let more = if plan.blocked.len() > shown.len() { ", ..." } else { "" };
-        lines.push(format!("no safe order for {} more moves: {}{more}", plan.blocked.len(), shown.join(", ")));
+        let count = plan.blocked.len();
+        lines.push(format!("no safe order for {}:", plural(count, "more move", "more moves")));
+        lines.extend(
+            plan.blocked.iter().take(LEFT_SHOWN_MAX).map(|blocked| format!("  {}", blocked_text(problem, blocked))),
+        );
+        if count > LEFT_SHOWN_MAX {
+            lines.push(format!("  ... and {} more", count - LEFT_SHOWN_MAX));
+        }
     }
+    lines.extend(plan.unexplored.iter().map(|text| format!("not explored: {text}")));
     lines
+}
+
+/// A blocked move, and what keeps it.
+fn blocked_text(problem: &Problem, blocked: &Blocked) -> String {
+    let name = |task: TaskId| problem.tasks[task.index()].name.as_str();
+    let way = format!("{} to {}", name(blocked.task), spot_text(problem, &blocked.to));
+    if blocked.rule == NO_GAIN {
+        return format!("{way} (does not pay without the others)");
+    }
+    let at = blocked.node.map_or(String::new(), |node| format!(" on {}", problem.nodes[node.index()].name));
+    let by = blocked.by.map_or(String::new(), |by| format!(", where {} is in its way", name(by)));
+    format!("{way} ({}{at}{by})", blocked.rule)
 }
 
 /// The verdict on a plan, in one line or with every violation.
@@ -260,7 +286,7 @@ pub fn gap_text(objective: i128, bound: i128) -> String {
 }
 
 /// Why some rule stays broken whatever is done.
-pub fn blockers_text(rules: &[&str]) -> String {
+pub fn blockers_text(rules: &[String]) -> String {
     match rules {
         [] => "proven: no placement keeps all rules".into(),
         _ => format!("proven: no placement keeps all rules; the least broken one still breaks: {}", rules.join(", ")),
@@ -273,7 +299,10 @@ pub fn how_found(plan: &Plan, elapsed: Duration) -> String {
     let ended = match plan.status {
         Status::Optimal => "proven",
         Status::Feasible => "search ended",
+        Status::Gap => "near enough",
+        Status::Deadline => "time limit",
         Status::Interrupted => "search interrupted",
+        Status::Infeasible => "proven infeasible",
     };
     let seconds = elapsed.as_secs_f64();
     format!("solver {solver}, seed {seed}, effort {effort}, {ended}, {seconds:.1} s\nbackend {backend}")

@@ -47,7 +47,7 @@ pub fn run(args: &ScaleArgs, started: Instant) -> Result<Exit, Failure> {
     if let Some(folder) = &args.plan_dir {
         check_folder(folder)?;
     }
-    let mut control = Control::unlimited().with_stop(signal::stop_first());
+    let mut control = Control::unlimited().with_stop(signal::stop_first(Some("the best advice so far is told")));
     if let Some(limit) = args.time_limit() {
         control = control.with_time_limit(limit.saturating_sub(started.elapsed()));
     }

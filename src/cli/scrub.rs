@@ -26,11 +26,12 @@ pub fn run(args: &ScrubArgs) -> Result<Exit, Failure> {
         if let Some(goal) = plan.goal {
             renamed = goal.apply(&renamed);
         }
+        let blocked: Vec<_> = plan.blocked.iter().map(|blocked| blocked.task).collect();
         let waiting = plan.unplaced.iter().map(|(task, _)| *task);
         // Its tasks and nodes are positions, which stay; only the reasons have names in them.
         let plan = Plan {
             fingerprint: renamed.fingerprint.clone(),
-            unplaced: plan::reasons(&renamed, &plan.reached(&renamed), &plan.blocked, waiting),
+            unplaced: plan::reasons(&renamed, &plan.reached(&renamed), &blocked, waiting),
             ..plan
         };
         target.write(&file::write_plan(&renamed, &plan))?;

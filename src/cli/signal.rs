@@ -12,15 +12,17 @@ pub fn quit_at_once() {
     install(|| quit());
 }
 
-/// A flag that the first signal sets; the second quits. For commands that end well when told to stop.
-pub fn stop_first() -> Arc<AtomicBool> {
+/// A flag that the first signal sets; the second quits. For commands that end well when told to stop; `then` says what they do.
+pub fn stop_first(then: Option<&'static str>) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     install(move || {
         if flag.swap(true, Ordering::Relaxed) {
             quit();
         }
-        screen::say("stopping: the best plan so far is verified and written; once more to quit at once");
+        if let Some(then) = then {
+            screen::say(&format!("stopping: {then}; once more to quit at once"));
+        }
     });
     stop
 }

@@ -4,7 +4,7 @@ use super::args_waves::SimulateArgs;
 use super::failure::{Exit, Failure};
 use super::io::Target;
 use super::screen::printable;
-use super::{faulty, read_plan_for, signal};
+use super::{faulty, read_cluster, read_plan_for, signal};
 use bayplan::control::Control;
 use bayplan::model::{Problem, total_excess, violations};
 use bayplan::plan::{self, Meta, Plan};
@@ -17,8 +17,7 @@ pub fn run(args: &SimulateArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
     args.output.output.check()?;
     let fail = |faults| faulty(&args.snapshot, faults);
-    let snapshot = file::read_snapshot(&args.snapshot.read()?).map_err(fail)?;
-    let mut problem = Problem::new(&snapshot).map_err(fail)?;
+    let (snapshot, mut problem) = read_cluster(&args.snapshot, args.jobs.place.as_ref())?;
     let plan = read_plan_for(&mut problem, &args.plan)?;
     let goal = plan.goal;
     let chances = Chances { fail: args.fail_rate, vanish: args.vanish_rate, grow: args.grow_rate, seed: args.seed };
@@ -66,6 +65,8 @@ fn again(problem: &Problem, args: &SimulateArgs) -> Plan {
     let options = bulk::Options { seed: args.seed, effort: Some(args.effort), threads: 0, device: None };
     let found = bulk::solve(problem, &options, &Control::unlimited());
     let (seed, effort, status) = (args.seed, found.effort, found.status);
-    let meta = Meta { solver: "bulk".into(), seed, effort, backend: "cpu".into(), status, bound: None, proof: None };
-    plan::build(problem, &found.placement, meta, &Control::unlimited())
+    let (solver, backend) = ("bulk".to_string(), "cpu".to_string());
+    let meta = Meta { solver, seed, effort, backend, status, bound: None, proof: None, blockers: None };
+    let ordered = plan::order(problem, &found.placement, &Control::unlimited());
+    plan::sum_up(problem, bulk::resume(problem, problem, ordered, &options, &Control::unlimited()), meta)
 }

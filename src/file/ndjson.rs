@@ -2,15 +2,15 @@
 //!
 //! | type | fields |
 //! |---|---|
-//! | version | `format`, and the head of the plan: snapshot, solver, seed, effort, backend, status, objective, bound |
+//! | version | `format`, and the head of the plan: snapshot, solver, seed, effort, backend, status, unexplored, objective, bound |
 //! | wave | number, moves, objective before and after: the gain curve |
 //! | move | as in the plan file |
-//! | unplaced, blocked | task, and the reason |
+//! | unplaced, blocked | as in the plan file: the task, and what keeps it |
 //! | summary | what the plan file's summary counts |
 //!
 //! The same plan always gives the same bytes.
 
-use super::plan::{head, line, points_json, summary_json};
+use super::plan::{blocked_fields, head, line, points_json, summary_json};
 use super::reserve;
 use super::told::told;
 use crate::model::Problem;
@@ -41,7 +41,11 @@ pub fn write_stream(problem: &Problem, plan: &Plan) -> Vec<u8> {
     let name = |task: crate::model::TaskId| &problem.tasks[task.index()].name;
     let unplaced = plan.unplaced.iter();
     records.extend(unplaced.map(|(task, why)| json!({"type": "unplaced", "task": name(*task), "reason": why})));
-    records.extend(plan.blocked.iter().map(|task| json!({"type": "blocked", "task": name(*task)})));
+    for blocked in &plan.blocked {
+        let mut record = json!({"type": "blocked"});
+        blocked_fields(problem, blocked).into_iter().for_each(|(name, value)| record[name] = value);
+        records.push(record);
+    }
     if let Some(reserve) = &plan.reserve {
         let level = &problem.levels[reserve.level.index()].name;
         for mut record in reserve::records(problem, reserve) {

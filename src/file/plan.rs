@@ -12,12 +12,18 @@ use super::reserve;
 use super::snapshot::piece;
 use super::told::{self, BINDINGS, Told, told};
 use crate::model::{Faults, Goal, NodeId, Piece, PieceSpec, Problem, SHARE_ONE, Share, Spot, TaskId};
-use crate::plan::{Move, PLAN_FORMAT, Plan, Reason, Status};
+use crate::plan::{Blocked, Move, PLAN_FORMAT, Plan, Reason, Status};
 use serde_json::json;
 use std::collections::HashMap;
 
-const STATUSES: [(&str, Status); 3] =
-    [("optimal", Status::Optimal), ("feasible", Status::Feasible), ("interrupted", Status::Interrupted)];
+const STATUSES: [(&str, Status); 6] = [
+    ("optimal", Status::Optimal),
+    ("feasible", Status::Feasible),
+    ("gap", Status::Gap),
+    ("deadline", Status::Deadline),
+    ("interrupted", Status::Interrupted),
+    ("infeasible", Status::Infeasible),
+];
 
 fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], meaning: T) -> &'static str {
     words.iter().find(|(_, known)| *known == meaning).expect("every meaning has a word").0
@@ -37,7 +43,7 @@ pub fn write_plan(problem: &Problem, plan: &Plan) -> Vec<u8> {
     let waves = plan.waves.iter().zip(told(problem, plan)).map(moves).collect();
     let unplaced =
         plan.unplaced.iter().map(|(id, why)| json!({"task": task(*id), "reason": why}).to_string()).collect();
-    let blocked: Vec<_> = plan.blocked.iter().map(|id| task(*id)).collect();
+    let blocked = plan.blocked.iter().map(|blocked| object(&blocked_fields(problem, blocked))).collect();
     let mut fields = vec![("format", json!(PLAN_FORMAT).to_string())];
     fields.extend(head(plan).into_iter().map(|(name, value)| (name, value.to_string())));
     if let Some(proof) = &plan.proof {
@@ -45,7 +51,7 @@ pub fn write_plan(problem: &Problem, plan: &Plan) -> Vec<u8> {
     }
     fields.push(("waves", list("  ", waves)));
     fields.push(("unplaced", list("  ", unplaced)));
-    fields.push(("blocked", json!(blocked).to_string()));
+    fields.push(("blocked", list("  ", blocked)));
     if let Some(reserve) = &plan.reserve {
         fields.push(("reserve", reserve::write(problem, reserve)));
     }
@@ -61,6 +67,16 @@ fn object(fields: &[Entry]) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
+/// One blocked move.
+pub(super) fn blocked_fields(problem: &Problem, blocked: &Blocked) -> Vec<Entry> {
+    let task = |task: TaskId| json!(problem.tasks[task.index()].name);
+    let mut fields =
+        vec![("task", task(blocked.task)), ("to", pieces_json(problem, &blocked.to)), ("rule", json!(blocked.rule))];
+    fields.extend(blocked.node.map(|node| ("node", json!(problem.nodes[node.index()].name))));
+    fields.extend(blocked.by.map(|by| ("by", task(by))));
+    fields
+}
+
 /// What a plan says of itself as a whole.
 pub(super) fn head(plan: &Plan) -> Vec<Entry> {
     let mut fields = vec![("snapshot", json!(plan.fingerprint))];
@@ -71,10 +87,13 @@ pub(super) fn head(plan: &Plan) -> Vec<Entry> {
         ("effort", json!(plan.effort)),
         ("backend", json!(plan.backend)),
         ("status", json!(word(&STATUSES, plan.status))),
+        ("blockers", json!(plan.blockers)),
+        ("unexplored", json!(plan.unexplored)),
         ("objective", json!({"before": points_json(plan.objective.0), "after": points_json(plan.objective.1)})),
     ]);
     fields.extend(plan.bound.map(|bound| ("bound", points_json(bound))));
     fields.extend(plan.gap.map(|gap| ("gap", points_json(gap))));
+    fields.retain(|(_, value)| value != &json!([]));
     fields
 }
 
@@ -161,6 +180,9 @@ impl Names<'_> {
         let effort = fields.required("effort", Reader::natural);
         let backend = fields.optional("backend", Reader::text);
         let status = fields.required("status", |r, p, v| r.word(p, v, &STATUSES));
+        let texts = |r: &Reader, p: Path<'_>, v: Value| Some(r.list(p, v, |p, v| r.text(p, v)));
+        let blockers = fields.optional("blockers", texts).unwrap_or_default();
+        let unexplored = fields.optional("unexplored", texts).unwrap_or_default();
         let objective = fields.required("objective", before_after);
         let bound = fields.optional("bound", points);
         let gap = fields.optional("gap", points);
@@ -168,7 +190,7 @@ impl Names<'_> {
         let waves = fields
             .required("waves", |r, p, v| Some(r.list(p, v, |p, v| Some(r.list(p, v, |p, v| self.step(r, p, v))))));
         let unplaced = fields.required("unplaced", |r, p, v| Some(r.list(p, v, |p, v| self.unplaced(r, p, v))));
-        let blocked = fields.required("blocked", |r, p, v| Some(r.list(p, v, |p, v| self.task(r, p, v))));
+        let blocked = fields.required("blocked", |r, p, v| Some(r.list(p, v, |p, v| self.blocked(r, p, v))));
         let reserve = fields.optional("reserve", |r, p, v| self.reserve(problem, r, p, v));
         let given = fields.required("summary", counts);
         fields.finish();
@@ -190,6 +212,8 @@ impl Names<'_> {
             unplaced: unplaced?,
             blocked: blocked?,
             reserve,
+            blockers,
+            unexplored,
         };
         // A list with faulty items is shorter than the file says; that is not the summary's fault.
         if reader.faults.borrow().is_empty() {
@@ -228,6 +252,26 @@ impl Names<'_> {
         let reason = fields.required("reason", Reader::text);
         fields.finish();
         Some((task?, reason?))
+    }
+
+    fn blocked(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<Blocked> {
+        let mut fields = reader.fields(path, value)?;
+        let task = fields.required("task", |r, p, v| self.task(r, p, v));
+        let to = fields.required("to", |r, p, v| self.spot(r, p, v));
+        let rule = fields.required("rule", Reader::text);
+        let node = fields.optional("node", |r, p, v| self.node(r, p, v));
+        let by = fields.optional("by", |r, p, v| self.task(r, p, v));
+        fields.finish();
+        Some(Blocked { task: task?, to: to?, rule: rule?, node, by })
+    }
+
+    pub(super) fn node(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<NodeId> {
+        let name = reader.text(path, value)?;
+        let found = self.nodes.get(name.as_str()).copied();
+        if found.is_none() {
+            unknown(reader, path, "node", &name);
+        }
+        found
     }
 
     pub(super) fn task(&self, reader: &Reader, path: Path<'_>, value: Value) -> Option<TaskId> {

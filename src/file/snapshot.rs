@@ -211,6 +211,10 @@ pub(super) fn task(reader: &Reader, path: Path<'_>, value: Value) -> Option<Task
         placement: fields
             .optional("placement", |r, p, v| Some(r.list(p, v, |p, v| piece(r, p, v))))
             .unwrap_or_default(),
+        moving_to: fields
+            .optional("moving_to", |r, p, v| Some(r.list(p, v, |p, v| piece(r, p, v))))
+            .unwrap_or_default(),
+        restart: fields.optional("restart", Reader::bool),
         pinned: fields.optional("pinned", Reader::bool).unwrap_or(false),
         evictable: fields.optional("evictable", Reader::bool).unwrap_or(false),
         move_cost: fields.optional("move_cost", Reader::int).unwrap_or(1),
@@ -391,6 +395,9 @@ fn moves(reader: &Reader, path: Path<'_>, value: Value) -> Option<MovesSpec> {
     let modes = [("waves", MoveMode::Waves), ("simultaneous", MoveMode::Simultaneous)];
     let spec = MovesSpec {
         mode: fields.optional("mode", |r, p, v| r.word(p, v, &modes)).unwrap_or_default(),
+        restart_kinds: fields
+            .optional("restart_kinds", |r, p, v| Some(r.list(p, v, |p, v| r.word(p, v, &TaskKind::WORDS))))
+            .unwrap_or_default(),
         max_moves: fields.optional("max_moves", Reader::count),
         max_per_node: fields.optional("max_per_node", Reader::count),
         max_in_flight: fields.optional("max_in_flight", Reader::count),

@@ -128,6 +128,7 @@ impl Check<'_> {
         let mut requirement = Vec::with_capacity(snapshot.tasks.len() * width);
         let mut tasks = Vec::with_capacity(snapshot.tasks.len());
         let mut spots = Vec::with_capacity(snapshot.tasks.len());
+        let mut under_way = Vec::new();
         for (i, spec) in snapshot.tasks.iter().enumerate() {
             let place = || format!("tasks[{i}] {}", spec.name);
             self.not_empty(spec.tenant.as_deref(), "tenant", place);
@@ -151,8 +152,9 @@ impl Check<'_> {
                 weight: self.amount(spec.weight, || place() + ", weight"),
                 sharing,
                 device,
-                pinned: spec.pinned,
+                pinned: spec.pinned || !spec.moving_to.is_empty(),
                 evictable: spec.evictable,
+                restarts: spec.restart.unwrap_or_else(|| snapshot.moves.restart_kinds.contains(&spec.kind)),
                 move_cost: self.amount(spec.move_cost, || place() + ", move_cost"),
                 group,
                 tenant: spec.tenant.as_ref().map(|tenant| tenants.intern(tenant)),
@@ -164,7 +166,16 @@ impl Check<'_> {
                     .collect(),
                 regions: spec.regions.clone(),
             });
-            spots.push(self.spot(spec, &node_names, &place));
+            let here = self.spot(spec, &spec.placement, &node_names, &|| place() + ", placement");
+            spots.push(match spec.moving_to.is_empty() {
+                true => here,
+                false => {
+                    let there = self.spot(spec, &spec.moving_to, &node_names, &|| place() + ", moving_to");
+                    self.journey(&here, &there, &place);
+                    under_way.push((TaskId::new(i), here));
+                    there
+                }
+            });
         }
         for group in &mut groups {
             let most = group.members.len().max(1) as u32;
@@ -190,6 +201,7 @@ impl Check<'_> {
             moves,
             fingerprint: fingerprint(snapshot),
             current: Placement::from_spots(spots),
+            under_way,
             allocatable,
             soft_limit,
             requirement,
@@ -361,10 +373,29 @@ impl Check<'_> {
         }
     }
 
-    fn spot(&mut self, spec: &TaskSpec, nodes: &HashMap<&str, usize>, place: &dyn Fn() -> String) -> Spot {
-        let mut pieces = Vec::with_capacity(spec.placement.len());
-        for (k, piece) in spec.placement.iter().enumerate() {
-            let here = || format!("{}, placement[{k}]", place());
+    /// A move that is under way leads from one spot to another.
+    fn journey(&mut self, from: &Spot, to: &Spot, place: &dyn Fn() -> String) {
+        let (cause, remedy) = match (from, to) {
+            _ if self.snapshot.moves.mode == MoveMode::Simultaneous => {
+                ("with mode simultaneous nothing can be under way", "plan in waves, or wait until it has arrived")
+            }
+            (Spot::Unplaced, _) => ("it runs nowhere, so it is on its way from nowhere", "say where it runs now"),
+            (from, to) if from == to => ("it is there already", "drop the field"),
+            _ => return,
+        };
+        self.faults.add("P305", place() + ", moving_to", cause, remedy);
+    }
+
+    fn spot(
+        &mut self,
+        spec: &TaskSpec,
+        given: &[PieceSpec],
+        nodes: &HashMap<&str, usize>,
+        place: &dyn Fn() -> String,
+    ) -> Spot {
+        let mut pieces = Vec::with_capacity(given.len());
+        for (k, piece) in given.iter().enumerate() {
+            let here = || format!("{}[{k}]", place());
             let Some(node) = nodes.get(piece.node.as_str()) else {
                 self.unknown("node", &piece.node, nodes, here);
                 continue;
@@ -418,7 +449,7 @@ impl Check<'_> {
                 pieces.len()
             );
             let remedy = "rigid: one node, share 1; elastic: one node; divisible: shares up to 1";
-            self.faults.add("P304", place() + ", placement", cause, remedy);
+            self.faults.add("P304", place(), cause, remedy);
         }
         Spot::from_pieces(pieces)
     }
@@ -498,6 +529,7 @@ impl Check<'_> {
             max_to_node: spec.max_to_node,
             max_per_domain,
             max_amounts: capped.map(|(r, (_, most))| (ResourceId::new(r), most)).collect(),
+            min_gain: 0,
         }
     }
 

@@ -223,12 +223,7 @@ pub fn meter_points(problem: &Problem, usage: &Usage, is_meant: impl Fn(Meter) -
 /// True when a task that ran at the start now runs on other nodes, or nowhere.
 pub fn is_moved(problem: &Problem, placement: &Placement, task: TaskId) -> bool {
     let (before, after) = (problem.current.spot(task), placement.spot(task));
-    let nodes = |spot: &Spot| spot.pieces().iter().map(|piece| piece.node).collect::<Vec<_>>();
-    match (before, after) {
-        (Spot::Unplaced, _) => false,
-        (Spot::On(old), Spot::On(new)) => old.node != new.node,
-        _ => nodes(before) != nodes(after),
-    }
+    before.is_placed() && !before.same_nodes(after)
 }
 
 /// Points of moving a task to a spot: for the task, and for the way from where it ran at the start.
@@ -241,7 +236,11 @@ pub fn move_cost(problem: &Problem, task: TaskId, spot: &Spot) -> [i128; 2] {
 
 /// Pair cost of a task's new nodes, before its weight.
 pub fn pair_cost(problem: &Problem, task: TaskId, spot: &Spot) -> i64 {
-    let before = problem.current.spot(task);
+    way_cost(problem, problem.current.spot(task), spot)
+}
+
+/// Pair cost of the way from one spot to another, before its weight.
+pub fn way_cost(problem: &Problem, before: &Spot, spot: &Spot) -> i64 {
     let newcomers = spot.pieces().iter().filter(|piece| !before.is_on(piece.node));
     // The cheapest source, not the first: the order of nodes means nothing.
     let cheapest = |to| before.pieces().iter().map(|from| problem.pair_cost(from.node, to)).min().unwrap_or(0);

@@ -20,6 +20,7 @@ mod variance;
 
 pub use cost::{
     Score, Usage, fragmentation, fragmentation_of, headroom, is_moved, meter_points, move_cost, node_cost, score,
+    way_cost,
 };
 pub use failure::Aftermath;
 pub use fault::{FAULT_SHOWN_MAX, Fault, Faults};

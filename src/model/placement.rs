@@ -72,6 +72,15 @@ impl Spot {
         self.pieces().iter().map(|piece| u64::from(piece.share.parts())).sum()
     }
 
+    /// True when both are on the same nodes, whatever the shares and devices.
+    pub fn same_nodes(&self, other: &Spot) -> bool {
+        let nodes = |spot: &Spot| -> Vec<NodeId> { spot.pieces().iter().map(|piece| piece.node).collect() };
+        match (self, other) {
+            (Spot::On(one), Spot::On(two)) => one.node == two.node,
+            _ => nodes(self) == nodes(other),
+        }
+    }
+
     /// True when the task runs on `node`.
     pub fn is_on(&self, node: NodeId) -> bool {
         self.pieces().iter().any(|piece| piece.node == node)

@@ -171,6 +171,8 @@ pub struct Task {
     pub pinned: bool,
     /// It may be stopped.
     pub evictable: bool,
+    /// A move stops it before it starts elsewhere: nothing is held twice.
+    pub restarts: bool,
     /// Points for moving it, times `task_move_weight`.
     pub move_cost: i64,
     /// Its group.
@@ -315,6 +317,8 @@ pub struct MoveRules {
     pub max_per_domain: Vec<(LevelId, u32)>,
     /// Most of a resource that running tasks take along at one time; a task larger than that moves alone.
     pub max_amounts: Vec<(ResourceId, i64)>,
+    /// Points that each move of a running task has to bring; a wish of one run, 0 in every snapshot.
+    pub min_gain: i64,
 }
 
 /// A checked snapshot.
@@ -350,8 +354,10 @@ pub struct Problem {
     pub moves: MoveRules,
     /// SHA-256 of the snapshot, in hexadecimal: a plan names it, and is refused on any other state.
     pub fingerprint: String,
-    /// Where everything runs now.
+    /// Where everything runs now; a task that is under way, where it is going.
     pub current: Placement,
+    /// Tasks that are under way, ascending, with what they leave and hold until the first wave has ended.
+    pub under_way: Vec<(TaskId, Spot)>,
     pub(super) allocatable: Vec<i64>,
     pub(super) soft_limit: Vec<i64>,
     pub(super) requirement: Vec<i64>,
@@ -442,6 +448,21 @@ impl Problem {
         problem
     }
 
+    /// The problem for whoever goes on from a state that was reached by so many moves of running tasks: what is not where it
+    /// was stays there.
+    pub fn resumed(&self, reached: &Placement, moves: u32) -> Problem {
+        let mut problem = self.clone();
+        for (task, (old, new)) in problem.tasks.iter_mut().zip(self.current.spots().iter().zip(reached.spots())) {
+            task.pinned |= old != new;
+        }
+        problem.moves.max_moves = self.moves.max_moves.map(|most| most.saturating_sub(moves));
+        if self.current != *reached {
+            problem.under_way.clear();
+        }
+        problem.current = reached.clone();
+        problem
+    }
+
     /// The problem for a search that only repairs: nothing is gained but by breaking rules less, each move costs, and what
     /// waits goes on waiting.
     pub fn repair_only(&self) -> Problem {
@@ -478,6 +499,7 @@ impl Problem {
         let renamed = |spot: &Spot| {
             Spot::from_pieces(spot.pieces().iter().map(|p| Piece { node: name[p.node.index()], ..*p }).collect())
         };
+        merged.under_way.clear();
         merged.current = Placement::from_spots(self.current.spots().iter().map(renamed).collect());
         merged
     }

@@ -201,6 +201,12 @@ pub struct TaskSpec {
     /// Where it runs now; empty = waiting.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub placement: Vec<PieceSpec>,
+    /// Where a move that is under way takes it, from `placement`; empty = it is not on its way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub moving_to: Vec<PieceSpec>,
+    /// A move stops it before it starts elsewhere, so that it never holds both places; absent = as `moves.restart_kinds` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<bool>,
     /// It may not move.
     #[serde(skip_serializing_if = "is_false")]
     pub pinned: bool,
@@ -402,6 +408,9 @@ pub struct MixSpec {
 pub struct MovesSpec {
     /// One after the other in waves, or all at the same time.
     pub mode: MoveMode,
+    /// Kinds of tasks that are stopped before they start elsewhere; all others hold both places while they move.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restart_kinds: Vec<TaskKind>,
     /// Most moves of a plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_moves: Option<u32>,

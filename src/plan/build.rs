@@ -1,9 +1,9 @@
 //! How does a placement become a plan? Order the moves, sum up the figures, say why the rest stays unplaced.
 
 use super::unplaced::Room;
-use super::{Plan, Status, order};
+use super::{Ordered, Plan, Status, blocked, order};
 use crate::control::Control;
-use crate::model::{Placement, Problem, Proof, TaskId, score, violations};
+use crate::model::{Placement, Problem, Proof, TaskId, scaled_text, score, violations};
 
 /// What the solver says about its placement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,16 +22,22 @@ pub struct Meta {
     pub bound: Option<i128>,
     /// Prices that prove a bound for every placement that is never worse than the start.
     pub proof: Option<Proof>,
+    /// Proven: no placement keeps all rules. Those that the least broken one breaks.
+    pub blockers: Option<Vec<&'static str>>,
 }
 
 /// The plan that leads from the current placement to `target`, or as far as there is a safe order.
 ///
-/// A plan that reaches the bound is called optimal, and one that does not is not, whatever the solver said of `target`.
-///
 /// # Panics
 /// When `target` has not one spot for every task.
 pub fn build(problem: &Problem, target: &Placement, meta: Meta, control: &Control) -> Plan {
-    let ordered = order(problem, target, control);
+    sum_up(problem, order(problem, target, control), meta)
+}
+
+/// The plan of ordered moves.
+///
+/// A plan that reaches the bound is called optimal, and one that does not is not, whatever the solver said of its target.
+pub fn sum_up(problem: &Problem, ordered: Ordered, meta: Meta) -> Plan {
     let before = score(problem, &problem.current).objective();
     let after = before + ordered.waves.iter().flatten().map(|step| step.gain).sum::<i128>();
     // The solver's bound speaks of placements that keep all rules: it says nothing where that cannot be reached.
@@ -40,9 +46,16 @@ pub fn build(problem: &Problem, target: &Placement, meta: Meta, control: &Contro
     let bound = claimed.into_iter().chain(meta.proof.as_ref().map(|proof| proof.bound)).min();
     let status = match meta.status {
         _ if bound == Some(after) && keeps_all => Status::Optimal,
+        _ if meta.blockers.is_some() && !keeps_all => Status::Infeasible,
         Status::Optimal if bound != Some(after) => Status::Feasible,
+        // What was near enough is not what was reached.
+        Status::Gap if !ordered.blocked.is_empty() => Status::Feasible,
         status => status,
     };
+    let gap = bound.map(|bound| bound - after);
+    let blockers = meta.blockers.filter(|_| status == Status::Infeasible).unwrap_or_default();
+    let blocked = blocked::explain(problem, &ordered);
+    let halted: Vec<TaskId> = ordered.blocked.iter().map(|(task, _)| *task).collect();
     let waiting = problem.task_ids().filter(|task| !ordered.reached.spot(*task).is_placed());
     Plan {
         fingerprint: problem.fingerprint.clone(),
@@ -53,14 +66,36 @@ pub fn build(problem: &Problem, target: &Placement, meta: Meta, control: &Contro
         backend: meta.backend,
         status,
         bound,
-        gap: bound.map(|bound| bound - after),
+        gap,
         proof: meta.proof,
         objective: (before, after),
-        unplaced: reasons(problem, &ordered.reached, &ordered.blocked, waiting),
+        unplaced: reasons(problem, &ordered.reached, &halted, waiting),
+        unexplored: unexplored(status, gap, ordered.untried),
         waves: ordered.waves,
-        blocked: ordered.blocked,
+        blocked,
+        blockers: blockers.into_iter().map(str::to_string).collect(),
         reserve: None,
     }
+}
+
+/// What nobody has looked at, in sentences.
+fn unexplored(status: Status, gap: Option<i128>, untried: usize) -> Vec<String> {
+    let mut list = Vec::new();
+    let ended = match status {
+        Status::Optimal => None,
+        Status::Feasible | Status::Infeasible => Some("the search ended with its effort"),
+        Status::Gap => Some("the search ended within the gap that was asked for"),
+        Status::Deadline => Some("the time limit ended the search"),
+        Status::Interrupted => Some("a signal ended the search"),
+    };
+    list.extend(ended.map(|ended| match gap {
+        Some(gap) => format!("{ended}: up to {} points more are not ruled out", scaled_text(gap)),
+        None => format!("{ended}, and nothing is known of how much more is possible"),
+    }));
+    if untried > 0 {
+        list.push(format!("of {untried} blocked moves not every order was tried: too many have to do with each other"));
+    }
+    list
 }
 
 /// Why each of `tasks` runs nowhere in the state `reached`, where those `blocked` would have started but for the order.

@@ -14,7 +14,7 @@ pub(super) fn least_valuable(problem: &Problem, steps: &[(usize, &Step)]) -> BTr
     for (unit, step) in steps {
         flight.shift(problem, step, true);
         let alone = std::slice::from_ref(*step);
-        if flight.exceeds(problem, alone) || flight.crowded_node(problem, alone).is_some() {
+        if flight.exceeded(problem, alone).is_some() || flight.crowded_node(problem, alone).is_some() {
             flight.shift(problem, step, false);
             dropped.insert(*unit);
         }

@@ -7,20 +7,32 @@
 use super::list::Unit;
 use super::slots::Slots;
 use super::wave::Wave;
-use crate::model::{Problem, TaskId};
+use crate::model::{Problem, Spot, TaskId};
 use std::collections::{HashMap, HashSet};
 
 /// Most units of a set that is tried in every order: 2^16 states at most.
 const UNITS_MAX: usize = 16;
 
-/// Gives each set of units that has to do with a blocked task, and has an order, that order. False when none was found.
-pub(super) fn settle(problem: &Problem, slots: &Slots, units: &mut [Unit], blocked: &[TaskId]) -> bool {
-    let blocked: HashSet<TaskId> = blocked.iter().copied().collect();
+/// Gives each set of units that has to do with a blocked task, and has an order, that order. True when one was found, and the
+/// number of blocked tasks whose set is too large to be tried.
+pub(super) fn settle(
+    problem: &Problem,
+    slots: &Slots,
+    units: &mut [Unit],
+    blocked: &[(TaskId, Spot)],
+) -> (bool, usize) {
+    let blocked: HashSet<TaskId> = blocked.iter().map(|(task, _)| *task).collect();
     let mut wave = Wave::new(problem, slots);
-    let mut is_changed = false;
+    // One move at a time: those that were under way have ended before.
+    wave.commit();
+    let (mut is_changed, mut untried) = (false, 0);
     for set in components(problem, units) {
-        let is_blocked = set.iter().flat_map(|unit| &units[*unit].steps).any(|step| blocked.contains(&step.task));
-        if !is_blocked || set.len() > UNITS_MAX {
+        let steps = set.iter().flat_map(|unit| &units[*unit].steps);
+        let blocked_here = steps.filter(|step| blocked.contains(&step.task)).count();
+        if set.len() > UNITS_MAX {
+            untried += blocked_here;
+        }
+        if blocked_here == 0 || set.len() > UNITS_MAX {
             continue;
         }
         let mut order = Vec::new();
@@ -34,7 +46,7 @@ pub(super) fn settle(problem: &Problem, slots: &Slots, units: &mut [Unit], block
             is_changed = true;
         }
     }
-    is_changed
+    (is_changed, untried)
 }
 
 /// Carries out the units of `set` that are not in `done`, in an order that is safe; `order` is what was carried out.

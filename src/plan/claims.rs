@@ -32,6 +32,9 @@ impl Replay<'_> {
         if let Some(gap) = plan.gap.filter(|gap| plan.bound.and_then(|bound| bound.checked_sub(end)) != Some(*gap)) {
             self.add("gap", None, format!("{} is not the bound less the objective", scaled_text(gap)));
         }
+        if (plan.status == Status::Infeasible) == plan.blockers.is_empty() {
+            self.add("status", None, "infeasible and the rules that cannot be kept go together".to_string());
+        }
         if plan.status == Status::Optimal && plan.bound != Some(end) {
             let bound = plan.bound.map_or("none".to_string(), scaled_text);
             self.add("status", None, format!("optimal needs bound = objective, bound is {bound}"));
@@ -87,11 +90,21 @@ impl Replay<'_> {
                 self.add("unplaced", None, format!("task {} runs nowhere and is not listed", self.name(task)));
             }
         }
-        for task in &plan.blocked {
+        for blocked in &plan.blocked {
+            let task = blocked.task;
             if task.index() >= self.spots.len() {
                 self.add("blocked", None, format!("task number {} does not exist", task.0));
-            } else if self.seen.contains(task) {
-                self.add("blocked", None, format!("task {} is listed and moves", self.name(*task)));
+            } else if self.seen.contains(&task) {
+                self.add("blocked", None, format!("task {} is listed and moves", self.name(task)));
+            } else if self.spots[task.index()] == blocked.to {
+                self.add("blocked", None, format!("task {} is listed and is where it would go", self.name(task)));
+            } else if blocked.by.is_some_and(|by| by == task || by.index() >= self.spots.len()) {
+                self.add("blocked", None, format!("task {} is in no other task's way", self.name(task)));
+            } else if let (Some(by), Some(node)) = (blocked.by, blocked.node)
+                && !self.spots[by.index()].is_on(node)
+            {
+                let text = format!("task {} is in the way of {} and not there", self.name(by), self.name(task));
+                self.add("blocked", None, text);
             }
         }
     }

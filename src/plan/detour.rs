@@ -14,7 +14,8 @@ use super::step::{Hop, Step};
 use super::wave::Wave;
 use super::{Move, Reason};
 use crate::model::{
-    DEVICE_MILLI, NodeId, Piece, Problem, Spot, TaskId, move_cost, newcomer_forbidden, task_violations, worsened,
+    DEVICE_MILLI, NodeId, Piece, Problem, SHARE_ONE, Spot, TaskId, move_cost, newcomer_forbidden, task_violations,
+    way_cost, worsened,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -224,14 +225,32 @@ impl Detours {
     }
 }
 
-/// Scaled points of detours that the objective does not show: one more move of each task, and the way to where it waits.
+/// Scaled points of detours that the objective does not show: [`extra`] of each.
 pub(super) fn detour_cost<'a>(problem: &Problem, moves: impl Iterator<Item = &'a Move>) -> i128 {
-    moves.filter(|step| matches!(step.reason, Reason::Park | Reason::Restart)).map(|step| extra(problem, step)).sum()
+    extra(problem, moves).into_iter().map(|(_, points)| points).sum()
 }
 
-/// The same for one move that begins a detour.
-pub(super) fn extra(problem: &Problem, step: &Move) -> i128 {
-    move_cost(problem, step.task, &step.to).into_iter().sum()
+/// Tasks on a detour, in plan order, with scaled points beyond what the objective shows: one more move of the task, and its
+/// way by where it waits less the straight one.
+pub(super) fn extra<'a>(problem: &Problem, moves: impl Iterator<Item = &'a Move>) -> Vec<(TaskId, i128)> {
+    let mut list: Vec<(TaskId, i128)> = Vec::new();
+    let mut open: HashMap<TaskId, (usize, &Spot)> = HashMap::new();
+    let way = |from: &Spot, to: &Spot| {
+        let pair = i128::from(way_cost(problem, from, to));
+        pair * i128::from(problem.objective.node_move_weight) * i128::from(SHARE_ONE)
+    };
+    for step in moves {
+        if matches!(step.reason, Reason::Park | Reason::Restart) {
+            open.insert(step.task, (list.len(), &step.to));
+            list.push((step.task, move_cost(problem, step.task, &step.to).into_iter().sum()));
+        } else if let Some((at, by)) = open.remove(&step.task) {
+            // A task that stops on its way goes the straight one, which the objective shows.
+            if by.is_placed() {
+                list[at].1 += way(by, &step.to) - way(problem.current.spot(step.task), &step.to);
+            }
+        }
+    }
+    list
 }
 
 /// Nodes that a unit has to do with.

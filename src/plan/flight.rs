@@ -28,7 +28,7 @@ fn leaves(touch: &Touch) -> bool {
 fn carried(problem: &Problem, step: &Step, r: usize) -> i128 {
     let parts = |t: &Touch| i128::from(t.parts_after) - i128::from(t.parts_before);
     let arriving: i128 = step.touches.iter().filter(|t| arrives(t)).map(parts).sum();
-    if step.starts() { 0 } else { arriving * i128::from(problem.requirement(step.task)[r]) }
+    if step.starts() || step.restarts { 0 } else { arriving * i128::from(problem.requirement(step.task)[r]) }
 }
 
 impl Flight {
@@ -62,9 +62,9 @@ impl Flight {
         problem.moves.max_in_flight.is_some_and(|most| self.moves >= most)
     }
 
-    /// True when the unit, already counted, exceeds a cap of the wave as a whole or of a domain. What is more than a cap on
+    /// The cap of the wave as a whole, or of a domain, that the unit, already counted, exceeds. What is more than a cap on
     /// amounts by itself may fly alone.
-    pub(super) fn exceeds(&self, problem: &Problem, unit: &[Step]) -> bool {
+    pub(super) fn exceeded(&self, problem: &Problem, unit: &[Step]) -> Option<&'static str> {
         let rules = &problem.moves;
         let domain_full = |(level, most): &(LevelId, u32)| {
             let mut touched = unit.iter().flat_map(|step| domains(problem, step, *level));
@@ -72,20 +72,27 @@ impl Flight {
         };
         let one = i128::from(SHARE_ONE);
         let mut amounts = rules.max_amounts.iter().zip(&self.amounts);
-        rules.max_in_flight.is_some_and(|most| self.moves > most)
-            || rules.max_per_domain.iter().any(domain_full)
-            || (self.moves > 1 && amounts.any(|((_, most), sum)| *sum > i128::from(*most) * one))
+        if rules.max_in_flight.is_some_and(|most| self.moves > most) {
+            return Some("max_in_flight");
+        }
+        if rules.max_per_domain.iter().any(domain_full) {
+            return Some("max_per_domain");
+        }
+        let above = self.moves > 1 && amounts.any(|((_, most), sum)| *sum > i128::from(*most) * one);
+        above.then_some("max_amounts")
     }
 
-    /// The node that a unit, already counted, leaves or enters more often than it may.
-    pub(super) fn crowded_node(&self, problem: &Problem, unit: &[Step]) -> Option<NodeId> {
+    /// The node that a unit, already counted, leaves or enters more often than it may, after the name of the cap.
+    pub(super) fn crowded_node(&self, problem: &Problem, unit: &[Step]) -> Option<(&'static str, NodeId)> {
         let rules = &problem.moves;
-        let above = |counts: &HashMap<NodeId, u32>, node: NodeId, most: Option<u32>| {
-            most.is_some_and(|most| counts.get(&node).is_some_and(|count| *count > most))
+        let caps = [("max_from_node", &self.from, rules.max_from_node), ("max_to_node", &self.to, rules.max_to_node)];
+        let above = |node: NodeId| {
+            let mut caps = caps.iter();
+            let is_above = |counts: &HashMap<NodeId, u32>, most: u32| counts.get(&node).is_some_and(|c| *c > most);
+            caps.find(|(_, counts, most)| most.is_some_and(|most| is_above(counts, most)))
+                .map(|(name, ..)| (*name, node))
         };
-        let is_crowded =
-            |node: &NodeId| above(&self.from, *node, rules.max_from_node) || above(&self.to, *node, rules.max_to_node);
-        unit.iter().flat_map(|step| &step.touches).map(|touch| touch.node).find(is_crowded)
+        unit.iter().flat_map(|step| &step.touches).find_map(|touch| above(touch.node))
     }
 
     /// The wave has run.

@@ -77,6 +77,9 @@ pub(super) fn list_schedule(
     mut detours: Option<Detours>,
     report: impl Fn(u32),
 ) -> (Vec<Vec<usize>>, Vec<usize>) {
+    if units.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
     let mut wave = Wave::new(problem, slots);
     let mut waiting = Waiting::default();
     let mut ready: BinaryHeap<Reverse<usize>> = (0..units.len()).filter(|u| !units[*u].follows).map(Reverse).collect();
@@ -99,16 +102,21 @@ pub(super) fn list_schedule(
                         }
                     }
                 }
-                Err(wait) => waiting.park(unit, wait),
+                Err(refusal) => waiting.park(unit, refusal.wait),
             }
         }
         if chosen.is_empty() {
             chosen = ring(units, &mut wave, &waiting.all());
             waiting.remove(&chosen.iter().copied().collect());
         }
-        if chosen.is_empty() {
+        // What is under way holds things up for one wave at most: that one may be empty.
+        if chosen.is_empty() && !wave.is_held_up() {
             let way = detours.as_mut().and_then(|detours| detours.find(problem, slots, units, &mut wave, &waiting));
-            let Some(way) = way else { return (waves, waiting.all()) };
+            let Some(way) = way else {
+                // Where no move may begin at all, those that were not even tried are blocked as well.
+                let untried = ready.into_iter().map(|Reverse(unit)| unit);
+                return (waves, waiting.all().into_iter().chain(untried).collect());
+            };
             waiting.remove(&way.replaced.into_iter().collect());
             ready.extend(way.added.into_iter().map(Reverse));
             continue;

@@ -16,6 +16,7 @@
 //! | spread | a domain is covered by tasks that are there before *and* after; tasks that start or stop in the wave are not yet, or no longer, among those to be spread |
 //! | dependency | a task needs the other group in every domain where it is before or after; it supplies only those where it is before *and* after |
 //! | gang | members that start or stop do so in the same wave; where a gang is bound to a domain, so do those that move |
+//! | restart | a task that stops before it starts elsewhere holds what it holds at one place, as if it were not transient; beside others that arrive it counts, and for spread and dependency it runs nowhere meanwhile |
 //! | max_unavailable | tasks of the group that ran and leave a node, or stop, and those that an earlier wave stopped to restart; starting a waiting task makes nothing unavailable |
 //! | max_per_node | moves that change anything on the node |
 //! | max_from_node, max_to_node | moves that give up, or take, a share of the node |
@@ -24,8 +25,14 @@
 //! | max_amounts | what running tasks take along: the share that arrives times the requirement; not for a move that flies alone |
 //!
 //! A spread or dependency rule that sees only one task on its way (of its groups, in this wave) is judged by the states
-//! before and after: such a task is always in one of the two. Each limit is raised to what the snapshot had there at the
+//! before and after, unless it restarts: it is always in one of the two. Each limit is raised to what the snapshot had there at the
 //! start: never worse.
+//!
+//! # Moves under way
+//!
+//! A task that was on its way when the snapshot was taken ([`Problem::under_way`]) counts as being where it goes, and stays
+//! there. Until the first wave has ended it holds what it leaves as well, and counts for every cap and rule of that wave. Where
+//! nothing fits beside such moves, the first wave is empty: it waits for them.
 //!
 //! # Detours
 //!
@@ -37,6 +44,7 @@
 //! With `moves.mode = simultaneous` there is one wave and no detour. Only the end state counts, with rule `transient` as defined in
 //! `model/rules.rs`, and the two caps.
 
+mod blocked;
 mod build;
 mod caps;
 mod certify;
@@ -56,15 +64,18 @@ mod reserve;
 mod slots;
 mod step;
 mod tally;
+mod tell;
+mod under_way;
 mod unplaced;
 mod verify;
 mod wave;
 
-pub use build::{Meta, build, reasons};
+pub use blocked::{Blocked, NO_GAIN};
+pub use build::{Meta, build, reasons, sum_up};
 pub use explain::{Answer, Explanation, Room, explain};
 pub use moment::{Fill, Moment, moments};
 pub use obstacle::Obstacle;
-pub use order::{Ordered, order};
+pub use order::{Ordered, joined, order};
 pub use recount::recount;
 pub use reserve::{Refuge, Reserve};
 pub use unplaced::waiting;
@@ -143,8 +154,14 @@ pub enum Status {
     Optimal,
     /// Ran to the end of its effort.
     Feasible,
-    /// Ended by the time limit or a signal.
+    /// As near to the bound as was asked for.
+    Gap,
+    /// Ended by the time limit.
+    Deadline,
+    /// Ended by a signal.
     Interrupted,
+    /// Proven: no placement keeps all rules.
+    Infeasible,
 }
 
 /// What verification is to confirm.
@@ -177,7 +194,11 @@ pub struct Plan {
     /// Tasks that stay unplaced, with the reason.
     pub unplaced: Vec<(TaskId, String)>,
     /// Moves that would have paid but have no safe order, by task.
-    pub blocked: Vec<TaskId>,
+    pub blocked: Vec<Blocked>,
+    /// With [`Status::Infeasible`]: the rules that the least broken placement still breaks.
+    pub blockers: Vec<String>,
+    /// What was not looked at, in sentences for people.
+    pub unexplored: Vec<String>,
     /// Where tasks go when a domain fails, if that was asked for.
     pub reserve: Option<Reserve>,
 }
@@ -203,13 +224,12 @@ impl Plan {
     }
 
     /// Tasks on a detour, in plan order, with the scaled points that each costs beyond what the objective shows: one more
-    /// move, and the way to where the task waits.
+    /// move, and the way by where the task waits less the straight one.
     ///
     /// # Panics
     /// As [`Plan::states`].
     pub fn detours(&self, problem: &Problem) -> Vec<(TaskId, i128)> {
-        let begins = |step: &&Move| matches!(step.reason, Reason::Park | Reason::Restart);
-        self.moves().filter(begins).map(|step| (step.task, detour::extra(problem, step))).collect()
+        detour::extra(problem, self.moves())
     }
 
     /// The placement after the last wave; the current one if there is none.

@@ -10,21 +10,26 @@
 //! 3. parking moves, then restarts (`detour.rs`).
 //!
 //! Every wave leaves a valid state, so the plan is cut where it is best: least excess, then highest objective; never while
-//! a task is parked or stopped on its way.
+//! a task is parked or stopped on its way. Moves that only pay together with a blocked one are then left out, and the
+//! rest is ordered again. Whoever searches on from what was reached puts the two ways together ([`joined`]).
 
 use super::detour::{Detours, detour_cost};
 use super::list::{Unit, list_schedule};
 use super::slots::Slots;
 use super::step::{Hop, Step};
 use super::tally::{Change, Tally};
+use super::tell::{self, Leg, Way, departures};
 use super::{Move, Reason, caps, chain};
 use crate::control::{Control, Progress};
 use crate::model::{
-    GroupId, NodeId, Place, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, is_moved, score, task_violations,
-    total_excess, violations, worsened,
+    GroupId, NodeId, Place, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, score, task_violations, total_excess,
+    violations, worsened,
 };
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// Most times that moves which pay with a blocked one only are left out and the rest is ordered again; three are seldom used.
+const TRIMS_MAX: usize = 6;
 
 /// Moves in an order that is safe, and where they lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +38,17 @@ pub struct Ordered {
     pub waves: Vec<Vec<Move>>,
     /// State after the last wave.
     pub reached: Placement,
-    /// Tasks whose move has no safe order.
-    pub blocked: Vec<TaskId>,
+    /// Moves that have no safe order, and where they would lead.
+    pub blocked: Vec<(TaskId, Spot)>,
+    /// Blocked moves of which not every order was tried: too many have to do with each other.
+    pub untried: usize,
+}
+
+impl Ordered {
+    /// Moves that take a running task off a node, detours included: what `max_moves` counts.
+    pub fn departures(&self) -> u32 {
+        departures(self.waves.iter().flatten()) as u32
+    }
 }
 
 /// Orders the way from the current placement to `target`.
@@ -48,24 +62,67 @@ pub struct Ordered {
 pub fn order(problem: &Problem, target: &Placement, control: &Control) -> Ordered {
     assert_eq!(target.len(), problem.tasks.len(), "a placement has a spot for every task");
     let slots = Slots::new(problem);
-    let first = order_once(problem, &slots, target, control);
-    if control.must_stop() {
-        return first;
+    let mut best = order_once(problem, &slots, target, control);
+    for _ in 0..TRIMS_MAX {
+        if control.must_stop() {
+            break;
+        }
+        // No disruption for crumbs, nor for moves whose beneficiary has no order: try without them.
+        let trimmed = trim(problem, &slots, &best.whole);
+        if trimmed == best.ordered.reached {
+            break;
+        }
+        let next = order_once(problem, &slots, &trimmed, control);
+        // A detour where the first needed none is no improvement.
+        let is_detour = |found: &Found| detour_count(&found.ordered) > 0;
+        let needs_detour = is_detour(&next) && !is_detour(&best) && best.ordered.blocked.is_empty();
+        if needs_detour || rank(problem, &next.ordered) >= rank(problem, &best.ordered) {
+            break;
+        }
+        let before = std::mem::replace(&mut best, next);
+        let blocked = before.ordered.blocked.into_iter().chain(std::mem::take(&mut best.ordered.blocked));
+        let stays = |task: &TaskId| best.ordered.reached.spot(*task) == problem.current.spot(*task);
+        let blocked: BTreeMap<TaskId, Spot> = blocked.filter(|(task, _)| stays(task)).collect();
+        best.ordered.blocked = blocked.into_iter().collect();
+        best.ordered.untried = best.ordered.untried.max(before.ordered.untried);
     }
-    // No disruption for crumbs, nor for moves whose beneficiary has no order: try without them.
-    let trimmed = trim(problem, &slots, &first);
-    if trimmed == first.reached {
-        return first;
+    best.ordered
+}
+
+/// The way of `first`, and on it goes: `second` is ordered from where `first` leads, and moves none of its tasks again.
+/// The better of that and of `first` alone, as [`order()`] has it.
+pub fn joined(problem: &Problem, first: &Ordered, second: Ordered, control: &Control) -> Ordered {
+    let slots = Slots::new(problem);
+    let mut seen: HashSet<TaskId> = HashSet::new();
+    let mut leg = |step: &Move| {
+        let is_new = seen.insert(step.task);
+        let hop = match step.reason {
+            Reason::Park => Hop::Park,
+            Reason::Restart => Hop::Stop,
+            _ if is_new => Hop::Whole,
+            _ => Hop::Onward,
+        };
+        Leg { task: step.task, from: step.from.clone(), to: step.to.clone(), hop }
+    };
+    let waves = first.waves.iter().chain(&second.waves).map(|wave| wave.iter().map(&mut leg).collect());
+    let way = tell::way(problem, &slots, waves.collect());
+    let both = Ordered { untried: second.untried, ..way.cut(problem, second.blocked) };
+    if rank(problem, &both) >= rank(problem, first) {
+        return first.clone();
     }
-    let mut second = order_once(problem, &slots, &trimmed, control);
-    // A detour where the first needed none is no improvement.
-    let needs_detour = detour_count(&second) > 0 && detour_count(&first) == 0 && first.blocked.is_empty();
-    if !needs_detour && rank(problem, &second) < rank(problem, &first) {
-        second.blocked = first.blocked.into_iter().chain(second.blocked).collect::<BTreeSet<_>>().into_iter().collect();
-        second.blocked.retain(|task| second.reached.spot(*task) == problem.current.spot(*task));
-        return second;
+    // In one go it may take fewer waves.
+    let again = order_once(problem, &slots, &both.reached, control).ordered;
+    let is_shorter = again.reached == both.reached && again.waves.len() < both.waves.len();
+    if is_shorter && rank(problem, &again) <= rank(problem, &both) {
+        return Ordered { blocked: both.blocked, untried: both.untried, ..again };
     }
-    first
+    both
+}
+
+/// An order, and all that could be ordered before it was cut where it is best.
+struct Found {
+    ordered: Ordered,
+    whole: Vec<Vec<Move>>,
 }
 
 fn detour_count(ordered: &Ordered) -> usize {
@@ -73,38 +130,55 @@ fn detour_count(ordered: &Ordered) -> usize {
     moves.filter(|step| matches!(step.reason, Reason::Park | Reason::Restart)).count()
 }
 
-/// Smaller is better: excess, objective less what detours cost, number of moves.
+/// Smaller is better: excess, objective less what the moves cost that it does not show, number of moves.
 fn rank(problem: &Problem, ordered: &Ordered) -> (i128, Reverse<i128>, usize) {
     let gain: i128 = ordered.waves.iter().flatten().map(|step| step.gain).sum();
     let moves = ordered.waves.iter().map(Vec::len).sum();
-    let cost = detour_cost(problem, ordered.waves.iter().flatten());
+    let steps = || ordered.waves.iter().flatten();
+    let cost = detour_cost(problem, steps()) + charge(problem) * departures(steps()) as i128;
     (total_excess(&violations(problem, &ordered.reached)), Reverse(gain - cost), moves)
 }
 
+/// Scaled points that every move of a running task has to bring.
+pub(super) fn charge(problem: &Problem) -> i128 {
+    i128::from(problem.moves.min_gain) * i128::from(SHARE_ONE)
+}
+
 /// The state reached without the moves that gained nothing and are not missed at the end.
-fn trim(problem: &Problem, slots: &Slots, ordered: &Ordered) -> Placement {
+fn trim(problem: &Problem, slots: &Slots, waves: &[Vec<Move>]) -> Placement {
     let mut tally = Tally::new(problem, slots);
     let mut gains: HashMap<TaskId, i128> = HashMap::new();
-    for step in ordered.waves.iter().flatten() {
+    for step in waves.iter().flatten() {
         tally.apply(step.task, &step.to);
         *gains.entry(step.task).or_default() += step.gain;
     }
-    for step in ordered.waves.iter().flatten().rev() {
-        // A task on a detour is judged by its whole way, once.
-        let is_part = matches!(step.reason, Reason::Park | Reason::Restart);
-        if is_part || gains[&step.task] > 0 || matches!(step.reason, Reason::Admit | Reason::Repair | Reason::Drain) {
-            continue;
+    // A task on a detour is judged by its whole way, once.
+    let is_part = |step: &&Move| matches!(step.reason, Reason::Park | Reason::Restart);
+    let mut open: Vec<&Move> = waves.iter().flatten().filter(|step| !is_part(step)).collect();
+    let worth = |step: &Move| if problem.current.spot(step.task).is_placed() { charge(problem).max(1) } else { 1 };
+    open.retain(|step| {
+        let serves = matches!(step.reason, Reason::Admit | Reason::Repair | Reason::Drain);
+        gains[&step.task] < worth(step) && !serves
+    });
+    // One that goes home may make the way home free for another.
+    loop {
+        let before = open.len();
+        for step in std::mem::take(&mut open).into_iter().rev() {
+            let change = tally.apply(step.task, problem.current.spot(step.task));
+            if change.excess > 0 || -change.gain >= worth(step) {
+                tally.apply(step.task, &step.to);
+                open.push(step);
+            }
         }
-        let change = tally.apply(step.task, problem.current.spot(step.task));
-        if change.excess > 0 || change.gain < 0 {
-            tally.apply(step.task, &step.to);
+        open.reverse();
+        if open.len() == before {
+            return tally.into_placement();
         }
     }
-    tally.into_placement()
 }
 
 /// The best order found for this target.
-fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Control) -> Ordered {
+fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Control) -> Found {
     let mut units = units(problem, slots, target);
     if problem.moves.simultaneous {
         let waves = vec![at_once(problem, &units)];
@@ -117,22 +191,28 @@ fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Co
         finish(problem, slots, units, waves, &blocked)
     };
     let mut best = attempt(&mut units, None);
-    let is_done = |ordered: &Ordered| ordered.blocked.is_empty() || control.must_stop();
+    let is_done = |found: &Found| found.ordered.blocked.is_empty() || control.must_stop();
     if is_done(&best) {
         return best;
     }
-    let urgent: HashSet<TaskId> = best.blocked.iter().copied().collect();
+    let urgent: HashSet<TaskId> = best.ordered.blocked.iter().map(|(task, _)| *task).collect();
     units.sort_by_key(|unit| !urgent.contains(&unit.steps[0].task));
     let mut again = attempt(&mut units, None);
-    if !is_done(&again) && chain::settle(problem, slots, &mut units, &again.blocked) {
-        again = attempt(&mut units, None);
+    if !is_done(&again) {
+        let (is_changed, untried) = chain::settle(problem, slots, &mut units, &again.ordered.blocked);
+        if is_changed {
+            again = attempt(&mut units, None);
+        }
+        again.ordered.untried = untried;
+        best.ordered.untried = untried;
     }
     let is_ordered = is_done(&again);
-    let is_complete = again.blocked.is_empty();
+    let is_complete = again.ordered.blocked.is_empty();
     keep_better(problem, &mut best, again);
     if is_complete {
         // All of them have an order: what is left out is left out because it does not pay.
-        best.blocked.clear();
+        best.ordered.blocked.clear();
+        best.ordered.untried = 0;
     }
     if is_ordered {
         return best;
@@ -140,8 +220,10 @@ fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Co
     let count = units.len();
     for may_restart in [false, true] {
         units.truncate(count);
-        let other = attempt(&mut units, Some(Detours::new(may_restart)));
+        let untried = best.ordered.untried;
+        let mut other = attempt(&mut units, Some(Detours::new(may_restart)));
         let is_ordered = is_done(&other);
+        other.ordered.untried = if other.ordered.blocked.is_empty() { 0 } else { untried };
         keep_better(problem, &mut best, other);
         if is_ordered {
             break;
@@ -150,9 +232,14 @@ fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Co
     best
 }
 
-fn keep_better(problem: &Problem, best: &mut Ordered, other: Ordered) {
-    if rank(problem, &other) < rank(problem, best) {
-        *best = other;
+/// The better order, and the longer way for what is left out of it later.
+fn keep_better(problem: &Problem, best: &mut Found, other: Found) {
+    let count = |found: &Found| found.whole.iter().map(Vec::len).sum::<usize>();
+    if rank(problem, &other.ordered) < rank(problem, &best.ordered) {
+        best.ordered = other.ordered.clone();
+    }
+    if count(&other) > count(best) {
+        best.whole = other.whole;
     }
 }
 
@@ -168,8 +255,12 @@ fn units(problem: &Problem, slots: &Slots, target: &Placement) -> Vec<Unit> {
         let step = Step::new(problem, slots, task, to);
         let gang_of = |group: &GroupId| problem.groups[group.index()].gang;
         let group = problem.tasks[task.index()].group.filter(|group| gang_of(group).is_some());
-        // Members that change their domain together do so in one wave.
-        let is_bound = group.and_then(|group| gang_of(&group)).is_some_and(|gang| gang.within.is_some());
+        // Members that change their domain together do so in one wave; within it they move one by one.
+        let within = group.and_then(|group| Some((group, gang_of(&group)?.within?)));
+        let is_bound = within.is_some_and(|(group, level)| {
+            let bound = slots.get(group, level);
+            step.cells.iter().any(|(slot, ..)| *slot == bound)
+        });
         match group {
             Some(group) if step.starts() || step.stops() || is_bound => gangs.entry(group).or_default().push(step),
             _ => list.push(vec![step]),
@@ -266,70 +357,15 @@ fn at_once(problem: &Problem, units: &[Unit]) -> Vec<usize> {
     }
 }
 
-/// Gains and reasons in plan order, cut at the best wave.
-fn finish(problem: &Problem, slots: &Slots, units: &[Unit], waves: Vec<Vec<usize>>, blocked: &[usize]) -> Ordered {
-    let mut blocked: Vec<TaskId> = blocked.iter().flat_map(|unit| &units[*unit].steps).map(|step| step.task).collect();
-    blocked.sort_unstable();
-    let mut tally = Tally::new(problem, slots);
-    let broken = total_excess(&violations(problem, &problem.current));
-    let mut total = Change::default();
-    let mut best = ((0, Reverse(0)), 0);
-    let mut away = 0;
-    let mut moves: Vec<Vec<Move>> = Vec::with_capacity(waves.len());
-    for wave in waves {
-        let mut list = Vec::new();
-        // Within a wave one move may undo what another one did a moment before: that repairs nothing.
-        let is_broken = broken + total.excess > 0;
-        for step in wave.into_iter().flat_map(|unit| &units[unit].steps) {
-            let from = step.from.clone();
-            let change = tally.apply(step.task, &step.to);
-            total += change;
-            let moved = is_moved(problem, tally.placement(), step.task);
-            let reason = match step.hop {
-                Hop::Park => Reason::Park,
-                Hop::Stop => Reason::Restart,
-                Hop::Whole | Hop::Onward => {
-                    let start = problem.current.spot(step.task);
-                    let drains = |spot: &Spot| spot.pieces().iter().any(|p| problem.nodes[p.node.index()].draining);
-                    match moved && step.to.is_placed() && drains(start) && !drains(&step.to) {
-                        true => Reason::Drain,
-                        false => reason(start, &step.to, moved, is_broken && change.excess < 0, change.gain),
-                    }
-                }
-            };
-            match step.hop {
-                Hop::Whole => {}
-                Hop::Park | Hop::Stop => away += 1,
-                Hop::Onward => away -= 1,
-            }
-            list.push(Move { task: step.task, from, to: step.to.clone(), reason, gain: change.gain });
-        }
-        moves.push(list);
-        let rank = (total.excess, Reverse(total.gain));
-        if rank < best.0 && away == 0 {
-            best = (rank, moves.len());
-        }
-    }
-    moves.truncate(best.1);
-    let mut reached = problem.current.clone();
-    for step in moves.iter().flatten() {
-        reached.set(step.task, step.to.clone());
-    }
-    debug_assert!(worsened(&violations(problem, &problem.current), &violations(problem, &reached)).is_empty());
-    debug_assert_eq!(
-        moves.iter().flatten().map(|step| step.gain).sum::<i128>(),
-        score(problem, &reached).objective() - score(problem, &problem.current).objective()
-    );
-    Ordered { waves: moves, reached, blocked }
-}
-
-fn reason(from: &Spot, to: &Spot, is_moved: bool, repairs: bool, gain: i128) -> Reason {
-    match (from.is_placed(), to.is_placed()) {
-        (false, _) => Reason::Admit,
-        (_, false) => Reason::Evict,
-        _ if !is_moved => Reason::Resize,
-        _ if repairs => Reason::Repair,
-        _ if gain > 0 => Reason::Improve,
-        _ => Reason::Enable,
-    }
+/// Gains and reasons in plan order, whole and cut at the best wave.
+fn finish(problem: &Problem, slots: &Slots, units: &[Unit], waves: Vec<Vec<usize>>, blocked: &[usize]) -> Found {
+    let mut blocked: Vec<(TaskId, Spot)> =
+        blocked.iter().flat_map(|unit| &units[*unit].steps).map(|step| (step.task, step.to.clone())).collect();
+    blocked.sort_by_key(|(task, _)| *task);
+    // Of a task on a detour both parts are blocked; it is one move.
+    blocked.dedup_by_key(|(task, _)| *task);
+    let leg = |step: &Step| Leg { task: step.task, from: step.from.clone(), to: step.to.clone(), hop: step.hop };
+    let legs = |wave: Vec<usize>| wave.into_iter().flat_map(|unit| &units[unit].steps).map(leg).collect();
+    let way: Way = tell::way(problem, slots, waves.into_iter().map(legs).collect());
+    Found { whole: way.moves[..way.sound].to_vec(), ordered: way.cut(problem, blocked) }
 }

@@ -37,6 +37,8 @@ pub(super) struct Step {
     pub(super) group: Option<GroupId>,
     /// The set of nodes changes.
     pub(super) changes_nodes: bool,
+    /// It stops on its nodes before it starts on others, so that it never holds both.
+    pub(super) restarts: bool,
 }
 
 impl Step {
@@ -65,6 +67,8 @@ impl Step {
             cells.extend(before.iter().filter(|d| !after.contains(d)).map(|d| (*slot, *d, false)));
             cells.extend(after.iter().filter(|d| !before.contains(d)).map(|d| (*slot, *d, true)));
         }
+        let changes_nodes = !from.pieces().iter().map(|p| p.node).eq(to.pieces().iter().map(|p| p.node));
+        let restarts = problem.tasks[task.index()].restarts;
         Step {
             task,
             from: from.clone(),
@@ -73,7 +77,8 @@ impl Step {
             touches: touches.filter(is_change).collect(),
             cells,
             group,
-            changes_nodes: !from.pieces().iter().map(|p| p.node).eq(to.pieces().iter().map(|p| p.node)),
+            changes_nodes,
+            restarts: restarts && changes_nodes && from.is_placed() && to.is_placed(),
         }
     }
 

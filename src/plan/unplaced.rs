@@ -43,6 +43,9 @@ impl<'a> Room<'a> {
         if problem.current.spot(task).is_placed() {
             return "stopped by this plan to make room for others".to_string();
         }
+        if problem.tasks[task.index()].pinned {
+            return "is to stay as it is".to_string();
+        }
         if self.blocked.as_ref().is_some_and(|blocked| blocked.contains(&task)) {
             return "would start, but no order of the moves is safe".to_string();
         }

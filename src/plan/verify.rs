@@ -8,6 +8,7 @@
 //! | fingerprint | the plan is for another snapshot |
 //! | goal | the plan's points are for another goal |
 //! | unknown | a move names a task or node that does not exist |
+//! | under_way | a move of a task that was under way before the plan began, which ends where it was going |
 //! | twice | a task moves twice, and the first move is no detour that ends in an earlier wave, or moves a third time |
 //! | detour | a task that is parked or stopped to restart does not go on |
 //! | from | a move does not start where the task is |
@@ -29,6 +30,7 @@ use super::recount::{
     self, Held, Mark, broken_rules, covered, group_points, has_moved, held, marks, node_points, task_points, weigh,
 };
 use super::reserve::check;
+use super::under_way::spots_before;
 use super::{Move, Plan, Reason};
 use crate::model::{
     DEVICE_MILLI, DomainId, Goal, GroupId, LevelId, NodeId, Place, Placement, Problem, Proof, ResourceId, Rule,
@@ -84,12 +86,13 @@ impl Verdict {
 /// Checks a plan against a snapshot.
 pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
     let start = broken_rules(problem, problem.current.spots());
+    let before = spots_before(problem);
     let mut replay = Replay {
         problem,
         allowed: start.iter().map(|violation| ((violation.rule, violation.place), violation.excess)).collect(),
         limit: held(problem, problem.current.spots()),
-        held: held(problem, problem.current.spots()),
-        spots: problem.current.spots().to_vec(),
+        held: held(problem, &before),
+        spots: before,
         moved: vec![0; problem.groups.len()],
         moved_most: 0,
         dependants: dependants(problem),
@@ -113,6 +116,9 @@ pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
     }
     for (wave, moves) in plan.waves.iter().enumerate() {
         replay.wave(wave, moves, wave + 1 == plan.waves.len());
+    }
+    if plan.waves.is_empty() {
+        replay.under_way().iter().for_each(|step| _ = replay.shift(step));
     }
     let remaining = broken_rules(problem, &replay.spots);
     replay.end_state(&remaining);
@@ -179,6 +185,8 @@ struct Motion {
     placed: i128,
     /// Members whose set of nodes changes.
     changing: usize,
+    /// Those of them that are nowhere meanwhile.
+    restarting: usize,
 }
 
 impl Replay<'_> {
@@ -203,10 +211,16 @@ impl Replay<'_> {
 
     fn wave(&mut self, wave: usize, moves: &[Move], is_last: bool) {
         let moves: Vec<&Move> = moves.iter().filter(|step| self.is_sound(wave, step)).collect();
+        let under_way = if wave == 0 { self.under_way() } else { Vec::new() };
+        let under_way: Vec<&Move> = under_way.iter().collect();
+        let all = || under_way.iter().chain(&moves).copied();
         let before: BTreeMap<TaskId, Spot> =
-            moves.iter().map(|step| (step.task, self.spots[step.task.index()].clone())).collect();
-        let peak = self.peak(&moves);
-        self.caps(wave, &moves);
+            all().map(|step| (step.task, self.spots[step.task.index()].clone())).collect();
+        let mut peak = self.peak(all());
+        let touched: BTreeSet<NodeId> = moves.iter().flat_map(|step| self.nodes_of(step)).collect();
+        peak.retain(|node, _| touched.contains(node));
+        self.caps(wave, &moves, &under_way);
+        under_way.iter().for_each(|step| _ = self.shift(step));
         for step in &moves {
             self.make(wave, step);
         }
@@ -242,6 +256,10 @@ impl Replay<'_> {
             self.add(Rule::Share.name(), Some(wave), format!("task {name}: empty pieces, or out of order"));
             return false;
         }
+        if self.is_under_way(step.task) {
+            self.add("under_way", Some(wave), format!("task {name} is under way and ends where it was going"));
+            return false;
+        }
         let actual = &self.spots[step.task.index()];
         if step.from != *actual {
             let text = format!("task {name} is {}, the move says {}", self.spot(actual), self.spot(&step.from));
@@ -270,53 +288,51 @@ impl Replay<'_> {
         }
     }
 
-    /// What touched nodes hold while every source and every target is occupied.
-    fn peak(&self, moves: &[&Move]) -> BTreeMap<NodeId, Held> {
-        let mut peak: BTreeMap<NodeId, Held> = BTreeMap::new();
+    fn nodes_of(&self, step: &Move) -> BTreeSet<NodeId> {
+        let old = self.spots[step.task.index()].pieces();
+        old.iter().chain(step.to.pieces()).map(|piece| piece.node).collect()
+    }
+
+    /// A running task that stops on its nodes before it starts on others.
+    pub(super) fn restarts(&self, step: &Move) -> bool {
+        let may = self.problem.tasks[step.task.index()].restarts && !self.is_under_way(step.task);
+        may && step.to.is_placed() && self.leaves(step)
+    }
+
+    /// What touched nodes hold while every source and every target is occupied. What restarts waits for its room, so it only
+    /// counts where others arrive, whose room it may take.
+    fn peak<'m>(&self, moves: impl Iterator<Item = &'m Move>) -> BTreeMap<NodeId, Held> {
+        let none = |node: NodeId| {
+            let held = &self.held[node.index()];
+            Held { amounts: vec![0; held.amounts.len()], milli: vec![0; held.milli.len()], pieces: 0 }
+        };
+        // What arrives, and what waits for its room.
+        let mut sums: BTreeMap<NodeId, [Held; 2]> = BTreeMap::new();
         for step in moves {
-            let old = self.spots[step.task.index()].pieces();
-            let nodes: BTreeSet<NodeId> = old.iter().chain(step.to.pieces()).map(|piece| piece.node).collect();
-            for node in nodes {
+            let late = usize::from(self.restarts(step));
+            for node in self.nodes_of(step) {
                 let on = |pieces: &[crate::model::Piece]| {
                     let here = pieces.iter().filter(|piece| piece.node == node);
                     here.fold((0, 0), |(parts, devices), p| (parts + i128::from(p.share.parts()), devices | p.devices))
                 };
+                let old = self.spots[step.task.index()].pieces();
                 let ((had, had_devices), (has, has_devices)) = (on(old), on(step.to.pieces()));
                 let (amounts, milli) =
                     weigh(self.problem, step.task, (has - had).max(0), has_devices & !had_devices, node);
-                peak.entry(node).or_insert_with(|| self.held[node.index()].clone()).add(&amounts, &milli, 1);
+                sums.entry(node).or_insert_with(|| [none(node), none(node)])[late].add(&amounts, &milli, 1);
             }
         }
-        peak
-    }
-
-    fn caps(&mut self, wave: usize, moves: &[&Move]) {
-        let mut at_node: BTreeMap<NodeId, u32> = BTreeMap::new();
-        let mut down: BTreeMap<GroupId, u32> = BTreeMap::new();
-        for step in moves {
-            let old: BTreeSet<_> = self.spots[step.task.index()].pieces().iter().copied().collect();
-            let new: BTreeSet<_> = step.to.pieces().iter().copied().collect();
-            let nodes: BTreeSet<NodeId> = old.symmetric_difference(&new).map(|piece| piece.node).collect();
-            nodes.into_iter().for_each(|node| *at_node.entry(node).or_default() += 1);
-            if let Some(group) = self.problem.tasks[step.task.index()].group.filter(|_| self.leaves(step)) {
-                *down.entry(group).or_default() += 1;
-            }
-        }
-        self.add_stopped(wave, &mut down);
-        self.flight(wave, moves);
-        for (node, count) in at_node {
-            if let Some(most) = self.problem.moves.max_per_node.filter(|most| count > *most) {
-                let name = &self.problem.nodes[node.index()].name;
-                self.add("max_per_node", Some(wave), format!("{count} moves touch node {name}, at most {most}"));
-            }
-        }
-        for (group, count) in down {
-            let spec = &self.problem.groups[group.index()];
-            if let Some(most) = spec.max_unavailable.filter(|most| count > *most) {
-                let text = format!("{count} tasks of group {} in motion, at most {most}", spec.name);
-                self.add("max_unavailable", Some(wave), text);
-            }
-        }
+        let together = |held: &[i128], [arriving, late]: [&[i128]; 2]| -> Vec<i128> {
+            let rows = held.iter().zip(arriving).zip(late);
+            rows.map(|((held, arriving), late)| held + arriving + if *arriving > 0 { *late } else { 0 }).collect()
+        };
+        let worst = |(node, [arriving, late]): (NodeId, [Held; 2])| {
+            let held = &self.held[node.index()];
+            let amounts = together(&held.amounts, [&arriving.amounts, &late.amounts]);
+            let milli = together(&held.milli, [&arriving.milli, &late.milli]);
+            (node, Held { amounts, milli, pieces: held.pieces })
+        };
+        sums.into_iter().map(worst).collect()
     }
 
     /// Carries out one move and checks what it says about itself.
@@ -348,10 +364,24 @@ impl Replay<'_> {
         }
     }
 
-    /// Puts the task on its new spot; scaled points after minus before.
-    fn change(&mut self, step: &Move) -> Option<i128> {
+    /// Puts the task on its new spot; gives the old one.
+    fn shift(&mut self, step: &Move) -> Spot {
         let old = std::mem::replace(&mut self.spots[step.task.index()], step.to.clone());
-        let nodes: BTreeSet<NodeId> = old.pieces().iter().chain(step.to.pieces()).map(|piece| piece.node).collect();
+        for (pieces, sign) in [(old.pieces(), -1), (step.to.pieces(), 1)] {
+            for piece in pieces {
+                let parts = i128::from(piece.share.parts());
+                let (amounts, milli) = weigh(self.problem, step.task, parts, piece.devices, piece.node);
+                let held = &mut self.held[piece.node.index()];
+                held.add(&amounts, &milli, sign);
+                held.pieces = if sign > 0 { held.pieces + 1 } else { held.pieces - 1 };
+            }
+        }
+        old
+    }
+
+    /// Carries the move out; scaled points after minus before.
+    fn change(&mut self, step: &Move) -> Option<i128> {
+        let nodes = self.nodes_of(step);
         let worth = |replay: &Self, spot: &Spot| -> Option<i128> {
             let [value, task_move, node_move] = task_points(replay.problem, step.task, spot)?;
             let mut sum = value.checked_sub(task_move)?.checked_sub(node_move)?;
@@ -363,16 +393,8 @@ impl Replay<'_> {
             }
             sum.checked_sub(group_points(replay.problem, replay.moved_most)?)
         };
-        let before = worth(self, &old);
-        for (pieces, sign) in [(old.pieces(), -1), (step.to.pieces(), 1)] {
-            for piece in pieces {
-                let parts = i128::from(piece.share.parts());
-                let (amounts, milli) = weigh(self.problem, step.task, parts, piece.devices, piece.node);
-                let held = &mut self.held[piece.node.index()];
-                held.add(&amounts, &milli, sign);
-                held.pieces = if sign > 0 { held.pieces + 1 } else { held.pieces - 1 };
-            }
-        }
+        let before = worth(self, &self.spots[step.task.index()]);
+        let old = self.shift(step);
         if let Some(group) = self.problem.tasks[step.task.index()].group {
             let [was, is] = [&old, &step.to].map(|spot| i128::from(has_moved(self.problem, step.task, spot)));
             self.moved[group.index()] += is - was;
@@ -432,14 +454,17 @@ impl Replay<'_> {
     }
 
     fn motion(&self, group: GroupId, before: &BTreeMap<TaskId, Spot>) -> Motion {
-        let mut motion = Motion { lasting: 0, placed: 0, changing: 0 };
+        let mut motion = Motion { lasting: 0, placed: 0, changing: 0, restarting: 0 };
         for member in &self.problem.groups[group.index()].members {
             let now = &self.spots[member.index()];
             let was = before.get(member).unwrap_or(now);
             motion.placed += i128::from(now.is_placed());
             motion.lasting += i128::from(now.is_placed() && was.is_placed());
             let nodes = |spot: &Spot| spot.pieces().iter().map(|piece| piece.node).collect::<Vec<_>>();
-            motion.changing += usize::from(nodes(was) != nodes(now));
+            let (is_changing, lasts) = (nodes(was) != nodes(now), now.is_placed() && was.is_placed());
+            let restarts = self.problem.tasks[member.index()].restarts && !self.is_under_way(*member);
+            motion.changing += usize::from(is_changing);
+            motion.restarting += usize::from(is_changing && lasts && restarts);
         }
         motion
     }
@@ -459,15 +484,17 @@ impl Replay<'_> {
             let min = i128::from(spread.min);
             let missing = |placed: i128, covered: usize| placed.min(min) - covered as i128;
             let mut excess = missing(motion.placed, heads.values().filter(|heads| heads.after > 0).count());
-            if motion.changing > 1 {
+            let lone = usize::from(motion.changing == 1) * motion.restarting;
+            if motion.changing > 1 || lone > 0 {
                 let lasting = heads.values().filter(|heads| heads.both > 0).count();
-                excess = excess.max(missing(motion.lasting, lasting));
+                excess = excess.max(missing(motion.lasting - lone as i128, lasting));
             }
             found.push(Violation { rule: Rule::Spread, place: Place::GroupLevel(group, spread.level), excess });
         }
         for need in &spec.depends_on {
             let others = self.heads(need.group, need.level, before);
-            let adverse = motion.changing + self.motion(need.group, before).changing > 1;
+            let other = self.motion(need.group, before);
+            let adverse = motion.changing + other.changing > 1 || motion.restarting + other.restarting > 0;
             for (domain, own) in self.heads(group, need.level, before) {
                 let other = others.get(&domain).copied().unwrap_or_default();
                 let is_missing =

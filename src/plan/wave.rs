@@ -5,9 +5,11 @@
 
 use super::flight::Flight;
 use super::slots::{Slots, domains};
-use super::step::Step;
-use crate::model::{DEVICE_MILLI, DomainId, GroupId, LevelId, NodeId, Place, Problem, Rule, SHARE_ONE, violations};
-use std::collections::HashMap;
+use super::step::{Hop, Step};
+use crate::model::{
+    DEVICE_MILLI, DomainId, GroupId, LevelId, NodeId, Place, Placement, Problem, Rule, SHARE_ONE, Usage, violations,
+};
+use std::collections::{HashMap, HashSet};
 
 /// A unit has to wait until something changes here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,13 @@ pub(super) enum Wait {
     Flight,
     /// Nothing will help: the budget is spent.
     Never,
+}
+
+/// Why a unit may not run in a wave: the name of a rule or cap, and what has to change first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) rule: &'static str,
+    pub(super) wait: Wait,
 }
 
 /// Members of a group in a domain.
@@ -58,6 +67,7 @@ struct Head {
     starting: usize,
     stopping: usize,
     changing: usize,
+    restarting: usize,
     unavailable: usize,
     /// Stopped in an earlier wave, to start again in a later one.
     down: i64,
@@ -65,12 +75,29 @@ struct Head {
     down_change: i64,
 }
 
-/// Scaled or milli: what is held now, at the worst moment and after the wave, and the limit.
+/// Scaled or milli.
 #[derive(Clone, Copy, Default)]
 struct Held {
-    peak: i128,
+    /// Before the wave.
+    before: i128,
+    /// What arrives while what leaves is still there.
+    arriving: i128,
+    /// What restarts here: it waits until it has room.
+    late: i128,
+    /// After the wave.
     after: i128,
     limit: i128,
+}
+
+impl Held {
+    /// At the worst moment. What restarts may take the room of what arrives, so the two are not in each other's way.
+    fn peak(&self) -> i128 {
+        self.before + self.arriving + if self.arriving > 0 { self.late } else { 0 }
+    }
+    /// Room that somebody holds, or will ask for, during the wave.
+    fn claimed(&self) -> i128 {
+        self.before + self.arriving + self.late
+    }
 }
 
 pub(super) struct Wave<'a> {
@@ -84,23 +111,49 @@ pub(super) struct Wave<'a> {
     slot: Vec<Slot>,
     head: Vec<Head>,
     moved: u64,
+    /// Moves run that were under way before the plan began.
+    is_held_up: bool,
+    /// Groups of those moves, and groups that have to do with them by a rule: they wait until these have ended.
+    groups_held_up: HashSet<GroupId>,
     nodes: Vec<NodeId>,
     groups: Vec<GroupId>,
 }
 
 impl<'a> Wave<'a> {
-    /// An empty wave on the current placement.
+    /// The first wave: in it are the moves that are under way, and nothing else yet.
     pub(super) fn new(problem: &'a Problem, slots: &'a Slots) -> Wave<'a> {
-        let usage = crate::model::Usage::of(problem, &problem.current);
+        let mut before = problem.current.clone();
+        let mut steps = Vec::new();
+        for (task, from) in &problem.under_way {
+            before.set(*task, from.clone());
+            let step = Step::between(problem, slots, *task, [from, problem.current.spot(*task)], Hop::Whole);
+            // Whatever it does otherwise: this one holds both places.
+            steps.push(Step { restarts: false, ..step });
+        }
+        let mut wave = Wave::at(problem, slots, &before);
+        wave.shift(&steps, true);
+        wave.note(&steps);
+        (wave.moved, wave.is_held_up) = (0, !steps.is_empty());
+        for group in steps.iter().filter_map(|step| step.group) {
+            let needs = problem.groups[group.index()].depends_on.iter().map(|need| need.group);
+            let needed = slots.dependants(group).iter().map(|(other, _)| *other);
+            wave.groups_held_up.extend(std::iter::once(group).chain(needs).chain(needed));
+        }
+        wave
+    }
+
+    /// An empty wave on a placement, under the limits of the current one.
+    pub(super) fn at(problem: &'a Problem, slots: &'a Slots, placement: &Placement) -> Wave<'a> {
+        let [start, usage] = [&problem.current, placement].map(|placement| Usage::of(problem, placement));
         let one = i128::from(SHARE_ONE);
-        let held = |now: i128, limit: i128| Held { peak: now, after: now, limit: limit.max(now) };
+        let held = |now: i128, limit: i128| Held { before: now, after: now, limit, ..Held::default() };
         let amounts = problem.node_ids().flat_map(|node| {
-            let capacity = problem.allocatable(node).iter().map(move |capacity| i128::from(*capacity) * one);
-            usage.amounts(node).iter().zip(capacity).map(|(now, limit)| held(*now, limit))
+            let rows = usage.amounts(node).iter().zip(start.amounts(node)).zip(problem.allocatable(node));
+            rows.map(|((now, start), capacity)| held(*now, (*start).max(i128::from(*capacity) * one)))
         });
         let device_row = |node: NodeId| {
-            let row = usage.devices(node).iter();
-            row.map(|used| held(i128::from(*used), i128::from(DEVICE_MILLI))).collect()
+            let row = usage.devices(node).iter().zip(start.devices(node));
+            row.map(|(now, start)| held(i128::from(*now), i128::from((*start).max(DEVICE_MILLI)))).collect()
         };
         let mut wave = Wave {
             problem,
@@ -113,12 +166,14 @@ impl<'a> Wave<'a> {
             slot: (0..slots.len()).map(|_| Slot::default()).collect(),
             head: vec![Head::default(); problem.groups.len()],
             moved: 0,
+            is_held_up: false,
+            groups_held_up: HashSet::new(),
             nodes: Vec::new(),
             groups: Vec::new(),
         };
         for group in problem.group_ids() {
             for task in &problem.groups[group.index()].members {
-                let spot = problem.current.spot(*task);
+                let spot = placement.spot(*task);
                 wave.head[group.index()].placed += usize::from(spot.is_placed());
                 for (level, slot) in slots.of_group(group) {
                     for domain in domains(problem, spot, *level) {
@@ -136,21 +191,26 @@ impl<'a> Wave<'a> {
 
     /// Adds the unit if the worst moment and the end of the wave keep every rule; with `crowded` the room after the wave
     /// is not looked at (the caller settles it for all units together).
-    pub(super) fn try_add(&mut self, unit: &[Step], crowded: bool) -> Result<(), Wait> {
+    pub(super) fn try_add(&mut self, unit: &[Step], crowded: bool) -> Result<(), Refusal> {
         self.shift(unit, true);
         self.note(unit);
         let fits = self.check(unit, crowded);
         if fits.is_err() {
-            for step in unit.iter().rev() {
-                self.nodes.truncate(self.nodes.len() - step.touches.len());
-                self.groups.truncate(self.groups.len() - usize::from(step.group.is_some()));
-                for (slot, _, _) in &step.cells {
-                    self.slot[*slot].touched.pop();
-                }
-            }
-            self.shift(unit, false);
+            self.take_out(unit);
         }
         fits
+    }
+
+    /// Takes out what was added last.
+    pub(super) fn take_out(&mut self, unit: &[Step]) {
+        for step in unit.iter().rev() {
+            self.nodes.truncate(self.nodes.len() - step.touches.len());
+            self.groups.truncate(self.groups.len() - usize::from(step.group.is_some()));
+            for (slot, _, _) in &step.cells {
+                self.slot[*slot].touched.pop();
+            }
+        }
+        self.shift(unit, false);
     }
 
     /// Remembers where the unit changes something.
@@ -178,11 +238,13 @@ impl<'a> Wave<'a> {
         for node in &nodes {
             let row = &mut self.amounts[node.index() * width..][..width];
             for held in row.iter_mut().chain(&mut self.devices[node.index()]) {
-                held.peak = held.after;
+                *held = Held { before: held.after, after: held.after, limit: held.limit, ..Held::default() };
             }
             self.moves_at[node.index()] = 0;
         }
         self.flight.clear();
+        self.is_held_up = false;
+        self.groups_held_up.clear();
         let mut groups = std::mem::take(&mut self.groups);
         groups.sort_unstable();
         groups.dedup();
@@ -221,6 +283,11 @@ impl<'a> Wave<'a> {
         }
     }
 
+    /// Nothing may fit only because of moves that were under way before the plan began.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.is_held_up
+    }
+
     /// No further move may begin in this wave.
     pub(super) fn is_full(&self) -> bool {
         self.flight.is_full(self.problem)
@@ -229,19 +296,20 @@ impl<'a> Wave<'a> {
     /// True when a newcomer of this size has room on a node while the wave runs; a first look only.
     pub(super) fn may_have_room(&self, node: NodeId, requirement: &[i64], parts: u32) -> bool {
         let row = &self.amounts[node.index() * requirement.len()..][..requirement.len()];
-        let fits = |(held, amount): (&Held, &i64)| held.peak + i128::from(*amount) * i128::from(parts) <= held.limit;
+        let fits =
+            |(held, amount): (&Held, &i64)| held.claimed() + i128::from(*amount) * i128::from(parts) <= held.limit;
         row.iter().zip(requirement).all(fits)
     }
 
     /// Milli of each device of a node that are held while the wave runs.
     pub(super) fn device_milli(&self, node: NodeId) -> impl Iterator<Item = i128> {
-        self.devices[node.index()].iter().map(|held| held.peak)
+        self.devices[node.index()].iter().map(Held::claimed)
     }
 
     /// True when a node would hold more after the wave than it may.
     pub(super) fn is_overfull(&self, node: NodeId) -> bool {
-        let width = self.problem.resources.len();
-        self.amounts[node.index() * width..][..width].iter().any(|held| held.after > held.limit)
+        let devices = &self.devices[node.index()];
+        self.row(node).iter().chain(devices).any(|held| held.after > held.limit)
     }
 
     fn shift(&mut self, unit: &[Step], add: bool) {
@@ -253,6 +321,7 @@ impl<'a> Wave<'a> {
         for step in unit {
             let milli = self.problem.tasks[step.task.index()].device.as_ref().map_or(0, |request| request.milli);
             let requirement = self.problem.requirement(step.task);
+            let restarts = step.restarts;
             for touch in &step.touches {
                 let (before, after) = (i128::from(touch.parts_before), i128::from(touch.parts_after));
                 let row = &mut self.amounts[touch.node.index() * width..][..width];
@@ -260,14 +329,16 @@ impl<'a> Wave<'a> {
                     let amount = i128::from(requirement[r]);
                     held.after += sign * amount * (after - before);
                     if self.problem.resources[r].transient {
-                        held.peak += sign * amount * (after - before).max(0);
+                        let arrival = if restarts { &mut held.late } else { &mut held.arriving };
+                        *arrival += sign * amount * (after - before).max(0);
                     }
                 }
                 for (d, held) in self.devices[touch.node.index()].iter_mut().enumerate() {
                     let (had, has) = (touch.devices_before >> d & 1 == 1, touch.devices_after >> d & 1 == 1);
                     let milli = sign * i128::from(milli);
                     held.after += milli * (i128::from(has) - i128::from(had));
-                    held.peak += milli * i128::from(has && !had);
+                    let arrival = if restarts { &mut held.late } else { &mut held.arriving };
+                    *arrival += milli * i128::from(has && !had);
                 }
                 let moves = &mut self.moves_at[touch.node.index()];
                 *moves = if add { *moves + 1 } else { *moves - 1 };
@@ -280,6 +351,7 @@ impl<'a> Wave<'a> {
                 step_count(&mut head.starting, step.starts());
                 step_count(&mut head.stopping, step.stops());
                 step_count(&mut head.changing, step.changes_nodes);
+                step_count(&mut head.restarting, restarts);
                 step_count(&mut head.unavailable, step.is_moved());
                 head.down_change += if add { step.down() } else { -step.down() };
             }
@@ -300,54 +372,71 @@ impl<'a> Wave<'a> {
         slot.covered_after = slot.covered_after + usize::from(is.after() > 0) - usize::from(was.after() > 0);
     }
 
-    fn check(&self, unit: &[Step], crowded: bool) -> Result<(), Wait> {
-        let width = self.problem.resources.len();
+    fn check(&self, unit: &[Step], crowded: bool) -> Result<(), Refusal> {
+        let refuse = |rule: &'static str, wait: Wait| Err(Refusal { rule, wait });
         if self.problem.moves.max_moves.is_some_and(|most| self.moved > u64::from(most)) {
-            return Err(Wait::Never);
+            return refuse(Rule::MoveBudget.name(), Wait::Never);
         }
-        if self.flight.exceeds(self.problem, unit) {
-            return Err(Wait::Flight);
+        if let Some(cap) = self.flight.exceeded(self.problem, unit) {
+            return refuse(cap, Wait::Flight);
         }
-        if let Some(node) = self.flight.crowded_node(self.problem, unit) {
-            return Err(Wait::Node(node));
+        if let Some((cap, node)) = self.flight.crowded_node(self.problem, unit) {
+            return refuse(cap, Wait::Node(node));
         }
         for touch in unit.iter().flat_map(|step| &step.touches) {
             let node = touch.node;
-            let row = &self.amounts[node.index() * width..][..width];
-            if self.problem.moves.max_per_node.is_some_and(|most| self.moves_at[node.index()] > most)
-                || self.devices[node.index()].iter().any(|held| held.peak > held.limit)
-                || row.iter().zip(&self.problem.resources).any(|(held, r)| r.transient && held.peak > held.limit)
-            {
-                return Err(Wait::Node(node));
+            if self.problem.moves.max_per_node.is_some_and(|most| self.moves_at[node.index()] > most) {
+                return refuse("max_per_node", Wait::Node(node));
+            }
+            let above = |held: &Held| held.peak() > held.limit;
+            let mut row = self.row(node).iter().zip(&self.problem.resources);
+            if self.devices[node.index()].iter().any(above) {
+                return refuse(Rule::Device.name(), Wait::Node(node));
+            }
+            if row.any(|(held, resource)| resource.transient && above(held)) {
+                return refuse(Rule::Transient.name(), Wait::Node(node));
             }
             if !crowded && self.is_overfull(node) {
-                return Err(Wait::Room(node));
+                return refuse(Rule::Capacity.name(), Wait::Room(node));
             }
         }
         let mut groups: Vec<GroupId> = unit.iter().filter_map(|step| step.group).collect();
         groups.dedup();
-        let keeps_rules = |group: &GroupId| self.group_keeps_rules(*group, unit);
-        groups.iter().find(|group| !keeps_rules(group)).map_or(Ok(()), |group| Err(Wait::Group(*group)))
+        for group in groups {
+            if self.groups_held_up.contains(&group) {
+                return refuse("under_way", Wait::Group(group));
+            }
+            if let Some(rule) = self.broken_group_rule(group, unit) {
+                return refuse(rule, Wait::Group(group));
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&self, node: NodeId) -> &[Held] {
+        let width = self.problem.resources.len();
+        &self.amounts[node.index() * width..][..width]
     }
 
     fn allowed(&self, rule: Rule, place: Place) -> i128 {
         self.excess.get(&(rule, place)).copied().unwrap_or(0)
     }
 
-    fn group_keeps_rules(&self, group: GroupId, unit: &[Step]) -> bool {
+    /// The name of a rule or cap of the group that does not hold.
+    fn broken_group_rule(&self, group: GroupId, unit: &[Step]) -> Option<&'static str> {
         let spec = &self.problem.groups[group.index()];
         let head = self.head[group.index()];
         let placed_after = head.placed + head.starting - head.stopping;
         let unavailable = head.unavailable as i64 + head.down;
         if spec.max_unavailable.is_some_and(|most| unavailable > i64::from(most)) {
-            return false;
+            return Some("max_unavailable");
         }
         if let Some(gang) = spec.gang.filter(|_| placed_after > 0) {
             let missing = i128::from(gang.least) - placed_after as i128;
             let domains = |level| self.slot[self.slots.get(group, level)].covered_after as i128;
             let spans = |level| domains(level) - 1 > self.allowed(Rule::Gang, Place::GroupLevel(group, level));
             if missing > self.allowed(Rule::Gang, Place::Group(group)) || gang.within.is_some_and(spans) {
-                return false;
+                return Some(Rule::Gang.name());
             }
         }
         for spread in &spec.spread {
@@ -355,9 +444,12 @@ impl<'a> Wave<'a> {
             let allowed = self.allowed(Rule::Spread, Place::GroupLevel(group, spread.level));
             let missing =
                 |placed: usize, covered: usize| (spread.min as usize).min(placed) as i128 - covered as i128 > allowed;
-            let mid_wave = head.changing > 1 && missing(head.placed - head.stopping, slot.covered_certain);
+            // Alone, a task that restarts is nowhere meanwhile; one that moves live is in one of the two domains.
+            let lone = usize::from(head.changing == 1 && head.restarting == 1);
+            let mid_wave =
+                (head.changing > 1 || lone > 0) && missing(head.placed - head.stopping - lone, slot.covered_certain);
             if mid_wave || missing(placed_after, slot.covered_after) {
-                return false;
+                return Some(Rule::Spread.name());
             }
         }
         for level in &spec.conflict {
@@ -366,13 +458,14 @@ impl<'a> Wave<'a> {
             for (_, domain, _) in cells.filter(|(at, _, arrives)| *at == slot && *arrives) {
                 let together = i128::from(self.cell(slot, *domain).possible());
                 if together - 1 > self.allowed(Rule::Conflict, Place::GroupDomain(group, *level, *domain)) {
-                    return false;
+                    return Some(Rule::Conflict.name());
                 }
             }
         }
         let needs = spec.depends_on.iter().map(|need| (group, need.group, need.level));
         let needed = self.slots.dependants(group).iter().map(|(other, level)| (*other, group, *level));
-        needs.chain(needed).all(|(needy, needed, level)| self.is_supplied(needy, needed, level, unit))
+        let is_kept = needs.chain(needed).all(|(needy, needed, level)| self.is_supplied(needy, needed, level, unit));
+        (!is_kept).then_some(Rule::Dependency.name())
     }
 
     fn cell(&self, slot: usize, domain: DomainId) -> Cell {
@@ -382,10 +475,12 @@ impl<'a> Wave<'a> {
     /// The dependency rule in the domains that this wave touches.
     fn is_supplied(&self, needy: GroupId, needed: GroupId, level: LevelId, unit: &[Step]) -> bool {
         let slots = [self.slots.get(needy, level), self.slots.get(needed, level)];
-        let changing = self.head[needy.index()].changing + self.head[needed.index()].changing;
+        let heads = [needy, needed].map(|group| self.head[group.index()]);
+        let changing: usize = heads.iter().map(|head| head.changing).sum();
+        let is_adverse = changing > 1 || heads.iter().any(|head| head.restarting > 0);
         let holds = |domain: &DomainId| {
             let (own, other) = (self.cell(slots[0], *domain), self.cell(slots[1], *domain));
-            let is_missing = if changing > 1 {
+            let is_missing = if is_adverse {
                 own.possible() > 0 && other.certain() == 0
             } else {
                 own.after() > 0 && other.after() == 0

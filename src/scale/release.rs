@@ -92,6 +92,7 @@ pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, co
         status: Status::Feasible,
         bound: None,
         proof: None,
+        blockers: None,
     };
     plan::build(problem, target, meta, control)
 }

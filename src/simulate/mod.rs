@@ -149,10 +149,11 @@ fn run_wave(
     lost.is_empty()
 }
 
-/// Puts the tasks of the cluster where the state has them.
+/// Puts the tasks of the cluster where the state has them; what was under way has arrived.
 fn write_state(problem: &Problem, state: &Placement, cluster: &mut Snapshot) {
     for (t, task) in cluster.tasks.iter_mut().enumerate() {
         task.placement = pieces(problem, state.spot(TaskId::new(t)));
+        task.moving_to.clear();
     }
 }
 
@@ -176,6 +177,11 @@ fn disturb(cluster: &mut Snapshot, chances: Chances, random: &mut Random, events
                 task.placement.retain(|piece| piece.node != node);
                 count += usize::from(task.placement.is_empty());
             }
+        }
+        // A class that no node has any more has no costs: the cluster stays sound.
+        let left: BTreeSet<&str> = cluster.nodes.iter().map(|node| node.move_class.as_deref().unwrap_or("")).collect();
+        if let Some(costs) = &mut cluster.objective.move_costs {
+            costs.between.retain(|(from, to, _)| left.contains(from.as_str()) && left.contains(to.as_str()));
         }
         events.push(Event::Vanished(node, count));
     }

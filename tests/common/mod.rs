@@ -31,6 +31,7 @@ pub fn meta() -> Meta {
         status: Status::Feasible,
         bound: None,
         proof: None,
+        blockers: None,
     }
 }
 

@@ -55,6 +55,8 @@ fn plan(problem: &Problem) -> Plan {
         unplaced: Vec::new(),
         blocked: Vec::new(),
         reserve: None,
+        blockers: Vec::new(),
+        unexplored: Vec::new(),
     }
 }
 

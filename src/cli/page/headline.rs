@@ -168,7 +168,10 @@ pub fn footer(facts: &Facts<'_>) -> Html {
         let ended = match plan.status {
             Status::Optimal => "proven",
             Status::Feasible => "ended by itself",
-            Status::Interrupted => "ended by its time limit or a signal",
+            Status::Gap => "ended within the gap that was asked for",
+            Status::Deadline => "ended by its time limit",
+            Status::Interrupted => "ended by a signal",
+            Status::Infeasible => "proven that no placement keeps all rules",
         };
         rows.push(row("Solver", format!("{}, seed {}, effort {}", plan.solver, plan.seed, plan.effort).into()));
         rows.push(row("Search", ended.into()));

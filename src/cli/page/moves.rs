@@ -5,8 +5,7 @@ use super::html::{Html, html, name, plain};
 use super::parts::{figures, number, section as part, table, words};
 use crate::cli::figures::grouped;
 use crate::cli::report::{difference, spot_text};
-use bayplan::model::TaskId;
-use bayplan::plan::{Move, Reason};
+use bayplan::plan::{Blocked, Move, Reason};
 
 /// Moves listed; the plan has all.
 const MOVE_SHOWN_MAX: usize = 100;
@@ -77,12 +76,12 @@ fn list(facts: &Facts<'_>, planned: &Planned<'_>) -> Html {
     table("Moves one by one", &columns, rows)
 }
 
-fn blocked(facts: &Facts<'_>, blocked: &[TaskId]) -> Html {
+fn blocked(facts: &Facts<'_>, blocked: &[Blocked]) -> Html {
     if blocked.is_empty() {
         return Html::default();
     }
     let count = number(blocked.len());
-    let names = blocked.iter().take(BLOCKED_SHOWN_MAX).map(|task| name(facts.task_name(*task)));
+    let names = blocked.iter().take(BLOCKED_SHOWN_MAX).map(|blocked| name(facts.task_name(blocked.task)));
     let more = if blocked.len() > BLOCKED_SHOWN_MAX { " …" } else { "" };
     let lead = format!("{count} more would pay, but each order of them breaks a rule on the way: ");
     html![plain("h3", "Without a safe order"), plain("p", html![lead, Html::listed(names, ", "), more])]

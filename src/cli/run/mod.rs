@@ -83,7 +83,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     start_where_the_file_is(&args.file)?;
     log::open(settings.log.as_deref())?;
-    let stop = signal::stop_first();
+    let stop = signal::stop_first(Some("the best plan so far is verified and written"));
     let folder = Folder::hold(&settings.folder)?;
     let mut record = Record {
         name: settings.name.clone(),
