@@ -16,6 +16,8 @@ use crate::model::{DEVICE_MILLI, Faults, NodeId, Placement, Problem, TaskId, Usa
 
 /// Most nodes of one shape that are put beside the cluster.
 const OFFER_MAX: usize = 4096;
+/// Fewest, where there are so many tasks.
+const OFFER_MIN: usize = 32;
 /// Bins that next fit keeps open while it counts how many nodes are enough.
 const BINS_OPEN: usize = 32;
 
@@ -28,7 +30,7 @@ pub(super) struct Bought {
     pub cost: i128,
     /// See `cost`.
     pub in_nodes: bool,
-    /// No set of nodes on offer that does costs less.
+    /// No set of nodes that does costs less; `None` = all that can be had is proven to be too little.
     pub bound: Option<i128>,
     /// Everything was found a place, and the policy kept.
     pub is_enough: bool,
@@ -58,7 +60,8 @@ pub(super) fn buy(
     search: &Search,
     control: &Control,
 ) -> Result<Bought, Faults> {
-    let (extended, offers) = stage.with_nodes(shapes, &offered(stage, shapes, lacking, policy)?);
+    let (offer, is_whole) = offered(stage, shapes, lacking, policy)?;
+    let (extended, offers) = stage.with_nodes(shapes, &offer);
     let mut problem = extended.problem()?;
     hopeless(&problem).into_iter().for_each(|task| problem.tasks[task.index()].pinned = true);
     let scenarios = Scenarios::of(&stage.problem()?, policy);
@@ -69,7 +72,8 @@ pub(super) fn buy(
         offer.iter().for_each(|node| shape_of[node.index()] = Some(shape));
     }
     let market = Market { problem, offers, shape_of, prices, scenarios, policy, search };
-    let bound = market.bound(control);
+    // Where more could have been offered, counting what is on offer proves nothing.
+    let bound = if is_whole { market.bound(control) } else { Some(0) };
     let mut counts = market.first(control);
     let mut is_enough = market.is_enough(&counts, control);
     if !is_enough {
@@ -274,8 +278,14 @@ impl Market<'_> {
     }
 }
 
-/// How many nodes of each shape are enough for what lacks a place, each shape alone: more need not be offered.
-fn offered(stage: &Stage, shapes: &[NodeShape], lacking: &[TaskId], policy: &Policy) -> Result<Vec<usize>, Faults> {
+/// How many nodes of each shape are offered: as many as are enough for what lacks a place, each shape alone, and a few more; and whether
+/// nobody could use more, since every node of a least purchase holds a task.
+fn offered(
+    stage: &Stage,
+    shapes: &[NodeShape],
+    lacking: &[TaskId],
+    policy: &Policy,
+) -> Result<(Vec<usize>, bool), Faults> {
     let (extended, offers) = stage.with_nodes(shapes, &vec![1; shapes.len()]);
     let problem = extended.problem()?;
     let nodes = stage.node_count.max(1);
@@ -285,9 +295,16 @@ fn offered(stage: &Stage, shapes: &[NodeShape], lacking: &[TaskId], policy: &Pol
             Policy::Utilization(_) | Policy::Survive(_) => nodes.max(bins(&problem, offer[0], lacking)),
             Policy::Free | Policy::Tasks(..) => bins(&problem, offer[0], lacking),
         };
-        enough.min(OFFER_MAX).min(shape.most.map_or(usize::MAX, |most| most as usize))
+        let most = shape.most.map_or(usize::MAX, |most| most as usize);
+        let useful = match policy {
+            Policy::Utilization(_) => most,
+            _ => most.min(problem.tasks.len()),
+        };
+        let count = enough.max(problem.tasks.len().min(OFFER_MIN)).min(OFFER_MAX).min(most);
+        (count, count >= useful)
     });
-    Ok(counts.collect())
+    let (counts, is_whole): (Vec<usize>, Vec<bool>) = counts.unzip();
+    Ok((counts, is_whole.into_iter().all(|is_whole| is_whole)))
 }
 
 /// Nodes like this one that hold the tasks that may enter it: next fit, the largest first.
