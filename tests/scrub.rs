@@ -12,17 +12,30 @@ use serde_json::{Value, json};
 use std::process::Command;
 
 /// Fields whose texts are words of the format.
-const WORDS: [&str; 5] = ["format", "sharing", "min_share", "share", "mode"];
+const WORDS: [&str; 6] = ["format", "sharing", "min_share", "share", "mode", "spot_risk"];
+/// Fields whose texts are kinds of tasks; `kind` may be one of devices too.
+const KINDS: [&str; 3] = ["kind", "kinds", "restart_kinds"];
 /// Fields that are objects by name.
-const BY_NAME: [&str; 8] =
-    ["allocatable", "soft_limit", "labels", "domains", "requirement", "selector", "max_per_domain", "max_amounts"];
+const BY_NAME: [&str; 9] = [
+    "allocatable",
+    "soft_limit",
+    "labels",
+    "domains",
+    "requirement",
+    "selector",
+    "max_per_domain",
+    "max_amounts",
+    "egress",
+];
 
 /// Marks every name in the JSON form of a snapshot, without knowing which records it has.
 fn marked(value: Value, field: &str) -> Value {
     let mark = |name: String| if name.is_empty() || name == "node" { name } else { format!("secret {name}") };
     match value {
         Value::String(text) if WORDS.contains(&field) => Value::String(text),
-        Value::String(text) if field == "kind" && ["vm", "container", "job"].contains(&text.as_str()) => json!(text),
+        Value::String(text) if KINDS.contains(&field) && ["vm", "container", "job"].contains(&text.as_str()) => {
+            json!(text)
+        }
         Value::String(text) => Value::String(mark(text)),
         Value::Array(items) => items.into_iter().map(|item| marked(item, field)).collect(),
         Value::Object(fields) => {

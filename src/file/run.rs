@@ -269,7 +269,8 @@ mod tests {
     #[test]
     fn what_is_no_run_is_refused() {
         let broken = WHOLE.replace("keep = 7", "keep = = 7");
-        assert_eq!(faults(&broken), [("F101", format!("line {} column {}", 17, 16))]);
+        let line = broken.lines().position(|line| line.contains("= =")).unwrap() + 1;
+        assert_eq!(faults(&broken), [("F101", format!("line {line} column 16"))]);
         assert_eq!(faults("")[0].0, "F106");
         assert_eq!(faults("format = 'bayplan-plan/1'"), [("F106", "format".to_string())]);
         assert_eq!(faults("format = 'bayplan-run/1'\nread = 3\n[output]\nfolder = 1979-05-27")[0].0, "F102");

@@ -279,7 +279,7 @@ impl Market<'_> {
 }
 
 /// How many nodes of each shape are offered: as many as are enough for what lacks a place, each shape alone, and a few more; and whether
-/// nobody could use more, since every node of a least purchase holds a task.
+/// nobody could use more, since every node of a least purchase holds a task or is due to a target.
 fn offered(
     stage: &Stage,
     shapes: &[NodeShape],
@@ -296,15 +296,25 @@ fn offered(
             Policy::Free | Policy::Tasks(..) => bins(&problem, offer[0], lacking),
         };
         let most = shape.most.map_or(usize::MAX, |most| most as usize);
-        let useful = match policy {
-            Policy::Utilization(_) => most,
-            _ => most.min(problem.tasks.len()),
-        };
-        let count = enough.max(problem.tasks.len().min(OFFER_MIN)).min(OFFER_MAX).min(most);
+        let useful = most.min(problem.tasks.len().saturating_add(due(&problem, policy, offer[0])));
+        let count = enough.max(useful.min(OFFER_MIN)).min(OFFER_MAX).min(most);
         (count, count >= useful)
     });
     let (counts, is_whole): (Vec<usize>, Vec<bool>) = counts.unzip();
     Ok((counts, is_whole.into_iter().all(|is_whole| is_whole)))
+}
+
+/// Nodes like this one that a target utilisation asks for, were there no others.
+fn due(problem: &Problem, policy: &Policy, node: NodeId) -> usize {
+    let Policy::Utilization(_) = policy else { return 0 };
+    let nodes: Vec<NodeId> = problem.node_ids().collect();
+    let mut all = load_of(problem, &Usage::of(problem, &problem.current), &nodes);
+    for task in waiting(problem) {
+        all.iter_mut().zip(need(problem, task)).for_each(|(sum, need)| *sum += need);
+    }
+    let loads = all.into_iter().zip(capacity(problem, node)).filter(|(load, has)| *load > 0 && *has > 0);
+    let most = loads.map(|(load, has)| (policy.whole_for(load) + has - 1) / has).max().unwrap_or(0);
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 /// Nodes like this one that hold the tasks that may enter it: next fit, the largest first.

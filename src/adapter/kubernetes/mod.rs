@@ -7,7 +7,7 @@
 //! | `status.allocatable` | capacity, rounded down: cpu in milli, memory in MiB, everything else in pieces; a slot of `pods` per pod |
 //! | `nvidia.com/gpu`, `amd.com/gpu` | devices with the model that a label names; which device a pod holds is not known, so they are counted off |
 //! | requests of containers, init containers, sidecars, the pod; overhead | requirement, rounded up (`request.rs`) |
-//! | `nodeSelector`, node affinity | selector; what a selector cannot say becomes a label `bayplan/affinity-N` of the nodes that pass |
+//! | `nodeSelector`, node affinity | selector; what a selector cannot say becomes a label `kubernetes/affinity-N` of the nodes that pass |
 //! | taints `NoSchedule`, `NoExecute` | taints (`KEY`, `KEY:NoExecute`); a toleration for a limited time lets nobody in |
 //! | controller | group `NAMESPACE/KIND/NAME`; a ReplicaSet of a Deployment is the Deployment |
 //! | pod anti-affinity within the group | conflict at the level of the topology key; with pods of others: one side pinned, the other kept off its nodes |

@@ -160,7 +160,7 @@ impl Nodes {
 
     /// A label that just these nodes have, for a selector that says more than labels can.
     pub fn mark(&mut self, purpose: &'static str, nodes: Vec<bool>) -> String {
-        let next = format!("bayplan/{purpose}-{}", self.marks.len() + 1);
+        let next = format!("kubernetes/{purpose}-{}", self.marks.len() + 1);
         let label = self.marks.entry((purpose, nodes)).or_insert_with_key(|(_, nodes)| {
             for (node, _) in self.list.iter_mut().zip(nodes).filter(|(_, has)| **has) {
                 node.labels.insert(next.clone(), "yes".to_string());
