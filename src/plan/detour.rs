@@ -13,6 +13,7 @@ use super::slots::Slots;
 use super::step::{Hop, Step};
 use super::wave::Wave;
 use super::{Move, Reason};
+use crate::control::Control;
 use crate::model::{
     DEVICE_MILLI, NodeId, Piece, Problem, SHARE_ONE, Spot, TaskId, move_cost, newcomer_forbidden, task_violations,
     way_cost, worsened,
@@ -104,25 +105,29 @@ impl Detours {
         units: &mut Vec<Unit>,
         wave: &mut Wave,
         waiting: &Waiting,
+        control: &Control,
     ) -> Option<Way> {
         let crowded = waiting.node.keys().chain(waiting.room.keys()).copied().collect();
         let jams = jams(problem, units, waiting, &self.taken);
         let mut scene = Scene { problem, slots, units, wave, crowded, tried: Vec::new() };
-        let mut away = self.solve(&mut scene, &jams, Hop::Park);
+        let mut away = self.solve(&mut scene, &jams, Hop::Park, control);
         let mut hop = Hop::Park;
         if away.is_empty() && self.may_restart {
             hop = Hop::Stop;
-            away = self.solve(&mut scene, &jams, hop);
+            away = self.solve(&mut scene, &jams, hop, control);
         }
         (!away.is_empty()).then(|| self.part(problem, slots, units, away, hop))
     }
 
     /// Which units go where until the others have passed.
-    fn solve(&mut self, scene: &mut Scene, jams: &[Jam], hop: Hop) -> BTreeMap<usize, Spot> {
+    fn solve(&mut self, scene: &mut Scene, jams: &[Jam], hop: Hop, control: &Control) -> BTreeMap<usize, Spot> {
         let mut away: BTreeMap<usize, Spot> = BTreeMap::new();
         let mut done: HashSet<usize> = HashSet::new();
         self.near.clear();
         for jam in jams {
+            if control.must_stop() {
+                break;
+            }
             let is_near = |unit: usize| touched(scene.units, unit).any(|node| self.near.contains(&node));
             if away.contains_key(&jam.unit) || is_near(jam.unit) {
                 continue;

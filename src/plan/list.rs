@@ -11,6 +11,7 @@ use super::detour::Detours;
 use super::slots::Slots;
 use super::step::Step;
 use super::wave::{Wait, Wave};
+use crate::control::Control;
 use crate::model::{GroupId, NodeId, Problem};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
@@ -75,6 +76,7 @@ pub(super) fn list_schedule(
     slots: &Slots,
     units: &mut Vec<Unit>,
     mut detours: Option<Detours>,
+    control: &Control,
     report: impl Fn(u32),
 ) -> (Vec<Vec<usize>>, Vec<usize>) {
     if units.is_empty() {
@@ -111,7 +113,8 @@ pub(super) fn list_schedule(
         }
         // What is under way holds things up for one wave at most: that one may be empty.
         if chosen.is_empty() && !wave.is_held_up() {
-            let way = detours.as_mut().and_then(|detours| detours.find(problem, slots, units, &mut wave, &waiting));
+            let way =
+                detours.as_mut().and_then(|detours| detours.find(problem, slots, units, &mut wave, &waiting, control));
             let Some(way) = way else {
                 // Where no move may begin at all, those that were not even tried are blocked as well.
                 let untried = ready.into_iter().map(|Reverse(unit)| unit);

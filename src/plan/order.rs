@@ -187,7 +187,7 @@ fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Co
     let objective = score(problem, target).objective();
     let report = |done| control.report(Progress { phase: "order", done, objective, bound: None });
     let attempt = |units: &mut Vec<Unit>, detours: Option<Detours>| {
-        let (waves, blocked) = list_schedule(problem, slots, units, detours, report);
+        let (waves, blocked) = list_schedule(problem, slots, units, detours, control, report);
         finish(problem, slots, units, waves, &blocked)
     };
     let mut best = attempt(&mut units, None);
