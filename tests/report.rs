@@ -314,7 +314,7 @@ fn the_heat_map_is_that_of_the_nodes() {
             let mut used = [0.0, 0.0];
             for task in snapshot["tasks"].as_array().unwrap() {
                 let amount = task["requirement"][resource].as_f64().unwrap_or(0.0);
-                let step = moves().filter(|step| step["task"] == task["name"]).next_back();
+                let step = moves().rfind(|step| step["task"] == task["name"]);
                 let places = [&task["placement"], step.map_or(&task["placement"], |step| &step["to"])];
                 for (used, place) in used.iter_mut().zip(places) {
                     *used += if place[0]["node"] == node["name"] { amount } else { 0.0 };

@@ -204,7 +204,8 @@ fn stranded(snapshot: &Snapshot, node: &NodeSpec, held: &[Held<'_>]) -> Amounts 
 /// What runs in burst pools and in spot pools.
 fn exposure(snapshot: &Snapshot, overview: &Overview, held: &[Held<'_>]) {
     let risk = |pool: &PoolSpec| pool.spot_risk.as_ref().map_or(Share::ZERO, |risk| Share::parse(risk).unwrap());
-    let meant: [(&dyn Fn(&PoolSpec) -> bool, _); 2] =
+    type IsMeant<'a> = &'a dyn Fn(&PoolSpec) -> bool;
+    let meant: [(IsMeant, _); 2] =
         [(&|pool| pool.burst, overview.burst), (&|pool| risk(pool) > Share::ZERO, overview.spot)];
     for (is_meant, told) in meant {
         let pools: Vec<&PoolSpec> = snapshot.pools.iter().filter(|pool| is_meant(pool)).collect();

@@ -54,7 +54,7 @@ pub struct Pack {
     pub class_row: Vec<u32>,
     /// Row offset into `shared.pair`. Shape: tasks.
     pub pair_row: Vec<u32>,
-    /// Node at the start or [`NOWHERE`]. Shape: tasks.
+    /// Node at the start or `u32::MAX`. Shape: tasks.
     pub home: Vec<u32>,
     /// Devices at the start. Shape: tasks.
     pub home_devices: Vec<u64>,
@@ -84,7 +84,7 @@ pub struct Pack {
     pub is_inexact: bool,
     /// Points per group member moved most.
     pub group_move_weight: i64,
-    /// Most tasks that may move, or [`DISPLACED_MAX`].
+    /// Most tasks that may move, or so many that it is no limit.
     pub displaced_max: u32,
 }
 

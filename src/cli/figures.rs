@@ -111,8 +111,8 @@ fn evenness(problem: &Problem, usage: &Usage, r: usize) -> Option<[f64; 2]> {
 }
 
 fn pools(problem: &Problem, usage: &Usage) -> Vec<(&'static str, i128)> {
-    let kinds: [(&str, fn(Meter) -> bool); 2] =
-        [("burst", |meter| meter == Meter::Burst), ("spot", |meter| meter != Meter::Burst)];
+    type IsOf = fn(Meter) -> bool;
+    let kinds: [(&str, IsOf); 2] = [("burst", |meter| meter == Meter::Burst), ("spot", |meter| meter != Meter::Burst)];
     let has = |is_meant: fn(Meter) -> bool| problem.resources.iter().any(|r| r.meter.is_some_and(is_meant));
     let there = kinds.into_iter().filter(|(_, is_meant)| has(*is_meant));
     there.map(|(name, is_meant)| (name, meter_points(problem, usage, is_meant))).collect()
