@@ -43,7 +43,7 @@ fn rich() -> Snapshot {
 }
 
 /// Code, what its fault must speak of, and a change that brings it about. Several per code where the code has several causes.
-const FAULTS: [(&str, &str, Change); 51] = [
+const FAULTS: [(&str, &str, Change); 52] = [
     ("P101", "tasks[0]", |s| s.tasks[0].name.clear()),
     ("P101", "tasks[2]", |s| s.tasks[2].name.clear()),
     ("P102", "levels[2]", |s| s.levels.push("node".to_string())),
@@ -106,6 +106,7 @@ const FAULTS: [(&str, &str, Change); 51] = [
         let piece = s.tasks[0].placement[0].clone();
         s.tasks[0].placement.push(PieceSpec { node: "n".to_string(), devices: Vec::new(), ..piece });
     }),
+    ("P305", "it is there already", |s| s.tasks[0].moving_to = s.tasks[0].placement.clone()),
     ("P403", "groups[0]", |s| s.groups[0].gang = Some(GangSpec { min_members: Some(0), within: None })),
     ("P101", "tenant", |s| s.tasks[0].tenant = Some(String::new())),
     ("P102", "pools[1]", |s| s.pools = vec![pool("east"), pool("east")]),

@@ -34,7 +34,8 @@ const CLASSES: [(i128, &str); 8] = [
 ];
 
 /// How to read the colours, on paper and on dark screens.
-const SHADES: &str = "The more a colour stands out from the page, the fuller: blue where there is room, orange and beyond where it is tight.";
+const SHADES: &str =
+    "The more a colour stands out from the page, the fuller: blue where there is room, orange where it is tight.";
 
 /// The colour of a fill; `None` where there is nothing to fill.
 fn class(fill: Fill) -> Option<usize> {
