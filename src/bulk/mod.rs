@@ -96,8 +96,13 @@ pub struct Outcome {
 /// # Panics
 /// Only when the thread pool cannot be started.
 pub fn solve(problem: &Problem, options: &Options, control: &Control) -> Outcome {
+    pooled(options, || search(problem, options, control))
+}
+
+/// Does the work on the threads that were asked for.
+fn pooled<T: Send>(options: &Options, work: impl FnOnce() -> T + Send) -> T {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().expect("threads can be started");
-    pool.install(|| search(problem, options, control))
+    pool.install(work)
 }
 
 fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {

@@ -5,7 +5,7 @@
 //! that brings nothing, single steps do: what can be started, emptied or sent home as things stand. Each round is kept only
 //! when it makes the plan better.
 
-use super::{Options, settle, solve};
+use super::{Options, pooled, settle, solve};
 use crate::control::Control;
 use crate::model::Problem;
 use crate::plan::{Ordered, joined, order};
@@ -32,7 +32,7 @@ pub fn resume(problem: &Problem, searched: &Problem, first: Ordered, options: &O
         let go_on = |target| joined(problem, &best, order(&from, &target, control), control);
         let mut next = go_on(solve(&narrowed, &part, &part_of_time()).placement);
         if next == best {
-            next = go_on(settle(&narrowed, options, &part_of_time()));
+            next = go_on(pooled(options, || settle(&narrowed, options, &part_of_time())));
         }
         if next == best {
             break;

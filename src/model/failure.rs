@@ -22,6 +22,7 @@ impl Problem {
     pub fn settled(&self, placement: &Placement) -> Problem {
         let mut problem = self.clone();
         problem.current = placement.clone();
+        problem.under_way.clear();
         problem.objective = Objective::default();
         problem.moves = MoveRules { max_moves: None, simultaneous: false, ..self.moves.clone() };
         for resource in &mut problem.resources {
