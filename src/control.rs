@@ -63,6 +63,11 @@ impl Control {
         Control { deadline, ..self.clone() }
     }
 
+    /// The same with one part in `of` of the time that is left, where there is a limit.
+    pub fn part(&self, of: u32) -> Control {
+        self.time_left().map_or_else(|| self.clone(), |left| self.within(left / of))
+    }
+
     /// True when somebody has asked it to stop.
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
@@ -70,7 +75,7 @@ impl Control {
 
     /// True when the search must end.
     pub fn must_stop(&self) -> bool {
-        let asked = self.stop.load(Ordering::Relaxed) || self.settled.load(Ordering::Relaxed);
+        let asked = self.is_stopped() || self.settled.load(Ordering::Relaxed);
         asked || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 

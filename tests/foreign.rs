@@ -1,6 +1,6 @@
 //! What do importers make of the documents that foreign systems print? Golden text, and documents that are broken at random.
 //!
-//! The recorded documents and where they are from: `data/README.md` beside this file.
+//! The documents and where they are from: `data/README.md` beside this file.
 
 use bayplan::adapter::notes::{Document, Imported};
 use bayplan::adapter::{nomad, openstack, proxmox, slurm};

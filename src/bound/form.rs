@@ -18,7 +18,7 @@ const PAIRS_MAX: u64 = 1 << 27;
 /// Most entries of the table of pair costs; beyond it they are left out (a cost is never negative).
 const MOVES_MAX: usize = 1 << 24;
 /// No home, or no row of pair costs.
-pub(super) const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = crate::kernel::price::NOWHERE;
 
 /// Nodes that are alike.
 pub(super) struct Place {

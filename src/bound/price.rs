@@ -6,6 +6,7 @@
 use super::form::Form;
 use crate::gpu::{Error, Gpu, Market, Prices as Tiles};
 use crate::kernel::price::{Cheapest, Kind, Places, price};
+use rayon::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Answers that are worked out again after the first time.
@@ -73,7 +74,10 @@ impl Desk {
         *asked += 1;
         let places = places(form, prices, denominator);
         let is_right = |list: &[Option<Cheapest>]| {
-            (from..form.kinds.len()).step_by(step).all(|kind| list[kind] == price(&places, &one(form, kind)))
+            (from..form.kinds.len())
+                .into_par_iter()
+                .step_by(step)
+                .all(|kind| list[kind] == price(&places, &one(form, kind)))
         };
         let answer = tiles.cheapest(prices, denominator);
         let answer = answer.and_then(|list| match is_right(&list) {

@@ -55,7 +55,7 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
             whole.get(wanted).copied().unwrap_or(queue.len())
         };
         let part = if is_short { SHORT_PART } else { LONG_PART };
-        let share = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / part));
+        let share = control.part(part);
         let seed = options.seed.wrapping_add(best.evaluations);
         let found =
             probe(&warm(problem, &best.placement), &Options { seed, ..options.clone() }, &queue[length..], &share);

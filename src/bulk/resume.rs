@@ -24,15 +24,13 @@ pub fn resume(problem: &Problem, searched: &Problem, first: Ordered, options: &O
         if best.blocked.is_empty() || problem.moves.simultaneous || control.must_stop() {
             break;
         }
-        let part_of_time =
-            || control.time_left().map_or_else(|| control.clone(), |left| control.within(left / ROUND_PART));
         let moves = best.departures();
         let part = Options { seed: options.seed.wrapping_add(round), effort, ..options.clone() };
         let (from, narrowed) = (problem.resumed(&best.reached, moves), searched.resumed(&best.reached, moves));
         let go_on = |target| joined(problem, &best, order(&from, &target, control), control);
-        let mut next = go_on(solve(&narrowed, &part, &part_of_time()).placement);
+        let mut next = go_on(solve(&narrowed, &part, &control.part(ROUND_PART)).placement);
         if next == best {
-            next = go_on(pooled(options, || settle(&narrowed, options, &part_of_time())));
+            next = go_on(pooled(options, || settle(&narrowed, options, &control.part(ROUND_PART))));
         }
         if next == best {
             break;

@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 pub struct JobsArg {
     /// Tasks that wait for a place on top of the snapshot's (format bayplan-jobs/1: tasks and groups). plan makes room for them
-    /// with the fewest moves, unless --goal says otherwise, and ends with code 3 when not all can start; verify, score, export,
-    /// explain, diff and simulate need the same file to read such a plan
+    /// with the fewest moves, unless --goal says otherwise, and ends with code 3 when not all can start; every
+    /// command that reads such a plan needs the same file
     #[arg(long = "place", value_name = "JOBS", value_parser = source())]
     pub place: Option<Source>,
 }

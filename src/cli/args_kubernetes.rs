@@ -36,7 +36,7 @@ pub enum WeightArg {
     Equal,
 }
 
-/// Options of `export kubernetes` and `export shell`.
+/// Options of `export kubernetes`.
 #[derive(Debug, Args)]
 pub struct KubernetesExportArgs {
     /// Objects to write, for kubernetes

@@ -77,7 +77,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The exit code of DESIGN's table.
+    /// The exit code of ARCHITECTURE's table.
     pub fn code(&self) -> u8 {
         match self {
             Failure::ClosedPipe => 0,

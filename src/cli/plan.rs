@@ -8,6 +8,7 @@ use super::figures::Figures;
 use super::screen::{ProgressLine, Tone, say, say_verdict};
 use super::{drill, faulty, focus, read_problem, report, reserve, signal, with_goal};
 use bayplan::control::Control;
+use bayplan::drill::Reserved;
 use bayplan::model::{AMOUNT_MAX, Placement, Problem, Proof, score, total_excess, violations};
 use bayplan::plan::{self, Meta, Ordered, Plan, Status, Verdict};
 use bayplan::{bulk, exact, file};
@@ -61,7 +62,7 @@ pub struct Decided {
     /// What the verifier says; it is right.
     pub verdict: Verdict,
     accepted: Option<(usize, usize)>,
-    kept: Option<reserve::Kept>,
+    reserved: Option<Reserved>,
 }
 
 /// Searches, orders and verifies for a command that began at `started`; it ends early when `stop` becomes true.
@@ -93,22 +94,26 @@ pub fn decide(problem: Problem, args: &PlanArgs, stop: Arc<AtomicBool>, started:
         order = order.with_time_limit(left - reserve / 3);
     }
     let (found, ordered) = find(&read, &problem, args, &beside, [&search, &order, &going_on])?;
-    let planned = |target: &Placement, meta: &Meta| plan::build(&problem, target, meta.clone(), &order);
     let kept = level.map(|level| {
         // What was proven of one search is not true of another, the prices aside.
         let weaker = Meta { bound: None, solver: "bulk".to_string(), ..found.meta.clone() };
-        let plan = |target: &Placement| planned(target, if *target == found.target { &found.meta } else { &weaker });
+        let plan = |target: &Placement| match *target == found.target {
+            true => plan::sum_up(&problem, ordered.clone(), found.meta.clone()),
+            false => plan::build(&problem, target, weaker.clone(), &order),
+        };
         let search = |narrowed: &Problem| search_again(narrowed, args, &again);
         let planner = reserve::Planner { plan: &plan, search: &search, is_repeatable: args.is_repeatable() };
         reserve::keep(&problem, level, &found.target, &planner, &again)
     });
-    let summed = || plan::sum_up(&problem, ordered, found.meta.clone());
-    let plan = kept.as_ref().map_or_else(summed, |kept| kept.plan.clone());
+    let (plan, reserved) = match kept {
+        Some(kept) => (kept.plan, Some(kept.reserved)),
+        None => (plan::sum_up(&problem, ordered, found.meta), None),
+    };
     line.finish();
     let verdict = plan::verify(&problem, &plan);
     refuse_broken(&problem, &plan, &verdict)?;
     let narrowed = if let Cow::Owned(narrowed) = problem { Some(narrowed) } else { None };
-    Ok(Decided { problem: narrowed.unwrap_or(read), plan, verdict, accepted: found.accepted, kept })
+    Ok(Decided { problem: narrowed.unwrap_or(read), plan, verdict, accepted: found.accepted, reserved })
 }
 
 /// Where everything should run in `problem`, which is what the command line makes of `read`, and in which order it gets there: under
@@ -144,8 +149,7 @@ fn find(
         let options = options(args, &backend, args.effort());
         ordered = bulk::resume(problem, &charged, ordered, &options, going_on);
     }
-    let blockers = found.blockers.clone();
-    Ok((Found { meta: Meta { proof, status, blockers, ..found.meta }, ..found }, ordered))
+    Ok((Found { meta: Meta { proof, status, ..found.meta }, ..found }, ordered))
 }
 
 impl Decided {
@@ -154,7 +158,7 @@ impl Decided {
         if args.jobs.place.is_some() && !self.plan.unplaced.is_empty() {
             return Exit::Unplaced;
         }
-        if self.kept.as_ref().is_some_and(|kept| !kept.reserved.uncovered.is_empty()) {
+        if self.reserved.as_ref().is_some_and(|reserved| !reserved.uncovered.is_empty()) {
             return Exit::Uncovered;
         }
         if args.detailed_exitcode && self.verdict.move_count > 0 { Exit::MovesToMake } else { Exit::Done }
@@ -170,8 +174,8 @@ impl Decided {
         if let Some((accepted, waiting)) = self.accepted {
             notes += &format!("accepted: the first {accepted} of {waiting} waiting tasks\n");
         }
-        if let Some(kept) = &self.kept {
-            notes += &(reserve::text(problem, kept) + "\n");
+        if let Some(reserved) = &self.reserved {
+            notes += &(reserve::text(problem, reserved) + "\n");
         }
         notes += &report::how_found(plan, elapsed);
         [tables(problem, plan, verdict), report::verdict(problem, plan, verdict), notes]
@@ -183,7 +187,7 @@ fn search_again(narrowed: &Problem, args: &PlanArgs, control: &Control) -> Place
     let searched = focus::searched(narrowed, &args.focus);
     let charged = with_charge(&searched, args.min_gain);
     let backend = Backend { device: None, text: "cpu".to_string() };
-    let control = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / RESERVE_PART));
+    let control = control.part(RESERVE_PART);
     search(&charged, args, &backend, args.effort(), &control).target
 }
 
@@ -216,8 +220,6 @@ fn may_be_blocked(problem: &Problem) -> bool {
 struct Found {
     target: Placement,
     meta: Meta,
-    /// Proven: no placement keeps all rules. The kinds of rules in the way.
-    blockers: Option<Vec<&'static str>>,
     /// With `--admit prefix`: how many of how many waiting tasks, in their order, are placed.
     accepted: Option<(usize, usize)>,
 }
@@ -243,7 +245,8 @@ fn solve(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&P
         SolverArg::Exact => prove(problem, args, backend, proof, control),
         SolverArg::Auto if is_for_exact(problem, args) => {
             let proved = prove(problem, args, backend, proof, &control.within(EXACT_TIME_MAX));
-            let is_settled = proved.meta.status == Status::Optimal || proved.blockers.is_some() || control.must_stop();
+            let is_settled =
+                proved.meta.status == Status::Optimal || proved.meta.blockers.is_some() || control.must_stop();
             if is_settled { proved } else { better(problem, proved, search(problem, args, backend, None, control)) }
         }
         SolverArg::Auto | SolverArg::Bulk => search(problem, args, backend, args.effort(), control),
@@ -272,7 +275,7 @@ fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<
     let (seed, effort, status) = (args.seed, found.effort, found.status);
     let solver = "bulk".to_string();
     let meta = Meta { solver, seed, effort, backend: text, status, bound: None, proof: None, blockers: None };
-    Found { target: found.placement, meta, blockers: None, accepted }
+    Found { target: found.placement, meta, accepted }
 }
 
 /// The better of what the exact solver could not prove and what a longer search found; the bound holds for both.
@@ -287,7 +290,7 @@ fn better(problem: &Problem, proved: Found, searched: Found) -> Found {
 
 /// The exact solver, started from the bulk search's answer.
 fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&Proof>, control: &Control) -> Found {
-    let start_control = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / START_PART));
+    let start_control = control.part(START_PART);
     let start = search(problem, args, backend, args.effort().or(Some(bulk::EFFORT_DEFAULT)), &start_control);
     // Only a charge can be so large; the exact solver's range ends there.
     if problem.tasks.iter().any(|task| task.move_cost > AMOUNT_MAX) {
@@ -299,13 +302,13 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&P
     let found = exact::solve_under(problem, &start.target, proof.map(|proof| proof.bound), control);
     if found.bound.is_none() && found.placement == start.target {
         // It had nothing to add (too large, a cost that has no linear form, no time): the plan is the bulk search's.
-        return Found { blockers: found.blockers, ..start };
+        return Found { meta: Meta { blockers: found.blockers, ..start.meta }, ..start };
     }
     // A bound on the problem as the command line narrowed it says nothing about the snapshot.
     let is_narrowed = args.min_gain > 0 || args.max_moves.is_some() || args.focus.narrows();
     let bound = found.bound.filter(|_| !is_narrowed);
-    let meta = Meta { solver: plan::EXACT.into(), status: found.status, bound, ..start.meta };
-    Found { target: found.placement, meta, blockers: found.blockers, accepted: None }
+    let meta = Meta { solver: plan::EXACT.into(), status: found.status, bound, blockers: found.blockers, ..start.meta };
+    Found { target: found.placement, meta, accepted: None }
 }
 
 /// The problem in which every move of a running task costs `min_gain` points more: where it is at its best, each move is worth

@@ -131,19 +131,21 @@ fn amounts(page: &mut Page, problem: &Problem, overview: &Overview) {
 
 /// A page in the making.
 #[derive(Default)]
-struct Page {
-    text: String,
+pub struct Page {
+    /// What is there so far.
+    pub text: String,
     family: &'static str,
 }
 
 impl Page {
     /// Opens a family: what follows are its samples.
-    fn family(&mut self, name: &'static str, help: &str) {
+    pub fn family(&mut self, name: &'static str, help: &str) {
         self.family = name;
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} gauge");
     }
 
-    fn sample(&mut self, labels: &[(&str, &str)], value: &str) {
+    /// A sample of the open family.
+    pub fn sample(&mut self, labels: &[(&str, &str)], value: &str) {
         let pair = |(name, value): &(&str, &str)| format!("{name}=\"{}\"", escaped(value));
         let labels = match labels {
             [] => String::new(),

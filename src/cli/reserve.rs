@@ -91,9 +91,9 @@ fn send_back(problem: &Problem, first: &Placement, judge: &dyn Fn(&Placement) ->
 }
 
 /// What the reserve comes to, for people.
-pub fn text(problem: &Problem, kept: &Kept) -> String {
-    let level = &problem.levels[kept.reserved.reserve.level.index()].name;
-    let uncovered = &kept.reserved.uncovered;
+pub fn text(problem: &Problem, reserved: &Reserved) -> String {
+    let level = &problem.levels[reserved.reserve.level.index()].name;
+    let uncovered = &reserved.uncovered;
     if uncovered.is_empty() {
         return format!("reserve: any one {level} may fail, and all that is not pinned runs on");
     }

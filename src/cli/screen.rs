@@ -34,6 +34,13 @@ pub fn tell(event: &str, text: &str, figures: Value) {
     }
 }
 
+/// Says what is worth a look.
+pub fn warn(event: &str, text: &str, figures: Value) {
+    if !log::record(Level::Warn, event, text, figures) {
+        print(text);
+    }
+}
+
 fn print(text: &str) {
     let mut err = std::io::stderr().lock();
     let _ = writeln!(err, "{}", printable(text)).and_then(|()| err.flush());

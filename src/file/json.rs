@@ -287,6 +287,11 @@ impl Reader {
         }
     }
 
+    /// A list of texts.
+    pub fn texts(&self, path: Path<'_>, value: Value) -> Option<Vec<String>> {
+        Some(self.list(path, value, |p, v| self.text(p, v)))
+    }
+
     /// A string.
     pub fn text(&self, path: Path<'_>, value: Value) -> Option<String> {
         match value {

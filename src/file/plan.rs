@@ -180,9 +180,8 @@ impl Names<'_> {
         let effort = fields.required("effort", Reader::natural);
         let backend = fields.optional("backend", Reader::text);
         let status = fields.required("status", |r, p, v| r.word(p, v, &STATUSES));
-        let texts = |r: &Reader, p: Path<'_>, v: Value| Some(r.list(p, v, |p, v| r.text(p, v)));
-        let blockers = fields.optional("blockers", texts).unwrap_or_default();
-        let unexplored = fields.optional("unexplored", texts).unwrap_or_default();
+        let blockers = fields.optional("blockers", Reader::texts).unwrap_or_default();
+        let unexplored = fields.optional("unexplored", Reader::texts).unwrap_or_default();
         let objective = fields.required("objective", before_after);
         let bound = fields.optional("bound", points);
         let gap = fields.optional("gap", points);

@@ -96,7 +96,9 @@ fn run(reader: &Reader, value: Value) -> Option<Run> {
     }
     let name = fields.optional("name", filled);
     let read = fields.required("read", read).unwrap_or_default();
-    let plan = fields.optional("plan", |r, p, v| section(r, p, v, |fields| Some(texts(fields, "arguments"))));
+    let plan = fields.optional("plan", |r, p, v| {
+        section(r, p, v, |fields| Some(fields.optional("arguments", Reader::texts).unwrap_or_default()))
+    });
     let exports = fields.optional("export", |r, p, v| Some(r.list(p, v, |p, v| export(r, p, v)))).unwrap_or_default();
     let output = fields.required("output", output);
     let file = |r: &Reader, p: Path<'_>, v| section(r, p, v, |fields| fields.required("file", filled));
@@ -120,14 +122,6 @@ fn section<T>(
     taken
 }
 
-fn texts(fields: &mut Fields<'_>, name: &'static str) -> Vec<String> {
-    fields.optional(name, list).unwrap_or_default()
-}
-
-fn list(reader: &Reader, path: Path<'_>, value: Value) -> Option<Vec<String>> {
-    Some(reader.list(path, value, |p, v| reader.text(p, v)))
-}
-
 /// A text that is not empty.
 fn filled(reader: &Reader, path: Path<'_>, value: Value) -> Option<String> {
     let text = reader.text(path, value)?;
@@ -142,9 +136,9 @@ fn read(reader: &Reader, path: Path<'_>, value: Value) -> Option<RunRead> {
     let read = section(reader, path, value, |fields| {
         Some(RunRead {
             snapshot: fields.optional("snapshot", filled),
-            command: fields.optional("command", list),
+            command: fields.optional("command", Reader::texts),
             timeout: fields.optional("timeout", Reader::text),
-            import: fields.optional("import", list),
+            import: fields.optional("import", Reader::texts),
         })
     })?;
     let fault = |cause: &str, remedy: &str| reader.fault("F301", path, cause, remedy);
@@ -171,7 +165,7 @@ fn read(reader: &Reader, path: Path<'_>, value: Value) -> Option<RunRead> {
 
 fn export(reader: &Reader, path: Path<'_>, value: Value) -> Option<RunExport> {
     let (file, arguments) = section(reader, path, value, |fields| {
-        Some((fields.required("file", filled), fields.required("arguments", list)))
+        Some((fields.required("file", filled), fields.required("arguments", Reader::texts)))
     })?;
     let file = file?;
     let path = Path::Field(&path, "file");

@@ -114,7 +114,7 @@ fn snapshot(reader: &Reader, value: Value) -> Option<Snapshot> {
 }
 
 fn texts(fields: &mut Fields<'_>, name: &'static str) -> Vec<String> {
-    fields.optional(name, |r, p, v| Some(r.list(p, v, |p, v| r.text(p, v)))).unwrap_or_default()
+    fields.optional(name, Reader::texts).unwrap_or_default()
 }
 
 fn amounts(reader: &Reader, path: Path<'_>, value: Value) -> Option<BTreeMap<String, i64>> {

@@ -230,21 +230,16 @@ pub fn is_moved(problem: &Problem, placement: &Placement, task: TaskId) -> bool 
 pub fn move_cost(problem: &Problem, task: TaskId, spot: &Spot) -> [i128; 2] {
     let objective = &problem.objective;
     let task_move = i128::from(objective.task_move_weight) * i128::from(problem.tasks[task.index()].move_cost);
-    let node_move = i128::from(objective.node_move_weight) * i128::from(pair_cost(problem, task, spot));
-    [task_move, node_move].map(|points| points * i128::from(SHARE_ONE))
+    [task_move * i128::from(SHARE_ONE), way_cost(problem, problem.current.spot(task), spot)]
 }
 
-/// Pair cost of a task's new nodes, before its weight.
-pub fn pair_cost(problem: &Problem, task: TaskId, spot: &Spot) -> i64 {
-    way_cost(problem, problem.current.spot(task), spot)
-}
-
-/// Pair cost of the way from one spot to another, before its weight.
-pub fn way_cost(problem: &Problem, before: &Spot, spot: &Spot) -> i64 {
+/// Scaled points of the way from one spot to another: the pair cost of each new node.
+pub fn way_cost(problem: &Problem, before: &Spot, spot: &Spot) -> i128 {
     let newcomers = spot.pieces().iter().filter(|piece| !before.is_on(piece.node));
     // The cheapest source, not the first: the order of nodes means nothing.
     let cheapest = |to| before.pieces().iter().map(|from| problem.pair_cost(from.node, to)).min().unwrap_or(0);
-    newcomers.map(|piece| cheapest(piece.node)).sum()
+    let pairs: i64 = newcomers.map(|piece| cheapest(piece.node)).sum();
+    i128::from(problem.objective.node_move_weight) * i128::from(pairs) * i128::from(SHARE_ONE)
 }
 
 /// Σ_mix parts · (free milli that the item cannot use) on one node, for the mix of the objective.

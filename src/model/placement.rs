@@ -74,11 +74,7 @@ impl Spot {
 
     /// True when both are on the same nodes, whatever the shares and devices.
     pub fn same_nodes(&self, other: &Spot) -> bool {
-        let nodes = |spot: &Spot| -> Vec<NodeId> { spot.pieces().iter().map(|piece| piece.node).collect() };
-        match (self, other) {
-            (Spot::On(one), Spot::On(two)) => one.node == two.node,
-            _ => nodes(self) == nodes(other),
-        }
+        self.pieces().iter().map(|piece| piece.node).eq(other.pieces().iter().map(|piece| piece.node))
     }
 
     /// True when the task runs on `node`.

@@ -1,6 +1,7 @@
 //! What keeps a wanted move from being made? The rule, the place and the task in its way, as the plan leaves things.
 
 use super::Ordered;
+use super::detour::size;
 use super::slots::Slots;
 use super::step::{Hop, Step};
 use super::wave::{Wait, Wave};
@@ -27,18 +28,20 @@ pub struct Blocked {
 
 /// Looks at each blocked move from where the plan ends.
 pub(super) fn explain(problem: &Problem, ordered: &Ordered) -> Vec<Blocked> {
+    if ordered.blocked.is_empty() {
+        return Vec::new();
+    }
     let slots = Slots::new(problem);
     let mut wave = Wave::at(problem, &slots, &ordered.reached);
     let is_spent = problem.moves.max_moves.is_some_and(|most| ordered.departures() >= most);
     let wanted: HashSet<TaskId> = ordered.blocked.iter().map(|(task, _)| *task).collect();
     let mut here: BTreeMap<NodeId, Vec<TaskId>> = BTreeMap::new();
-    for task in problem.task_ids().filter(|_| !wanted.is_empty()) {
+    for task in problem.task_ids() {
         let pieces = ordered.reached.spot(task).pieces().iter();
         pieces.for_each(|piece| here.entry(piece.node).or_default().push(task));
     }
-    let size = |task: &TaskId| problem.requirement(*task).iter().fold(0i64, |sum, amount| sum.saturating_add(*amount));
     for tasks in here.values_mut() {
-        tasks.sort_by_key(|task| (!wanted.contains(task), std::cmp::Reverse(size(task)), *task));
+        tasks.sort_by_key(|task| (!wanted.contains(task), std::cmp::Reverse(size(problem, *task)), *task));
     }
     let in_the_way = |task: TaskId, node: NodeId| here.get(&node)?.iter().copied().find(|other| *other != task);
     let mate = |task: TaskId, group: GroupId, to: &Spot| {

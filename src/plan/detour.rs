@@ -15,8 +15,8 @@ use super::wave::Wave;
 use super::{Move, Reason};
 use crate::control::Control;
 use crate::model::{
-    DEVICE_MILLI, NodeId, Piece, Problem, SHARE_ONE, Spot, TaskId, move_cost, newcomer_forbidden, task_violations,
-    way_cost, worsened,
+    DEVICE_MILLI, NodeId, Piece, Problem, Spot, TaskId, move_cost, newcomer_forbidden, task_violations, way_cost,
+    worsened,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -240,10 +240,6 @@ pub(super) fn detour_cost<'a>(problem: &Problem, moves: impl Iterator<Item = &'a
 pub(super) fn extra<'a>(problem: &Problem, moves: impl Iterator<Item = &'a Move>) -> Vec<(TaskId, i128)> {
     let mut list: Vec<(TaskId, i128)> = Vec::new();
     let mut open: HashMap<TaskId, (usize, &Spot)> = HashMap::new();
-    let way = |from: &Spot, to: &Spot| {
-        let pair = i128::from(way_cost(problem, from, to));
-        pair * i128::from(problem.objective.node_move_weight) * i128::from(SHARE_ONE)
-    };
     for step in moves {
         if matches!(step.reason, Reason::Park | Reason::Restart) {
             open.insert(step.task, (list.len(), &step.to));
@@ -251,7 +247,8 @@ pub(super) fn extra<'a>(problem: &Problem, moves: impl Iterator<Item = &'a Move>
         } else if let Some((at, by)) = open.remove(&step.task) {
             // A task that stops on its way goes the straight one, which the objective shows.
             if by.is_placed() {
-                list[at].1 += way(by, &step.to) - way(problem.current.spot(step.task), &step.to);
+                let straight = way_cost(problem, problem.current.spot(step.task), &step.to);
+                list[at].1 += way_cost(problem, by, &step.to) - straight;
             }
         }
     }
@@ -305,7 +302,7 @@ fn jams(problem: &Problem, units: &[Unit], waiting: &Waiting, taken: &HashSet<Ta
 }
 
 /// What moves with the task: the sum of its amounts. Only compared, and only where the points are the same.
-fn size(problem: &Problem, task: TaskId) -> i64 {
+pub(super) fn size(problem: &Problem, task: TaskId) -> i64 {
     problem.requirement(task).iter().fold(0, |sum: i64, amount| sum.saturating_add(*amount))
 }
 

@@ -235,10 +235,11 @@ fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Co
 /// The better order, and the longer way for what is left out of it later.
 fn keep_better(problem: &Problem, best: &mut Found, other: Found) {
     let count = |found: &Found| found.whole.iter().map(Vec::len).sum::<usize>();
+    let is_longer = count(&other) > count(best);
     if rank(problem, &other.ordered) < rank(problem, &best.ordered) {
-        best.ordered = other.ordered.clone();
+        best.ordered = other.ordered;
     }
-    if count(&other) > count(best) {
+    if is_longer {
         best.whole = other.whole;
     }
 }

@@ -67,7 +67,7 @@ impl Step {
             cells.extend(before.iter().filter(|d| !after.contains(d)).map(|d| (*slot, *d, false)));
             cells.extend(after.iter().filter(|d| !before.contains(d)).map(|d| (*slot, *d, true)));
         }
-        let changes_nodes = !from.pieces().iter().map(|p| p.node).eq(to.pieces().iter().map(|p| p.node));
+        let changes_nodes = !from.same_nodes(to);
         let restarts = problem.tasks[task.index()].restarts;
         Step {
             task,

@@ -48,7 +48,7 @@ pub(super) fn way(problem: &Problem, slots: &Slots, waves: Vec<Vec<Leg>>) -> Way
     let broken = total_excess(&violations(problem, &problem.current));
     let mut total = Change::default();
     let mut best = ((0, Reverse(0)), 0);
-    let (mut away, mut sound) = (0, 0);
+    let (mut away, mut sound, mut moved) = (0, 0, 0);
     let mut moves: Vec<Vec<Move>> = Vec::with_capacity(waves.len());
     for wave in waves {
         let mut list = Vec::new();
@@ -66,12 +66,12 @@ pub(super) fn way(problem: &Problem, slots: &Slots, waves: Vec<Vec<Leg>>) -> Way
             }
             list.push(Move { task: leg.task, from: leg.from, to: leg.to, reason, gain: change.gain });
         }
+        moved += departures(list.iter()) as i128;
         moves.push(list);
         if away > 0 {
             continue;
         }
         sound = moves.len();
-        let moved = departures(moves.iter().flatten()) as i128;
         let rank = (total.excess, Reverse(total.gain - charge(problem) * moved));
         if rank < best.0 {
             best = (rank, sound);

@@ -27,6 +27,6 @@ impl Replay<'_> {
     }
 
     pub(super) fn is_under_way(&self, task: TaskId) -> bool {
-        self.problem.under_way.iter().any(|(other, _)| *other == task)
+        self.problem.under_way.binary_search_by_key(&task, |(other, _)| *other).is_ok()
     }
 }

@@ -8,7 +8,7 @@
 use super::cover::{Cover, Least};
 use super::policy::{Policy, scaled};
 use super::pools::{capacity, capacity_of, load_of, pools};
-use super::scenario::Scenarios;
+use super::scenario::{Scenarios, placed};
 use super::search::{Search, confined, empty_nodes, priced, waiting, without};
 use super::{NodeShape, stage::Stage};
 use crate::control::Control;
@@ -171,7 +171,7 @@ impl Market<'_> {
                 Some(time) => control.within(time / (2 * left as u32 + 2)),
                 None => control.clone(),
             };
-            if self.holds(&counts, gone, &share) {
+            if self.placed(&counts, gone, &share).is_some() {
                 continue;
             }
             let problem = priced(&confined(&without(&self.problem, gone)), &|node| self.price(node));
@@ -219,13 +219,8 @@ impl Market<'_> {
         })
     }
 
-    fn holds(&self, counts: &[usize], gone: &[NodeId], control: &Control) -> bool {
-        self.placed(counts, gone, control).is_some()
-    }
-
     fn placed(&self, counts: &[usize], gone: &[NodeId], control: &Control) -> Option<Placement> {
-        let rest = confined(&without(&self.problem, &[gone, &self.unbought(counts)].concat()));
-        self.search.all_placed(&rest, control)
+        placed(&self.problem, &[gone, &self.unbought(counts)].concat(), self.search, control)
     }
 
     /// True when everything has a place and the policy is kept in every scenario.

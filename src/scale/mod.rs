@@ -215,13 +215,12 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
     let hopeless = hopeless_with(&stage, &shapes)?;
     // What no node can ever hold is no reason to buy any.
     hopeless.iter().for_each(|task| played.tasks[task.index()].pinned = true);
-    let share = |part: u32| control.time_left().map_or_else(|| control.clone(), |left| control.within(left / part));
 
-    let target = ask.search.solve(&priced(&confined(&played), &|_| 1), false, &share(3));
+    let target = ask.search.solve(&priced(&confined(&played), &|_| 1), false, &control.part(3));
     let lacking: Vec<TaskId> = waiting(&played).filter(|task| !target.spot(*task).is_placed()).collect();
     let pools = pools(&problem);
     let inner = confined(&problem);
-    let released = release::release(&problem, &played, &target, &ask.policy, &pools, &ask.search, &share(3));
+    let released = release::release(&problem, &played, &target, &ask.policy, &pools, &ask.search, &control.part(3));
     verified("release", &Goal::Consolidate.apply(&problem), &released.plan, |verdict| {
         let empty = empty_nodes(&problem, &verdict.reached);
         released.nodes.iter().all(|node| empty.binary_search(node).is_ok())
@@ -230,7 +229,7 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
     let own = |task: &TaskId| task.index() < stage.task_count;
     // No purchase makes room for a shape that nothing on offer can hold.
     let is_possible = hopeless.iter().all(own);
-    let holds = || is_kept(&played, &target, &ask.policy, &pools, &ask.search, &share(3));
+    let holds = || is_kept(&played, &target, &ask.policy, &pools, &ask.search, &control.part(3));
     let is_kept = lacking.is_empty() && is_possible && holds();
     let addition = match is_kept {
         true => None,
@@ -369,6 +368,7 @@ fn pool_advice(
         Placement::from_spots(spots)
     };
     let (now, after) = (padded(&problem.current), padded(&released.reached));
+    let usage = crate::model::Usage::of(problem, &problem.current);
     let one = |pool: &Pool| {
         let inside = |task: &TaskId| {
             let pieces = problem.current.spot(*task).pieces();
@@ -376,7 +376,6 @@ fn pool_advice(
         };
         let running: Vec<TaskId> = problem.task_ids().filter(inside).collect();
         let release: Vec<_> = released.nodes.iter().filter(|node| pool.nodes.binary_search(node).is_ok()).collect();
-        let usage = crate::model::Usage::of(problem, &problem.current);
         let fits = names.iter().enumerate().map(|(k, name)| {
             let count = |placement| fit::count(&shaped, placement, shape(k), &pool.nodes);
             let now = count(&now);

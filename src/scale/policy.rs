@@ -20,9 +20,6 @@ pub const RATE_ONE: u32 = 1000;
 pub struct Rate(u32);
 
 impl Rate {
-    /// All of it.
-    pub const ONE: Rate = Rate(RATE_ONE);
-
     /// `milli` thousandths, 1 to 1000.
     pub fn from_milli(milli: u32) -> Option<Rate> {
         (1..=RATE_ONE).contains(&milli).then_some(Rate(milli))

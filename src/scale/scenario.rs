@@ -3,7 +3,7 @@
 use super::policy::Policy;
 use super::search::{Search, confined, without};
 use crate::control::Control;
-use crate::model::{LevelId, NodeId, Problem};
+use crate::model::{LevelId, NodeId, Placement, Problem};
 use std::collections::BTreeMap;
 
 /// Lists of nodes that are gone together.
@@ -12,7 +12,7 @@ pub(super) struct Scenarios {
 }
 
 impl Scenarios {
-    /// Those of the policy; domains of which a node has something to run first.
+    /// Those of the policy, in the order of the domains.
     pub fn of(problem: &Problem, policy: &Policy) -> Scenarios {
         let Some(level) = level(problem, policy) else { return Scenarios { gone: vec![Vec::new()] } };
         let mut domains: BTreeMap<u32, Vec<NodeId>> = BTreeMap::new();
@@ -24,14 +24,14 @@ impl Scenarios {
 
     /// True when a place for everything is found in each of them, with `less` nodes as well.
     pub fn all_hold(&self, problem: &Problem, less: &[NodeId], search: &Search, control: &Control) -> bool {
-        self.gone.iter().all(|gone| !control.must_stop() && holds(problem, &[gone, less].concat(), search, control))
+        let all_placed = |gone: &[NodeId]| placed(problem, &[gone, less].concat(), search, control).is_some();
+        self.gone.iter().all(|gone| !control.must_stop() && all_placed(gone))
     }
 }
 
-/// True when everything is found a place without these nodes. Tasks of failed nodes may leave their pool, the others stay in it.
-pub(super) fn holds(problem: &Problem, gone: &[NodeId], search: &Search, control: &Control) -> bool {
-    let rest = confined(&without(problem, gone));
-    search.all_placed(&rest, control).is_some()
+/// Where everything finds a place without these nodes. Tasks of failed nodes may leave their pool, the others stay in it.
+pub(super) fn placed(problem: &Problem, gone: &[NodeId], search: &Search, control: &Control) -> Option<Placement> {
+    search.all_placed(&confined(&without(problem, gone)), control)
 }
 
 /// The level that the policy names.

@@ -6,7 +6,7 @@
 //! are left out, since they depend on who else comes.
 
 use crate::model::{
-    DEVICE_MILLI, DeviceRequest, NodeId, Problem, SHARE_ONE, Sharing, TaskId, Toleration, Usage, newcomer_forbidden,
+    DEVICE_MILLI, DeviceRequest, NodeId, Problem, SHARE_ONE, TaskId, Toleration, Usage, newcomer_forbidden,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -40,11 +40,7 @@ impl Shapes {
         let mut classes: HashMap<Class<'_>, Vec<Shape>> = HashMap::new();
         for task in problem.task_ids() {
             let spec = &problem.tasks[task.index()];
-            let parts = match spec.sharing {
-                Sharing::Rigid => i128::from(SHARE_ONE),
-                Sharing::Elastic { min } => i128::from(min.parts()),
-                Sharing::Divisible => 1,
-            };
+            let parts = i128::from(problem.least_parts(task, 1));
             let least: Vec<i128> =
                 problem.requirement(task)[..own].iter().map(|amount| i128::from(*amount) * parts).collect();
             let class = Class {

@@ -4,7 +4,6 @@ use super::settings::Input;
 use crate::cli::args_run;
 use crate::cli::failure::Failure;
 use crate::cli::io::Source;
-use crate::cli::log::{Level, record};
 use crate::cli::{faulty, import, screen};
 use bayplan::file;
 use bayplan::model::Snapshot;
@@ -98,8 +97,8 @@ fn carry_out(line: &[String], timeout: Duration, printed: &Path, stop: &AtomicBo
         return Err(failed(std::io::Error::other(format!("it ended with {status}{tail}"))));
     }
     let text = format!("{} said: {tail}", line[0]);
-    if !tail.is_empty() && !record(Level::Warn, "command", &text, json!({"command": line})) {
-        screen::say(&text);
+    if !tail.is_empty() {
+        screen::warn("command", &text, json!({"command": line}));
     }
     Ok(())
 }
