@@ -3,6 +3,7 @@
 mod common;
 
 use assert_cmd::Command;
+use common::command::{bayplan, path_in, run, run_with, written};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -10,35 +11,8 @@ use tempfile::TempDir;
 const ABC: &str = "data/abc.json";
 const SMALL: &str = "data/small.json";
 
-fn bayplan(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bayplan"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(args).env("NO_COLOR", "1");
-    command
-}
-
-/// Runs, and gives (exit code, stdout, stderr).
-fn run(args: &[&str]) -> (i32, String, String) {
-    run_with(args, "")
-}
-
-fn run_with(args: &[&str], stdin: impl Into<Vec<u8>>) -> (i32, String, String) {
-    let output = bayplan(args).write_stdin(stdin).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("all output is UTF-8");
-    (output.status.code().expect("no signal ended it"), text(output.stdout), text(output.stderr))
-}
-
 fn abc() -> Value {
     serde_json::from_str(&std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(ABC)).unwrap()).unwrap()
-}
-
-fn path_in(folder: &TempDir, name: &str) -> String {
-    folder.path().join(name).to_str().unwrap().to_string()
-}
-
-fn written(folder: &TempDir, name: &str, text: impl AsRef<[u8]>) -> String {
-    let path = path_in(folder, name);
-    std::fs::write(&path, text).unwrap();
-    path
 }
 
 fn entries(folder: &TempDir) -> Vec<PathBuf> {
@@ -186,10 +160,8 @@ fn shells_take_their_completions() {
     }
     let asked = "source /dev/stdin; COMP_WORDS=(bayplan pla); COMP_CWORD=1; _bayplan bayplan pla bayplan; echo \"${COMPREPLY[*]}\"";
     let script = run(&["completions", "bash"]).1;
-    match Command::new("bash").args(["-c", asked]).write_stdin(script).output() {
-        Ok(output) => assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "plan", "{output:?}"),
-        Err(_) => eprintln!("skipped: no bash here"),
-    }
+    let output = Command::new("bash").args(["-c", asked]).write_stdin(script).output().expect("bash is here");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "plan", "{output:?}");
 }
 
 #[test]
@@ -536,6 +508,7 @@ fn a_budget_of_moves_is_kept() {
 #[cfg(target_os = "linux")]
 mod signals {
     use super::*;
+    use common::command::wait_until_it_listens;
     use std::io::{BufRead, BufReader, Read, Write};
     use std::process::{Child, Stdio};
     use std::time::{Duration, Instant};
@@ -549,20 +522,6 @@ mod signals {
     fn interrupt(child: &Child, signal: &str) {
         let status = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
         assert!(status.success());
-    }
-
-    /// Waits until the process handles SIGINT: bit 1 of the caught set that Linux shows.
-    fn wait_until_it_listens(child: &Child) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < deadline {
-            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
-            if u64::from_str_radix(caught, 16).unwrap() >> 1 & 1 == 1 {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        panic!("the process does not handle SIGINT");
     }
 
     #[test]

@@ -40,8 +40,6 @@ fn quick(problem: &Problem) -> Placement {
     bulk::solve(problem, &options, &Control::unlimited()).placement
 }
 
-/// What must hold for any outcome, however the search ended.
-#[track_caller]
 /// What one part of every task whose share may be fractional can be worth: within that, optimal is optimal.
 fn one_part_each(problem: &Problem) -> i128 {
     let stretches = |task: &TaskId| problem.tasks[task.index()].sharing != Sharing::Rigid;
@@ -59,6 +57,8 @@ fn one_part_each(problem: &Problem) -> i128 {
     problem.task_ids().filter(stretches).map(worth).sum()
 }
 
+/// What must hold for any outcome, however the search ended.
+#[track_caller]
 fn assert_sound(problem: &Problem, incumbent: &Placement, outcome: &Outcome) {
     let before = violations(problem, &problem.current);
     let after = violations(problem, &outcome.placement);

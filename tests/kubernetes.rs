@@ -2,13 +2,11 @@
 
 #[path = "kubernetes/commands.rs"]
 mod commands;
+mod common;
 #[path = "kubernetes/mutations.rs"]
 mod mutations;
 #[path = "kubernetes/nodes_and_pods.rs"]
 mod nodes_and_pods;
-#[path = "common/rng.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
-mod rng;
 #[path = "kubernetes/rules.rs"]
 mod rules;
 #[path = "kubernetes/script.rs"]
@@ -17,6 +15,7 @@ mod script;
 use bayplan::adapter::kubernetes::{Options, import};
 use bayplan::adapter::notes::{Document, Fate, Imported};
 use bayplan::model::{GroupSpec, Problem, TaskSpec};
+use common::{command, rng};
 use serde_json::{Value, json};
 
 /// A node with 8 cores, 16 GiB and 110 slots, its name as hostname, and a zone.

@@ -2,26 +2,14 @@
 
 mod common;
 
-use assert_cmd::Command;
 use bayplan::bulk::{self, Options};
 use bayplan::control::Control;
 use bayplan::file;
 use bayplan::model::*;
+use common::command::{run, written};
 use common::*;
 use serde_json::Value;
 use tempfile::TempDir;
-
-fn run(args: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_bayplan")).args(args).env("NO_COLOR", "1").output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("all output is UTF-8");
-    (output.status.code().expect("no signal ended it"), text(output.stdout), text(output.stderr))
-}
-
-fn written(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> String {
-    let path = folder.path().join(name).to_str().unwrap().to_string();
-    std::fs::write(&path, bytes).unwrap();
-    path
-}
 
 fn fraction(name: &str, at: &str, device: u32) -> TaskSpec {
     let mut task = with_devices(task(name, 400, &[("cpu", 2)]), 1, 400);

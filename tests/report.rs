@@ -5,6 +5,7 @@ mod common;
 use assert_cmd::Command;
 use bayplan::file;
 use bayplan::model::*;
+use common::command::{path_in, run, written};
 use common::*;
 use roxmltree::{Document, Node, ParsingOptions};
 use serde_json::Value;
@@ -12,23 +13,6 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 const SMALL: &str = "data/small.json";
-
-fn run(args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bayplan"));
-    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).args(args).env("NO_COLOR", "1").output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("all output is UTF-8");
-    (output.status.code().expect("no signal ended it"), text(output.stdout), text(output.stderr))
-}
-
-fn path_in(folder: &TempDir, name: &str) -> String {
-    folder.path().join(name).to_str().unwrap().to_string()
-}
-
-fn written(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> String {
-    let path = path_in(folder, name);
-    std::fs::write(&path, bytes).unwrap();
-    path
-}
 
 /// A plan for a snapshot, in `folder`.
 fn planned(folder: &TempDir, snapshot: &str) -> String {

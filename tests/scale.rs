@@ -2,13 +2,13 @@
 
 mod common;
 
-use assert_cmd::Command;
 use bayplan::control::Control;
 use bayplan::file;
 use bayplan::model::*;
 use bayplan::plan;
 use bayplan::scale::series::{Marks, Sample, Unit, schedule};
 use bayplan::scale::*;
+use common::command::{run, written};
 use common::*;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -17,18 +17,6 @@ const PLAIN: Kinds = Kinds { devices: true, entry_rules: true, groups: true, ..K
 
 fn advice(snapshot: &Snapshot, ask: &Ask) -> Advice {
     advise(snapshot, ask, &Control::unlimited()).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn run(args: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_bayplan")).args(args).env("NO_COLOR", "1").output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("all output is UTF-8");
-    (output.status.code().expect("no signal ended it"), text(output.stdout), text(output.stderr))
-}
-
-fn written(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> String {
-    let path = folder.path().join(name).to_str().unwrap().to_string();
-    std::fs::write(&path, bytes).unwrap();
-    path
 }
 
 /// Only what runs, in up to two pools; labels and selectors keep it there, so that brute force knows the rule.
@@ -84,6 +72,8 @@ fn released_nodes_are_really_empty_and_no_more_than_brute_force_can_empty() {
         found.set(found.get() + released.len());
         best.set(best.get() + most);
     });
+    let is_whole = std::env::var_os("BAYPLAN_TEST_SEED").is_none();
+    assert!(best.get() > 0 || !is_whole, "the seeds have cases in which nodes can go");
     assert!(found.get() * 100 >= best.get() * 97, "{} of {} nodes", found.get(), best.get());
 }
 

@@ -3,8 +3,10 @@
 #![allow(dead_code, unused_imports, reason = "every test file uses its own part of this")]
 
 pub mod brute;
+pub mod command;
 pub mod device;
 pub mod fixtures;
+pub mod prometheus;
 pub mod random;
 pub mod real;
 pub mod rename;

@@ -1,10 +1,10 @@
 //! Do the commands keep their word in a pipe? The whole way, closed pipes, input that is cut, signals at every stage.
 
+use super::command::wait_until_it_listens;
 use super::*;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const CLUSTER: &str = "data/kubernetes/cluster.json";
@@ -207,18 +207,4 @@ fn a_signal_ends_each_stage_at_once_and_leaves_no_file() {
             assert!(!target.exists());
         }
     }
-}
-
-/// Waits until the process handles SIGINT: bit 1 of the caught set that Linux shows.
-fn wait_until_it_listens(child: &Child) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < deadline {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
-        if u64::from_str_radix(caught, 16).unwrap() >> 1 & 1 == 1 {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("the process does not handle SIGINT");
 }
