@@ -25,7 +25,7 @@ fn leaves(touch: &Touch) -> bool {
 }
 
 /// What a running task takes along, scaled.
-fn carried(problem: &Problem, step: &Step, r: usize) -> i128 {
+pub(super) fn carried(problem: &Problem, step: &Step, r: usize) -> i128 {
     let parts = |t: &Touch| i128::from(t.parts_after) - i128::from(t.parts_before);
     let arriving: i128 = step.touches.iter().filter(|t| arrives(t)).map(parts).sum();
     if step.starts() || step.restarts { 0 } else { arriving * i128::from(problem.requirement(step.task)[r]) }

@@ -1,9 +1,13 @@
 //! What is a wave like at its worst moment? The fullest node that it touches, and what is in flight.
 //!
-//! Told to people by a report; the ordering and the verifier decide with counts of their own.
+//! Told to people by a report, as the ordering counts it; the verifier decides with counts of its own.
 
-use super::Plan;
-use crate::model::{NodeId, Piece, Problem, ResourceId, SHARE_ONE, Spot, Usage};
+use super::flight::carried;
+use super::slots::Slots;
+use super::step::{Hop, Step};
+use super::wave::Wave;
+use super::{Move, Plan};
+use crate::model::{NodeId, Problem, ResourceId, SHARE_ONE};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An amount on a node. Scaled.
@@ -13,7 +17,7 @@ pub struct Fill {
     pub node: NodeId,
     /// Of what.
     pub resource: ResourceId,
-    /// Held at the worst moment: by all sources and targets at once where the resource is transient.
+    /// Held at the worst moment: by all sources and targets at once where the resource is transient and the task does not restart.
     pub held: i128,
     /// Capacity, more than 0.
     pub capacity: i128,
@@ -29,46 +33,20 @@ pub struct Moment {
 }
 
 /// One per wave of a plan that holds.
-///
-/// # Panics
-/// As [`Plan::states`].
 pub fn moments(problem: &Problem, plan: &Plan) -> Vec<Moment> {
-    let mut state = problem.current.clone();
-    let mut usage = Usage::of(problem, &state);
-    let mut moments = Vec::with_capacity(plan.waves.len());
-    for wave in &plan.waves {
-        let mut peak: BTreeMap<NodeId, Vec<i128>> = BTreeMap::new();
-        let mut in_flight = vec![0; problem.resources.len()];
-        for step in wave {
-            let (old, new) = (state.spot(step.task).pieces(), step.to.pieces());
-            let nodes: BTreeSet<NodeId> = old.iter().chain(new).map(|piece| piece.node).collect();
-            for node in nodes {
-                let arriving = (parts(new, node) - parts(old, node)).max(0);
-                let held = peak.entry(node).or_insert_with(|| usage.amounts(node).to_vec());
-                for (r, amount) in problem.requirement(step.task).iter().enumerate() {
-                    let arriving = i128::from(*amount) * arriving;
-                    held[r] += if problem.resources[r].transient { arriving } else { 0 };
-                    in_flight[r] += if old.is_empty() { 0 } else { arriving };
-                }
-            }
-        }
-        for step in wave {
-            let old: Spot = state.spot(step.task).clone();
-            usage.remove(problem, step.task, &old);
-            usage.add(problem, step.task, &step.to);
-            state.set(step.task, step.to.clone());
-        }
-        // What is not transient switches at once: the end of the wave may be its worst moment.
-        for (node, held) in &mut peak {
-            held.iter_mut().zip(usage.amounts(*node)).for_each(|(held, after)| *held = (*held).max(*after));
-        }
-        moments.push(Moment { fullest: fullest(problem, &peak), in_flight });
-    }
-    moments
-}
-
-fn parts(pieces: &[Piece], node: NodeId) -> i128 {
-    pieces.iter().filter(|piece| piece.node == node).map(|piece| i128::from(piece.share.parts())).sum()
+    let slots = Slots::new(problem);
+    let mut wave = Wave::new(problem, &slots);
+    let moment = |steps: &Vec<Move>| {
+        let ends = |step: &Move| Step::between(problem, &slots, step.task, [&step.from, &step.to], Hop::Whole);
+        let steps: Vec<Step> = steps.iter().map(ends).collect();
+        wave.add(&steps);
+        let nodes: BTreeSet<NodeId> = steps.iter().flat_map(|step| &step.touches).map(|touch| touch.node).collect();
+        let peak: BTreeMap<NodeId, Vec<i128>> = nodes.into_iter().map(|node| (node, wave.peaks(node))).collect();
+        wave.commit();
+        let carried = |r| steps.iter().map(|step| carried(problem, step, r)).sum();
+        Moment { fullest: fullest(problem, &peak), in_flight: (0..problem.resources.len()).map(carried).collect() }
+    };
+    plan.waves.iter().map(moment).collect()
 }
 
 fn fullest(problem: &Problem, peak: &BTreeMap<NodeId, Vec<i128>>) -> Option<Fill> {

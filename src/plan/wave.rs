@@ -192,13 +192,23 @@ impl<'a> Wave<'a> {
     /// Adds the unit if the worst moment and the end of the wave keep every rule; with `crowded` the room after the wave
     /// is not looked at (the caller settles it for all units together).
     pub(super) fn try_add(&mut self, unit: &[Step], crowded: bool) -> Result<(), Refusal> {
-        self.shift(unit, true);
-        self.note(unit);
+        self.add(unit);
         let fits = self.check(unit, crowded);
         if fits.is_err() {
             self.take_out(unit);
         }
         fits
+    }
+
+    /// Adds the unit, whatever it breaks: for looking at a wave that is known to hold.
+    pub(super) fn add(&mut self, unit: &[Step]) {
+        self.shift(unit, true);
+        self.note(unit);
+    }
+
+    /// The most that the node holds of each resource while the wave runs and at its end. Scaled.
+    pub(super) fn peaks(&self, node: NodeId) -> Vec<i128> {
+        self.row(node).iter().map(|held| held.peak().max(held.after)).collect()
     }
 
     /// Takes out what was added last.
