@@ -135,23 +135,44 @@ impl<'a> Builder<'a> {
             }
         }
         for r in packed.row..packed.row + packed.row_count {
-            let row = &self.pack.rows[r as usize];
-            let present = &self.present[r as usize];
-            let wanted = row.spread.min(self.placed[group as usize] + 1);
-            let must_widen = row.spread > 0 && (present.len() as u32) < wanted;
-            let needs = |domain: &u32| row.needs.iter().all(|other| self.present[*other as usize].contains_key(domain));
+            let level = LevelId(self.pack.rows[r as usize].level);
             for node in self.problem.node_ids() {
-                let domain = self.problem.domain(node, LevelId(row.level)).0;
-                let is_present = present.contains_key(&domain);
-                // What runs of a gang that is bound to a domain decides which one.
-                let strays =
-                    row.within && !is_present && (!present.is_empty() || self.gang_domain.is_some_and(|d| d != domain));
-                if (is_present && (row.conflict || must_widen)) || strays || !needs(&domain) {
+                if self.is_shut(group, r, self.problem.domain(node, level).0) {
                     closed[node.index() / 64] |= 1 << (node.index() % 64);
                 }
             }
         }
         closed
+    }
+
+    /// Is this node among those that are [`closed`](Self::closed) to a task?
+    fn is_closed(&self, task: usize, node: u32) -> bool {
+        let group = self.pack.group[task];
+        if group == UNGROUPED {
+            return false;
+        }
+        let packed = self.pack.groups[group as usize];
+        let is_there = |other: &u32| *other as usize != task && self.state.at[*other as usize] == node;
+        let mut rows = packed.row..packed.row + packed.row_count;
+        (packed.conflict && self.members[group as usize].iter().any(is_there))
+            || rows.any(|r| {
+                let level = LevelId(self.pack.rows[r as usize].level);
+                self.is_shut(group, r, self.problem.domain(NodeId(node), level).0)
+            })
+    }
+
+    /// Does one of its group's rules shut a domain to one more member?
+    fn is_shut(&self, group: u32, r: u32, domain: u32) -> bool {
+        let row = &self.pack.rows[r as usize];
+        let present = &self.present[r as usize];
+        let is_present = present.contains_key(&domain);
+        let wanted = row.spread.min(self.placed[group as usize] + 1);
+        let must_widen = row.spread > 0 && (present.len() as u32) < wanted;
+        // What runs of a gang that is bound to a domain decides which one.
+        let strays =
+            row.within && !is_present && (!present.is_empty() || self.gang_domain.is_some_and(|d| d != domain));
+        let is_lone = || row.needs.iter().any(|other| !self.present[*other as usize].contains_key(&domain));
+        (is_present && (row.conflict || must_widen)) || strays || is_lone()
     }
 
     /// Has the last member of the task's group left the domain of a node while others there depend on it?
@@ -171,7 +192,7 @@ impl<'a> Builder<'a> {
 
     /// The best target of a task as things stand.
     pub fn best(&self, task: usize) -> Option<Target> {
-        self.scored(task, None)
+        self.scored_within(task, None, &self.closed(task))
     }
 
     /// The best target of a task that is not this node.
@@ -184,14 +205,10 @@ impl<'a> Builder<'a> {
 
     /// What it would mean to put a task (now in the pool) on a node.
     pub fn judge(&self, task: usize, node: u32) -> Option<Target> {
-        self.scored(task, Some(node))
+        if self.is_closed(task, node) { None } else { self.scored_within(task, Some(node), &[]) }
     }
 
-    /// The best target of a task, or that on one node.
-    fn scored(&self, task: usize, only: Option<u32>) -> Option<Target> {
-        self.scored_within(task, only, &self.closed(task))
-    }
-
+    /// The best target of a task outside a set of nodes, or that on one node.
     fn scored_within(&self, task: usize, only: Option<u32>, closed: &[u64]) -> Option<Target> {
         let (pack, state) = (self.pack, &self.state);
         let nodes = Nodes {

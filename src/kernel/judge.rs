@@ -69,11 +69,13 @@ impl<'a, const L: usize> View<'a, L> {
         if !self.is_soft {
             return Some((0, 0));
         }
+        // Plain branches: closures would be compiled without the wide vectors and called.
         let pool = self.block.node_count;
-        let over = |node: usize, used| if node == pool { 0 } else { self.over(node, used) };
-        let now = |node: usize| if node == pool { 0 } else { self.block.over[node] };
-        let (over_one, over_two) = (over(one, used_one), over(two, used_two));
-        let exceeds_more = over_one + over_two > now(one) + now(two);
+        let over_one = if one == pool { 0 } else { self.over(one, used_one) };
+        let over_two = if two == pool { 0 } else { self.over(two, used_two) };
+        let now_one = if one == pool { 0 } else { self.block.over[one] };
+        let now_two = if two == pool { 0 } else { self.block.over[two] };
+        let exceeds_more = over_one + over_two > now_one + now_two;
         if self.is_closed && exceeds_more { None } else { Some((over_one, over_two)) }
     }
 
