@@ -686,13 +686,32 @@ fn a_diff_says_what_changes_where() {
     let plan = planned(&folder, SMALL, &["--effort", "2000"]);
     let (code, stdout, _) = run(&["diff", SMALL, &plan]);
     assert_eq!(code, 0);
-    assert!(stdout.starts_with("node node-1\n  - ") && stdout.contains("\n  + train-1\n"), "{stdout}");
+    assert!(stdout.starts_with("node node-1\n  - ") && stdout.contains("\n  + train-1 (starts)\n"), "{stdout}");
+    assert!(stdout.contains("\n  - web-1 (to node-8)\n") && stdout.contains("\n  + web-1 (from node-1)\n"), "{stdout}");
     let diff: Value = serde_json::from_str(&run(&["diff", SMALL, &plan, "-o", "json"]).1).unwrap();
     assert_eq!((&diff["format"], &diff["nodes"][0]["node"]), (&json!("bayplan-diff/1"), &json!("node-1")));
     // A plan that does not hold changes nothing.
     let wrong =
         written(&folder, "wrong.json", std::fs::read_to_string(&plan).unwrap().replace("\"admit\"", "\"repair\""));
     assert_eq!(run(&["diff", SMALL, &wrong]).0, 3);
+}
+
+#[test]
+fn a_simulated_drain_stays_drained_when_it_is_asked_for_again() {
+    let folder = TempDir::new().unwrap();
+    let plan = planned(&folder, SMALL, &["--effort", "2000", "--drain", "node-1"]);
+    let end = path_in(&folder, "end.json");
+    let args = ["simulate", SMALL, &plan, "--drain", "node-1", "--fail-rate", "0.3", "-o", &end];
+    for seed in ["1", "2", "3"] {
+        let (code, stdout, stderr) = run(&[&args[..], &["--seed", seed]].concat());
+        assert_eq!(code, 0, "{stdout}{stderr}");
+        let end: Value = serde_json::from_str(&std::fs::read_to_string(&end).unwrap()).unwrap();
+        let on_node = |task: &&Value| {
+            task["placement"].as_array().is_some_and(|p| p.iter().any(|p| p["node"] == json!("node-1")))
+        };
+        assert_eq!(end["tasks"].as_array().unwrap().iter().filter(on_node).count(), 0, "{stdout}");
+    }
+    assert_eq!(run(&["simulate", SMALL, &plan, "--drain", "nowhere"]).0, 64);
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod common;
 
 use bayplan::control::Control;
 use bayplan::model::*;
-use bayplan::plan::{Move, Plan, Reason, build, order, recount, verify};
+use bayplan::plan::{Move, Ordered, Plan, Reason, build, order, recount, sum_up, verify};
 use common::{Kinds, Rng, Size, for_seeds, meta, random_snapshot};
 
 fn random_problem(rng: &mut Rng, size: Size) -> Problem {
@@ -151,6 +151,61 @@ fn never_worse_after_any_wave(problem: &Problem, plan: &Plan) {
     for state in plan.states(problem) {
         assert_eq!(worsened(&start, &violations(problem, &state)), []);
     }
+}
+
+/// A plan that is cut after any wave is a plan: the verifier accepts it, unless somebody is on a detour just then, and even so no
+/// rule is worse than at the start. What it costs to stop there is told, and nothing where it costs nothing.
+#[test]
+fn a_plan_cut_after_any_wave_holds_and_its_cost_is_told() {
+    let seen = std::cell::Cell::new([0usize; 4]);
+    for_seeds("cut after any wave", 8000, |seed, rng| {
+        let problem = random_problem(rng, if seed % 2 == 0 { Size::SMALL } else { Size::TINY });
+        // What runs at the same time cannot be cut.
+        if problem.moves.simultaneous {
+            return;
+        }
+        let plan = build(&problem, &random_target(rng, &problem), meta(), &Control::unlimited());
+        let told: std::collections::BTreeMap<usize, i128> = verify(&problem, &plan).lows.into_iter().collect();
+        let start = violations(&problem, &problem.current);
+        // Exact: `total_excess` rounds amounts up, and a rule that is a little less broken is repaired a little.
+        let excess = |broken: &[Violation]| broken.iter().map(|violation| violation.excess).sum::<i128>();
+        let rank = |state: &Placement, broken: &[Violation]| (excess(broken), -score(&problem, state).objective());
+        let at_start = rank(&problem.current, &start);
+        let [mut cuts, mut on_detours, mut lows, mut repaired] = seen.get();
+        for (w, state) in plan.states(&problem).enumerate() {
+            let broken = violations(&problem, &state);
+            assert_eq!(worsened(&start, &broken), [], "after wave {}", w + 1);
+            let now = rank(&state, &broken);
+            assert!(now.0 <= at_start.0);
+            let lost = if now > at_start { now.1 - at_start.1 } else { 0 };
+            assert_eq!(told.get(&w).copied().unwrap_or(0), lost, "after wave {}", w + 1);
+            lows += usize::from(lost > 0);
+            repaired += usize::from(now.0 < at_start.0 && now.1 > at_start.1);
+            let waves = plan.waves[..=w].to_vec();
+            let away: i64 = waves
+                .iter()
+                .flatten()
+                .map(|step| match step.reason {
+                    Reason::Park | Reason::Restart => 1,
+                    _ => 0,
+                })
+                .sum();
+            let moved: std::collections::BTreeSet<TaskId> = waves.iter().flatten().map(|step| step.task).collect();
+            let gone_on = waves.iter().flatten().count() - moved.len();
+            if away > gone_on as i64 {
+                on_detours += 1;
+                continue;
+            }
+            let cut = Ordered { waves, reached: state, blocked: Vec::new(), untried: 0, is_cut: false };
+            assert_eq!(verify(&problem, &sum_up(&problem, cut, meta())).violations, [], "cut after wave {}", w + 1);
+            cuts += 1;
+        }
+        seen.set([cuts, on_detours, lows, repaired]);
+    });
+    eprintln!("{:?} cuts, amid a detour, below the start, repaired at a loss", seen.get());
+    let replayed = std::env::var_os("BAYPLAN_TEST_SEED").is_some();
+    let is_enough = seen.get().iter().zip([1000, 4, 10, 50]).all(|(count, least)| *count >= least);
+    assert!(replayed || is_enough, "{:?}", seen.get());
 }
 
 /// Each gain, recomputed by scoring the whole placement before and after the move.

@@ -492,3 +492,130 @@ fn going_on_depends_on_no_thread() {
         assert_eq!(verify(&problem, &sum_up(&problem, on[0].clone(), meta())).violations, []);
     });
 }
+
+/// Full nodes with one task each, of 60 to 98 % of a node: rings and chains of 2 to 50, named by the nodes they lead to. A chain
+/// ends in a free node; without one, `spare` says whether there is one more node, which is the only room there is.
+fn tangle(rng: &mut Rng, rings: usize, has_chain: bool, spare: bool) -> (Snapshot, Vec<usize>) {
+    let (mut nodes, mut tasks, mut to) = (Vec::new(), Vec::new(), Vec::new());
+    let host = |n: usize, dear: bool| {
+        let mut host = node(&format!("n{n}"), &[("cpu", 100), ("mem", 100)]);
+        if dear {
+            host.soft_limit = amounts(&[("mem", 0), ("cpu", 100)]);
+        }
+        host
+    };
+    let mut links: Vec<(usize, bool)> = (0..rings).map(|_| (2 + rng.below(49), true)).collect();
+    links.extend(has_chain.then(|| (3 + rng.below(48), false)));
+    for (size, is_ring) in links {
+        let first = nodes.len();
+        for i in 0..size {
+            // Whoever leaves the first node takes more along than whoever comes: that pays for all of them.
+            let mem = if i == 0 { 90 } else { 1 };
+            let spec = task(&format!("t{}", tasks.len()), 1, &[("cpu", rng.range(60, 98)), ("mem", mem)]);
+            tasks.push(TaskSpec { evictable: false, ..at(spec, &format!("n{}", first + i)) });
+            to.push(if is_ring { first + (i + 1) % size } else { first + i + 1 });
+            nodes.push(host(first + i, i == 0));
+        }
+        if !is_ring {
+            nodes.push(host(nodes.len(), false));
+        }
+    }
+    if spare {
+        nodes.push(host(nodes.len(), false));
+    }
+    (snapshot(nodes, tasks), to)
+}
+
+#[test]
+fn each_ring_among_rings_and_chains_takes_one_detour_and_no_chain_does() {
+    let seen = std::cell::Cell::new([0; 3]);
+    for_seeds("tangles", 2000, |_, rng| {
+        let (rings, has_chain) = (rng.below(4), rng.chance(50));
+        let spare = !has_chain && rng.chance(60);
+        let (mut snapshot, nodes) = tangle(rng, rings, has_chain, spare);
+        let may_stop = rng.chance(50);
+        snapshot.tasks.iter_mut().for_each(|task| task.evictable = may_stop);
+        let problem = problem(&snapshot);
+        let target = target(&problem, &nodes);
+        let plan = planned(&problem, &target);
+        let has_room = has_chain || spare;
+        let [parked, restarted] = [Reason::Park, Reason::Restart].map(|reason| count(reasons(&plan), reason));
+        if has_room || may_stop {
+            assert_eq!(plan.reached(&problem), target, "{rings} rings, a chain: {has_chain}, a spare node: {spare}");
+            assert_eq!([parked, restarted], if has_room { [rings, 0] } else { [0, rings] });
+        } else {
+            assert_eq!((plan.waves.len(), plan.blocked.len()), (0, nodes.len()), "nothing can move");
+        }
+        let [all, with_parking, with_restart] = seen.get();
+        seen.set([all + 1, with_parking + usize::from(parked > 0), with_restart + usize::from(restarted > 0)]);
+    });
+    eprintln!("{:?} tangles, with parking, with restarts", seen.get());
+    assert!(std::env::var_os("BAYPLAN_TEST_SEED").is_some() || seen.get().iter().all(|count| *count > 100));
+}
+
+/// Some way of single moves leads from the current placement to this one, on which every task may wait once on some other node.
+fn has_way_with_parking(problem: &Problem, to: &Placement) -> bool {
+    let start = violations(problem, &problem.current);
+    let tasks: Vec<TaskId> = problem.task_ids().filter(|t| problem.current.spot(*t) != to.spot(*t)).collect();
+    let goal: Vec<usize> = vec![1; tasks.len()];
+    let nodes = problem.nodes.len();
+    // By task: 0 at home, 1 at its target, 2 + n on node n.
+    let spot = |task: TaskId, at: usize| match at {
+        0 => problem.current.spot(task).clone(),
+        1 => to.spot(task).clone(),
+        n => Spot::On(Piece::whole(NodeId::new(n - 2))),
+    };
+    let first = vec![0; tasks.len()];
+    let (mut seen, mut open) = (HashSet::from([first.clone()]), vec![first]);
+    while let Some(state) = open.pop() {
+        if state == goal {
+            return true;
+        }
+        for (i, at) in state.iter().enumerate().filter(|(_, at)| **at != 1) {
+            let ways = if *at == 0 { (1..2 + nodes).collect() } else { vec![1] };
+            for way in ways {
+                let mut next = state.clone();
+                next[i] = way;
+                // One task moves at a time, so the state after it is as full as its target gets meanwhile.
+                let mut placement = problem.current.clone();
+                next.iter().zip(&tasks).for_each(|(at, task)| placement.set(*task, spot(*task, *at)));
+                let holds = worsened(&start, &violations(problem, &placement)).is_empty();
+                if holds && seen.insert(next.clone()) {
+                    open.push(next);
+                }
+            }
+        }
+    }
+    false
+}
+
+/// The search for detours is no exhaustive one: of the restarts it proposes a few could be spared by parking several tasks.
+#[test]
+fn hardly_anything_restarts_where_brute_force_finds_a_way_with_parking() {
+    let (restarted, parked) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let missed = std::cell::Cell::new(0);
+    for_seeds("restarts", 3000, |_, rng| {
+        let (nodes, percent) = (2 + rng.below(3), rng.range(60, 98));
+        let mut snapshot = crowded(rng, nodes, percent);
+        snapshot.tasks.iter_mut().for_each(|task| task.evictable = true);
+        let problem = problem(&snapshot);
+        let target = exchanged(rng, &problem, 30);
+        let moves = problem.task_ids().filter(|t| problem.current.spot(*t) != target.spot(*t)).count();
+        if moves == 0 || moves > 5 {
+            return;
+        }
+        let ordered = order(&problem, &target, &Control::unlimited());
+        let is = |reason: Reason| ordered.waves.iter().flatten().any(|step| step.reason == reason);
+        if is(Reason::Restart) {
+            missed.set(missed.get() + usize::from(has_way_with_parking(&problem, &ordered.reached)));
+            restarted.set(restarted.get() + 1);
+        } else if is(Reason::Park) {
+            assert!(has_way_with_parking(&problem, &ordered.reached), "there is the way we took");
+            parked.set(parked.get() + 1);
+        }
+    });
+    let (restarted, parked, missed) = (restarted.get(), parked.get(), missed.get());
+    eprintln!("{restarted} with restarts, of which {missed} could park, {parked} with parking");
+    let is_replayed = std::env::var_os("BAYPLAN_TEST_SEED").is_some();
+    assert!(is_replayed || (missed * 30 <= restarted && restarted > 100 && parked > 20));
+}

@@ -7,12 +7,13 @@
 
 use super::{Options, pooled, settle, solve};
 use crate::control::Control;
-use crate::model::Problem;
+use crate::model::{Placement, Problem};
 use crate::plan::{Ordered, joined, order};
 
 /// Most rounds; a round that brings nothing is the last one before that.
 const ROUNDS_MAX: u32 = 12;
-/// Each round has this part of the effort, or of the time that is left.
+/// A search of a round has this part of the effort, single steps have all of it: they take little. Under a time limit each of them,
+/// and each ordering, has this part of the time that is left: whichever is slow, the others have their turn.
 const ROUND_PART: u32 = 4;
 
 /// Goes on from `first`, where it has left moves blocked. `searched` is the problem in the points of the search, `problem`
@@ -20,21 +21,36 @@ const ROUND_PART: u32 = 4;
 pub fn resume(problem: &Problem, searched: &Problem, first: Ordered, options: &Options, control: &Control) -> Ordered {
     let effort = options.effort.map(|effort| (effort / u64::from(ROUND_PART)).max(1));
     let mut best = first;
+    if problem.moves.simultaneous {
+        return best;
+    }
     for round in 1..=u64::from(ROUNDS_MAX) {
-        if best.blocked.is_empty() || problem.moves.simultaneous || control.must_stop() {
+        if best.blocked.is_empty() {
+            break;
+        }
+        if control.must_stop() {
+            best.is_cut = true;
             break;
         }
         let moves = best.departures();
         let part = Options { seed: options.seed.wrapping_add(round), effort, ..options.clone() };
         let (from, narrowed) = (problem.resumed(&best.reached, moves), searched.resumed(&best.reached, moves));
-        let go_on = |target| joined(problem, &best, order(&from, &target, control), control);
-        let mut next = go_on(solve(&narrowed, &part, &control.part(ROUND_PART)).placement);
-        if next == best {
-            next = go_on(pooled(options, || settle(&narrowed, options, &control.part(ROUND_PART))));
+        let go_on = |target: &Placement| {
+            let ordering = control.part(ROUND_PART);
+            joined(problem, &best, order(&from, target, &ordering), &ordering)
+        };
+        let search = control.part(ROUND_PART);
+        let target = solve(&narrowed, &part, &search).placement;
+        let is_cut = search.must_stop();
+        let mut next = go_on(&target);
+        if next.is_none() {
+            let target = pooled(options, || settle(&narrowed, options, &control.part(ROUND_PART)));
+            next = go_on(&target);
         }
-        if next == best {
+        let Some(next) = next else {
+            best.is_cut |= is_cut;
             break;
-        }
+        };
         best = next;
     }
     best

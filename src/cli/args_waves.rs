@@ -39,8 +39,8 @@ pub enum Form {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  bayplan diff snapshot.json plan.json\n  bayplan diff snapshot.json plan.json -o json\n\n\
-    + starts or arrives, - stops or leaves, ~ stays with another share or other devices. A plan that does not hold is\n\
-    refused with code 3."
+    + starts or arrives, - stops or leaves, ~ stays with another share or other devices. Compared are before the first and\n\
+    after the last wave. A plan that does not hold is refused with code 3."
 )]
 pub struct DiffArgs {
     /// Snapshot (`-` = stdin)
@@ -59,9 +59,11 @@ pub struct DiffArgs {
 /// Options of `simulate`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  bayplan simulate snapshot.json plan.json --fail-rate 0.1 --seed 7\n  \
-    bayplan simulate snapshot.json plan.json --vanish-rate 0.05 --grow-rate 0.2\n\n\
-    After anything that the plan did not foresee, the rest is planned anew from the state as it is. The same arguments give\n\
-    the same run. Exit code 0: no wave made anything worse, and planning at the end gives no moves; 3: not so.")]
+    bayplan simulate snapshot.json plan.json --vanish-rate 0.05 --grow-rate 0.2\n  \
+    bayplan simulate snapshot.json drained.json --drain node-3 --fail-rate 0.1\n\n\
+    After anything that the plan did not foresee, and at its end, the rest is planned anew from the state as it is: give\n\
+    --drain, --exclude and --only-overloaded as for the plan. The same arguments give the same run. Exit code 0: no wave made\n\
+    anything worse, and planning at the end gives no moves; 3: not so.")]
 pub struct SimulateArgs {
     /// Snapshot (`-` = stdin)
     #[arg(value_parser = source())]
@@ -71,6 +73,9 @@ pub struct SimulateArgs {
     pub plan: Source,
     #[command(flatten)]
     pub jobs: JobsArg,
+    /// What the plan was asked for, and each new plan is again
+    #[command(flatten)]
+    pub focus: FocusArgs,
     /// How often a move fails, 0 to 1
     #[arg(long, value_name = "P", default_value = "0", value_parser = rate)]
     pub fail_rate: u32,

@@ -49,9 +49,13 @@ impl Beside {
         control.with_settled(self.settled.clone()).with_listener(listener)
     }
 
-    /// True when the search was ended because the gap was closed.
-    pub fn is_settled(&self) -> bool {
-        self.settled.load(Ordering::Relaxed)
+    /// True when the search was ended because the gap was closed, and a plan that reaches this objective closes it as well;
+    /// `searched` is a bound that the search itself found.
+    pub fn is_near(&self, objective: i128, searched: Option<i128>) -> bool {
+        let known = *self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let bound = known.into_iter().chain(searched).min();
+        let is_closed = self.gap.zip(bound).is_some_and(|(gap, bound)| gap.is_closed(objective, bound));
+        self.settled.load(Ordering::Relaxed) && is_closed
     }
 
     /// Runs `search` and looks for a bound on `problem`: before it when `first`, else beside it.

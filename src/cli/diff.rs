@@ -1,4 +1,6 @@
 //! `bayplan diff`: what does a plan change, per node and per group? Nothing is decided here, and the plan must hold.
+//!
+//! Compared are the state of the snapshot and the one after the last wave: where a task is parked on its way is no change.
 
 use super::args_waves::{DiffArgs, Form};
 use super::failure::{Exit, Failure};
@@ -6,7 +8,7 @@ use super::figures::{JsonFigure, grouped};
 use super::io::Target;
 use super::screen::{Tone, printable, say_verdict, table};
 use super::{read_planned, report, signal};
-use bayplan::model::{NodeId, Placement, Problem, ResourceId, Usage};
+use bayplan::model::{NodeId, Placement, Problem, ResourceId, Spot, TaskId, Usage};
 use bayplan::plan;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,11 +82,34 @@ fn by_group(problem: &Problem, after: &Placement) -> BTreeMap<String, Changes> {
 
 fn tables(problem: &Problem, after: &Placement) -> String {
     let (before_usage, after_usage) = (Usage::of(problem, &problem.current), Usage::of(problem, after));
+    let ids: BTreeMap<&str, TaskId> =
+        problem.task_ids().map(|task| (problem.tasks[task.index()].name.as_str(), task)).collect();
+    // Where a task comes from or goes to; that it starts or stops, where that is nowhere.
+    let other_end = |task: &str, placement: &Placement, way: &str, nowhere: &str| match placement.spot(ids[task]) {
+        Spot::Unplaced => nowhere.to_string(),
+        spot => format!("{way} {}", report::spot_text(problem, spot)),
+    };
+    let change = |task: &str| {
+        let [was, is] = [&problem.current, after].map(|state| report::spot_text(problem, state.spot(ids[task])));
+        format!("{was} -> {is}")
+    };
     let mut text = String::new();
     for (node, changes) in by_node(problem, after) {
-        let _ = writeln!(text, "node {}", problem.nodes[node.index()].name);
-        for (sign, list) in [("-", &changes.go), ("+", &changes.come), ("~", &changes.stay)] {
-            list.iter().for_each(|task| _ = writeln!(text, "  {sign} {task}"));
+        let pieces = [&before_usage, &after_usage].map(|usage| usage.pieces(node));
+        let note = match pieces.map(|count| count > 0) {
+            [true, false] => ": empty afterwards",
+            [false, true] => ": empty before",
+            _ => "",
+        };
+        let _ = writeln!(text, "node {}{note}", problem.nodes[node.index()].name);
+        for task in &changes.go {
+            let _ = writeln!(text, "  - {task} ({})", other_end(task, after, "to", "stops"));
+        }
+        for task in &changes.come {
+            let _ = writeln!(text, "  + {task} ({})", other_end(task, &problem.current, "from", "starts"));
+        }
+        for task in &changes.stay {
+            let _ = writeln!(text, "  ~ {task} ({})", change(task));
         }
         for (r, resource) in problem.own_resources().iter().enumerate() {
             let amounts = [&before_usage, &after_usage].map(|usage| usage.amount(node, ResourceId::new(r)));

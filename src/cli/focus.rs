@@ -7,20 +7,26 @@ use std::borrow::Cow;
 
 /// Narrows the problem. What is asked for must exist: a misspelled name must not leave a node full.
 pub fn narrow(problem: &mut Problem, args: &FocusArgs) -> Result<(), Failure> {
-    let mut nodes = Vec::new();
-    for name in &args.drain {
-        let found = problem.nodes.iter().position(|node| node.name == *name);
-        nodes.push(NodeId::new(found.ok_or_else(|| nothing("--drain", name, "node"))?));
+    let has_node = |name: &String| problem.nodes.iter().any(|node| node.name == *name);
+    if let Some(name) = args.drain.iter().find(|name| !has_node(name)) {
+        return Err(nothing("--drain", name, "node"));
     }
-    problem.drain(&nodes);
-    for selector in &args.exclude {
-        let tasks: Vec<TaskId> = problem.task_ids().filter(|task| selects(problem, selector, *task)).collect();
-        if tasks.is_empty() {
-            return Err(nothing("--exclude", selector, "task"));
-        }
-        tasks.iter().for_each(|task| problem.tasks[task.index()].pinned = true);
+    let has_task = |selector: &String| problem.task_ids().any(|task| selects(problem, selector, task));
+    if let Some(selector) = args.exclude.iter().find(|selector| !has_task(selector)) {
+        return Err(nothing("--exclude", selector, "task"));
     }
+    narrow_to_what_is_left(problem, args);
     Ok(())
+}
+
+/// Narrows the problem by what is there of what is asked for: later on, a node may be gone.
+pub fn narrow_to_what_is_left(problem: &mut Problem, args: &FocusArgs) {
+    let drained = |node: &NodeId| args.drain.contains(&problem.nodes[node.index()].name);
+    let nodes: Vec<NodeId> = problem.node_ids().filter(drained).collect();
+    problem.drain(&nodes);
+    let excluded = |task: &TaskId| args.exclude.iter().any(|selector| selects(problem, selector, *task));
+    let tasks: Vec<TaskId> = problem.task_ids().filter(excluded).collect();
+    tasks.iter().for_each(|task| problem.tasks[task.index()].pinned = true);
 }
 
 /// True when the search counts the points of the problem itself: else a bound on these says nothing about those.

@@ -26,6 +26,8 @@ const START_PART: u32 = 5;
 const RESERVE_PART: u32 = 3;
 /// Where moves can be in each other's way, the search leaves a fifth of its time for going on from what can be reached.
 const SEARCH_PART: f64 = 0.8;
+/// Of what the search leaves, the first look for an order has this part: the rest is for going on from what it reaches.
+const ORDER_PART: u32 = 2;
 /// Least time kept back for ordering, verifying and writing.
 const RESERVE_MIN: Duration = Duration::from_millis(20);
 /// Largest points of a move with its charge: 2^24 of them, scaled by less than 2^20, stay below 2^127.
@@ -130,25 +132,29 @@ fn find(
     let backend = Backend::choose(args.backend, &charged)?;
     // The bound is on the snapshot, not on what the command line narrows it to: so whoever has the two files can check it.
     let first = is_for_exact(&charged, args);
+    let given = search.time_left();
     let (found, proof) = beside.run(read, args, search, first, |proof| {
         let proof = proof.filter(|_| focus::keeps_points(problem, &args.focus));
         solve(&charged, args, &backend, proof, search)
     });
-    let status = match found.meta.status {
-        Status::Optimal => Status::Optimal,
-        _ if beside.is_settled() => Status::Gap,
-        _ if going_on.is_stopped() => Status::Interrupted,
-        // A search that follows the clock ends a little before it.
-        _ if search.time_left().is_some_and(|left| left <= args.time_limit().unwrap_or_default() / 50) => {
-            Status::Deadline
-        }
-        _ => Status::Feasible,
-    };
-    let mut ordered = plan::order(problem, &found.target, order);
-    if args.admit == AdmitArg::All && args.reserve.reserve.is_none() {
+    // A search that follows the clock ends a little before it, with ejection 4 % of its time.
+    let is_timed = given.zip(search.time_left()).is_some_and(|(given, left)| left <= given / 10);
+    let goes_on = args.admit == AdmitArg::All && args.reserve.reserve.is_none();
+    let ordering = if goes_on { order.part(ORDER_PART) } else { order.clone() };
+    let mut ordered = plan::order(problem, &found.target, &ordering);
+    if goes_on {
         let options = options(args, &backend, args.effort());
         ordered = bulk::resume(problem, &charged, ordered, &options, going_on);
     }
+    // Told of the plan and not of its target: what was near enough may be out of reach, and going on takes time of its own.
+    let objective = score(problem, &ordered.reached).objective();
+    let status = match found.meta.status {
+        Status::Optimal => Status::Optimal,
+        _ if beside.is_near(objective, found.meta.bound) => Status::Gap,
+        _ if going_on.is_stopped() => Status::Interrupted,
+        _ if is_timed || ordered.is_cut => Status::Deadline,
+        _ => Status::Feasible,
+    };
     Ok((Found { meta: Meta { proof, status, ..found.meta }, ..found }, ordered))
 }
 

@@ -256,6 +256,11 @@ pub fn verdict(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
             _ => {}
         }
     }
+    let lows = || verdict.lows.iter().filter(|(wave, _)| wave + 1 < plan.waves.len());
+    if let Some(most) = lows().map(|(_, points)| *points).max() {
+        let waves = ranges(lows().map(|(wave, _)| wave + 1));
+        let _ = write!(text, "; not to be cut after wave {waves}: up to {} points below the start", grouped(most));
+    }
     if let Some(reserve) = &plan.reserve {
         let level = &problem.levels[reserve.level.index()].name;
         let open = reserve.uncovered(problem).count();
@@ -268,6 +273,22 @@ pub fn verdict(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
         let _ = write!(text, "\n  still broken, as before or less: {}", violation.describe(problem));
     }
     text
+}
+
+/// Ascending numbers with runs drawn together: `1-3, 5`.
+fn ranges(numbers: impl Iterator<Item = usize>) -> String {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let text = |(first, last): &(usize, usize)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    runs.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
 /// How far a scaled objective is below a scaled bound: points, and percent of the objective rounded up.
@@ -311,6 +332,12 @@ pub fn how_found(plan: &Plan, elapsed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_of_numbers_are_drawn_together() {
+        assert_eq!(ranges([1, 2, 3, 5, 7, 8].into_iter()), "1-3, 5, 7-8");
+        assert_eq!(ranges([4].into_iter()), "4");
+    }
 
     #[test]
     fn bars_are_full_at_capacity_and_never_longer() {

@@ -3,10 +3,10 @@
 use super::args_waves::SimulateArgs;
 use super::failure::{Exit, Failure};
 use super::io::Target;
-use super::screen::printable;
-use super::{faulty, read_cluster, read_plan_for, signal};
+use super::screen::{Tone, printable, say_verdict};
+use super::{faulty, focus, read_cluster, read_plan_for, report, signal};
 use bayplan::control::Control;
-use bayplan::model::{Problem, total_excess, violations};
+use bayplan::model::{Problem, TaskId, total_excess, violations};
 use bayplan::plan::{self, Meta, Plan};
 use bayplan::simulate::{Chances, Event, simulate};
 use bayplan::{bulk, file};
@@ -19,31 +19,52 @@ pub fn run(args: &SimulateArgs) -> Result<Exit, Failure> {
     let fail = |faults| faulty(&args.snapshot, faults);
     let (snapshot, mut problem) = read_cluster(&args.snapshot, args.jobs.place.as_ref())?;
     let plan = read_plan_for(&mut problem, &args.plan)?;
+    focus::narrow(&mut problem.clone(), &args.focus)?;
+    // What does not hold is not carried out, not even on paper.
+    let verdict = plan::verify(&problem, &plan);
+    if !verdict.is_right() {
+        say_verdict(&report::verdict(&problem, &plan, &verdict), Tone::Bad);
+        return Ok(Exit::Rejected);
+    }
     let goal = plan.goal;
     let chances = Chances { fail: args.fail_rate, vanish: args.vanish_rate, grow: args.grow_rate, seed: args.seed };
     let prepare = |problem: &Problem| goal.map_or_else(|| problem.clone(), |goal| goal.apply(problem));
     let replan = |problem: &Problem| again(problem, args);
     let outcome = simulate(&snapshot, plan, chances, prepare, replan).map_err(fail)?;
     let mut text = String::new();
+    let mut wave = 0;
     for event in &outcome.events {
+        match event {
+            Event::Wave { .. } => wave += 1,
+            Event::Planned(_) => wave = 0,
+            _ => {}
+        }
         let _ = match event {
-            Event::Wave { done, failed: 0, refused: 0 } => writeln!(text, "wave: {done} moves done"),
-            Event::Wave { done, failed, refused } => {
-                writeln!(text, "wave: {done} moves done, {failed} failed, {refused} refused for want of room")
+            Event::Wave { done, failed: 0, held_back: 0 } => writeln!(text, "wave {wave}: {} done", moves(*done)),
+            Event::Wave { done, failed, held_back } => {
+                writeln!(
+                    text,
+                    "wave {wave}: {} done, {failed} failed, {held_back} held back because of these",
+                    moves(*done)
+                )
             }
-            Event::Vanished(node, count) => writeln!(text, "node {node} vanished, {count} tasks wait again"),
+            Event::Vanished(node, count) => writeln!(text, "node {node} vanished, {count} of its tasks wait"),
             Event::Grew(task) => writeln!(text, "task {task} grew by a tenth"),
-            Event::Planned(count) => writeln!(text, "planned anew: {count} moves"),
+            Event::Planned(0) => writeln!(text, "planned anew: nothing to move"),
+            Event::Planned(count) => writeln!(text, "planned anew: {}", moves(*count)),
         };
     }
     let end = Problem::new(&outcome.end).map_err(fail)?;
     let excess = total_excess(&violations(&end, &end.current));
-    let placed = end.task_ids().filter(|task| end.current.spot(*task).is_placed()).count();
+    let runs = |problem: &Problem, task: &TaskId| problem.current.spot(*task).is_placed();
+    let placed = end.task_ids().filter(|task| runs(&end, task)).count();
+    // Tasks keep their number: only nodes vanish.
+    let stopped = end.task_ids().filter(|task| runs(&problem, task) && !runs(&end, task)).count();
     let worse = outcome.worse.len() + outcome.refused.len();
     let stable = if outcome.is_stable { "stable: planning again moves nothing" } else { "not stable" };
     let _ = writeln!(
         text,
-        "end: {placed} of {} tasks run, excess {excess}, {worse} rules made worse, {stable}",
+        "end: {placed} of {} tasks run, {stopped} that ran do not, excess {excess}, {worse} rules made worse, {stable}",
         end.tasks.len()
     );
     for violation in &outcome.worse {
@@ -60,13 +81,20 @@ pub fn run(args: &SimulateArgs) -> Result<Exit, Failure> {
     Ok(if worse == 0 && outcome.is_stable { Exit::Done } else { Exit::Rejected })
 }
 
+fn moves(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "move" } else { "moves" })
+}
+
 /// A plan for the state as it is.
 fn again(problem: &Problem, args: &SimulateArgs) -> Plan {
+    let mut problem = problem.clone();
+    focus::narrow_to_what_is_left(&mut problem, &args.focus);
+    let searched = focus::searched(&problem, &args.focus);
     let options = bulk::Options { seed: args.seed, effort: Some(args.effort), threads: 0, device: None };
-    let found = bulk::solve(problem, &options, &Control::unlimited());
+    let found = bulk::solve(&searched, &options, &Control::unlimited());
     let (seed, effort, status) = (args.seed, found.effort, found.status);
     let (solver, backend) = ("bulk".to_string(), "cpu".to_string());
     let meta = Meta { solver, seed, effort, backend, status, bound: None, proof: None, blockers: None };
-    let ordered = plan::order(problem, &found.placement, &Control::unlimited());
-    plan::sum_up(problem, bulk::resume(problem, problem, ordered, &options, &Control::unlimited()), meta)
+    let ordered = plan::order(&problem, &found.placement, &Control::unlimited());
+    plan::sum_up(&problem, bulk::resume(&problem, &searched, ordered, &options, &Control::unlimited()), meta)
 }

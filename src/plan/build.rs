@@ -49,7 +49,9 @@ pub fn sum_up(problem: &Problem, ordered: Ordered, meta: Meta) -> Plan {
         _ if meta.blockers.is_some() && !keeps_all => Status::Infeasible,
         Status::Optimal if bound != Some(after) => Status::Feasible,
         // What was near enough is not what was reached.
+        Status::Gap if !ordered.blocked.is_empty() && ordered.is_cut => Status::Deadline,
         Status::Gap if !ordered.blocked.is_empty() => Status::Feasible,
+        Status::Feasible if ordered.is_cut => Status::Deadline,
         status => status,
     };
     let gap = bound.map(|bound| bound - after);
@@ -70,7 +72,7 @@ pub fn sum_up(problem: &Problem, ordered: Ordered, meta: Meta) -> Plan {
         proof: meta.proof,
         objective: (before, after),
         unplaced: reasons(problem, &ordered.reached, &halted, waiting),
-        unexplored: unexplored(status, gap, ordered.untried),
+        unexplored: unexplored(status, gap, [ordered.untried, ordered.blocked.len()]),
         waves: ordered.waves,
         blocked,
         blockers: blockers.into_iter().map(str::to_string).collect(),
@@ -79,7 +81,7 @@ pub fn sum_up(problem: &Problem, ordered: Ordered, meta: Meta) -> Plan {
 }
 
 /// What nobody has looked at, in sentences.
-fn unexplored(status: Status, gap: Option<i128>, untried: usize) -> Vec<String> {
+fn unexplored(status: Status, gap: Option<i128>, [untried, blocked]: [usize; 2]) -> Vec<String> {
     let mut list = Vec::new();
     let ended = match status {
         Status::Optimal => None,
@@ -93,7 +95,9 @@ fn unexplored(status: Status, gap: Option<i128>, untried: usize) -> Vec<String> 
         None => format!("{ended}, and nothing is known of how much more is possible"),
     }));
     if untried > 0 {
-        list.push(format!("of {untried} blocked moves not every order was tried: too many have to do with each other"));
+        list.push(format!(
+            "of {untried} of the {blocked} blocked moves not every order was tried, since so many hang together"
+        ));
     }
     list
 }

@@ -7,6 +7,7 @@
 use super::list::Unit;
 use super::slots::Slots;
 use super::wave::Wave;
+use crate::control::Control;
 use crate::model::{Problem, Spot, TaskId};
 use std::collections::{HashMap, HashSet};
 
@@ -14,12 +15,13 @@ use std::collections::{HashMap, HashSet};
 const UNITS_MAX: usize = 16;
 
 /// Gives each set of units that has to do with a blocked task, and has an order, that order. True when one was found, and the
-/// number of blocked tasks whose set is too large to be tried.
+/// number of blocked tasks whose set was not tried: too large, or the control ended it.
 pub(super) fn settle(
     problem: &Problem,
     slots: &Slots,
     units: &mut [Unit],
     blocked: &[(TaskId, Spot)],
+    control: &Control,
 ) -> (bool, usize) {
     let blocked: HashSet<TaskId> = blocked.iter().map(|(task, _)| *task).collect();
     let mut wave = Wave::new(problem, slots);
@@ -29,10 +31,11 @@ pub(super) fn settle(
     for set in components(problem, units) {
         let steps = set.iter().flat_map(|unit| &units[*unit].steps);
         let blocked_here = steps.filter(|step| blocked.contains(&step.task)).count();
-        if set.len() > UNITS_MAX {
-            untried += blocked_here;
+        if blocked_here == 0 {
+            continue;
         }
-        if blocked_here == 0 || set.len() > UNITS_MAX {
+        if set.len() > UNITS_MAX || control.must_stop() {
+            untried += blocked_here;
             continue;
         }
         let mut order = Vec::new();

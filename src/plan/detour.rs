@@ -34,8 +34,6 @@ pub(super) struct Detours {
     /// The node after the one where room was found last: nodes before it were full a moment ago.
     cursor: usize,
     looks_left: usize,
-    /// Nodes where something was found to move at this deadlock: what is there next is not known yet.
-    near: HashSet<NodeId>,
 }
 
 /// What replaces blocked units.
@@ -56,8 +54,12 @@ struct Scene<'a, 'p> {
     slots: &'a Slots,
     units: &'a [Unit],
     wave: &'a mut Wave<'p>,
-    /// Nodes that somebody waits for: no places to wait at, if others have room.
-    crowded: HashSet<NodeId>,
+    /// By node: somebody waits for it, so it is no place to wait at, if others have room.
+    crowded: Vec<bool>,
+    /// By node: something was found to move there at this deadlock, so what is there next is not known yet.
+    near: Vec<bool>,
+    /// Units that have nowhere to wait as things stand: they are not looked at again for every unit in whose way they are.
+    homeless: HashSet<usize>,
     /// What was carried out, to be taken back.
     tried: Vec<Vec<Step>>,
 }
@@ -94,7 +96,7 @@ impl Scene<'_, '_> {
 
 impl Detours {
     pub(super) fn new(may_restart: bool) -> Detours {
-        Detours { may_restart, taken: HashSet::new(), cursor: 0, looks_left: LOOKS_MAX, near: HashSet::new() }
+        Detours { may_restart, taken: HashSet::new(), cursor: 0, looks_left: LOOKS_MAX }
     }
 
     /// A way out of the deadlock, if there is one. The wave is as it was afterwards.
@@ -107,9 +109,14 @@ impl Detours {
         waiting: &Waiting,
         control: &Control,
     ) -> Option<Way> {
-        let crowded = waiting.node.keys().chain(waiting.room.keys()).copied().collect();
         let jams = jams(problem, units, waiting, &self.taken);
-        let mut scene = Scene { problem, slots, units, wave, crowded, tried: Vec::new() };
+        if jams.is_empty() {
+            return None;
+        }
+        let nobody = || vec![false; problem.nodes.len()];
+        let (mut crowded, near, homeless) = (nobody(), nobody(), HashSet::new());
+        waiting.node.keys().chain(waiting.room.keys()).for_each(|node| crowded[node.index()] = true);
+        let mut scene = Scene { problem, slots, units, wave, crowded, near, homeless, tried: Vec::new() };
         let mut away = self.solve(&mut scene, &jams, Hop::Park, control);
         let mut hop = Hop::Park;
         if away.is_empty() && self.may_restart {
@@ -123,26 +130,31 @@ impl Detours {
     fn solve(&mut self, scene: &mut Scene, jams: &[Jam], hop: Hop, control: &Control) -> BTreeMap<usize, Spot> {
         let mut away: BTreeMap<usize, Spot> = BTreeMap::new();
         let mut done: HashSet<usize> = HashSet::new();
-        self.near.clear();
+        scene.homeless.clear();
         for jam in jams {
             if control.must_stop() {
                 break;
             }
-            let is_near = |unit: usize| touched(scene.units, unit).any(|node| self.near.contains(&node));
-            if away.contains_key(&jam.unit) || is_near(jam.unit) {
+            let all_units = scene.units;
+            let is_near = touched(all_units, jam.unit).any(|node| scene.near[node.index()]);
+            if away.contains_key(&jam.unit) || is_near {
                 continue;
             }
-            let free = |unit: &&usize| **unit != jam.unit && !done.contains(*unit) && !away.contains_key(*unit);
+            let free = |unit: &&usize| {
+                let is_taken = **unit == jam.unit || done.contains(*unit) || away.contains_key(*unit);
+                !is_taken && !scene.homeless.contains(*unit)
+            };
             let aside: Vec<usize> = jam.aside.iter().filter(free).copied().collect();
             // One task alone, the cheapest that will do; else as many as it takes.
-            let sets = (0..aside.len()).map(|i| &aside[i..=i]).chain([&aside[..]]);
+            let all = (aside.len() > 1).then_some(&aside[..]);
+            let sets = (0..aside.len()).map(|i| &aside[i..=i]).chain(all);
             let Some(found) = sets.into_iter().find_map(|set| self.make_way(scene, jam.unit, set, hop)) else {
                 continue;
             };
             done.insert(jam.unit);
-            self.near.extend(touched(scene.units, jam.unit));
+            touched(all_units, jam.unit).for_each(|node| scene.near[node.index()] = true);
             for (unit, spot) in found {
-                self.near.extend(touched(scene.units, unit).chain(spot.node()));
+                touched(all_units, unit).chain(spot.node()).for_each(|node| scene.near[node.index()] = true);
                 away.insert(unit, spot);
             }
             // One at a time: the next deadlock, after all that this one opens, may need none. Where there are many, those
@@ -186,10 +198,10 @@ impl Detours {
                 if self.looks_left == 0 {
                     return None;
                 }
-                if scene.crowded.contains(&node) != among_crowded || step.from.is_on(node) || step.to.is_on(node) {
+                if scene.crowded[node.index()] != among_crowded || scene.near[node.index()] {
                     continue;
                 }
-                if self.near.contains(&node) {
+                if step.from.is_on(node) || step.to.is_on(node) {
                     continue;
                 }
                 let Some(spot) = parking_place(problem, step, node, scene.wave) else { continue };
@@ -200,6 +212,7 @@ impl Detours {
                 }
             }
         }
+        scene.homeless.insert(unit);
         None
     }
 

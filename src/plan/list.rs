@@ -116,9 +116,15 @@ pub(super) fn list_schedule(
             let way =
                 detours.as_mut().and_then(|detours| detours.find(problem, slots, units, &mut wave, &waiting, control));
             let Some(way) = way else {
-                // Where no move may begin at all, those that were not even tried are blocked as well.
-                let untried = ready.into_iter().map(|Reverse(unit)| unit);
-                return (waves, waiting.all().into_iter().chain(untried).collect());
+                // Where no move may begin at all, those that were not even tried are blocked as well; and so is whoever
+                // comes after one that is.
+                let mut blocked = waiting.all();
+                blocked.extend(ready.into_iter().map(|Reverse(unit)| unit));
+                for i in 0.. {
+                    let Some(unit) = blocked.get(i).map(|unit| &units[*unit]) else { break };
+                    blocked.extend(unit.next.into_iter().chain(unit.onward));
+                }
+                return (waves, blocked);
             };
             waiting.remove(&way.replaced.into_iter().collect());
             ready.extend(way.added.into_iter().map(Reverse));

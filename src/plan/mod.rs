@@ -1,8 +1,8 @@
 //! Which moves, in which order, and why? The plan as data, and what makes a wave safe.
 //!
 //! A plan is a list of waves. All moves of a wave may run at the same time; the next wave starts when all have ended. A
-//! plan may be cut after any wave. [`order()`] and [`build()`] make plans, [`verify()`] checks them and shares nothing with the
-//! former two but the types and the following meaning.
+//! plan may be cut after any wave: no rule is worse then than at the start, though points may be. [`order()`] and [`build()`]
+//! make plans, [`verify()`] checks them and shares nothing with the former two but the types and the following meaning.
 //!
 //! # The worst moment of a wave (`moves.mode = waves`)
 //!

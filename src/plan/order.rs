@@ -40,8 +40,10 @@ pub struct Ordered {
     pub reached: Placement,
     /// Moves that have no safe order, and where they would lead.
     pub blocked: Vec<(TaskId, Spot)>,
-    /// Blocked moves of which not every order was tried: too many have to do with each other.
+    /// Blocked moves of which not every order was tried: too many have to do with each other, or time was short.
     pub untried: usize,
+    /// Something is blocked, and the clock or a signal ended the search for a way.
+    pub is_cut: bool,
 }
 
 impl Ordered {
@@ -65,6 +67,7 @@ pub fn order(problem: &Problem, target: &Placement, control: &Control) -> Ordere
     let mut best = order_once(problem, &slots, target, control);
     for _ in 0..TRIMS_MAX {
         if control.must_stop() {
+            best.ordered.is_cut |= !best.ordered.blocked.is_empty();
             break;
         }
         // No disruption for crumbs, nor for moves whose beneficiary has no order: try without them.
@@ -85,13 +88,14 @@ pub fn order(problem: &Problem, target: &Placement, control: &Control) -> Ordere
         let blocked: BTreeMap<TaskId, Spot> = blocked.filter(|(task, _)| stays(task)).collect();
         best.ordered.blocked = blocked.into_iter().collect();
         best.ordered.untried = best.ordered.untried.max(before.ordered.untried);
+        best.ordered.is_cut |= before.ordered.is_cut;
     }
     best.ordered
 }
 
 /// The way of `first`, and on it goes: `second` is ordered from where `first` leads, and moves none of its tasks again.
-/// The better of that and of `first` alone, as [`order()`] has it.
-pub fn joined(problem: &Problem, first: &Ordered, second: Ordered, control: &Control) -> Ordered {
+/// `None` where `first` alone is no worse, as [`order()`] has it.
+pub fn joined(problem: &Problem, first: &Ordered, second: Ordered, control: &Control) -> Option<Ordered> {
     let slots = Slots::new(problem);
     let mut seen: HashSet<TaskId> = HashSet::new();
     let mut leg = |step: &Move| {
@@ -106,17 +110,18 @@ pub fn joined(problem: &Problem, first: &Ordered, second: Ordered, control: &Con
     };
     let waves = first.waves.iter().chain(&second.waves).map(|wave| wave.iter().map(&mut leg).collect());
     let way = tell::way(problem, &slots, waves.collect());
-    let both = Ordered { untried: second.untried, ..way.cut(problem, second.blocked) };
+    let (untried, is_cut) = (second.untried, second.is_cut);
+    let both = Ordered { untried, is_cut, ..way.cut(problem, second.blocked) };
     if rank(problem, &both) >= rank(problem, first) {
-        return first.clone();
+        return None;
     }
     // In one go it may take fewer waves.
     let again = order_once(problem, &slots, &both.reached, control).ordered;
     let is_shorter = again.reached == both.reached && again.waves.len() < both.waves.len();
     if is_shorter && rank(problem, &again) <= rank(problem, &both) {
-        return Ordered { blocked: both.blocked, untried: both.untried, ..again };
+        return Some(Ordered { blocked: both.blocked, untried, is_cut, ..again });
     }
-    both
+    Some(both)
 }
 
 /// An order, and all that could be ordered before it was cut where it is best.
@@ -190,45 +195,43 @@ fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Co
         let (waves, blocked) = list_schedule(problem, slots, units, detours, control, report);
         finish(problem, slots, units, waves, &blocked)
     };
+    let is_blocked = |found: &Found| !found.ordered.blocked.is_empty();
     let mut best = attempt(&mut units, None);
-    let is_done = |found: &Found| found.ordered.blocked.is_empty() || control.must_stop();
-    if is_done(&best) {
-        return best;
-    }
-    let urgent: HashSet<TaskId> = best.ordered.blocked.iter().map(|(task, _)| *task).collect();
-    units.sort_by_key(|unit| !urgent.contains(&unit.steps[0].task));
-    let mut again = attempt(&mut units, None);
-    if !is_done(&again) {
-        let (is_changed, untried) = chain::settle(problem, slots, &mut units, &again.ordered.blocked);
-        if is_changed {
-            again = attempt(&mut units, None);
+    // Of all that is blocked, until every order was tried that is to be.
+    let mut untried = usize::MAX;
+    let mut has_more = is_blocked(&best);
+    if has_more && !control.must_stop() {
+        let urgent: HashSet<TaskId> = best.ordered.blocked.iter().map(|(task, _)| *task).collect();
+        units.sort_by_key(|unit| !urgent.contains(&unit.steps[0].task));
+        let mut again = attempt(&mut units, None);
+        if is_blocked(&again) && !control.must_stop() {
+            let is_changed;
+            (is_changed, untried) = chain::settle(problem, slots, &mut units, &again.ordered.blocked, control);
+            if is_changed {
+                keep_better(problem, &mut best, again);
+                again = attempt(&mut units, None);
+            }
         }
-        again.ordered.untried = untried;
-        best.ordered.untried = untried;
-    }
-    let is_ordered = is_done(&again);
-    let is_complete = again.ordered.blocked.is_empty();
-    keep_better(problem, &mut best, again);
-    if is_complete {
-        // All of them have an order: what is left out is left out because it does not pay.
-        best.ordered.blocked.clear();
-        best.ordered.untried = 0;
-    }
-    if is_ordered {
-        return best;
+        has_more = is_blocked(&again);
+        keep_better(problem, &mut best, again);
+        if !has_more {
+            // All of them have an order: what is left out is left out because it does not pay.
+            best.ordered.blocked.clear();
+        }
     }
     let count = units.len();
     for may_restart in [false, true] {
-        units.truncate(count);
-        let untried = best.ordered.untried;
-        let mut other = attempt(&mut units, Some(Detours::new(may_restart)));
-        let is_ordered = is_done(&other);
-        other.ordered.untried = if other.ordered.blocked.is_empty() { 0 } else { untried };
-        keep_better(problem, &mut best, other);
-        if is_ordered {
+        if !has_more || control.must_stop() {
             break;
         }
+        units.truncate(count);
+        let other = attempt(&mut units, Some(Detours::new(may_restart)));
+        has_more = is_blocked(&other);
+        keep_better(problem, &mut best, other);
     }
+    let blocked = best.ordered.blocked.len();
+    best.ordered.untried = untried.min(blocked);
+    best.ordered.is_cut = blocked > 0 && has_more && control.must_stop();
     best
 }
 
@@ -360,11 +363,11 @@ fn at_once(problem: &Problem, units: &[Unit]) -> Vec<usize> {
 
 /// Gains and reasons in plan order, whole and cut at the best wave.
 fn finish(problem: &Problem, slots: &Slots, units: &[Unit], waves: Vec<Vec<usize>>, blocked: &[usize]) -> Found {
-    let mut blocked: Vec<(TaskId, Spot)> =
-        blocked.iter().flat_map(|unit| &units[*unit].steps).map(|step| (step.task, step.to.clone())).collect();
-    blocked.sort_by_key(|(task, _)| *task);
-    // Of a task on a detour both parts are blocked; it is one move.
-    blocked.dedup_by_key(|(task, _)| *task);
+    // Of a task on a detour both parts may be blocked; it is one move, to where the second leads, which has a higher number.
+    let blocked: BTreeSet<usize> = blocked.iter().copied().collect();
+    let steps = blocked.iter().flat_map(|unit| &units[*unit].steps);
+    let blocked: BTreeMap<TaskId, Spot> = steps.map(|step| (step.task, step.to.clone())).collect();
+    let blocked = blocked.into_iter().collect();
     let leg = |step: &Step| Leg { task: step.task, from: step.from.clone(), to: step.to.clone(), hop: step.hop };
     let legs = |wave: Vec<usize>| wave.into_iter().flat_map(|unit| &units[unit].steps).map(leg).collect();
     let way: Way = tell::way(problem, slots, waves.into_iter().map(legs).collect());

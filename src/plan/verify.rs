@@ -72,6 +72,9 @@ pub struct Verdict {
     pub proven: Option<i128>,
     /// Number of moves.
     pub move_count: usize,
+    /// Waves, counted from 0, after which the plan had better not be cut: every rule holds as it did, none is less broken, and
+    /// the objective is so much (scaled, more than 0) below that of the start.
+    pub lows: Vec<(usize, i128)>,
     /// Where the plan leads.
     pub reached: Placement,
 }
@@ -99,6 +102,7 @@ pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
         marks: marks(problem),
         seen: BTreeSet::new(),
         detours: Detours::default(),
+        gained: Some(0),
         found: Vec::new(),
     };
     replay.raise_limits();
@@ -114,8 +118,10 @@ pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
     if problem.moves.simultaneous && plan.waves.len() > 1 {
         replay.add("wave_order", None, format!("{} waves, but all moves run at the same time", plan.waves.len()));
     }
+    let mut lows = Vec::new();
     for (wave, moves) in plan.waves.iter().enumerate() {
         replay.wave(wave, moves, wave + 1 == plan.waves.len());
+        lows.extend(replay.low(&start).map(|points| (wave, points)));
     }
     if plan.waves.is_empty() {
         replay.under_way().iter().for_each(|step| _ = replay.shift(step));
@@ -135,6 +141,7 @@ pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
         objective,
         proven,
         move_count: plan.waves.iter().map(Vec::len).sum(),
+        lows,
         reached: Placement::from_spots(replay.spots),
     }
 }
@@ -163,6 +170,8 @@ pub(super) struct Replay<'a> {
     dependants: Vec<Vec<GroupId>>,
     pub(super) seen: BTreeSet<TaskId>,
     pub(super) detours: Detours,
+    /// Scaled objective now less that of the start, while the sums fit.
+    gained: Option<i128>,
     found: Vec<Breach>,
 }
 
@@ -238,6 +247,14 @@ impl Replay<'_> {
         for group in groups {
             self.group_rules(wave, group, &before, is_last);
         }
+    }
+
+    /// How far the objective is below that of the start, where no rule is less broken than it was.
+    fn low(&self, start: &[Violation]) -> Option<i128> {
+        let excess = |broken: &[Violation]| broken.iter().map(|violation| violation.excess).sum::<i128>();
+        let lost = self.gained.filter(|gained| *gained < 0).map(|gained| -gained)?;
+        let is_repaired = !start.is_empty() && excess(&broken_rules(self.problem, &self.spots)) < excess(start);
+        (!is_repaired).then_some(lost)
     }
 
     /// Names that exist, one move per task, from where it is to somewhere else. What is not sound is not replayed.
@@ -338,6 +355,7 @@ impl Replay<'_> {
     /// Carries out one move and checks what it says about itself.
     fn make(&mut self, wave: usize, step: &Move) {
         let gain = self.change(step);
+        self.gained = self.gained.zip(gain).and_then(|(sum, gain)| sum.checked_add(gain));
         let name = self.name(step.task).to_string();
         match gain {
             None => self.add("arithmetic", Some(wave), format!("the gain of task {name}")),

@@ -1,7 +1,7 @@
 //! What becomes of a plan when moves fail, nodes vanish and tasks grow? Carries it out in a cluster that exists on paper only.
 //!
 //! The waves run one after the other. In each wave every move may fail (its task stays where it was); the members of a gang
-//! in it do so together or not at all; and whoever would find no room because of others that failed is refused,
+//! in it do so together or not at all; and whoever would find no room because of others that failed is held back,
 //! as an orchestrator would. After a wave a node may vanish with all its tasks waiting again, and a task may grow. After
 //! anything that the plan did not foresee, the rest of the plan is void, and a new plan is made from the state as it is. The
 //! run ends when planning gives no moves.
@@ -11,7 +11,8 @@
 //! the plans that follow.
 
 use crate::model::{
-    Faults, Piece, PieceSpec, Placement, Problem, Share, Snapshot, Spot, TaskId, Violation, violations, worsened,
+    AMOUNT_MAX, Faults, Piece, PieceSpec, Placement, Problem, Share, Snapshot, Spot, TaskId, Violation, violations,
+    worsened,
 };
 use crate::plan::{Breach, Move, Plan, verify};
 use crate::random::{Purpose, Random};
@@ -24,7 +25,7 @@ pub struct Chances {
     pub fail: u32,
     /// A node vanishes: millionths per wave.
     pub vanish: u32,
-    /// A running task needs a tenth more of everything: millionths per wave.
+    /// A task needs a tenth more of everything, rounded up: millionths per wave.
     pub grow: u32,
     /// Seed of all chance.
     pub seed: u64,
@@ -33,14 +34,14 @@ pub struct Chances {
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A wave ran: moves done, failed, and refused because of others that failed.
+    /// A wave ran: moves done, failed, and held back because of others that failed.
     Wave {
         /// Moves carried out.
         done: usize,
         /// Moves that failed.
         failed: usize,
-        /// Moves that found no room, because others had failed.
-        refused: usize,
+        /// Moves that found no room, or whose gang could not move as a whole, because others had failed.
+        held_back: usize,
     },
     /// A node vanished; so many tasks wait again.
     Vanished(String, usize),
@@ -57,7 +58,7 @@ pub struct Outcome {
     pub events: Vec<Event>,
     /// What a wave made worse than it was before it: empty, or our bug.
     pub worse: Vec<Violation>,
-    /// What our own verification refused in a plan: empty, or our bug.
+    /// What our own verification refused in a plan, which was not carried out: empty, or our bug.
     pub refused: Vec<Breach>,
     /// Planning on the end state gives no moves.
     pub is_stable: bool,
@@ -86,9 +87,9 @@ pub fn simulate(
         Outcome { events: Vec::new(), worse: Vec::new(), refused: Vec::new(), is_stable: false, end: start.clone() };
     let mut plan = plan;
     for _ in 0..PLANS_MAX {
-        outcome.refused.extend(verify(&problem, &plan).violations);
-        if plan.waves.is_empty() {
-            outcome.is_stable = true;
+        outcome.refused = verify(&problem, &plan).violations;
+        if plan.waves.is_empty() || !outcome.refused.is_empty() {
+            outcome.is_stable = outcome.refused.is_empty();
             break;
         }
         let mut state = problem.current.clone();
@@ -143,8 +144,8 @@ fn run_wave(
         reached = after(&lost);
     }
     outcome.worse.extend(worsened(start, &violations(problem, &reached)));
-    let (done, refused) = (wave.len() - lost.len(), lost.len() - failed);
-    outcome.events.push(Event::Wave { done, failed, refused });
+    let (done, held_back) = (wave.len() - lost.len(), lost.len() - failed);
+    outcome.events.push(Event::Wave { done, failed, held_back });
     *state = reached;
     lost.is_empty()
 }
@@ -188,7 +189,7 @@ fn disturb(cluster: &mut Snapshot, chances: Chances, random: &mut Random, events
     if happens(random, chances.grow) && !cluster.tasks.is_empty() {
         let task = random.below(cluster.tasks.len());
         let task = &mut cluster.tasks[task];
-        task.requirement.values_mut().for_each(|amount| *amount += *amount / 10);
+        task.requirement.values_mut().for_each(|amount| *amount = (*amount + (*amount + 9) / 10).min(AMOUNT_MAX));
         events.push(Event::Grew(task.name.clone()));
     }
     events.len() > before
