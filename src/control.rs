@@ -23,6 +23,7 @@ pub struct Control {
     deadline: Option<Instant>,
     stop: Arc<AtomicBool>,
     settled: Arc<AtomicBool>,
+    was_late: Arc<AtomicBool>,
     listener: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
 
@@ -76,7 +77,17 @@ impl Control {
     /// True when the search must end.
     pub fn must_stop(&self) -> bool {
         let asked = self.is_stopped() || self.settled.load(Ordering::Relaxed);
-        asked || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if is_late {
+            self.was_late.store(true, Ordering::Relaxed);
+        }
+        asked || is_late
+    }
+
+    /// True when anything that had this control, or a part of its time, was told to stop because the time was up. Otherwise time has
+    /// decided nothing.
+    pub fn was_late(&self) -> bool {
+        self.was_late.load(Ordering::Relaxed)
     }
 
     /// Time left; `None` without a limit.

@@ -154,6 +154,45 @@ fn verdicts_are_those_of_brute_force() {
     assert!(survive > 100 && fail > 300 && open < fail / 10, "{survive} survive, {fail} fail, {open} are open");
 }
 
+/// Most pairs are never looked at; what is counted of them is right all the same.
+#[test]
+fn pairs_are_counted_as_brute_force_finds_them() {
+    let counts = std::sync::Mutex::new((0, 0, 0));
+    for_seeds("drill pairs", 400, |seed, rng| {
+        let simple = Kinds { groups: seed % 4 == 0, devices: seed % 8 == 0, ..Kinds::PLAIN };
+        let kinds = if seed % 2 == 0 { simple } else { Kinds { divisible: false, ..Kinds::ALL } };
+        let mut snapshot = random_snapshot(rng, Size { nodes_max: 6, tasks_max: 7, resources_max: 2 }, kinds);
+        if seed % 3 == 0 {
+            // Where there is much room, two recoveries meet on a node that holds both.
+            snapshot.nodes.iter_mut().for_each(|node| node.allocatable.values_mut().for_each(|amount| *amount *= 3));
+        }
+        let problem = settled(&snapshot);
+        let options = Options { levels: Vec::new(), pairs: true, ..Options::default() };
+        let found = drill(&problem, &options, &Control::unlimited().with_time_limit(std::time::Duration::ZERO));
+        let tally = found.tallies[0];
+        let (mut survive, mut fail) = (0, 0);
+        for a in problem.node_ids() {
+            for b in problem.node_ids().filter(|b| a < *b) {
+                let is_lost = |task: &TaskId| {
+                    problem.current.spot(*task).pieces().iter().any(|piece| piece.node == a || piece.node == b)
+                };
+                let lost = problem.task_ids().filter(is_lost).collect();
+                let domains = vec![DomainId(a.0), DomainId(b.0)];
+                let scenario = Scenario { level: LevelId(0), domains, failed: vec![a, b], lost };
+                let Some(truth) = brute(&problem, &scenario) else { return };
+                *(if truth.survives { &mut survive } else { &mut fail }) += 1;
+            }
+        }
+        assert_eq!((tally.scenarios, tally.left_out), (survive + fail, 0));
+        assert!(tally.survives <= survive, "{} of {survive} are said to survive", tally.survives);
+        assert!(tally.fails <= fail, "{} of {fail} are said to fail", tally.fails);
+        let mut counts = counts.lock().unwrap();
+        *counts = (counts.0 + tally.survives, counts.1 + survive, counts.2 + fail);
+    });
+    let (told, survive, fail) = counts.into_inner().unwrap();
+    assert!(survive > 200 && fail > 200 && told * 10 > survive * 8, "{told} of {survive} survive, {fail} fail");
+}
+
 /// Recoveries of clusters of hundreds of nodes, divisible tasks included, keep every rule.
 #[test]
 fn recoveries_keep_every_rule() {
@@ -435,4 +474,68 @@ fn plans_survive_every_drill_that_they_promise() {
     });
     let (kept, open) = (kept.into_inner(), open.into_inner());
     assert!(kept > 5 && open > 0, "{kept} kept, {open} open");
+}
+
+/// The most weight that can run on three nodes of 10 so that any one may fail, all placements tried.
+fn best_reserved(problem: &Problem) -> i128 {
+    let nodes: Vec<NodeId> = problem.node_ids().collect();
+    let spots = |task: TaskId| -> Vec<Spot> {
+        let placed = nodes.iter().map(|node| Spot::On(Piece::whole(*node)));
+        let waits = (!problem.current.spot(task).is_placed()).then_some(Spot::Unplaced);
+        placed.chain(waits).collect()
+    };
+    let options: Vec<Vec<Spot>> = problem.task_ids().map(spots).collect();
+    let mut counter = vec![0; options.len()];
+    let mut best = i128::MIN;
+    loop {
+        let list = counter.iter().zip(&options).map(|(at, options)| options[*at].clone()).collect();
+        let placement = Placement::from_spots(list);
+        let points = score(problem, &placement).objective();
+        if points > best && violations(problem, &placement).is_empty() {
+            let settled = problem.settled(&placement);
+            let is_covered = nodes.iter().all(|node| {
+                let lost = settled.task_ids().filter(|task| settled.current.spot(*task).is_on(*node)).collect();
+                let scenario =
+                    Scenario { level: LevelId(0), domains: vec![DomainId(node.0)], failed: vec![*node], lost };
+                brute(&settled, &scenario).expect("there are few recoveries").survives
+            });
+            best = if is_covered { points } else { best };
+        }
+        let Some(at) = (0..counter.len()).find(|i| counter[*i] + 1 < options[*i].len()) else { return best };
+        counter[at] += 1;
+        counter[..at].fill(0);
+    }
+}
+
+#[test]
+fn a_reserve_costs_little_more_than_it_must() {
+    let sums = std::sync::Mutex::new((0, 0, 0));
+    for_seeds("reserve optimum", 40, |_, rng| {
+        let nodes = ["n1", "n2", "n3"].map(|name| node(name, &[("cpu", 10)])).to_vec();
+        let mut tasks: Vec<TaskSpec> = (0..6)
+            .map(|n| TaskSpec {
+                evictable: false,
+                ..task(&format!("t{n}"), rng.range(1, 9), &[("cpu", rng.range(1, 6))])
+            })
+            .collect();
+        tasks[0] = at(tasks[0].clone(), "n1");
+        let mut snapshot = cluster(nodes, tasks);
+        snapshot.resources = resources(&["cpu"]);
+        let problem = Problem::new(&snapshot).unwrap();
+        let best = best_reserved(&problem);
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+        let (from, to) = (path("s.json"), path("p.json"));
+        std::fs::write(&from, bayplan::file::write_snapshot(&snapshot)).unwrap();
+        let line = ["plan", &from, "--reserve", "node", "--effort", "200", "-o", &to];
+        let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_bayplan")).args(line).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let plan = bayplan::file::read_plan(&std::fs::read(&to).unwrap(), &problem).unwrap();
+        assert!(plan.objective.1 <= best, "a plan with a reserve is better than the best one");
+        let mut sums = sums.lock().unwrap();
+        *sums = (sums.0 + plan.objective.1, sums.1 + best, sums.2 + usize::from(plan.objective.1 == best));
+    });
+    let (found, best, hit) = sums.into_inner().unwrap();
+    println!("{} of {}: {hit} of 40 are the best", found / scaled(1, 1), best / scaled(1, 1));
+    assert!(found * 100 >= best * 93, "{found} of {best}, {hit} of 40 are the best");
 }

@@ -502,3 +502,66 @@ fn a_browser_shows_the_page_on_screens_and_phones() {
     let wide = page(&[SMALL]).replace("<main", "<div style=\"width:1000px\">x</div><main");
     assert_eq!(width_in(&browser, &folder, &wide, 390), 1000);
 }
+
+/// The page tells of failures what `drill` tells of the state after the plan, with the first look alone.
+#[test]
+fn failures_are_those_of_the_drill() {
+    let folder = TempDir::new().unwrap();
+    let plan = planned(&folder, SMALL);
+    for args in [&[SMALL, plan.as_str()][..], &[SMALL]] {
+        let page = page(args);
+        let document = parsed(&page);
+        let drill = json(&[&["drill"], args, &["--time-limit", "0s", "-o", "json"]].concat());
+        let told = table(&document, "How failures end");
+        let levels = drill["levels"].as_array().unwrap();
+        assert_eq!(told.len() - 1, levels.len());
+        for level in levels {
+            let row = format!("one {}", level["level"].as_str().unwrap());
+            for (column, key) in
+                [("failures", "scenarios"), ("all runs on", "survives"), ("proven loss", "fails"), ("open", "unknown")]
+            {
+                assert_eq!(number(cell(&told, &row, column)), level[key].as_f64().unwrap(), "{row} {key}");
+            }
+        }
+        let loses = |one: &&Value| !one["lost"].as_array().unwrap().is_empty();
+        let worst = drill["scenarios"].as_array().unwrap().iter().find(loses).expect("something is lost");
+        let told = table(&document, "The worst failures");
+        let name = format!("{} {}", worst["level"].as_str().unwrap(), worst["domains"][0].as_str().unwrap());
+        assert_eq!(told[1][0], name);
+        let (lost, all) = (worst["lost"].as_array().unwrap().len(), &worst["tasks"]);
+        assert_eq!(cell(&told, &name, "tasks lost"), format!("{lost} of {all}"));
+        assert_eq!(number(cell(&told, &name, "starts elsewhere")), worst["moves"].as_f64().unwrap());
+    }
+}
+
+/// Two nodes of three can go, and a large task needs one more; after the plan that places it none is missing.
+#[test]
+fn advice_on_nodes_is_that_of_scale() {
+    let folder = TempDir::new().unwrap();
+    let mut snapshot = cluster(
+        (0..3).map(|n| node(&format!("n{n}"), &[("cpu", 10)])).collect(),
+        (0..3).map(|n| at(task(&format!("t{n}"), 5, &[("cpu", 2)]), &format!("n{n}"))).collect(),
+    );
+    snapshot.nodes.iter_mut().for_each(|node| node.pool = Some("blue".into()));
+    let path = written(&folder, "s.json", file::write_snapshot(&snapshot));
+    let calm = page(&[&path]);
+    let told = table(&parsed(&calm), "Nodes that can go");
+    let row = ["nodes", "in use", "can go", "at most"].map(|column| cell(&told, "blue", column).to_string());
+    assert_eq!(row, ["3", "3", "2", "2"]);
+    let room = table(&parsed(&calm), "Room in each pool");
+    assert_eq!(
+        ["load", "available", "headroom"].map(|column| cell(&room, "blue", column).to_string()),
+        ["6", "30", "24"]
+    );
+    assert!(text(parsed(&calm).root_element()).contains("No node must come."));
+    snapshot.tasks.extend((0..4).map(|n| task(&format!("big{n}"), 5, &[("cpu", 8)])));
+    let path = written(&folder, "s.json", file::write_snapshot(&snapshot));
+    let short = page(&[&path]);
+    let shown = text(parsed(&short).root_element());
+    assert!(shown.contains("4 tasks wait, of which 3 find a place"), "{shown}");
+    assert!(shown.contains("Must come: 1 like n0 in blue; one node in all; no choice needs less than 1."), "{shown}");
+    assert!(shown.contains("one node fewer is proven not to be."), "{shown}");
+    // Time decides nothing here; where it does, the page says so.
+    assert!(!shown.contains("cut the search short"));
+    assert!(page(&[&path, "--time-limit", "0s"]).contains("cut the search short"));
+}

@@ -3,14 +3,16 @@
 mod common;
 
 use bayplan::control::Control;
+use bayplan::exact;
 use bayplan::file;
 use bayplan::model::*;
-use bayplan::plan;
+use bayplan::plan::{self, Status};
 use bayplan::scale::series::{Marks, Sample, Unit, schedule};
 use bayplan::scale::*;
 use common::command::{run, written};
 use common::*;
 use serde_json::Value;
+use std::time::Duration;
 use tempfile::TempDir;
 
 const PLAIN: Kinds = Kinds { devices: true, entry_rules: true, groups: true, ..Kinds::PLAIN };
@@ -77,13 +79,14 @@ fn released_nodes_are_really_empty_and_no_more_than_brute_force_can_empty() {
     assert!(found.get() * 100 >= best.get() * 97, "{} of {} nodes", found.get(), best.get());
 }
 
-/// Two kinds of nodes on offer, two of each.
+/// Two kinds of nodes on offer, two of each or as many as anybody wants.
 fn on_offer(rng: &mut Rng, snapshot: &Snapshot) -> Vec<NodeShape> {
+    let most = rng.chance(50).then_some(2);
     let mut shape = |name: &str| {
         let names = snapshot.resources.iter().map(|r| r.name.clone());
         let allocatable = names.map(|resource| (resource, rng.range(2, 12))).collect();
         let node = NodeSpec { name: name.to_string(), allocatable, price: rng.range(1, 9), ..NodeSpec::default() };
-        NodeShape { node, most: Some(2) }
+        NodeShape { node, most }
     };
     vec![shape("small"), shape("large")]
 }
@@ -111,7 +114,7 @@ fn added_nodes_really_suffice_and_cost_least() {
     let (cost, least) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     for_seeds("add", 60, |_, rng| {
         let mut snapshot = random_snapshot(rng, Size::TINY, Kinds { groups: false, devices: false, ..PLAIN });
-        snapshot.tasks.truncate(5);
+        snapshot.tasks.truncate(4);
         // What is pinned and waits is never to run: brute force would wait for it.
         snapshot.tasks.iter_mut().filter(|task| task.placement.is_empty()).for_each(|task| task.pinned = false);
         let shapes = on_offer(rng, &snapshot);
@@ -122,7 +125,9 @@ fn added_nodes_really_suffice_and_cost_least() {
             counts.iter().zip(&shapes).map(|(count, shape)| *count as i128 * i128::from(shape.node.price)).sum()
         };
         let mut enough = Vec::new();
-        for counts in (0..3).flat_map(|small| (0..3).map(move |large| [small, large])) {
+        // No more nodes than tasks are ever of use.
+        let most = shapes[0].most.map_or(snapshot.tasks.len(), |most| most as usize);
+        for counts in (0..=most).flat_map(|small| (0..=most).map(move |large| [small, large])) {
             match suffices(&with_bought(&snapshot, &shapes, counts)) {
                 Some(true) => enough.push(counts),
                 Some(false) => {}
@@ -164,6 +169,76 @@ fn added_nodes_really_suffice_and_cost_least() {
     });
     assert!(cost.get() * 100 <= least.get() * 103, "{} against {}", cost.get(), least.get());
     assert!(least.get() > 0, "the seeds have cases in which nodes must come");
+}
+
+/// Whether everything has a place, by the exact solver; nothing where it does not get to the end.
+fn suffices_exactly(snapshot: &Snapshot) -> Option<bool> {
+    let mut place = snapshot.clone();
+    place.tasks.iter_mut().for_each(|task| (task.evictable, task.weight) = (false, 1));
+    let problem = Problem::new(&place).unwrap();
+    let found = exact::solve(&problem, &problem.current, &Control::unlimited().with_time_limit(Duration::from_secs(5)));
+    (found.status == Status::Optimal).then(|| found.placement.spots().iter().all(Spot::is_placed))
+}
+
+/// Too large for brute force: what is bought does, and where one fewer is said to be too few, the exact solver finds no place either.
+#[test]
+fn one_node_fewer_is_not_enough_for_the_exact_solver() {
+    let (proven, refuted) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    for_seeds("fewer", 8, |_, rng| {
+        let nodes = (0..3).map(|n| node(&format!("n{n}"), &[("cpu", 16), ("mem", 32)])).collect();
+        let mut amount = |most: i64| rng.range(1, most);
+        let tasks = (0..18).map(|n| task(&format!("t{n}"), 1, &[("cpu", amount(9)), ("mem", amount(14))])).collect();
+        let mut snapshot = cluster(nodes, tasks);
+        snapshot.resources = resources(&["cpu", "mem"]);
+        let shape = |name: &str, cpu, mem, price| {
+            let node = NodeSpec { price, ..node(name, &[("cpu", cpu), ("mem", mem)]) };
+            NodeShape { node, most: None }
+        };
+        let shapes = vec![shape("small", 12, 16, 10), shape("large", 24, 64, 23)];
+        let control = Control::unlimited().with_time_limit(Duration::from_secs(10));
+        let ask = Ask { nodes: shapes.clone(), ..Ask::default() };
+        let addition = advise(&snapshot, &ask, &control).unwrap().addition.unwrap();
+        assert!(
+            addition.is_enough
+                && addition.cost_at_least.unwrap() > 0
+                && addition.cost_at_least.unwrap() <= addition.cost
+        );
+        let own = ["small", "large"].map(|name| {
+            addition.purchases.iter().find(|purchase| purchase.shape == name).map_or(0, |purchase| purchase.count)
+        });
+        assert_ne!(
+            suffices_exactly(&with_bought(&snapshot, &shapes, own)),
+            Some(false),
+            "{own:?} is said to be enough"
+        );
+        for shape in (0..2).filter(|shape| own[*shape] > 0) {
+            let mut fewer = own;
+            fewer[shape] -= 1;
+            let enough = suffices_exactly(&with_bought(&snapshot, &shapes, fewer));
+            assert!(enough != Some(true), "{fewer:?} would do, {own:?} were bought");
+            refuted.set(refuted.get() + usize::from(enough == Some(false)));
+        }
+        proven.set(proven.get() + usize::from(addition.is_least));
+    });
+    let is_whole = std::env::var_os("BAYPLAN_TEST_SEED").is_none();
+    assert!(!is_whole || (proven.get() > 3 && refuted.get() > 3), "{} proven, {} refuted", proven.get(), refuted.get());
+}
+
+/// What is bought may fail as well: with one node there and one bought, the loss of either leaves the other.
+#[test]
+fn what_is_bought_may_fail_too() {
+    let mut snapshot = four();
+    snapshot.nodes.truncate(1);
+    snapshot.tasks.iter_mut().for_each(|task| task.placement.clear());
+    // 8 fit on n0 or on what is bought; 12 need two nodes whichever fails.
+    let buy = |snapshot: &Snapshot| {
+        let ask = Ask { policy: Policy::Survive("node".to_string()), ..Ask::default() };
+        advice(snapshot, &ask).addition.unwrap()
+    };
+    assert_eq!(buy(&snapshot).cost, 1);
+    snapshot.tasks.extend((4..6).map(|n| task(&format!("t{n}"), 1, &[("cpu", 2)])));
+    let addition = buy(&snapshot);
+    assert_eq!((addition.cost, addition.is_enough), (2, true));
 }
 
 /// Four equal nodes of 10 in two racks, one task of 2 on each; names n0 to n3.

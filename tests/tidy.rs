@@ -25,7 +25,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("drill", &["bulk", "exact", "gpu", "kernel", "plan", "model"]),
     ("file", &["plan", "model"]),
     ("simulate", &["random", "plan", "model"]),
-    ("scale", &["exact", "bulk", "plan", "model"]),
+    ("scale", &["drill", "exact", "bulk", "plan", "model"]),
     ("plan", &["model"]),
     ("status", &["model"]),
     ("kernel", &[]),

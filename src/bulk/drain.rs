@@ -11,9 +11,14 @@ use std::cmp::Reverse;
 /// Most tasks of a node that is to be emptied.
 const TASKS_MAX: usize = 4096;
 
+/// Can emptying a node bring anything?
+pub fn suits(pack: &Pack) -> bool {
+    !pack.shared.simultaneous && pack.price.iter().any(|price| *price > 0)
+}
+
 /// Empties nodes as long as that brings points and the move budget lasts.
 pub fn drain(pack: &Pack, editor: &mut Builder<'_>, control: &Control) {
-    if pack.shared.simultaneous || pack.price.iter().all(|price| *price == 0) {
+    if !suits(pack) {
         return;
     }
     loop {

@@ -56,6 +56,11 @@ const CANDIDATES_PER_ROUND: u32 = 20;
 
 /// Where ejection follows, annealing has this part of a time limit.
 const ANNEALING_PART: f64 = 0.6;
+/// Where whole nodes are emptied after it, it has at most this part: annealing takes all the time it is given, and without the other half
+/// of it few nodes are emptied.
+const ANNEALING_PART_BEFORE_DRAIN: f64 = 0.5;
+/// Ejection has this part of what annealing leaves, and this one where whole nodes are emptied after it.
+const EJECTION_PART: (f64, f64) = (0.9, 0.5);
 
 /// What a search is asked for.
 #[derive(Debug, Clone)]
@@ -108,10 +113,11 @@ fn pooled<T: Send>(options: &Options, work: impl FnOnce() -> T + Send) -> T {
 fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let pack = Pack::new(problem);
     let (built, trouble) = build::build(problem, &pack, options.device.as_ref(), control);
-    let ejects = eject::suits(&pack);
-    // Ejection gets what annealing leaves of the time.
-    let annealing = match control.time_left().filter(|_| ejects) {
-        Some(left) => control.within(left.mul_f64(ANNEALING_PART)),
+    let (ejects, drains) = (eject::suits(&pack), drain::suits(&pack));
+    // Ejection and emptying get what annealing leaves of the time.
+    let part = if drains { ANNEALING_PART_BEFORE_DRAIN } else { ANNEALING_PART };
+    let annealing = match control.time_left().filter(|_| ejects || drains) {
+        Some(left) => control.within(left.mul_f64(part)),
         None => control.clone(),
     };
     let mut team = Team::new(problem, &pack, &built, options, &annealing, trouble.into_iter().collect());
@@ -130,7 +136,8 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     if ejects {
         let effort = options.effort.or(control.time_left().is_none().then_some(EFFORT_DEFAULT));
         let most = effort.map(|effort| eject::trials(effort, pack.movable_count));
-        let ejecting = control.time_left().map_or_else(|| control.clone(), |left| control.within(left.mul_f64(0.9)));
+        let part = if drains { EJECTION_PART.1 } else { EJECTION_PART.0 };
+        let ejecting = control.time_left().map_or_else(|| control.clone(), |left| control.within(left.mul_f64(part)));
         eject::eject(&pack, &mut editor, options.seed, most, &ejecting);
         editor.admit(control);
     }

@@ -36,7 +36,7 @@ pub struct DrillArgs {
     /// Drill this level alone: node, rack ... (may be given several times) [default: all]
     #[arg(long = "level", value_name = "LEVEL")]
     pub levels: Vec<String>,
-    /// Let every two nodes fail at once as well; of large clusters those whose loss weighs most
+    /// Let every two nodes fail at once as well; what of that is left out of large clusters is counted
     #[arg(long)]
     pub pairs: bool,
     /// Scenarios shown in the table, worst first

@@ -1,15 +1,17 @@
 //! What was typed for `report`?
 
-use super::args::{JobsArg, OutputArg, source};
+use super::args::{JobsArg, OutputArg, duration, source};
 use super::io::Source;
 use clap::Args;
+use std::time::Duration;
 
 /// Options of `report`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  bayplan report snapshot.json plan.json -o report.html\n  bayplan report snapshot.json -o report.html\n\n\
     One page that needs nothing else: no network, no script, legible in print and on a phone. Without a plan it shows the\n\
-    cluster as it is. The same input gives the same bytes. A plan that does not hold is refused with code 3."
+    cluster as it is. Failures and scaling are looked at in the state that the plan leads to. The same input gives the same\n\
+    bytes, unless the page says that the time limit cut something short. A plan that does not hold is refused with code 3."
 )]
 pub struct ReportArgs {
     /// Snapshot (`-` = stdin)
@@ -20,6 +22,9 @@ pub struct ReportArgs {
     pub plan: Option<Source>,
     #[command(flatten)]
     pub jobs: JobsArg,
+    /// Time for advice on the number of nodes, e.g. 500ms, 60s; the page says what it cut short
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
+    pub time_limit: Duration,
     #[command(flatten)]
     pub output: OutputArg,
 }

@@ -45,7 +45,7 @@ pub struct SchemaArgs {
     pub output: OutputArg,
 }
 
-/// Files that a schema describes.
+/// Files and answers that a schema describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SchemaKind {
     /// A cluster: what import and generate write, and most commands read.
@@ -56,6 +56,18 @@ pub enum SchemaKind {
     Jobs,
     /// The file of a nightly run (its form is TOML).
     Run,
+    /// Kinds of nodes and tasks, for scale --shapes.
+    Shapes,
+    /// A record of loads over time, for scale --series.
+    Loads,
+    /// What scale -o json prints.
+    Scale,
+    /// What scale --series -o json prints.
+    Schedule,
+    /// What drill -o json prints.
+    Drill,
+    /// What status -o json prints.
+    Status,
 }
 
 /// Options of `scrub`.

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Value of the `format` field of the JSON answer.
-pub const DRILL_FORMAT: &str = "bayplan-drill/1";
+const DRILL_FORMAT: &str = "bayplan-drill/1";
 
 /// Runs the command.
 pub fn run(args: &DrillArgs) -> Result<Exit, Failure> {

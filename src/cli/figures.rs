@@ -1,8 +1,8 @@
 //! What is a state like, in numbers? Everything that `score` prints and the before/after table compares.
 
 use bayplan::model::{
-    DEVICE_MILLI, Meter, Placement, Problem, ResourceId, SHARE_ONE, Score, Usage, Violation, headroom, meter_points,
-    scaled_text, score, violations,
+    Meter, Placement, Problem, ResourceId, SHARE_ONE, Score, Usage, Violation, headroom, meter_points, scaled_text,
+    score, violations,
 };
 use serde::{Serialize, Serializer};
 
@@ -122,9 +122,10 @@ fn devices(problem: &Problem, usage: &Usage) -> Vec<DeviceFigures> {
     let empty = |kind: &String| DeviceFigures { kind: kind.clone(), used_milli: 0, available_milli: 0 };
     let mut figures: Vec<DeviceFigures> = problem.device_kinds.iter().map(empty).collect();
     for node in problem.node_ids() {
-        for (device, used) in problem.nodes[node.index()].devices.iter().zip(usage.devices(node)) {
-            figures[device.kind as usize].used_milli += u64::from(*used);
-            figures[device.kind as usize].available_milli += u64::from(DEVICE_MILLI);
+        for (kind, figures) in figures.iter_mut().enumerate() {
+            let (used, all) = usage.kind_milli(problem, node, kind as u32);
+            figures.used_milli += used as u64;
+            figures.available_milli += all as u64;
         }
     }
     figures.retain(|kind| kind.available_milli > 0);
@@ -139,6 +140,11 @@ pub fn ratio(part: i128, whole: i128) -> Option<f64> {
 /// A ratio as text: `25.0 %`, or `-`.
 pub fn percent(part: i128, whole: i128) -> String {
     ratio(part, whole).map_or("-".to_string(), |ratio| format!("{:.1} %", ratio * 100.0))
+}
+
+/// A whole figure with its thousands set apart.
+pub fn whole(count: i128) -> String {
+    grouped(count * i128::from(SHARE_ONE))
 }
 
 /// A scaled figure with its thousands set apart, as people read it.

@@ -1,9 +1,10 @@
 //! `plan --reserve LEVEL`: how does a plan keep room for whatever one domain loses?
 //!
 //! The plan found is drilled. Where a domain is not covered, the search is repeated on nodes that have less: first as much as the
-//! largest domain's part of the cluster, then more or less; then waiting tasks that start are sent back to wait, lightest first; at
-//! worst nothing is moved. Of these the plan with the highest objective that covers every domain is taken; where none does, that
-//! which covers most and is worse than the start for no domain.
+//! largest domain's part of the cluster, then half as much again. Of the tasks that start in any of these plans only those do that leave
+//! every domain covered, the heaviest first; and once those that have to wait are known, the others look for their places anew. At worst
+//! nothing is moved. Of these the plan with the highest objective that covers every domain is taken; where none does, that which covers
+//! most and is worse than the start for no domain.
 
 use super::figures::grouped;
 use bayplan::control::Control;
@@ -15,6 +16,8 @@ use std::time::Duration;
 
 /// Longest search for a recovery of what best fit leaves open, per plan that is tried.
 const SEARCH_MAX: Duration = Duration::from_secs(2);
+/// Plans that are judged for one set of starts.
+const JUDGED_MAX: usize = 64;
 /// Domains named in one message.
 const NAMED_MAX: usize = 5;
 
@@ -44,16 +47,30 @@ pub fn keep(problem: &Problem, level: LevelId, first: &Placement, planner: &Plan
     let is_kept = |kept: &Kept| kept.reserved.uncovered.is_empty();
     let mut tried = vec![judge((planner.plan)(first))];
     if !is_kept(&tried[0]) {
+        let mut targets = vec![first.clone()];
         let part = largest_part(problem, level).min(900);
         for part in [part, part * 3 / 2] {
             let narrowed = problem.with_less(part.min(950));
-            tried.push(judge((planner.plan)(&(planner.search)(&narrowed))));
+            targets.push((planner.search)(&narrowed));
+            tried.push(judge((planner.plan)(&targets[targets.len() - 1])));
             if tried.last().is_some_and(is_kept) || control.must_stop() {
                 break;
             }
         }
-        if !tried.iter().any(is_kept) {
-            tried.extend(send_back(problem, first, &|target| judge((planner.plan)(target))));
+        for target in &targets {
+            tried.extend(start_fewer(problem, target, &|target| judge((planner.plan)(target)), control));
+        }
+        // Where some have to wait, the others can have their places.
+        if let Some(best) = tried.iter().filter(|kept| is_kept(kept)).max_by_key(|kept| kept.plan.objective.1)
+            && !control.must_stop()
+        {
+            let reached = best.plan.reached(problem);
+            let mut others = problem.clone();
+            for task in problem.task_ids() {
+                let waits = !reached.spot(task).is_placed() && !problem.current.spot(task).is_placed();
+                others.tasks[task.index()].pinned |= waits;
+            }
+            tried.push(judge((planner.plan)(&(planner.search)(&others))));
         }
     }
     let is_sound = |kept: &Kept| !kept.reserved.is_worse_than(&start.reserved);
@@ -66,25 +83,32 @@ pub fn keep(problem: &Problem, level: LevelId, first: &Placement, planner: &Plan
     }
 }
 
-/// The first plan with as few of the tasks that start sent back as cover every domain; nothing where not even all are enough.
-fn send_back(problem: &Problem, first: &Placement, judge: &dyn Fn(&Placement) -> Kept) -> Option<Kept> {
-    let starts = |task: &TaskId| !problem.current.spot(*task).is_placed() && first.spot(*task).is_placed();
-    let mut admitted: Vec<TaskId> = problem.task_ids().filter(starts).collect();
-    admitted.sort_by_key(|task| (problem.tasks[task.index()].weight, Reverse(*task)));
-    let without = |count: usize| {
-        let mut target = first.clone();
-        admitted[..count].iter().for_each(|task| target.set(*task, Spot::Unplaced));
-        judge(&target)
-    };
-    let mut best = Some(without(admitted.len())).filter(|kept| kept.reserved.uncovered.is_empty())?;
-    let (mut low, mut high) = (0, admitted.len());
-    while low + 1 < high {
-        let middle = low + (high - low) / 2;
-        let kept = without(middle);
+/// The plan in which as many of the tasks that start do so as leave every domain covered, the heaviest first: halves of them are tried, and
+/// halves of what does not go; nothing where not even none of them is covered.
+fn start_fewer(
+    problem: &Problem,
+    target: &Placement,
+    judge: &dyn Fn(&Placement) -> Kept,
+    control: &Control,
+) -> Option<Kept> {
+    let starts = |task: &TaskId| !problem.current.spot(*task).is_placed() && target.spot(*task).is_placed();
+    let mut starting: Vec<TaskId> = problem.task_ids().filter(starts).collect();
+    starting.sort_by_key(|task| (Reverse(problem.tasks[task.index()].weight), *task));
+    let mut state = target.clone();
+    starting.iter().for_each(|task| state.set(*task, Spot::Unplaced));
+    let mut best = Some(judge(&state)).filter(|kept| kept.reserved.uncovered.is_empty())?;
+    // The heaviest half is on top.
+    let mut parts: Vec<&[TaskId]> = vec![&starting];
+    for _ in 0..JUDGED_MAX {
+        let Some(part) = parts.pop().filter(|part| !part.is_empty() && !control.must_stop()) else { break };
+        let mut more = state.clone();
+        part.iter().for_each(|task| more.set(*task, target.spot(*task).clone()));
+        let kept = judge(&more);
         if kept.reserved.uncovered.is_empty() {
-            (best, high) = (kept, middle);
-        } else {
-            low = middle;
+            (best, state) = (kept, more);
+        } else if part.len() > 1 {
+            let (heavy, light) = part.split_at(part.len() / 2);
+            parts.extend([light, heavy]);
         }
     }
     Some(best)

@@ -3,13 +3,13 @@
 use super::args::ScoreForm;
 use super::args_scale::ScaleArgs;
 use super::failure::{Exit, Failure};
-use super::figures::{JsonFigure, grouped, percent, ratio};
+use super::figures::{JsonFigure, grouped, percent, ratio, whole};
 use super::io::Target;
 use super::screen::{printable, say, table};
 use super::{faulty, read_cluster, scale_series, signal};
 use bayplan::control::Control;
 use bayplan::file::{self, Shapes};
-use bayplan::model::{Goal, Problem, SHARE_ONE};
+use bayplan::model::{Goal, Problem};
 use bayplan::plan::Plan;
 use bayplan::scale::{Addition, Advice, Ask, NodeShape, Policy, PoolAdvice, ScaleError, Search, advise, check};
 use serde::Serialize;
@@ -257,11 +257,6 @@ fn add_json(addition: &Addition) -> AddJson<'_> {
         moves: addition.plan.moves().count(),
         waves: addition.plan.waves.len(),
     }
-}
-
-/// A whole figure with its thousands set apart.
-fn whole(count: i128) -> String {
-    grouped(count * i128::from(SHARE_ONE))
 }
 
 /// The name of a pool for people.

@@ -195,7 +195,7 @@ fn foot(problem: &Problem, overview: &Overview) -> String {
 
 /// Nodes that take no newcomers.
 pub(super) fn closed_count(problem: &Problem) -> usize {
-    problem.nodes.iter().filter(|node| node.cordoned || node.draining).count()
+    problem.nodes.iter().filter(|node| node.is_closed()).count()
 }
 
 // ---------------------------------------------------------------------------------------------------------- for programs

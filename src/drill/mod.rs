@@ -6,6 +6,7 @@
 //! recover    all scenarios at once, each lost task to the node it fits best   recover.rs, kernel/drill.rs
 //! gate       what the rules of groups leave open                             gate.rs
 //! audit      the model's judgement of each recovery, in exact amounts        audit.rs
+//! pairs      two nodes at once: which pairs need no look of their own        pairs.rs
 //! prove      counting that shows that not all can come back                  prove.rs
 //! search     what is still open, one scenario after the other               search.rs
 //! ```
@@ -16,6 +17,7 @@
 
 mod audit;
 mod gate;
+mod pairs;
 mod prove;
 mod recover;
 mod reserve;
@@ -32,7 +34,8 @@ use rayon::prelude::*;
 use recover::{OnDevice, Order, recover};
 pub use reserve::{Reserved, largest_part, reserve};
 use room::State;
-pub use scenario::{PAIRS_MAX, Scenario};
+use scenario::PAIRS_MAX;
+pub use scenario::Scenario;
 use search::Found;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -183,7 +186,7 @@ fn run(problem: &Problem, options: &Options, control: &Control) -> Drill {
         drill.take(*level, false, drilled, 0);
     }
     if options.pairs {
-        pairs(&state, &mut device, &before, &on, &mut drill);
+        all_pairs(&state, &mut device, &before, &on, &mut drill);
     }
     (drill.on_device, drill.trouble) = (device.count, device.trouble);
     drill.drilled.sort_by_cached_key(Drilled::rank);
@@ -194,7 +197,7 @@ fn run(problem: &Problem, options: &Options, control: &Control) -> Drill {
 
 impl Drill {
     fn take(&mut self, level: LevelId, pairs: bool, drilled: Vec<Drilled>, left_out: usize) {
-        let mut tally = Tally { level, pairs, scenarios: 0, survives: 0, fails: 0, unknown: 0, left_out };
+        let mut tally = Tally { left_out, ..Tally::new(level, pairs) };
         drilled.iter().for_each(|one| tally.count(one.verdict));
         self.tallies.push(tally);
         self.drilled.extend(drilled);
@@ -202,6 +205,10 @@ impl Drill {
 }
 
 impl Tally {
+    fn new(level: LevelId, pairs: bool) -> Tally {
+        Tally { level, pairs, scenarios: 0, survives: 0, fails: 0, unknown: 0, left_out: 0 }
+    }
+
     fn count(&mut self, verdict: Verdict) {
         self.scenarios += 1;
         *self.of(verdict) += 1;
@@ -216,8 +223,8 @@ impl Tally {
     }
 }
 
-/// Pairs of the nodes whose loss weighs most.
-fn pairs(state: &State<'_>, device: &mut OnDevice, before: &Before, on: &[Vec<TaskId>], drill: &mut Drill) {
+/// Pairs of nodes: those that need a look, of the nodes whose loss weighs most first.
+fn all_pairs(state: &State<'_>, device: &mut OnDevice, before: &Before, on: &[Vec<TaskId>], drill: &mut Drill) {
     let problem = state.problem;
     let mut nodes: Vec<NodeId> = problem.node_ids().collect();
     let weight = |node: &NodeId| -> i128 {
@@ -225,15 +232,13 @@ fn pairs(state: &State<'_>, device: &mut OnDevice, before: &Before, on: &[Vec<Ta
     };
     nodes.sort_by_cached_key(|node| (Reverse(weight(node)), *node));
     let all = nodes.len() * nodes.len().saturating_sub(1) / 2;
-    let mut tally =
-        Tally { level: LevelId(0), pairs: true, scenarios: 0, survives: 0, fails: 0, unknown: 0, left_out: 0 };
-    let mut scenarios = scenario::pairs(on, &nodes);
+    let lone = pairs::lone(state, before, on, &nodes);
+    let (standing, open) = pairs::open(state, &nodes, &lone);
+    let mut tally = Tally { scenarios: standing, survives: standing, ..Tally::new(LevelId(0), true) };
     let mut kept: Vec<Drilled> = Vec::new();
-    loop {
-        let batch: Vec<Scenario> = scenarios.by_ref().take(BATCH).collect();
-        if batch.is_empty() {
-            break;
-        }
+    let (looked, rest) = open.split_at(open.len().min(PAIRS_MAX));
+    for batch in looked.chunks(BATCH) {
+        let batch: Vec<Scenario> = batch.iter().map(|(a, b)| scenario::pair(on, nodes[*a], nodes[*b])).collect();
         for one in look(state, device, before, &batch) {
             tally.count(one.verdict);
             if one.verdict != Verdict::Survives {
@@ -244,6 +249,8 @@ fn pairs(state: &State<'_>, device: &mut OnDevice, before: &Before, on: &[Vec<Ta
         kept.truncate(PAIRS_KEPT);
         kept.iter_mut().for_each(|one| one.spots = Vec::new());
     }
+    // What cannot come back when one of them fails cannot when both do.
+    rest.iter().filter(|(a, b)| lone[*a].fails || lone[*b].fails).for_each(|_| tally.count(Verdict::Fails));
     tally.left_out = all - tally.scenarios;
     drill.tallies.push(tally);
     drill.drilled.extend(kept);

@@ -20,6 +20,8 @@ pub enum Order {
     LargestFirst,
     /// By weight: saves most of it where there is no room for all.
     HeaviestFirst,
+    /// Largest first, each in a part of the cluster of its own where there is room: so that recoveries keep out of each other's way.
+    Apart(u32),
 }
 
 /// A state on a device, as long as it does well there.
@@ -115,11 +117,11 @@ fn here(state: &State<'_>, scenarios: &[&Scenario], order: Order) -> Vec<Vec<Spo
     let one = |scratch: &mut Scratch, scenario: &&Scenario| {
         let list = ordered(state, scenario, order);
         let spots = match state.pack.lanes {
-            4 => place::<4>(state, scratch, scenario, &list),
-            8 => place::<8>(state, scratch, scenario, &list),
-            12 => place::<12>(state, scratch, scenario, &list),
-            16 => place::<16>(state, scratch, scenario, &list),
-            _ => place::<32>(state, scratch, scenario, &list),
+            4 => place::<4>(state, scratch, scenario, &list, order),
+            8 => place::<8>(state, scratch, scenario, &list, order),
+            12 => place::<12>(state, scratch, scenario, &list, order),
+            16 => place::<16>(state, scratch, scenario, &list, order),
+            _ => place::<32>(state, scratch, scenario, &list, order),
         };
         scratch.restore(state);
         spots
@@ -153,7 +155,7 @@ pub fn ordered(state: &State<'_>, scenario: &Scenario, order: Order) -> Vec<usiz
         let task = scenario.lost[*i];
         let (size, weight) = (state.size(task), tasks[task.index()].weight);
         let key = match order {
-            Order::LargestFirst => (size, weight),
+            Order::LargestFirst | Order::Apart(_) => (size, weight),
             Order::HeaviestFirst => (weight, size),
         };
         (std::cmp::Reverse(key), task)
@@ -161,7 +163,13 @@ pub fn ordered(state: &State<'_>, scenario: &Scenario, order: Order) -> Vec<usiz
     list
 }
 
-fn place<const L: usize>(state: &State<'_>, scratch: &mut Scratch, scenario: &Scenario, list: &[usize]) -> Vec<Spot> {
+fn place<const L: usize>(
+    state: &State<'_>,
+    scratch: &mut Scratch,
+    scenario: &Scenario,
+    list: &[usize],
+    order: Order,
+) -> Vec<Spot> {
     let cluster = state.cluster();
     let mut spots: Vec<Spot> = scenario.lost.iter().map(|task| scenario.kept(state.problem, *task)).collect();
     for node in &scenario.failed {
@@ -183,7 +191,11 @@ fn place<const L: usize>(state: &State<'_>, scratch: &mut Scratch, scenario: &Sc
             let missed = if gate.is_missed(task) { best::<L>(&cluster, &scratch.room, &lost, mends) } else { None };
             let found = match gate.binds(task) {
                 true => missed.or_else(|| best::<L>(&cluster, &scratch.room, &lost, is_open)),
-                false => best::<L>(&cluster, &scratch.room, &lost, |_| true),
+                false => {
+                    let near = part_of(state, task, order);
+                    let found = near.and_then(|near| best::<L>(&cluster, &scratch.room, &lost, near));
+                    found.or_else(|| best::<L>(&cluster, &scratch.room, &lost, |_| true))
+                }
             };
             let Some((node, devices)) = found else { return true };
             put::<L>(&cluster, &mut scratch.room, &lost, node as usize, devices);
@@ -199,6 +211,16 @@ fn place<const L: usize>(state: &State<'_>, scratch: &mut Scratch, scenario: &Sc
     }
     pour(state, scenario, &poured, &gate, &mut spots);
     spots
+}
+
+/// The part of the cluster in which a task looks first: a sixteenth, at least 64 nodes, from a place of its own on.
+fn part_of(state: &State<'_>, task: TaskId, order: Order) -> Option<impl Fn(usize) -> bool> {
+    let Order::Apart(number) = order else { return None };
+    let count = state.problem.nodes.len();
+    // Fibonacci hashing scatters neighbours.
+    let place = (u64::from(task.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17 * (number + 1));
+    let (first, width) = ((place % count as u64) as usize, (count / 16).max(64));
+    Some(move |node: usize| (node + count - first) % count < width)
 }
 
 fn is_divisible(problem: &Problem, task: TaskId) -> bool {

@@ -3,7 +3,7 @@
 use crate::model::{DomainId, LevelId, NodeId, Problem, Spot, TaskId};
 use std::collections::BTreeSet;
 
-/// Pairs of nodes that are looked at: half a million, of the nodes whose loss weighs most.
+/// Pairs of nodes that are looked at one by one: half a million, of the nodes whose loss weighs most.
 pub const PAIRS_MAX: usize = 1 << 19;
 
 /// Nodes that fail together.
@@ -78,13 +78,15 @@ pub fn singles(problem: &Problem, on: &[Vec<TaskId>], level: LevelId, unnamed: b
     domains.map(|(domain, nodes)| scenario(on, level, vec![DomainId::new(domain)], nodes)).collect()
 }
 
-/// Pairs among these nodes, as many as there may be, in their order.
-pub fn pairs(on: &[Vec<TaskId>], nodes: &[NodeId]) -> impl Iterator<Item = Scenario> {
-    let pair = move |(i, first): (usize, &NodeId)| {
-        nodes[..i].iter().map(|second| (*first.min(second), *first.max(second))).collect::<Vec<_>>()
-    };
-    let all = nodes.iter().enumerate().flat_map(pair).take(PAIRS_MAX);
-    all.map(|(a, b)| scenario(on, LevelId(0), vec![DomainId(a.0), DomainId(b.0)], vec![a, b]))
+/// A node fails.
+pub fn node(on: &[Vec<TaskId>], node: NodeId) -> Scenario {
+    scenario(on, LevelId(0), vec![DomainId(node.0)], vec![node])
+}
+
+/// Two nodes fail at once.
+pub fn pair(on: &[Vec<TaskId>], one: NodeId, other: NodeId) -> Scenario {
+    let (a, b) = (one.min(other), one.max(other));
+    scenario(on, LevelId(0), vec![DomainId(a.0), DomainId(b.0)], vec![a, b])
 }
 
 fn scenario(on: &[Vec<TaskId>], level: LevelId, domains: Vec<DomainId>, failed: Vec<NodeId>) -> Scenario {

@@ -5,7 +5,7 @@ use crate::model::Faults;
 use std::collections::BTreeMap;
 
 /// Value of the `format` field of the first record of every series this version reads.
-pub const LOADS_FORMAT: &str = "bayplan-loads/1";
+const LOADS_FORMAT: &str = "bayplan-loads/1";
 
 /// What a pool needs from a time on.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,10 +13,10 @@ mod shapes;
 mod snapshot;
 mod told;
 
-pub use loads::{LOADS_FORMAT, Load, read_loads};
+pub use loads::{Load, read_loads};
 pub use ndjson::{STREAM_FORMAT, write_stream};
 pub use plan::{read_plan, write_plan};
 pub use proof::{BOUND_FORMAT, write_bound};
 pub use run::{RUN_FILES, Run, RunExport, RunRead, read_run};
-pub use shapes::{SHAPES_FORMAT, Shapes, read_shapes};
+pub use shapes::{Shapes, read_shapes};
 pub use snapshot::{read_jobs, read_snapshot, write_snapshot};

@@ -11,7 +11,7 @@ use super::proof;
 use super::reserve;
 use super::snapshot::piece;
 use super::told::{self, BINDINGS, Told, told};
-use crate::model::{Faults, Goal, NodeId, Piece, PieceSpec, Problem, SHARE_ONE, Share, Spot, TaskId};
+use crate::model::{Faults, Goal, NodeId, Piece, Problem, SHARE_ONE, Share, Spot, TaskId};
 use crate::plan::{Blocked, Move, PLAN_FORMAT, Plan, Reason, Status};
 use serde_json::json;
 use std::collections::HashMap;
@@ -123,12 +123,7 @@ fn summary(plan: &Plan) -> [u64; 4] {
 }
 
 pub(super) fn pieces_json(problem: &Problem, spot: &Spot) -> serde_json::Value {
-    let pieces = spot.pieces().iter().map(|piece| {
-        let devices = (0..64).filter(|d| piece.devices >> d & 1 == 1).collect();
-        let share = (piece.share != Share::ONE).then(|| piece.share.to_string());
-        PieceSpec { node: problem.nodes[piece.node.index()].name.clone(), share, devices }
-    });
-    json!(pieces.collect::<Vec<_>>())
+    json!(problem.specs(spot))
 }
 
 /// Scaled points as a whole number, or as a reduced fraction in text where they are not whole or too large.

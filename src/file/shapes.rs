@@ -5,7 +5,7 @@ use super::snapshot::{node, task};
 use crate::model::{Faults, NodeSpec, TaskSpec};
 
 /// Value of the `format` field of every shapes file this version reads.
-pub const SHAPES_FORMAT: &str = "bayplan-shapes/1";
+const SHAPES_FORMAT: &str = "bayplan-shapes/1";
 
 /// What could come.
 #[derive(Debug, Clone, Default, PartialEq)]

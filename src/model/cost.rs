@@ -148,6 +148,13 @@ impl Usage {
     pub fn devices(&self, node: NodeId) -> &[u32] {
         &self.devices[node.index()]
     }
+
+    /// Milli used of a node's devices of a kind, and milli that these have.
+    pub fn kind_milli(&self, problem: &Problem, node: NodeId, kind: u32) -> (i128, i128) {
+        let devices = problem.nodes[node.index()].devices.iter().zip(self.devices(node));
+        let own = devices.filter(|(device, _)| device.kind == kind).map(|(_, used)| i128::from(*used));
+        own.fold((0, 0), |(used, all), own| (used + own, all + i128::from(super::DEVICE_MILLI)))
+    }
 }
 
 /// The score of a placement.

@@ -4,7 +4,8 @@
 //! Afterwards all indices are in range, all amounts are between 0 and [`AMOUNT_MAX`], and names are unique.
 
 use super::{
-    DomainId, Goal, GroupId, LevelId, NodeId, Piece, Placement, ResourceId, Share, Spot, TaskId, TaskKind, Variance,
+    DomainId, Goal, GroupId, LevelId, NodeId, Piece, PieceSpec, Placement, ResourceId, Share, Snapshot, Spot, TaskId,
+    TaskKind, Variance,
 };
 use std::collections::BTreeMap;
 
@@ -98,6 +99,13 @@ pub struct Node {
     pub devices: Vec<Device>,
     /// Row and column in [`MoveCosts`].
     pub move_class: u32,
+}
+
+impl Node {
+    /// Takes no newcomers.
+    pub fn is_closed(&self) -> bool {
+        self.cordoned || self.draining
+    }
 }
 
 /// How much of its requirement a task can be granted.
@@ -370,9 +378,29 @@ impl Problem {
         &self.resources[..count]
     }
 
+    /// A spot under the names of the snapshot.
+    pub fn specs(&self, spot: &Spot) -> Vec<PieceSpec> {
+        let spec = |piece: &Piece| PieceSpec {
+            node: self.nodes[piece.node.index()].name.clone(),
+            share: (piece.share != Share::ONE).then(|| piece.share.to_string()),
+            devices: (0..64).filter(|d| piece.devices >> d & 1 == 1).collect(),
+        };
+        spot.pieces().iter().map(spec).collect()
+    }
+
     /// The pool of a node.
     pub fn pool(&self, node: NodeId) -> Option<&Pool> {
         self.nodes[node.index()].pool.map(|pool| &self.pools[pool as usize])
+    }
+
+    /// The snapshot of this problem with its tasks where a state has them; what was under way has arrived.
+    pub fn snapshot_at(&self, snapshot: &Snapshot, state: &Placement) -> Snapshot {
+        let mut snapshot = snapshot.clone();
+        for (task, spot) in snapshot.tasks.iter_mut().zip(state.spots()) {
+            task.placement = self.specs(spot);
+            task.moving_to.clear();
+        }
+        snapshot
     }
 
     /// Capacity of a node. Shape: resource_count.

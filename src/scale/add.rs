@@ -1,23 +1,36 @@
 //! Which nodes must come, at which price? The cheapest found with which everything has a place, and what proves that cheaper ones
 //! do not do.
 //!
-//! The nodes on offer are put beside the cluster, each at its price, and the engines place everything: those in use are the answer,
-//! which is then made cheaper step by step, each time asked anew whether everything still has a place. Counting (`cover.rs`) gives a
-//! cost that no answer is below. With several scenarios (`survive`), each must do with what is bought.
+//! Counting (`cover.rs`) gives a cost that no answer is below, and numbers of nodes that meet all it counts: those are tried first, then a
+//! little more of each until everything has a place. Where that does not reach the bound, the nodes on offer are put beside the cluster,
+//! each at its price, and the engines place everything: those in use are another answer. The cheaper one is made cheaper step by step,
+//! each time asked anew whether everything still has a place; what counting rules out is not asked. With several scenarios
+//! (`survive`), each must do with what is bought, and what is bought may fail like what is there.
 
 use super::cover::{Cover, Least};
 use super::policy::{Policy, scaled};
-use super::pools::{capacity, capacity_of, load_of, pools};
+use super::pools::{Pool, capacity, capacity_of, load_of, pools};
 use super::scenario::{Scenarios, placed};
 use super::search::{Search, confined, empty_nodes, priced, waiting, without};
 use super::{NodeShape, stage::Stage};
 use crate::control::Control;
-use crate::model::{DEVICE_MILLI, Faults, NodeId, Placement, Problem, TaskId, Usage, newcomer_forbidden};
+use crate::model::{DEVICE_MILLI, Faults, NodeId, Problem, TaskId, Usage, newcomer_forbidden};
+use std::collections::BTreeSet;
 
 /// Most nodes of one shape that are put beside the cluster.
 const OFFER_MAX: usize = 4096;
 /// Fewest, where there are so many tasks.
 const OFFER_MIN: usize = 32;
+/// As many nodes of a shape as are as good as without limit.
+const MOST: i64 = 1 << 32;
+/// Scenarios that are counted: those that take most away.
+const COVERS_MAX: usize = 8;
+/// What counting asks for grows by a part in so many at least, and at most doubles.
+const GROWTH: usize = 32;
+/// Most nodes of a shape that are changed for others at once.
+const SWAP_MAX: usize = 3;
+/// Changes that are tried in a row without success.
+const TRIES_MAX: usize = 64;
 /// Bins that next fit keeps open while it counts how many nodes are enough.
 const BINS_OPEN: usize = 32;
 
@@ -38,8 +51,17 @@ pub(super) struct Bought {
     pub is_least: bool,
 }
 
+/// How a pool stands under a target utilisation.
+struct Stand {
+    pool: Option<u32>,
+    load: Vec<i128>,
+    has: Vec<i128>,
+}
+
 struct Market<'a> {
     problem: Problem,
+    /// Of what runs now.
+    usage: Usage,
     /// Nodes on offer, by shape.
     offers: Vec<Vec<NodeId>>,
     /// The shape of every node on offer.
@@ -47,6 +69,8 @@ struct Market<'a> {
     /// By shape; 1 each where no shape has one.
     prices: Vec<i64>,
     scenarios: Scenarios,
+    /// What is counted.
+    covers: Vec<Cover>,
     policy: &'a Policy,
     search: &'a Search,
 }
@@ -60,31 +84,38 @@ pub(super) fn buy(
     search: &Search,
     control: &Control,
 ) -> Result<Bought, Faults> {
-    let (offer, is_whole) = offered(stage, shapes, lacking, policy)?;
+    let offer = offered(stage, shapes, lacking, policy)?;
     let (extended, offers) = stage.with_nodes(shapes, &offer);
     let mut problem = extended.problem()?;
     hopeless(&problem).into_iter().for_each(|task| problem.tasks[task.index()].pinned = true);
-    let scenarios = Scenarios::of(&stage.problem()?, policy);
+    let scenarios = Scenarios::with_offers(&problem, policy, stage.node_count, &offers);
     let in_nodes = shapes.iter().all(|shape| shape.node.price == 0);
     let prices = shapes.iter().map(|shape| if in_nodes { 1 } else { shape.node.price }).collect();
     let mut shape_of = vec![None; problem.nodes.len()];
     for (shape, offer) in offers.iter().enumerate() {
         offer.iter().for_each(|node| shape_of[node.index()] = Some(shape));
     }
-    let market = Market { problem, offers, shape_of, prices, scenarios, policy, search };
-    // Where more could have been offered, counting what is on offer proves nothing.
-    let bound = if is_whole { market.bound(control) } else { Some(0) };
-    let mut counts = market.first(control);
-    let mut is_enough = market.is_enough(&counts, control);
-    if !is_enough {
-        // What the searches bought one by one was not enough together: all there is.
+    let most: Vec<i64> = shapes.iter().map(|shape| shape.most.map_or(MOST, i64::from)).collect();
+    let usage = Usage::of(&problem, &problem.current);
+    let mut market = Market { problem, usage, offers, shape_of, prices, scenarios, covers: Vec::new(), policy, search };
+    market.covers = market.covers(&most, control);
+    let (bound, counted) = market.bound(&control.part(8));
+    let mut found = counted.and_then(|counts| market.grown(&counts, &control.part(3)));
+    let is_open = |counts: &Vec<usize>| bound.is_none_or(|bound| market.cost(counts) > bound);
+    let mut counts = found.clone().unwrap_or_default();
+    if found.as_ref().is_none_or(is_open) {
+        counts = market.first(&control.part(2));
+        // What the searches bought one by one may not be enough together: then all there is.
         let all: Vec<usize> = market.offers.iter().map(Vec::len).collect();
-        if market.is_enough(&all, control) {
-            (counts, is_enough) = (all, true);
-        }
+        let tried = if found.is_none() { vec![counts.clone(), all] } else { vec![counts.clone()] };
+        let is_cheaper = |counts: &Vec<usize>| found.as_ref().is_none_or(|f| market.cost(counts) < market.cost(f));
+        found =
+            tried.into_iter().find(|counts| is_cheaper(counts) && market.is_enough(counts, &control.part(3))).or(found);
     }
-    if is_enough {
-        market.cheapen(&mut counts, bound, control);
+    let is_enough = found.is_some();
+    if let Some(mut enough) = found {
+        market.cheapen(&mut enough, bound, control);
+        counts = enough;
     }
     let cost = market.cost(&counts);
     let cheapest =
@@ -116,7 +147,22 @@ impl Market<'_> {
         self.shape_of[node.index()].map_or(0, |shape| self.prices[shape])
     }
 
-    fn bound(&self, control: &Control) -> Option<i128> {
+    /// What counting asks for in the scenarios that take most away.
+    fn covers(&self, most: &[i64], control: &Control) -> Vec<Cover> {
+        let load = |gone: &&Vec<NodeId>| gone.iter().map(|node| self.usage.pieces(*node) as usize).sum::<usize>();
+        // What is bought may fail as well, but counting knows numbers of it, and not which.
+        let mut gone: Vec<&Vec<NodeId>> = self
+            .scenarios
+            .gone
+            .iter()
+            .filter(|gone| gone.iter().any(|node| self.shape_of[node.index()].is_none()))
+            .collect();
+        gone.sort_by_key(|gone| std::cmp::Reverse(load(gone)));
+        gone.truncate(COVERS_MAX);
+        let nothing = Vec::new();
+        if gone.is_empty() {
+            gone.push(&nothing);
+        }
         let one = |gone: &Vec<NodeId>| {
             let problem = confined(&without(&self.problem, gone));
             let tasks: Vec<TaskId> = (problem.task_ids())
@@ -124,14 +170,65 @@ impl Market<'_> {
                 .collect();
             let nodes: Vec<NodeId> = problem.node_ids().collect();
             let mut cover = Cover::new(&problem, &nodes, &tasks, &|node| self.price(node));
-            self.require_policy(&problem, &mut cover);
-            match cover.least(control) {
-                Least::Cost(cost) => Some(cost.max(0)),
-                Least::NeverEnough => None,
+            // Not only what is put beside the cluster could be bought.
+            for (offer, most) in self.offers.iter().zip(most) {
+                if let Some(node) = offer.iter().find(|node| !gone.contains(node)) {
+                    cover.extend(*node, most - offer.len() as i64);
+                }
             }
+            self.require_policy(&problem, &mut cover);
+            cover
         };
-        // Each scenario must be met: the dearest counts.
-        self.scenarios.gone.iter().map(one).try_fold(0, |most, bound| Some(most.max(bound?)))
+        let (first, rest) = gone.split_at(1);
+        let rest = rest.iter().take_while(|_| !control.must_stop()).map(|gone| one(gone));
+        let rest: Vec<Cover> = rest.collect();
+        first.iter().map(|gone| one(gone)).chain(rest).collect()
+    }
+
+    /// What no purchase that is enough costs less than, and numbers that meet all that is counted. Each scenario must be met: the dearest
+    /// counts, and of each shape the most.
+    fn bound(&self, control: &Control) -> (Option<i128>, Option<Vec<usize>>) {
+        let (mut bound, mut counts) = (0, Some(vec![0; self.offers.len()]));
+        for (k, cover) in self.covers.iter().enumerate() {
+            let (least, own) = cover.cheapest(&control.part((self.covers.len() - k) as u32));
+            let Least::Cost(cost) = least else { return (None, None) };
+            bound = bound.max(cost);
+            counts = counts.zip(own).map(|(mut counts, own)| {
+                for (node, count) in own {
+                    let shape = self.shape_of[node.index()].expect("only what is on offer has a price");
+                    counts[shape] = counts[shape].max(count as usize);
+                }
+                counts
+            });
+        }
+        (Some(bound), counts)
+    }
+
+    /// These numbers, or as little more of each as was found to be enough.
+    fn grown(&self, counts: &[usize], control: &Control) -> Option<Vec<usize>> {
+        let more = |step: usize| -> Vec<usize> {
+            let more = counts.iter().map(|count| count + (count * step).div_ceil(GROWTH));
+            more.zip(&self.offers).map(|(count, offer)| count.min(offer.len())).collect()
+        };
+        let is_enough = |step: usize| self.is_enough(&more(step), &control.part(3));
+        let steps = std::iter::successors(Some(0usize), |step| Some((step * 2).max(1)));
+        let steps = steps.take_while(|step| *step <= GROWTH);
+        let mut low = 0;
+        for step in steps {
+            if control.must_stop() || (step > 0 && more(step) == more(low)) {
+                return None;
+            }
+            if is_enough(step) {
+                let mut high = step;
+                while low + 1 < high && !control.must_stop() {
+                    let middle = low.midpoint(high);
+                    *(if is_enough(middle) { &mut high } else { &mut low }) = middle;
+                }
+                return Some(more(high));
+            }
+            low = step;
+        }
+        None
     }
 
     /// A target utilisation asks for capacity whatever the placement.
@@ -162,16 +259,14 @@ impl Market<'_> {
         }
     }
 
-    /// What the engines buy for each scenario, whichever shape needs most.
+    /// What the engines buy for each scenario that does not hold yet, whichever shape needs most.
     fn first(&self, control: &Control) -> Vec<usize> {
         let mut counts = vec![0; self.offers.len()];
-        for (k, gone) in self.scenarios.gone.iter().enumerate() {
-            let left = self.scenarios.gone.len() - k;
-            let share = match control.time_left() {
-                Some(time) => control.within(time / (2 * left as u32 + 2)),
-                None => control.clone(),
-            };
-            if self.placed(&counts, gone, &share).is_some() {
+        let open = self.scenarios.open(&self.problem, &self.unbought(&counts), self.search, &control.part(4));
+        for (k, gone) in open.iter().enumerate() {
+            let share = control.part(2 * (open.len() - k) as u32);
+            if placed(&self.problem, &[gone, self.unbought(&counts).as_slice()].concat(), self.search, &share).is_some()
+            {
                 continue;
             }
             let problem = priced(&confined(&without(&self.problem, gone)), &|node| self.price(node));
@@ -187,12 +282,12 @@ impl Market<'_> {
 
     /// Adds the nodes that a target utilisation asks for beyond those that hold something: the cheapest per missing amount.
     fn meet_target(&self, counts: &mut [usize]) {
-        let usage = Usage::of(&self.problem, &self.problem.current);
-        while let Some((pool, r)) = self.short(counts, &usage) {
+        let mut stands = self.stands(counts, &self.usage);
+        while let Some((at, r)) = self.short(&stands) {
             let gain = |shape: &usize| {
                 let node = self.offers[*shape][counts[*shape]];
                 let own = capacity(&self.problem, node)[r];
-                (self.problem.nodes[node.index()].pool == pool && own > 0).then_some(own)
+                (self.problem.nodes[node.index()].pool == stands[at].pool && own > 0).then_some(own)
             };
             let open = (0..counts.len()).filter(|shape| counts[*shape] < self.offers[*shape].len());
             let priced = open.filter_map(|shape| Some((shape, gain(&shape)?)));
@@ -200,87 +295,108 @@ impl Market<'_> {
                 let price = |shape: &usize| i128::from(self.prices[*shape]);
                 (price(a) * other).cmp(&(price(b) * gains)).then(other.cmp(gains)).then(a.cmp(b))
             });
-            match best {
-                Some((shape, _)) => counts[shape] += 1,
-                None => return,
-            }
+            let Some((shape, _)) = best else { return };
+            let own = capacity(&self.problem, self.offers[shape][counts[shape]]);
+            stands[at].has.iter_mut().zip(own).for_each(|(has, own)| *has += own);
+            counts[shape] += 1;
         }
     }
 
-    /// Pool and resource (or kind of device) that are loaded above the target with so many nodes.
-    fn short(&self, counts: &[usize], usage: &Usage) -> Option<(Option<u32>, usize)> {
-        let Policy::Utilization(_) = self.policy else { return None };
+    /// How the pools stand with so many nodes; without a target, nobody asks.
+    fn stands(&self, counts: &[usize], usage: &Usage) -> Vec<Stand> {
+        let Policy::Utilization(_) = self.policy else { return Vec::new() };
         let gone = self.unbought(counts);
-        pools(&self.problem).iter().find_map(|pool| {
+        let stand = |pool: Pool| {
             let left: Vec<NodeId> = pool.nodes.iter().copied().filter(|n| gone.binary_search(n).is_err()).collect();
-            let (load, has) = (load_of(&self.problem, usage, &pool.nodes), capacity_of(&self.problem, &left));
-            let r = load.iter().zip(has).position(|(load, has)| self.policy.headroom(*load, has, 0) < 0)?;
-            Some((self.problem.nodes[pool.nodes[0].index()].pool, r))
-        })
+            Stand {
+                pool: self.problem.nodes[pool.nodes[0].index()].pool,
+                load: load_of(&self.problem, usage, &pool.nodes),
+                has: capacity_of(&self.problem, &left),
+            }
+        };
+        pools(&self.problem).into_iter().map(stand).collect()
     }
 
-    fn placed(&self, counts: &[usize], gone: &[NodeId], control: &Control) -> Option<Placement> {
-        placed(&self.problem, &[gone, &self.unbought(counts)].concat(), self.search, control)
+    /// Which of them, and which resource (or kind of device) of it, is loaded above the target.
+    fn short(&self, stands: &[Stand]) -> Option<(usize, usize)> {
+        stands.iter().enumerate().find_map(|(at, stand)| {
+            let mut rooms = stand.load.iter().zip(&stand.has);
+            Some((at, rooms.position(|(load, has)| self.policy.headroom(*load, *has, 0) < 0)?))
+        })
     }
 
     /// True when everything has a place and the policy is kept in every scenario.
     fn is_enough(&self, counts: &[usize], control: &Control) -> bool {
-        self.scenarios.gone.iter().all(|gone| {
-            self.placed(counts, gone, control)
-                .is_some_and(|placement| self.short(counts, &Usage::of(&self.problem, &placement)).is_none())
-        })
+        let less = self.unbought(counts);
+        if let Policy::Survive(_) = self.policy {
+            return self.scenarios.all_hold(&self.problem, &less, self.search, control);
+        }
+        placed(&self.problem, &less, self.search, control)
+            .is_some_and(|placement| self.short(&self.stands(counts, &Usage::of(&self.problem, &placement))).is_none())
     }
 
-    /// Fewer nodes, or one for a cheaper one, as long as that does and costs no less than the bound.
+    /// False when counting alone shows that these are too few.
+    fn may_do(&self, counts: &[usize]) -> bool {
+        let bought: Vec<(NodeId, i64)> =
+            self.offers.iter().zip(counts).filter_map(|(offer, n)| Some((*offer.first()?, *n as i64))).collect();
+        self.covers.iter().all(|cover| cover.admits(&bought))
+    }
+
+    /// Fewer nodes, or a few for others that cost less, as long as that does and costs no less than the bound.
     fn cheapen(&self, counts: &mut Vec<usize>, bound: Option<i128>, control: &Control) {
-        let mut order: Vec<usize> = (0..counts.len()).collect();
-        order.sort_by_key(|shape| (std::cmp::Reverse(self.prices[*shape]), *shape));
-        let is_open = |counts: &[usize]| bound.is_none_or(|bound| self.cost(counts) >= bound);
-        loop {
-            let mut tries: Vec<Vec<usize>> = Vec::new();
-            for dear in order.iter().filter(|shape| counts[**shape] > 0) {
-                let mut fewer = counts.clone();
-                // Many at once first: there may be far too many.
-                let mut step = counts[*dear] / 2;
-                while step > 1 {
-                    fewer[*dear] = counts[*dear] - step;
-                    tries.push(fewer.clone());
-                    step /= 2;
-                }
-                fewer[*dear] = counts[*dear] - 1;
-                tries.push(fewer.clone());
-                for cheap in order.iter().filter(|cheap| self.prices[**cheap] < self.prices[*dear]) {
-                    let mut other = fewer.clone();
-                    other[*cheap] += 1;
-                    tries.push(other);
-                }
-            }
-            tries.retain(|counts| {
-                is_open(counts) && counts.iter().zip(&self.offers).all(|(n, offer)| *n <= offer.len())
-            });
-            tries.sort_by_key(|counts| self.cost(counts));
-            let share = |k: usize| match control.time_left() {
-                Some(time) => control.within(time / (tries.len() - k + 1) as u32),
-                None => control.clone(),
+        let mut refused: BTreeSet<Vec<usize>> = BTreeSet::new();
+        while !control.must_stop() {
+            let cost = self.cost(counts);
+            let is_open = |counts: &Vec<usize>| {
+                let own = self.cost(counts);
+                own < cost && bound.is_none_or(|bound| own >= bound) && !refused.contains(counts) && self.may_do(counts)
             };
-            let better =
-                tries.iter().enumerate().find(|(k, counts)| !control.must_stop() && self.is_enough(counts, &share(*k)));
-            match better {
-                Some((_, better)) => *counts = better.clone(),
+            let mut tries: Vec<Vec<usize>> = self.changes(counts).into_iter().filter(is_open).collect();
+            // The cheapest first; a try that fails costs time, so there are not too many.
+            tries.sort_by_key(|counts| (self.cost(counts), counts.clone()));
+            tries.dedup();
+            tries.truncate(TRIES_MAX);
+            let count = tries.len();
+            let enough = tries.into_iter().enumerate().find(|(k, counts)| {
+                let is_enough = !control.must_stop() && self.is_enough(counts, &control.part((count - k + 1) as u32));
+                if !is_enough {
+                    refused.insert(counts.clone());
+                }
+                is_enough
+            });
+            match enough {
+                Some((_, enough)) => *counts = enough,
                 None => return,
             }
         }
     }
+
+    /// Up to half fewer of a shape, and one to three of a shape for one to three of another.
+    fn changes(&self, counts: &[usize]) -> Vec<Vec<usize>> {
+        let mut changes = Vec::new();
+        let shapes = 0..counts.len();
+        for fewer in shapes.clone().filter(|shape| counts[*shape] > 0) {
+            let steps = std::iter::successors(Some(counts[fewer] / 2), |step| (*step > 1).then_some(step / 2));
+            for step in steps.chain([1]).filter(|step| *step > 0) {
+                let mut less = counts.to_vec();
+                less[fewer] -= step;
+                for more in shapes.clone().filter(|more| step <= SWAP_MAX && *more != fewer) {
+                    for count in 1..=SWAP_MAX.min(self.offers[more].len() - counts[more]) {
+                        let mut other = less.clone();
+                        other[more] += count;
+                        changes.push(other);
+                    }
+                }
+                changes.push(less);
+            }
+        }
+        changes
+    }
 }
 
-/// How many nodes of each shape are offered: as many as are enough for what lacks a place, each shape alone, and a few more; and whether
-/// nobody could use more, since every node of a least purchase holds a task or is due to a target.
-fn offered(
-    stage: &Stage,
-    shapes: &[NodeShape],
-    lacking: &[TaskId],
-    policy: &Policy,
-) -> Result<(Vec<usize>, bool), Faults> {
+/// How many nodes of each shape are put beside the cluster: as many as are enough for what lacks a place, each shape alone, and a few more,
+/// though no more than could be of use, since every node of a least purchase holds a task or is due to a target.
+fn offered(stage: &Stage, shapes: &[NodeShape], lacking: &[TaskId], policy: &Policy) -> Result<Vec<usize>, Faults> {
     let (extended, offers) = stage.with_nodes(shapes, &vec![1; shapes.len()]);
     let problem = extended.problem()?;
     let nodes = stage.node_count.max(1);
@@ -292,11 +408,9 @@ fn offered(
         };
         let most = shape.most.map_or(usize::MAX, |most| most as usize);
         let useful = most.min(problem.tasks.len().saturating_add(due(&problem, policy, offer[0])));
-        let count = enough.max(useful.min(OFFER_MIN)).min(OFFER_MAX).min(most);
-        (count, count >= useful)
+        enough.max(useful.min(OFFER_MIN)).min(OFFER_MAX).min(most)
     });
-    let (counts, is_whole): (Vec<usize>, Vec<bool>) = counts.unzip();
-    Ok((counts, is_whole.into_iter().all(|is_whole| is_whole)))
+    Ok(counts.collect())
 }
 
 /// Nodes like this one that a target utilisation asks for, were there no others.

@@ -13,9 +13,11 @@
 //! * one node at least; and as many as the largest group has members that exclude each other.
 //!
 //! Any prices of rows (≥ 0) make a valid bound by weak duality; the linear program's are good ones. Integers decide: the program's
-//! answer is rounded, and what it is worth is worked out anew. Spread, dependency, gangs and transient capacity are left out: rules
-//! only take away. Elastic tasks count with their least share, divisible ones not at all.
+//! answer is rounded, and what it is worth is worked out anew. Few classes with a price are searched through for the cheapest whole numbers
+//! that meet every row (`whole.rs`), which proves more and says what to try first. Spread, dependency, gangs and transient capacity are
+//! left out: rules only take away. Elastic tasks count with their least share, divisible ones not at all.
 
+use super::whole::{Covering, Whole};
 use crate::control::Control;
 use crate::exact::{self, Program};
 use crate::model::{
@@ -29,6 +31,10 @@ use std::time::Duration;
 const MASK_MAX: usize = 48;
 /// Largest number of classes of a linear program; above, rows are looked at one by one.
 const CLASS_MAX: usize = 400;
+/// Most classes with a price of which whole numbers are searched for.
+const BOUGHT_MAX: usize = 64;
+/// Bits of the denominator of prices of rows in that search.
+const DENOMINATOR_BITS: u32 = 36;
 /// Longest time for the linear program.
 const TIME_MAX: Duration = Duration::from_secs(5);
 /// Dual feasible functions per resource, the identity included.
@@ -51,6 +57,7 @@ struct Row {
 /// The program.
 pub(super) struct Cover {
     classes: Vec<Class>,
+    class_of: HashMap<NodeId, usize>,
     rows: Vec<Row>,
 }
 
@@ -69,9 +76,9 @@ impl Cover {
         let usage = Usage::of(problem, &problem.current);
         let held = Held { problem, usage: &usage };
         let (classes, class_of) = classes(&held, nodes, tasks, price);
-        let mut cover = Cover { classes, rows: Vec::new() };
+        let mut cover = Cover { classes, class_of, rows: Vec::new() };
         let needs: Vec<Vec<i64>> = tasks.iter().map(|task| need(problem, *task)).collect();
-        let masks = cover.masks(&held, tasks, &needs, &class_of);
+        let masks = cover.masks(&held, tasks, &needs);
         for set in &masks.sets {
             let is_within: Vec<bool> =
                 masks.sets.iter().map(|mask| mask.iter().zip(set).all(|(own, all)| own & !all == 0)).collect();
@@ -88,22 +95,15 @@ impl Cover {
     }
 
     /// For each task the set of classes that may hold it.
-    fn masks(&self, held: &Held<'_>, tasks: &[TaskId], needs: &[Vec<i64>], class_of: &HashMap<NodeId, usize>) -> Masks {
-        let by_rules = || self.masks_by(held, tasks, needs, class_of, false);
-        let masks = self.masks_by(held, tasks, needs, class_of, true).or_else(by_rules);
+    fn masks(&self, held: &Held<'_>, tasks: &[TaskId], needs: &[Vec<i64>]) -> Masks {
+        let by_rules = || self.masks_by(held, tasks, needs, false);
+        let masks = self.masks_by(held, tasks, needs, true).or_else(by_rules);
         let all = vec![u64::MAX; self.classes.len().div_ceil(64)];
         masks.unwrap_or_else(|| Masks { sets: vec![all], of: vec![0; tasks.len()] })
     }
 
     /// `None` when there are too many sets.
-    fn masks_by(
-        &self,
-        held: &Held<'_>,
-        tasks: &[TaskId],
-        needs: &[Vec<i64>],
-        class_of: &HashMap<NodeId, usize>,
-        by_size: bool,
-    ) -> Option<Masks> {
+    fn masks_by(&self, held: &Held<'_>, tasks: &[TaskId], needs: &[Vec<i64>], by_size: bool) -> Option<Masks> {
         let problem = held.problem;
         let limits: Vec<Vec<i64>> = self.classes.iter().map(|class| held.limit(class.first)).collect();
         let holds = |need: &[i64], c: usize| need.iter().zip(&limits[c]).all(|(own, most)| own <= most);
@@ -121,8 +121,14 @@ impl Cover {
                 .or_insert_with(|| self.set(|c| newcomer_forbidden(problem, *task, self.classes[c].first).is_none()));
             let is_small = !by_size || need.iter().zip(&least).all(|(own, least)| own <= least);
             let mut mask = if is_small { door.clone() } else { self.set(|c| has(door, c) && holds(need, c)) };
-            let homes: Vec<usize> =
-                problem.current.spot(*task).pieces().iter().filter_map(|p| class_of.get(&p.node)).copied().collect();
+            let homes: Vec<usize> = problem
+                .current
+                .spot(*task)
+                .pieces()
+                .iter()
+                .filter_map(|p| self.class_of.get(&p.node))
+                .copied()
+                .collect();
             if spec.pinned {
                 mask.fill(0);
             }
@@ -182,24 +188,110 @@ impl Cover {
         }
     }
 
+    /// More nodes like this one could be had.
+    pub fn extend(&mut self, node: NodeId, count: i64) {
+        if let Some(class) = self.class_of.get(&node) {
+            self.classes[*class].most += count;
+        }
+    }
+
     /// The best bound found.
     pub fn least(&self, control: &Control) -> Least {
+        self.cheapest(control).0
+    }
+
+    /// The best bound found, and the numbers of nodes that meet every row for that, or for as little as was found: by the first node of
+    /// each class with a price.
+    pub fn cheapest(&self, control: &Control) -> (Least, Option<Vec<(NodeId, i64)>>) {
         let mut best = self.worth(&[], 1).unwrap_or(0);
         for row in &self.rows {
-            let Some((price, limit)) = self.critical(row) else { return Least::NeverEnough };
+            let Some((price, limit)) = self.critical(row) else { return (Least::NeverEnough, None) };
             best = best.max(self.worth(&[(row, price)], limit).unwrap_or(0));
         }
+        let mut prices = (vec![0; self.rows.len()], 1);
         if self.classes.len() <= CLASS_MAX
             && !self.rows.is_empty()
-            && let Some((prices, denominator)) = self.solved(&control.within(TIME_MAX))
+            && let Some(solved) = self.solved(&control.within(TIME_MAX))
         {
-            let priced: Vec<(&Row, i128)> = self.rows.iter().zip(prices).filter(|(_, price)| *price > 0).collect();
-            best = best.max(self.worth(&priced, denominator).unwrap_or(0));
+            // As solved, and a little less, so that no class is worth more than its price: that counts where there are very many of it.
+            let (own, denominator) = solved;
+            for prices_of_rows in [self.lowered(&own, denominator), own] {
+                let priced: Vec<(&Row, i128)> =
+                    self.rows.iter().zip(&prices_of_rows).filter(|(_, p)| **p > 0).map(|(row, p)| (row, *p)).collect();
+                if let Some(worth) = self.worth(&priced, denominator).filter(|worth| *worth >= best) {
+                    best = worth;
+                    prices = (prices_of_rows, denominator);
+                }
+            }
         }
         // A sum of prices is a multiple of what they have in common.
         let common = self.classes.iter().fold(0, |common, class| gcd(common, class.price));
         let common = i128::from(common.max(1));
-        Least::Cost(-(-best).div_euclid(common) * common)
+        best = -(-best).div_euclid(common) * common;
+        let Some((fixed, bought, whole)) = self.whole(&prices.0, prices.1) else { return (Least::Cost(best), None) };
+        if whole.is_least {
+            best = best.max(fixed + whole.cost);
+        }
+        let counts =
+            bought.iter().zip(&whole.counts).map(|(c, count)| (self.classes[*c].first, self.classes[*c].least + count));
+        (Least::Cost(best), Some(counts.collect()))
+    }
+
+    /// True when these numbers of nodes, and all that have no price, meet every row.
+    pub fn admits(&self, counts: &[(NodeId, i64)]) -> bool {
+        let mut of: Vec<i64> = self.classes.iter().map(|class| if class.price == 0 { class.most } else { 0 }).collect();
+        counts
+            .iter()
+            .filter_map(|(node, count)| Some((self.class_of.get(node)?, count)))
+            .for_each(|(c, n)| of[*c] += n);
+        self.rows.iter().all(|row| {
+            let have: i128 = of.iter().zip(&row.limit).map(|(count, limit)| i128::from(*count) * limit).sum();
+            have >= row.demand
+        })
+    }
+
+    /// The price of what must stay, the classes with a price, and how many more of each meet every row, the others all being there.
+    fn whole(&self, prices: &[i128], denominator: i128) -> Option<(i128, Vec<usize>, Whole)> {
+        let bought: Vec<usize> = (0..self.classes.len()).filter(|c| self.classes[*c].price > 0).collect();
+        if bought.is_empty() || bought.len() > BOUGHT_MAX {
+            return None;
+        }
+        let there = |class: &Class| i128::from(if class.price > 0 { class.least } else { class.most });
+        let left = |row: &Row| {
+            row.demand - self.classes.iter().zip(&row.limit).map(|(class, limit)| there(class) * limit).sum::<i128>()
+        };
+        // Finer prices would leave no room for sums.
+        let shift = (128 - denominator.leading_zeros()).saturating_sub(DENOMINATOR_BITS);
+        let rows: Vec<(&Row, i128, i128)> = self
+            .rows
+            .iter()
+            .zip(prices)
+            .map(|(row, p)| (row, left(row), p >> shift))
+            .filter(|(_, left, _)| *left > 0)
+            .collect();
+        let covering = Covering {
+            price: bought.iter().map(|c| self.classes[*c].price).collect(),
+            most: bought.iter().map(|c| self.classes[*c].most - self.classes[*c].least).collect(),
+            limit: bought.iter().map(|c| rows.iter().map(|(row, ..)| row.limit[*c]).collect()).collect(),
+            demand: rows.iter().map(|(_, left, _)| *left).collect(),
+            weight: rows.iter().map(|(.., weight)| *weight).collect(),
+            denominator: (denominator >> shift).max(1),
+        };
+        let fixed = self.classes.iter().map(|class| i128::from(class.price) * i128::from(class.least)).sum();
+        Some((fixed, bought, covering.solve()?))
+    }
+
+    /// Prices of rows so much lower that no class with a price is worth more than that.
+    fn lowered(&self, prices: &[i128], denominator: i128) -> Vec<i128> {
+        let worth = |c: usize| -> f64 {
+            let rows = self.rows.iter().zip(prices).filter(|(_, price)| **price > 0);
+            rows.map(|(row, price)| row.limit[c] as f64 * *price as f64).sum()
+        };
+        let dear = (0..self.classes.len()).filter(|c| self.classes[*c].price > 0);
+        let part = dear.map(|c| self.classes[c].price as f64 * denominator as f64 / worth(c)).fold(1.0, f64::min);
+        // A little more is taken than f64 may have got wrong.
+        let part = if part < 1.0 { part * (1.0 - 1e-9) } else { 1.0 - 1e-12 };
+        prices.iter().map(|price| (*price as f64 * part) as i128).collect()
     }
 
     /// Price and limit of the class at which a row alone is met, cheapest classes first; `None` when it never is.

@@ -27,11 +27,10 @@ pub struct Fit {
 /// A shape is asked about at most so often per node: one that requires nothing fits for ever.
 const PER_NODE_MAX: u64 = 1 << 20;
 
-/// How often a shape (a waiting task of the problem) fits on these nodes beside a placement of the others.
-pub(super) fn count(problem: &Problem, placement: &Placement, shape: TaskId, nodes: &[NodeId]) -> u64 {
-    let usage = Usage::of(problem, placement);
+/// How often a shape (a waiting task of the problem) fits on these nodes beside what others use.
+pub(super) fn count(problem: &Problem, usage: &Usage, shape: TaskId, nodes: &[NodeId]) -> u64 {
     let admits = |node: &&NodeId| newcomer_forbidden(problem, shape, **node).is_none();
-    nodes.iter().filter(admits).map(|node| on_node(problem, &usage, shape, *node)).sum()
+    nodes.iter().filter(admits).map(|node| on_node(problem, usage, shape, *node)).sum()
 }
 
 fn on_node(problem: &Problem, usage: &Usage, shape: TaskId, node: NodeId) -> u64 {

@@ -6,7 +6,7 @@
 //! stage     the snapshot with tasks that might come, nodes that might be bought   stage.rs
 //! scenario  what may be gone                                                    scenario.rs
 //! search    the engines, asked with other nodes                                 search.rs
-//! cover     counting: so many nodes, or so much money, at least                  cover.rs
+//! cover     counting: so many nodes, or so much money, at least                  cover.rs, whole.rs
 //! release   nodes that can go, with the plan that empties them                  release.rs
 //! add       nodes that must come                                                add.rs
 //! fit       how many more tasks of a shape fit                                  fit.rs
@@ -30,9 +30,10 @@ mod scenario;
 mod search;
 pub mod series;
 mod stage;
+mod whole;
 
 use crate::control::Control;
-use crate::model::{Faults, Goal, NodeSpec, Placement, Problem, Snapshot, TaskId, TaskSpec};
+use crate::model::{Faults, Goal, NodeSpec, Placement, Problem, Snapshot, TaskId, TaskSpec, Usage};
 use crate::plan::{self, Plan, Verdict};
 pub use fit::Fit;
 pub use policy::{Policy, RATE_ONE, Rate};
@@ -367,8 +368,9 @@ fn pool_advice(
         spots.resize(shaped.tasks.len(), crate::model::Spot::Unplaced);
         Placement::from_spots(spots)
     };
-    let (now, after) = (padded(&problem.current), padded(&released.reached));
-    let usage = crate::model::Usage::of(problem, &problem.current);
+    let now = padded(&problem.current);
+    let usage = Usage::of(&shaped, &now);
+    let usage_after = Usage::of(&shaped, &padded(&released.reached));
     let one = |pool: &Pool| {
         let inside = |task: &TaskId| {
             let pieces = problem.current.spot(*task).pieces();
@@ -377,10 +379,9 @@ fn pool_advice(
         let running: Vec<TaskId> = problem.task_ids().filter(inside).collect();
         let release: Vec<_> = released.nodes.iter().filter(|node| pool.nodes.binary_search(node).is_ok()).collect();
         let fits = names.iter().enumerate().map(|(k, name)| {
-            let count = |placement| fit::count(&shaped, placement, shape(k), &pool.nodes);
-            let now = count(&now);
+            let count = |usage| fit::count(&shaped, usage, shape(k), &pool.nodes);
             let at_most = fit::at_most(&shaped_inner, shape(k), &pool.nodes, &running);
-            Fit { shape: name.to_string(), now, after: count(&after), at_most }
+            Fit { shape: name.to_string(), now: count(&usage), after: count(&usage_after), at_most }
         });
         PoolAdvice {
             name: pool.name.clone(),

@@ -61,12 +61,8 @@ pub(super) fn capacity(problem: &Problem, node: NodeId) -> Vec<i128> {
 
 /// What is held of it, likewise.
 fn held(problem: &Problem, usage: &Usage, node: NodeId) -> Vec<i128> {
-    let mut held = usage.amounts(node).to_vec();
-    held.resize(held.len() + problem.device_kinds.len(), 0);
-    for (device, used) in problem.nodes[node.index()].devices.iter().zip(usage.devices(node)) {
-        held[problem.resources.len() + device.kind as usize] += scaled(i64::from(*used));
-    }
-    held
+    let milli = (0..problem.device_kinds.len()).map(|kind| usage.kind_milli(problem, node, kind as u32).0 * scaled(1));
+    usage.amounts(node).iter().copied().chain(milli).collect()
 }
 
 /// Sums over nodes: what they have, or what is held of them.

@@ -1,31 +1,63 @@
 //! What may be gone? Nothing, or with `survive=LEVEL` any one domain; everything must have a place all the same.
+//!
+//! Many failures are no question for a search: everything is placed once, and all failures of that state are drilled in one batch. What a
+//! drill brings back without moving anybody else has a place. The others are searched for one by one.
 
 use super::policy::Policy;
 use super::search::{Search, confined, without};
 use crate::control::Control;
-use crate::model::{LevelId, NodeId, Placement, Problem};
-use std::collections::BTreeMap;
+use crate::drill;
+use crate::model::{DomainId, LevelId, NodeId, Placement, Problem};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Lists of nodes that are gone together.
 pub(super) struct Scenarios {
     pub gone: Vec<Vec<NodeId>>,
+    level: Option<LevelId>,
 }
 
 impl Scenarios {
     /// Those of the policy, in the order of the domains.
     pub fn of(problem: &Problem, policy: &Policy) -> Scenarios {
-        let Some(level) = level(problem, policy) else { return Scenarios { gone: vec![Vec::new()] } };
+        Scenarios::with_offers(problem, policy, problem.nodes.len(), &[])
+    }
+
+    /// The same where nodes from `own` on are on offer, by shape: they may fail like the others. Of those that are alike and alone in
+    /// their domain one stands for all.
+    pub fn with_offers(problem: &Problem, policy: &Policy, own: usize, offers: &[Vec<NodeId>]) -> Scenarios {
+        let level = level(problem, policy);
+        let Some(level) = level else { return Scenarios { gone: vec![Vec::new()], level: None } };
         let mut domains: BTreeMap<u32, Vec<NodeId>> = BTreeMap::new();
         for node in problem.node_ids() {
             domains.entry(problem.domain(node, level).0).or_default().push(node);
         }
-        Scenarios { gone: domains.into_values().collect() }
+        let first: BTreeSet<NodeId> = offers.iter().filter_map(|offer| offer.first()).copied().collect();
+        let is_told = |gone: &Vec<NodeId>| gone[0].index() < own || gone.len() > 1 || first.contains(&gone[0]);
+        Scenarios { gone: domains.into_values().filter(is_told).collect(), level: Some(level) }
     }
 
     /// True when a place for everything is found in each of them, with `less` nodes as well.
     pub fn all_hold(&self, problem: &Problem, less: &[NodeId], search: &Search, control: &Control) -> bool {
+        let open = self.open(problem, less, search, control);
         let all_placed = |gone: &[NodeId]| placed(problem, &[gone, less].concat(), search, control).is_some();
-        self.gone.iter().all(|gone| !control.must_stop() && all_placed(gone))
+        open.iter().all(|gone| !control.must_stop() && all_placed(gone))
+    }
+
+    /// Those that a drill does not show to hold.
+    pub fn open(&self, problem: &Problem, less: &[NodeId], search: &Search, control: &Control) -> Vec<&[NodeId]> {
+        let all = || self.gone.iter().map(Vec::as_slice);
+        let Some(level) = self.level else { return all().collect() };
+        // Whoever is lost stays bound to the pool it was in: what holds so holds all the more without.
+        let standing = confined(&without(problem, less));
+        let Some(placement) = search.all_placed(&standing, control) else { return all().collect() };
+        let options =
+            drill::Options { levels: vec![level], unnamed: true, threads: search.threads, ..drill::Options::default() };
+        let first_look = control.within(Duration::ZERO);
+        let drilled = drill::drill(&standing.settled(&placement), &options, &first_look).drilled;
+        let survives = drilled.into_iter().filter(|one| one.verdict == drill::Verdict::Survives);
+        let survivors: BTreeSet<DomainId> = survives.flat_map(|one| one.scenario.domains).collect();
+        all().filter(|gone| !survivors.contains(&problem.domain(gone[0], level))).collect()
     }
 }
 

@@ -10,10 +10,7 @@
 //! is checked after every wave against the state before it; what an event breaks is the event's doing, and is repaired by
 //! the plans that follow.
 
-use crate::model::{
-    AMOUNT_MAX, Faults, Piece, PieceSpec, Placement, Problem, Share, Snapshot, Spot, TaskId, Violation, violations,
-    worsened,
-};
+use crate::model::{AMOUNT_MAX, Faults, Placement, Problem, Snapshot, Violation, violations, worsened};
 use crate::plan::{Breach, Move, Plan, verify};
 use crate::random::{Purpose, Random};
 use std::collections::BTreeSet;
@@ -96,7 +93,7 @@ pub fn simulate(
         let broken = violations(&problem, &state);
         for wave in &plan.waves {
             let is_done = run_wave(&problem, &broken, wave, chances.fail, &mut random, &mut state, &mut outcome);
-            write_state(&problem, &state, &mut cluster);
+            cluster = problem.snapshot_at(&cluster, &state);
             let is_changed = disturb(&mut cluster, chances, &mut random, &mut outcome.events);
             if !is_done || is_changed {
                 break;
@@ -148,23 +145,6 @@ fn run_wave(
     outcome.events.push(Event::Wave { done, failed, held_back });
     *state = reached;
     lost.is_empty()
-}
-
-/// Puts the tasks of the cluster where the state has them; what was under way has arrived.
-fn write_state(problem: &Problem, state: &Placement, cluster: &mut Snapshot) {
-    for (t, task) in cluster.tasks.iter_mut().enumerate() {
-        task.placement = pieces(problem, state.spot(TaskId::new(t)));
-        task.moving_to.clear();
-    }
-}
-
-fn pieces(problem: &Problem, spot: &Spot) -> Vec<PieceSpec> {
-    let piece = |piece: &Piece| PieceSpec {
-        node: problem.nodes[piece.node.index()].name.clone(),
-        share: (piece.share != Share::ONE).then(|| piece.share.to_string()),
-        devices: (0..64).filter(|d| piece.devices >> d & 1 == 1).collect(),
-    };
-    spot.pieces().iter().map(piece).collect()
 }
 
 /// True when something happened to the cluster itself.

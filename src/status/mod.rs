@@ -12,7 +12,7 @@ use crate::model::{
 use std::collections::HashMap;
 
 /// A node is hot where it uses so many thousandths of what it has, or more than its soft limit.
-pub const HOT_PER_MILLE: i128 = 900;
+const HOT_PER_MILLE: i128 = 900;
 
 /// Something that is counted: a resource, or the milli of a kind of device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,22 +219,18 @@ impl Count<'_> {
         let one = i128::from(SHARE_ONE);
         let shapes = stranded::Shapes::of(self.problem);
         let row = |node: NodeId| {
-            let spec = &self.problem.nodes[node.index()];
             let own = self.problem.own_resources().len();
             let amounts = self.problem.allocatable(node)[..own].iter();
             let mut allocatable: Vec<i128> = amounts.map(|amount| i128::from(*amount) * one).collect();
             let mut used = self.usage.amounts(node)[..own].to_vec();
             for kind in &self.kinds {
-                let devices = spec.devices.iter().zip(self.usage.devices(node));
-                let milli = devices.filter(|(device, _)| device.kind == *kind).map(|(_, used)| i128::from(*used) * one);
-                let (count, sum) = milli.fold((0, 0), |(count, sum), used| (count + 1, sum + used));
-                allocatable.push(count * i128::from(DEVICE_MILLI) * one);
-                used.push(sum);
+                let (held, all) = self.usage.kind_milli(self.problem, node, *kind);
+                allocatable.push(all * one);
+                used.push(held * one);
             }
-            let is_closed = spec.cordoned || spec.draining;
             let free = || allocatable.iter().zip(&used).map(|(allocatable, used)| (allocatable - used).max(0));
             let none = vec![0; self.width()];
-            let (stranded, closed) = match is_closed {
+            let (stranded, closed) = match self.problem.nodes[node.index()].is_closed() {
                 true => (none, free().collect()),
                 false => (shapes.stranded(self.problem, self.usage, node, &self.kinds), none),
             };

@@ -158,10 +158,7 @@ impl Measure {
     pub fn fill(self, problem: &Problem, usage: &Usage, node: NodeId) -> Fill {
         let used = match self {
             Measure::Resource(resource) => usage.amount(node, resource),
-            Measure::Devices(kind) => {
-                let devices = problem.nodes[node.index()].devices.iter().zip(usage.devices(node));
-                devices.filter(|(device, _)| device.kind == kind).map(|(_, milli)| i128::from(*milli)).sum()
-            }
+            Measure::Devices(kind) => usage.kind_milli(problem, node, kind).0,
         };
         Fill { used, capacity: self.capacity(problem, node) }
     }

@@ -4,30 +4,34 @@
 //! a part of the facts into a part of the page. There is no script on it, and its own policy forbids it to load anything.
 
 mod curve;
+mod drills;
 mod facts;
 mod headline;
 mod heat;
 mod html;
 mod moves;
 mod outline;
+mod outlook;
 mod parts;
 mod pools;
 mod rules;
+mod scaling;
 mod usage;
 mod waiting;
 
 use super::args_report::ReportArgs;
 use super::failure::{Exit, Failure};
 use super::screen::{Tone, say_verdict};
-use super::{read_plan_for, read_problem, report, signal};
+use super::{read_cluster, read_plan_for, report, signal};
 use bayplan::plan;
 use facts::{Facts, Planned};
+use outlook::Outlook;
 
 /// Runs the command.
 pub fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     signal::quit_at_once();
     args.output.output.check()?;
-    let mut problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
+    let (snapshot, mut problem) = read_cluster(&args.snapshot, args.jobs.place.as_ref())?;
     let plan = args.plan.as_ref().map(|source| read_plan_for(&mut problem, source)).transpose()?;
     let verdict = plan.as_ref().map(|plan| plan::verify(&problem, plan));
     if let (Some(plan), Some(verdict)) = (&plan, &verdict)
@@ -38,6 +42,7 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     }
     let planned = plan.as_ref().zip(verdict).map(|(plan, verdict)| Planned::new(&problem, plan, verdict));
     let facts = Facts::new(&problem, planned);
-    args.output.output.write(outline::page(&facts).as_bytes())?;
+    let outlook = Outlook::new(&snapshot, &problem, &facts.end().placement, args.time_limit);
+    args.output.output.write(outline::page(&facts, &outlook).as_bytes())?;
     Ok(Exit::Done)
 }

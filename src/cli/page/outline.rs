@@ -2,8 +2,9 @@
 
 use super::facts::Facts;
 use super::html::{Html, element, html, plain};
+use super::outlook::Outlook;
 use super::parts::list;
-use super::{curve, headline, heat, moves, pools, rules, usage, waiting};
+use super::{curve, drills, headline, heat, moves, pools, rules, scaling, usage, waiting};
 
 /// The looks. A test of the repository sees to it that it has no `<` and no `&`, since it goes into the page as it is.
 const STYLE: &str = include_str!("style.css");
@@ -15,7 +16,7 @@ const META: &str = r#"<meta charset="utf-8"/>
 "#;
 
 /// The page.
-pub fn page(facts: &Facts<'_>) -> String {
+pub fn page(facts: &Facts<'_>, outlook: &Outlook) -> String {
     let sections = [
         ("usage", "Utilisation", Some(usage::section(facts))),
         ("heat", "Heat map", Some(heat::section(facts))),
@@ -23,6 +24,8 @@ pub fn page(facts: &Facts<'_>) -> String {
         ("waves", "Gain and waves", curve::section(facts)),
         ("rules", "Rules", Some(rules::section(facts))),
         ("waiting", "What waits", Some(waiting::section(facts))),
+        ("drills", "If something fails", Some(drills::section(facts, outlook))),
+        ("scaling", "How many nodes", Some(scaling::section(facts, outlook))),
         ("moves", "Moves", moves::section(facts)),
     ];
     let links = sections.iter().filter(|(.., section)| section.is_some());

@@ -1,8 +1,8 @@
 //! What recurs on the page? Tables, figures, bars, sections.
 
 use super::html::{Html, element, html, of_class, plain};
-use crate::cli::figures::{grouped, percent};
-use bayplan::model::{SHARE_ONE, scaled_text};
+use crate::cli::figures::{grouped, percent, whole};
+use bayplan::model::scaled_text;
 
 /// A column of a table.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ pub fn count(id: &str, value: usize) -> Html {
 
 /// A count with its thousands set apart.
 pub fn number(value: usize) -> String {
-    grouped(value as i128 * i128::from(SHARE_ONE))
+    whole(value as i128)
 }
 
 /// `1 move`, `2 moves`.

@@ -35,7 +35,7 @@ fn asked(facts: &Facts<'_>, measure: Measure) -> i128 {
 }
 
 /// An amount in the units of the measure; devices are counted whole, as people count them.
-fn amount(measure: Measure, amount: i128) -> String {
+pub fn amount(measure: Measure, amount: i128) -> String {
     match measure {
         Measure::Resource(_) => grouped(amount),
         Measure::Devices(_) => {
