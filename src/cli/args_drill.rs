@@ -42,7 +42,7 @@ pub struct DrillArgs {
     /// Scenarios shown in the table, worst first
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub top: usize,
-    /// Time for what is open after the first look at all, e.g. 500ms, 60s; it ends early when nothing is
+    /// Time for most pairs, and for what is open after the first look at all, e.g. 500ms, 60s; it ends early when nothing is
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
     pub time_limit: Duration,
     /// Where all scenarios are looked at once

@@ -161,8 +161,9 @@ pub struct Drill {
     pub trouble: Option<Trouble>,
 }
 
-/// Drills a settled problem: its current state, see [`Problem::settled`]. The time limit of `control` holds for what remains
-/// open after all scenarios have been looked at once.
+/// Drills a settled problem: its current state, see [`Problem::settled`]. The time limit of `control` holds for pairs of nodes beyond
+/// the first 8,192 that need a look, and for what remains open after all scenarios have been looked at once. A stop leaves out
+/// whatever has not been looked at.
 ///
 /// # Panics
 /// Only when the thread pool cannot be started.
@@ -180,13 +181,14 @@ fn run(problem: &Problem, options: &Options, control: &Control) -> Drill {
     for level in &options.levels {
         let scenarios = scenario::singles(problem, &on, *level, options.unnamed);
         let mut drilled = Vec::with_capacity(scenarios.len());
-        for batch in scenarios.chunks(BATCH) {
+        for batch in scenarios.chunks(BATCH).take_while(|_| !control.is_stopped()) {
             drilled.extend(look(&state, &mut device, &before, batch));
         }
-        drill.take(*level, false, drilled, 0);
+        let left_out = scenarios.len() - drilled.len();
+        drill.take(*level, false, drilled, left_out);
     }
-    if options.pairs {
-        all_pairs(&state, &mut device, &before, &on, &mut drill);
+    if options.pairs && !control.is_stopped() {
+        all_pairs(&state, &mut device, &before, &on, &mut drill, control);
     }
     (drill.on_device, drill.trouble) = (device.count, device.trouble);
     drill.drilled.sort_by_cached_key(Drilled::rank);
@@ -224,7 +226,14 @@ impl Tally {
 }
 
 /// Pairs of nodes: those that need a look, of the nodes whose loss weighs most first.
-fn all_pairs(state: &State<'_>, device: &mut OnDevice, before: &Before, on: &[Vec<TaskId>], drill: &mut Drill) {
+fn all_pairs(
+    state: &State<'_>,
+    device: &mut OnDevice,
+    before: &Before,
+    on: &[Vec<TaskId>],
+    drill: &mut Drill,
+    control: &Control,
+) {
     let problem = state.problem;
     let mut nodes: Vec<NodeId> = problem.node_ids().collect();
     let weight = |node: &NodeId| -> i128 {
@@ -236,8 +245,12 @@ fn all_pairs(state: &State<'_>, device: &mut OnDevice, before: &Before, on: &[Ve
     let (standing, open) = pairs::open(state, &nodes, &lone);
     let mut tally = Tally { scenarios: standing, survives: standing, ..Tally::new(LevelId(0), true) };
     let mut kept: Vec<Drilled> = Vec::new();
-    let (looked, rest) = open.split_at(open.len().min(PAIRS_MAX));
-    for batch in looked.chunks(BATCH) {
+    let mut done = 0;
+    for batch in open[..open.len().min(PAIRS_MAX)].chunks(BATCH) {
+        if done > 0 && control.must_stop() {
+            break;
+        }
+        done += batch.len();
         let batch: Vec<Scenario> = batch.iter().map(|(a, b)| scenario::pair(on, nodes[*a], nodes[*b])).collect();
         for one in look(state, device, before, &batch) {
             tally.count(one.verdict);
@@ -250,7 +263,7 @@ fn all_pairs(state: &State<'_>, device: &mut OnDevice, before: &Before, on: &[Ve
         kept.iter_mut().for_each(|one| one.spots = Vec::new());
     }
     // What cannot come back when one of them fails cannot when both do.
-    rest.iter().filter(|(a, b)| lone[*a].fails || lone[*b].fails).for_each(|_| tally.count(Verdict::Fails));
+    open[done..].iter().filter(|(a, b)| lone[*a].fails || lone[*b].fails).for_each(|_| tally.count(Verdict::Fails));
     tally.left_out = all - tally.scenarios;
     drill.tallies.push(tally);
     drill.drilled.extend(kept);
