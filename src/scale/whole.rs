@@ -75,8 +75,8 @@ impl Covering {
         });
         let fits = |value: Option<i128>| value.is_some_and(|value| value < i128::MAX / 8);
         let most = worth.as_ref().map(|worth| {
-            let sums = worth.iter().zip(&self.most).map(|(worth, most)| worth.checked_mul((*most).into()));
-            sums.fold(Some(0i128), |sum, own| sum?.checked_add(own?))
+            let mut sums = worth.iter().zip(&self.most).map(|(worth, most)| worth.checked_mul((*most).into()));
+            sums.try_fold(0i128, |sum, own| sum.checked_add(own?))
         });
         if !fits(value) || !fits(dearest) || !most.is_some_and(fits) {
             return best.map(|(counts, cost)| Whole { counts, cost, is_least: false });
