@@ -2,8 +2,9 @@
 //!
 //! The documents and where they are from: `data/README.md` beside this file.
 
-use bayplan::adapter::notes::{Document, Imported};
-use bayplan::adapter::{nomad, openstack, proxmox, slurm};
+use bayplan::adapter::notes::{Document, Imported, Stream};
+use bayplan::adapter::table::SoftLimit;
+use bayplan::adapter::{kubernetes, nomad, openb, openstack, proxmox, roadef, slurm, table};
 use bayplan::model::{Faults, Problem, Snapshot, TaskSpec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -194,6 +195,65 @@ fn a_plan_of_another_system_is_refused() {
     }
 }
 
+/// Names from outside end up in scripts and requests: none of them may mean anything there.
+#[test]
+fn names_that_mean_something_to_a_shell_never_reach_a_script() {
+    const SLURM: [&str; 2] = ["slurm/22.05-nodes.json", "slurm/22.05-jobs.json"];
+    let keys = [
+        ("slurm", &SLURM[..], "job_id"),
+        ("openstack", &OPENSTACK, "server_id"),
+        ("proxmox", &PROXMOX, "vmid"),
+        ("nomad", &NOMAD, "allocation_id"),
+    ];
+    for (format, files, key) in keys {
+        let (_, folder) = exported(format, files);
+        let snapshot = folder.path().join("s.json");
+        let whole: Value = serde_json::from_slice(&std::fs::read(&snapshot).unwrap()).unwrap();
+        for bad in ["$(touch /x)", "a\nrm -r x", "-purge", "a/../b", "a'b", "a;b", "\u{0}", ""] {
+            let mut value = whole.clone();
+            for task in value["tasks"].as_array_mut().unwrap() {
+                task["origin"][key] = json!(bad);
+            }
+            std::fs::write(&snapshot, serde_json::to_vec(&value).unwrap()).unwrap();
+            let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
+            let plan = words(&["plan", "s.json", "--goal", "balance", "--effort", "50", "--seed", "1", "-o", "p.json"]);
+            assert!(bayplan(&plan, folder.path()).status.success());
+            let output = bayplan(&words(&["export", format, "s.json", "p.json"]), folder.path());
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(65), 0), "{format} {bad:?}: {said}");
+            assert!(said.contains("I304"), "{said}");
+        }
+    }
+}
+
+/// Names of tasks are shown as comments: whatever they hold, a script stays one command per line.
+#[test]
+fn names_of_guests_stay_comments() {
+    let names = ["web\nrm -r /", "$(touch x)", "`touch x`", "'; touch x; '", "\r\n# wave 9"];
+    let documents = changed(&PROXMOX, "proxmox/resources.json", |value| {
+        let guests =
+            value.as_array_mut().unwrap().iter_mut().filter(|item| item["type"] == "qemu" || item["type"] == "lxc");
+        guests.zip(names.iter().cycle()).for_each(|(guest, name)| guest["name"] = json!(name));
+    });
+    let folder = tempfile::tempdir().unwrap();
+    for document in &documents {
+        std::fs::write(folder.path().join(document.name.replace('/', "-")), &document.bytes).unwrap();
+    }
+    let words = |line: &str| line.split(' ').map(String::from).collect::<Vec<_>>();
+    for line in [
+        "import proxmox proxmox-resources.json proxmox-ha-rules.json -o s.json",
+        "plan s.json --goal balance --effort 50 --seed 1 -o p.json",
+        "export proxmox s.json p.json -o out",
+    ] {
+        let output = bayplan(&words(line), folder.path());
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let lines = shown(folder.path());
+    assert!(!lines.is_empty() && lines.iter().all(|line| line.starts_with("pvesh create /nodes/pve")), "{lines:?}");
+    let output = Command::new("bash").args(["out", "--aply"]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(64), "an argument that is none is refused");
+}
+
 #[test]
 fn documents_of_another_kind_are_refused() {
     let refused = |import: Import, text: &str| {
@@ -226,6 +286,290 @@ fn other_systems_refuse_as_well() {
     }
 }
 
+/// One document, changed.
+fn changed(files: &[&str], file: &str, change: impl Fn(&mut Value)) -> Vec<Document> {
+    let mut documents = recorded(files);
+    let document = documents.iter_mut().find(|document| document.name == file).expect("it is one of them");
+    let mut value: Value = serde_json::from_slice(&document.bytes).unwrap();
+    change(&mut value);
+    document.bytes = serde_json::to_vec(&value).unwrap();
+    documents
+}
+
+#[track_caller]
+fn refusals(import: Import, documents: &[Document]) -> String {
+    import(documents).expect_err("it is wrong").to_string()
+}
+
+#[track_caller]
+fn sound(import: Import, documents: &[Document]) -> Imported {
+    let imported = import(documents).unwrap_or_else(|faults| panic!("{faults}"));
+    Problem::new(&imported.snapshot).unwrap_or_else(|faults| panic!("{faults}"));
+    imported
+}
+
+fn task<'a>(imported: &'a Imported, name: &str) -> &'a TaskSpec {
+    let found = imported.snapshot.tasks.iter().find(|task| task.name == name);
+    found.unwrap_or_else(|| panic!("no task {name} in\n{}", told(imported)))
+}
+
+#[test]
+fn a_page_of_a_longer_list_is_not_taken_for_the_whole() {
+    let next = json!([{"href": "http://nova/servers/detail?limit=1000&marker=x", "rel": "next"}]);
+    let cut = changed(&OPENSTACK, "openstack/servers.json", |value| value["servers_links"] = next.clone());
+    let said = refusals(openstack::import, &cut);
+    assert!(said.contains("I113") && said.contains("servers_links"), "{said}");
+    // With its last page it is whole.
+    let mut all = cut;
+    all.push(Document { name: "last".into(), bytes: b"{\"servers\": []}".to_vec() });
+    assert_eq!(told(&sound(openstack::import, &all)), golden(openstack::import, &OPENSTACK));
+}
+
+#[test]
+fn figures_of_use_that_are_none_are_refused_and_missing_ones_told() {
+    let uuid = "00000101-7a3c-4d5e-8f90-1b2c3d4e5f60";
+    for bad in [json!("many"), json!(-1), json!({"VCPU": 2}), json!([1])] {
+        let documents =
+            changed(&OPENSTACK, "openstack/usages.json", |value| value[uuid]["usages"]["VCPU"] = bad.clone());
+        let said = refusals(openstack::import, &documents);
+        assert!(said.contains("I201") && said.contains("usages.VCPU"), "{said}");
+    }
+    let without: Vec<&str> = OPENSTACK.into_iter().filter(|name| !name.contains("usages")).collect();
+    let said = told(&sound(openstack::import, &recorded(&without)));
+    assert!(said.contains("left out: 3 what is in use on hypervisors without usages"), "{said}");
+}
+
+#[test]
+fn lists_of_the_openstack_command_and_of_strangers_are_refused_with_the_right_request() {
+    let list =
+        json!([{"ID": "1", "Name": "web", "Status": "ACTIVE", "Networks": {}, "Image": "x", "Flavor": "m1.small"}]);
+    let document = Document { name: "list.json".into(), bytes: serde_json::to_vec(&list).unwrap() };
+    let said = refusals(openstack::import, &[document]);
+    assert!(said.contains("openstack command") && said.contains("/servers/detail?all_tenants=1"), "{said}");
+    let documents = changed(&OPENSTACK, "openstack/servers.json", |value| {
+        for server in value["servers"].as_array_mut().unwrap() {
+            server.as_object_mut().unwrap().retain(|name, _| !name.starts_with("OS-EXT-SRV-ATTR:h"));
+        }
+    });
+    let said = refusals(openstack::import, &documents);
+    assert!(said.contains("I301") && said.contains("as an administrator"), "{said}");
+}
+
+#[test]
+fn nested_providers_are_told() {
+    let documents = changed(&OPENSTACK, "openstack/providers.json", |value| {
+        let mut child = value["resource_providers"][0].clone();
+        child["uuid"] = json!("00000999-7a3c-4d5e-8f90-1b2c3d4e5f60");
+        child["name"] = json!("compute-1.example_pgpu_0");
+        value["resource_providers"].as_array_mut().unwrap().push(child);
+    });
+    let inventory = json!({"00000999-7a3c-4d5e-8f90-1b2c3d4e5f60": {"inventories": {"VGPU": {"total": 4}}}});
+    let child = Document { name: "child".into(), bytes: serde_json::to_vec(&inventory).unwrap() };
+    let said = told(&sound(openstack::import, &[documents, vec![child]].concat()));
+    assert!(said.contains("left out: 1 inventories of providers that are no hypervisor"), "{said}");
+}
+
+#[test]
+fn rules_of_ha_that_nobody_knows_pin_their_guests() {
+    let affinity = changed(&PROXMOX, "proxmox/ha-rules.json", |value| value["data"][0]["affinity"] = json!("orbital"));
+    let kind = changed(&PROXMOX, "proxmox/ha-rules.json", |value| {
+        value["data"][0] = json!({"rule": "new", "type": "moon-affinity", "resources": "vm:100,vm:101"});
+    });
+    for documents in [affinity, kind] {
+        let imported = sound(proxmox::import, &documents);
+        assert!(task(&imported, "100-web").pinned && task(&imported, "101-web2").pinned);
+        assert!(told(&imported).contains("pinned: 2 guests with an HA rule that is not understood"));
+    }
+    // One that is off says nothing.
+    let off = changed(&PROXMOX, "proxmox/ha-rules.json", |value| {
+        value["data"][0]["affinity"] = json!("orbital");
+        value["data"][0]["disable"] = json!(1);
+    });
+    assert!(!task(&sound(proxmox::import, &off), "100-web").pinned);
+}
+
+#[test]
+fn a_guest_in_two_rules_is_kept_apart_from_all() {
+    let documents = changed(&PROXMOX, "proxmox/ha-rules.json", |value| {
+        let rule =
+            json!({"rule": "also", "type": "resource-affinity", "affinity": "negative", "resources": "vm:101,ct:103"});
+        value["data"].as_array_mut().unwrap().push(rule);
+    });
+    let imported = sound(proxmox::import, &documents);
+    let groups: std::collections::BTreeSet<_> =
+        ["100-web", "101-web2"].map(|name| task(&imported, name).group.clone()).into();
+    assert!(groups.len() == 1 && !groups.contains(&None), "{groups:?}");
+    let third = imported.snapshot.tasks.iter().find(|task| task.name.starts_with("103-")).unwrap();
+    assert!(groups.contains(&third.group), "{}", told(&imported));
+    assert!(told(&imported).contains("kept stricter: 1 HA rules that share guests"));
+}
+
+/// Nodes n1 to n4, where n1 and n2 have the feature a, n3 and n4 b; and jobs that wait.
+fn slurm_with(jobs: Value, more: &str) -> Vec<Document> {
+    let node = |n: usize| {
+        let features = [["a", "b"][n / 3], "all"];
+        let gres = if n == 4 { "gpu:a100:2,shard:a100:8" } else { "" };
+        json!({
+            "name": format!("n{n}"), "cpus": 8, "sockets": 1, "cores": 8, "threads": 1, "real_memory": 16000, "state": ["IDLE"],
+            "partitions": ["main"], "features": features, "gres": gres
+        })
+    };
+    let documents = json!({"nodes": (1..5).map(node).collect::<Vec<_>>(), "jobs": jobs});
+    vec![Document { name: "slurm".into(), bytes: format!("{documents:#}\n{more}").into_bytes() }]
+}
+
+fn waiting(id: u32, nodes: u32, more: Value) -> Value {
+    let mut job = json!({
+        "job_id": id, "name": "j", "user_name": "ada", "submit_time": 1, "job_state": ["PENDING"], "state_reason": "Resources",
+        "partition": "main", "priority": 10, "node_count": nodes, "cpus": nodes, "memory_per_node": 100
+    });
+    job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    job
+}
+
+const TOPOLOGY: &str = "SwitchName=s0 Level=0 LinkSpeed=1 Nodes=n[1-2]\nSwitchName=s1 Level=0 LinkSpeed=1 Nodes=n[3-4]\n\
+                        SwitchName=root Level=1 LinkSpeed=1 Nodes=n[1-4] Switches=s[0-1]\n";
+
+fn within(imported: &Imported, group: &str) -> Option<String> {
+    let group = imported.snapshot.groups.iter().find(|known| known.name == group).expect("a gang");
+    group.gang.clone().expect("a gang").within
+}
+
+#[test]
+fn one_switch_is_a_domain_where_the_topology_is_known() {
+    let jobs = json!([waiting(7, 2, json!({"required_switches": 1})), waiting(8, 3, json!({"required_switches": 2}))]);
+    let imported = sound(slurm::import, &slurm_with(jobs.clone(), TOPOLOGY));
+    assert_eq!(imported.snapshot.nodes[3].domains["switch"], "s1");
+    assert_eq!((within(&imported, "job-7").as_deref(), within(&imported, "job-8")), (Some("switch"), None));
+    let said = told(&imported);
+    assert!(said.contains("kept stricter: 1 waiting jobs that wish for one switch"), "{said}");
+    assert!(said.contains("left out: 1 wishes of waiting jobs for few switches"), "{said}");
+    let said = told(&sound(slurm::import, &slurm_with(jobs, "")));
+    assert!(said.contains("left out: 2 wishes of waiting jobs for few switches"), "{said}");
+    let said = refusals(slurm::import, &slurm_with(json!([]), "SwitchName=s0 Level=0 Nodes=n[1-\n"));
+    assert!(said.contains("I203") && said.contains("scontrol show topology"), "{said}");
+}
+
+#[test]
+fn the_same_feature_on_all_nodes_is_a_domain() {
+    let job = |features: &str| slurm_with(json!([waiting(7, 2, json!({"features": features}))]), "");
+    for features in ["[a|b]", "[a|b]&all", "all&[a|b]"] {
+        let imported = sound(slurm::import, &job(features));
+        assert_eq!(within(&imported, "job-7").as_deref(), Some("feature/[a|b]"), "{features}");
+        assert_eq!(imported.snapshot.nodes[0].domains["feature/[a|b]"], "a");
+        assert!(task(&imported, "job-7/0").selector.keys().any(|label| label.contains("[a|b]")), "{features}");
+    }
+    // A node with both, counts, and two of them cannot be said, and are told.
+    for features in ["[a|all]", "[a*1&b*1]", "[a|b]&[b|a]", "a|[a|b]"] {
+        let said = told(&sound(slurm::import, &job(features)));
+        assert!(
+            said.contains("left out: 1 waiting jobs with constraints that bind several nodes"),
+            "{features}: {said}"
+        );
+    }
+}
+
+#[test]
+fn parts_of_gpus_are_never_dropped_silently() {
+    for name in ["shard", "mps"] {
+        let jobs = json!([waiting(7, 1, json!({"tres_per_node": format!("gres:{name}:2")}))]);
+        let said = told(&sound(slurm::import, &slurm_with(jobs, "")));
+        assert!(said.contains("left out: 1 waiting jobs with parts of GPUs (shard, mps)"), "{said}");
+    }
+    // Parts in use close all GPUs of their node: nothing says on which of them they are.
+    let mut documents = slurm_with(json!([]), "");
+    let text = String::from_utf8(documents[0].bytes.clone()).unwrap();
+    let used = text.replacen(
+        "\"gres\": \"gpu",
+        "\"gres_used\": \"gpu:a100:0(IDX:N/A),shard:a100:3(3/4,0/4)\", \"gres\": \"gpu",
+        1,
+    );
+    documents[0].bytes = used.into_bytes();
+    let imported = sound(slurm::import, &documents);
+    assert_eq!(task(&imported, "outside-n4").placement[0].devices, [0, 1]);
+    assert!(told(&imported).contains("pinned: 1 nodes with something in use"), "{}", told(&imported));
+}
+
+#[test]
+fn devices_of_nomad_are_those_that_are_held() {
+    let devices = json!([
+        {"Vendor": "nvidia", "Type": "gpu", "Name": "T4", "Instances": [
+            {"ID": "g0", "Healthy": true}, {"ID": "g1", "Healthy": false}, {"ID": "g2", "Healthy": true}]},
+        {"Vendor": "intel", "Type": "fpga", "Name": "F10", "Instances": [{"ID": "f0", "Healthy": true}]}
+    ]);
+    let files = &NOMAD[..2];
+    let mut documents =
+        changed(files, "nomad/nodes.json", |value| value[0]["NodeResources"]["Devices"] = devices.clone());
+    let mut allocations: Value = serde_json::from_slice(&documents[1].bytes).unwrap();
+    let held = json!([
+        {"Vendor": "nvidia", "Type": "gpu", "Name": "T4", "DeviceIDs": ["g2"]},
+        {"Vendor": "intel", "Type": "fpga", "Name": "F10", "DeviceIDs": ["f0"]}
+    ]);
+    allocations[0]["AllocatedResources"]["Tasks"]["main"]["Devices"] = held;
+    let lost = json!([{"Vendor": "nvidia", "Type": "gpu", "Name": "T4", "DeviceIDs": ["g9"]}]);
+    allocations[1]["AllocatedResources"]["Tasks"]["main"]["Devices"] = lost;
+    documents[1].bytes = serde_json::to_vec(&allocations).unwrap();
+    let imported = sound(nomad::import, &documents);
+    let node = &imported.snapshot.nodes[0];
+    assert_eq!((node.devices[0].count, node.devices[0].model.as_str()), (2, "T4"));
+    assert_eq!(node.allocatable["device/intel/fpga/F10"], 1);
+    let holder = imported.snapshot.tasks.iter().find(|task| task.device.is_some()).expect("one holds a GPU");
+    assert_eq!((holder.placement[0].devices.as_slice(), holder.requirement["device/intel/fpga/F10"]), (&[1][..], 1));
+    assert!(holder.pinned);
+    assert!(told(&imported).contains("left out: 1 devices of allocations that their node does not have"));
+}
+
+/// What no format expects: a fault each time, or a snapshot, and never a panic. The tables are of `csv`, `openb` and `roadef`.
+#[test]
+fn hostile_documents_never_panic() {
+    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000)).into_bytes();
+    let huge = "9".repeat(400);
+    let mut texts: Vec<Vec<u8>> = vec![
+        deep("[", "]"),
+        deep("{\"a\":", "}"),
+        deep("{\"items\":[", "]}"),
+        deep("{\"nodes\":[", "]}"),
+        b"\xff\xfe\x00{\x00}".to_vec(),
+        b"{\"nodes\":[{\"name\":\"\xff\"}]}".to_vec(),
+        vec![0; 5000],
+        "\r\n".repeat(5000).into_bytes(),
+        b"{}\r\n{}\r\n[]".to_vec(),
+        format!("{{\"nodes\":[{{\"name\":\"n\",\"cpus\":{huge},\"real_memory\":1e999}}]}}").into_bytes(),
+        format!("[{{\"type\":\"node\",\"node\":\"n\",\"maxcpu\":{huge},\"maxmem\":-0.0}}]").into_bytes(),
+        b"{\"nodes\":[{\"name\":\"n\",\"name\":\"n\"},{\"name\":\"n\"}]}".to_vec(),
+        b"[{\"type\":\"node\",\"node\":\"n\"},{\"type\":\"node\",\"node\":\"n\"}]".to_vec(),
+        b"[{\"ID\":\"a\",\"Name\":\"n\",\"NodeResources\":{}},{\"ID\":\"a\",\"Name\":\"n\",\"NodeResources\":{}}]"
+            .to_vec(),
+        format!("node,cpu\n{}\n", "n,1\n".repeat(1000)).into_bytes(),
+        format!("node,cpu\nn,{huge}\n").into_bytes(),
+        b"node,cpu\r\n\"n\r\n,1\r\n".to_vec(),
+        format!("{huge} ").repeat(50).into_bytes(),
+        b"-1 -1 -1 -1".to_vec(),
+        "4000000000 ".repeat(100).into_bytes(),
+    ];
+    texts.extend((0..=255u8).map(|byte| vec![byte]));
+    for text in &texts {
+        let document = Document { name: "hostile".into(), bytes: text.clone() };
+        for import in [slurm::import as Import, openstack::import, proxmox::import, nomad::import] {
+            survives(import, std::slice::from_ref(&document));
+        }
+        if let Ok(imported) = kubernetes::import([Stream::from(&document)], &kubernetes::Options::default()) {
+            let _ = Problem::new(&imported.snapshot);
+        }
+        let tables = [
+            openb::import(text, b"name,cpu_milli\n", None),
+            openb::import(b"sn,cpu_milli\n", text, Some(text)),
+            roadef::import(text, b"0"),
+            roadef::import(b"1\n1 10\n1\n0 0 5 5 0\n1\n0 0\n1\n0 1 1\n0\n1 1 1", text),
+            table::import(text, b"task,cpu,node\na,1,n\n", SoftLimit::Mean),
+            table::import(b"node,cpu\nn,1\n", text, SoftLimit::Mean),
+        ];
+        for snapshot in tables.into_iter().flatten() {
+            let _ = Problem::new(&snapshot);
+        }
+    }
+}
+
 /// Every importer with a document set that it takes.
 const IMPORTERS: [(&str, Import, &[&str]); 6] = [
     ("slurm", slurm::import, &["slurm/22.05-nodes.json", "slurm/22.05-jobs.json"]),
@@ -247,6 +591,11 @@ fn wrong_values() -> Vec<Value> {
         "é(((",
         "1-5%",
         "cpu=9223372036854775807,mem=9e9P",
+        "\u{0}",
+        "1e3k",
+        "a\r\nb",
+        "$(reboot)",
+        "[a|b]",
     ];
     let numbers = [
         json!(-1),

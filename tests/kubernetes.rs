@@ -1,4 +1,4 @@
-//! Does a Kubernetes cluster come in as it is, and does a plan go out as Kubernetes takes it? Each quirk, mutations, pipes, scripts.
+//! Does a Kubernetes cluster come in as it is, and does a plan go out as Kubernetes takes it? Each quirk, mutations, scripts.
 
 #[path = "kubernetes/commands.rs"]
 mod commands;
@@ -12,10 +12,10 @@ mod rules;
 #[path = "kubernetes/script.rs"]
 mod script;
 
-use bayplan::adapter::kubernetes::{Options, import};
-use bayplan::adapter::notes::{Document, Fate, Imported};
-use bayplan::model::{GroupSpec, Problem, TaskSpec};
-use common::{command, rng};
+use bayplan::adapter::kubernetes::{self, Options};
+use bayplan::adapter::notes::{Document, Fate, Imported, Refused, Stream};
+use bayplan::model::{Faults, GroupSpec, Problem, TaskSpec};
+use common::rng;
 use serde_json::{Value, json};
 
 /// A node with 8 cores, 16 GiB and 110 slots, its name as hostname, and a zone.
@@ -72,6 +72,13 @@ fn with(mut value: Value, changes: &[(&str, Value)]) -> Value {
 fn document(items: &[Value]) -> Document {
     let list = json!({"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}});
     Document { name: "list.json".to_string(), bytes: serde_json::to_vec_pretty(&list).unwrap() }
+}
+
+fn import(documents: &[Document], options: &Options) -> Result<Imported, Faults> {
+    kubernetes::import(documents.iter().map(Stream::from), options).map_err(|refused| match refused {
+        Refused::Faulty(faults) => faults,
+        Refused::Unreadable { cause, .. } => panic!("{cause}"),
+    })
 }
 
 /// What these objects become; it is always a problem without faults.

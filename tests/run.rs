@@ -482,6 +482,81 @@ mod ends {
         site.run(0);
         assert_eq!((draft(&site), site.complete().len()), (None, 1));
     }
+
+    /// A disk of this many KiB that only the run sees, under `runs`; its exit code, and what it leaves there.
+    fn on_a_disk(site: &Site, kib: usize) -> Option<(i32, Vec<String>, String)> {
+        let script = format!(
+            "mount -t tmpfs -o size={kib}k none runs || exit 99; \"$B\" run run.toml; code=$?; ls -A runs; ls -A runs/latest; exit $code"
+        );
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-c", &script])
+            .current_dir(site.dir.path())
+            .env("B", env!("CARGO_BIN_EXE_bayplan"));
+        fs::create_dir_all(site.path("runs")).unwrap();
+        let output = command.output().ok()?;
+        let code = output.status.code().expect("it ended by itself");
+        let names = String::from_utf8(output.stdout).unwrap().lines().map(String::from).collect();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let is_there = code != 99 && !said.contains("unshare:");
+        is_there.then_some((code, names, said))
+    }
+
+    #[test]
+    fn a_full_disk_leaves_no_half_run() {
+        let site = Site::quick();
+        let mut codes = std::collections::BTreeSet::new();
+        for kib in [4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 1024] {
+            let Some((code, names, said)) = on_a_disk(&site, kib) else {
+                return eprintln!("skipped: a_full_disk_leaves_no_half_run needs the right to mount");
+            };
+            codes.insert(code);
+            assert!(!said.contains("panic") && !said.contains("internal error"), "{kib} KiB: {said}");
+            let runs = names.iter().filter(|name| name.ends_with('Z')).count();
+            match code {
+                0 => {
+                    assert_eq!((runs, names.ends_with(&OWN_FILES.map(String::from))), (1, true), "{kib} KiB: {names:?}")
+                }
+                _ => assert_eq!((code, names.as_slice()), (1, &[".lock".to_string()][..]), "{kib} KiB: {said}"),
+            }
+            // A lock that cannot be had is no run, and has nothing to tell.
+            if site.path("test.prom").exists() {
+                assert_eq!(page_objections(&site.metrics()), [""; 0]);
+            }
+            assert!(code == 0 || said.contains("No space left"), "{kib} KiB: {said}");
+        }
+        assert_eq!(codes.into_iter().collect::<Vec<_>>(), [0, 1], "it must be too small, and large enough");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_told_before_any_work() {
+        let site = Site::new("command = ['sh', '-c', 'touch began; cat small.json']", &["--effort", "50"]);
+        for folder in ["/proc/runs", "small.json", "small.json/runs"] {
+            site.edit("folder = 'runs'", &format!("folder = '{folder}'"));
+            let log = site.run(1);
+            assert!(log.contains("cannot use the folder") && log.contains(folder), "{log}");
+            assert!(!site.path("began").exists() && !site.path("test.prom").exists());
+            site.edit(&format!("folder = '{folder}'"), "folder = 'runs'");
+        }
+        // The plan is worth more than its metrics: it stays, and the run says that it could not tell them.
+        site.edit("file = 'test.prom'", "file = '/proc/test.prom'");
+        let log = site.run(1);
+        assert!(log.contains("/proc/test.prom"), "{log}");
+        assert_eq!(site.complete().len(), 1);
+        site.check_runs();
+    }
+
+    #[test]
+    fn many_runs_at_once_make_one_and_refuse_the_others() {
+        let site = Site::quick();
+        let children: Vec<Child> = (0..6).map(|_| site.command().spawn().unwrap()).collect();
+        let codes: Vec<i32> =
+            children.into_iter().map(|child| child.wait_with_output().unwrap().status.code().unwrap()).collect();
+        let done = codes.iter().filter(|code| **code == 0).count();
+        assert!(done >= 1 && codes.iter().all(|code| [0, 1].contains(code)), "{codes:?}");
+        assert_eq!((site.complete().len(), draft(&site)), (done.min(3), None));
+        site.check_runs();
+    }
 }
 
 // ------------------------------------------------------------------------------------------------------------------ deploy

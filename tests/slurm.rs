@@ -58,6 +58,8 @@ impl Cluster {
         fs::write(root.join("slurm.conf"), config(root, &ports)).unwrap();
         let gres = format!("NodeName=n[1-2] Name=gpu Type=a100 File={}/gpu[0-1]\n", root.display());
         fs::write(root.join("gres.conf"), gres).unwrap();
+        let topology = "SwitchName=s0 Nodes=n[1-3]\nSwitchName=s1 Nodes=n[4-5]\nSwitchName=top Switches=s[0-1]\n";
+        fs::write(root.join("topology.conf"), topology).unwrap();
         fs::write(root.join("cgroup.conf"), "CgroupPlugin=cgroup/v1\n").unwrap();
         let mut cluster = Cluster { folder, daemons: Vec::new() };
         cluster.daemon("munged", &munge_options(cluster.folder.path()));
@@ -130,6 +132,7 @@ impl Cluster {
     /// The snapshot of now, through the commands' JSON.
     fn snapshot(&self, name: &str) -> Value {
         let documents = self.must("sinfo", &["--json"]) + &self.must("squeue", &["--json"]);
+        let documents = documents + "\n" + &self.must("scontrol", &["show", "topology"]);
         fs::write(self.folder.path().join("documents.json"), documents).unwrap();
         let output = self.bayplan(&["import", "slurm", "documents.json", "-o", name]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -185,7 +188,7 @@ fn config(root: &Path, ports: &[u16]) -> String {
          ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nJobAcctGatherType=jobacct_gather/none\n\
          AccountingStorageType=accounting_storage/none\nMailProg=/bin/true\nSelectType=select/cons_tres\n\
          SelectTypeParameters=CR_CPU_Memory\nSchedulerType=sched/backfill\nMpiDefault=none\nReturnToService=2\n\
-         GresTypes=gpu\nSlurmdParameters=config_overrides\nMessageTimeout=60\nTCPTimeout=30\n",
+         GresTypes=gpu\nTopologyPlugin=topology/tree\nSlurmdParameters=config_overrides\nMessageTimeout=60\nTCPTimeout=30\n",
         ports[0]
     );
     let shapes = ["CPUs=8 RealMemory=16000 Feature=ssd,old Gres=gpu:a100:2"; 2];
@@ -258,6 +261,9 @@ fn slurm_does_what_an_exported_plan_says() {
     let tasks = before["tasks"].as_array().unwrap();
     let has = |name: &str| tasks.iter().any(|task| task["name"].as_str().unwrap().split('/').next() == Some(name));
     assert!(has(&format!("job-{gang}")) && !has(&format!("job-{held}")) && !has(&format!("job-{after}")));
+    let switches: Vec<&str> =
+        before["nodes"].as_array().unwrap().iter().map(|node| node["domains"]["switch"].as_str().unwrap()).collect();
+    assert_eq!(switches, ["s0", "s0", "s0", "s1", "s1"]);
     let output = cluster.bayplan(&["plan", "before.json", "--effort", "200", "--seed", "1", "-o", "plan.json"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let moved = moves(&cluster.json("plan.json"));

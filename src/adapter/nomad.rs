@@ -3,7 +3,8 @@
 //! `import` reads the answers of `/v1/nodes?resources=true`, `/v1/allocations?resources=true&namespace=*` and, for priorities and
 //! constraints, `/v1/jobs?namespace=*` or single jobs (`/v1/job/ID`), in any order and number.
 //!
-//! * Capacity is what a node has less what it reserves: CPU in MHz, memory and disk in MiB, GPUs as devices.
+//! * Capacity is what a node has less what it reserves: CPU in MHz, memory and disk in MiB, healthy GPUs as devices, other healthy
+//!   devices as a resource `device/VENDOR/TYPE/NAME`. An allocation that holds devices is pinned, on those that it holds.
 //! * A running allocation is a task. Those of system and sysbatch jobs are pinned: they belong to their node. A job's priority is
 //!   the weight of its allocations.
 //! * A constraint `distinct_hosts` keeps the allocations of a job apart; an allocation stays in its datacenter and node pool. Any other
@@ -15,12 +16,12 @@
 //! Sources: hashicorp/nomad `api/nodes.go`, `api/allocations.go`, `api/jobs.go`, `api/constraint.go`.
 
 use super::notes::{Document, Exported, Fate, Imported, Notes};
-use super::record::{Kind, Record, values, whole};
-use super::shell::{comment, quoted};
+use super::record::{Kind, Record, figure, values, whole};
+use super::shell::{comment, head, origin, quoted};
 use crate::model::*;
 use crate::plan::Plan;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Priority of a job that says nothing.
 const PRIORITY_DEFAULT: i64 = 50;
@@ -73,8 +74,8 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
         nodes.extend(record.map(|record| node(&record, &mut faults)));
     }
     let jobs: HashMap<(String, String), Job> = job_items.iter().map(|(_, value)| Job::read(value)).collect();
-    let index: HashMap<&str, &NodeSpec> =
-        nodes.iter().map(|node: &NodeSpec| (node.origin["node_id"].as_str(), node)).collect();
+    let index: HashMap<&str, &(NodeSpec, Devices)> =
+        nodes.iter().map(|node: &(NodeSpec, Devices)| (node.0.origin["node_id"].as_str(), node)).collect();
     let mut tasks = Vec::new();
     for (place, value) in &allocation_items {
         let record = allocation_kind.record(value, place.clone(), &mut faults);
@@ -88,7 +89,7 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     }
     node_kind.count_rest(node_items.iter().map(|(_, value)| value), &NODE_IRRELEVANT, &mut notes);
     allocation_kind.count_rest(allocation_items.iter().map(|(_, value)| value), &ALLOCATION_IRRELEVANT, &mut notes);
-    Ok(Imported { snapshot: snapshot(nodes, tasks), notes })
+    Ok(Imported { snapshot: snapshot(nodes.into_iter().map(|(node, _)| node).collect(), tasks), notes })
 }
 
 type Placed = (String, Value);
@@ -119,27 +120,15 @@ fn items(documents: &[Document], faults: &mut Faults) -> [Vec<Placed>; 3] {
     sorted
 }
 
-/// A whole number inside objects, 0 where there is none; anything else that has a value is a fault.
-fn figure(record: &Record<'_>, path: &[&'static str], faults: &mut Faults) -> i64 {
-    record
-        .inner(path)
-        .map_or(Ok(None), whole)
-        .unwrap_or_else(|()| {
-            faults.add(
-                "I201",
-                format!("{}, {}", record.place, path.join(".")),
-                "it is no whole number",
-                "mend the figure",
-            );
-            None
-        })
-        .unwrap_or(0)
+/// A whole number inside objects, 0 where there is none.
+fn inside(record: &Record<'_>, path: &[&'static str], faults: &mut Faults) -> i64 {
+    figure(record.inner(path), || format!("{}, {}", record.place, path.join(".")), faults).unwrap_or(0)
 }
 
-fn node(record: &Record<'_>, faults: &mut Faults) -> NodeSpec {
+fn node(record: &Record<'_>, faults: &mut Faults) -> (NodeSpec, Devices) {
     let mut left = |group: &'static str, field: &'static str| {
-        let own = figure(record, &["NodeResources", group, field], faults);
-        own.saturating_sub(figure(record, &["ReservedResources", group, field], faults)).max(0)
+        let own = inside(record, &["NodeResources", group, field], faults);
+        own.saturating_sub(inside(record, &["ReservedResources", group, field], faults)).max(0)
     };
     let amounts =
         [("cpu", left("Cpu", "CpuShares")), ("memory", left("Memory", "MemoryMB")), ("disk", left("Disk", "DiskMB"))];
@@ -157,17 +146,65 @@ fn node(record: &Record<'_>, faults: &mut Faults) -> NodeSpec {
     {
         node.labels.insert(label.into(), value);
     }
-    let devices = record.inner(&["NodeResources", "Devices"]).and_then(Value::as_array);
-    for device in devices.into_iter().flatten() {
-        let text = |name: &str| device.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
-        let instances = device.get("Instances").and_then(Value::as_array).map_or(0, Vec::len);
-        if text("Type") == "gpu" && instances > 0 {
-            let count = u32::try_from(instances).unwrap_or(u32::MAX);
-            node.devices.push(DevicesSpec { kind: "gpu".into(), model: text("Name"), count });
+    let devices = Devices::of(record);
+    for (device, instances) in &devices.0 {
+        match u32::try_from(instances.len()) {
+            Ok(count) if device.is_gpu() && count > 0 => {
+                node.devices.push(DevicesSpec { kind: "gpu".into(), model: device.name.clone(), count });
+            }
+            _ if device.is_gpu() => {}
+            _ => _ = node.allocatable.insert(device.resource(), instances.len() as i64),
         }
     }
     node.name = name;
-    node
+    (node, devices)
+}
+
+/// What devices are called: those of one group are alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Device {
+    vendor: String,
+    kind: String,
+    name: String,
+}
+
+impl Device {
+    fn of(value: &Value) -> Device {
+        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
+        Device { vendor: text("Vendor"), kind: text("Type"), name: text("Name") }
+    }
+
+    fn is_gpu(&self) -> bool {
+        self.kind == "gpu"
+    }
+
+    /// Devices that are no GPUs are counted only.
+    fn resource(&self) -> String {
+        format!("device/{}/{}/{}", self.vendor, self.kind, self.name)
+    }
+}
+
+/// The groups of devices of a node, each with the ids of its instances: those that are not healthy are left out, as Nomad gives
+/// none of them away.
+struct Devices(Vec<(Device, Vec<String>)>);
+
+impl Devices {
+    fn of(node: &Record<'_>) -> Devices {
+        let list = node.inner(&["NodeResources", "Devices"]).and_then(Value::as_array);
+        let ids = |value: &Value| -> Vec<String> {
+            let instances = value.get("Instances").and_then(Value::as_array).into_iter().flatten();
+            let healthy = instances.filter(|instance| instance.get("Healthy") != Some(&Value::Bool(false)));
+            healthy.map(|instance| instance.get("ID").and_then(Value::as_str).unwrap_or_default().to_string()).collect()
+        };
+        Devices(list.into_iter().flatten().map(|value| (Device::of(value), ids(value))).collect())
+    }
+
+    /// The number of a GPU among those of its node.
+    fn number(&self, device: &Device, id: &str) -> Option<u32> {
+        let gpus = self.0.iter().filter(|(group, _)| group.is_gpu());
+        let mut all = gpus.flat_map(|(group, ids)| ids.iter().map(move |id| (group, id)));
+        u32::try_from(all.position(|(group, known)| group == device && known == id)?).ok()
+    }
 }
 
 /// What matters of a job.
@@ -203,7 +240,7 @@ impl Job {
 
 fn task(
     record: &Record<'_>,
-    nodes: &HashMap<&str, &NodeSpec>,
+    nodes: &HashMap<&str, &(NodeSpec, Devices)>,
     jobs: &HashMap<(String, String), Job>,
     notes: &mut Notes,
     faults: &mut Faults,
@@ -217,16 +254,17 @@ fn task(
         notes.add(Fate::Irrelevant, "allocations that are over");
         return None;
     }
-    let Some(node) = nodes.get(node_id.as_str()) else {
+    let Some((node, devices)) = nodes.get(node_id.as_str()) else {
         notes.add(Fate::LeftOut, "allocations on nodes that are not in the list");
         return None;
     };
-    let (requirement, gpus) = wants(record, notes, faults);
+    let (requirement, gpus) = wants(record, devices, notes, faults);
     let job = jobs.get(&(namespace.clone(), job_id.clone()));
     let pinned = match job {
         _ if ["system", "sysbatch"].contains(&kind.as_str()) => Some("it belongs to its node (system job)"),
         Some(job) if job.is_bound => Some("its job has constraints that are not understood here"),
-        _ if gpus > 0 => Some("it holds devices"),
+        // What it asks of them is in its job, where nobody looks for it.
+        _ if !gpus.is_empty() || requirement.keys().any(|name| name.starts_with("device/")) => Some("it holds devices"),
         _ => None,
     };
     if let Some(why) = pinned {
@@ -243,7 +281,13 @@ fn task(
         name: format!("{name}.{}", id.chars().take(8).collect::<String>()),
         weight: job.map_or(PRIORITY_DEFAULT, |job| job.priority),
         requirement,
-        placement: vec![PieceSpec { node: node.name.clone(), ..PieceSpec::default() }],
+        device: u32::try_from(gpus.len()).ok().filter(|count| *count > 0).map(|count| DeviceRequestSpec {
+            kind: "gpu".into(),
+            count,
+            milli: DEVICE_MILLI,
+            models: Vec::new(),
+        }),
+        placement: vec![PieceSpec { node: node.name.clone(), share: None, devices: gpus }],
         pinned: pinned.is_some(),
         move_cost: 1,
         tenant: Some(namespace.clone()),
@@ -254,50 +298,66 @@ fn task(
     })
 }
 
-/// What an allocation was given, and how many devices.
-fn wants(record: &Record<'_>, notes: &mut Notes, faults: &mut Faults) -> (BTreeMap<String, i64>, usize) {
-    let (mut cpu, mut memory, mut devices) = (0i64, 0i64, 0);
+/// What an allocation was given, and the numbers of its GPUs.
+fn wants(
+    record: &Record<'_>,
+    devices: &Devices,
+    notes: &mut Notes,
+    faults: &mut Faults,
+) -> (BTreeMap<String, i64>, Vec<u32>) {
+    let (mut cpu, mut memory, mut gpus) = (0i64, 0i64, Vec::new());
+    let mut others: BTreeMap<String, i64> = BTreeMap::new();
     for task in record
         .inner(&["AllocatedResources", "Tasks"])
         .and_then(Value::as_object)
         .into_iter()
         .flat_map(|tasks| tasks.values())
     {
-        let mut of_task = |path: &str| match task.pointer(path).map(whole) {
-            None | Some(Ok(None)) => 0,
-            Some(Ok(Some(amount))) => amount,
-            Some(Err(())) => {
-                faults.add(
-                    "I201",
-                    format!("{}, AllocatedResources{path}", record.place),
-                    "it is no whole number",
-                    "mend the figure",
-                );
-                0
-            }
+        let mut of_task = |path: &str| {
+            let place = || format!("{}, AllocatedResources{path}", record.place);
+            figure(task.pointer(path), place, faults).unwrap_or(0)
         };
         cpu = cpu.saturating_add(of_task("/Cpu/CpuShares"));
         memory = memory.saturating_add(of_task("/Memory/MemoryMB"));
-        devices += task.get("Devices").and_then(Value::as_array).map_or(0, Vec::len);
+        for held in task.get("Devices").and_then(Value::as_array).into_iter().flatten() {
+            let device = Device::of(held);
+            let ids = held.get("DeviceIDs").and_then(Value::as_array).into_iter().flatten();
+            for id in ids.map(|id| id.as_str().unwrap_or_default()) {
+                match devices.number(&device, id) {
+                    Some(number) if !gpus.contains(&number) => gpus.push(number),
+                    _ if device.is_gpu() => {
+                        notes.add(Fate::LeftOut, "devices of allocations that their node does not have")
+                    }
+                    _ => *others.entry(device.resource()).or_default() += 1,
+                }
+            }
+        }
     }
-    notes.add_many(Fate::LeftOut, "devices of allocations", devices as u64);
-    let disk = figure(record, &["AllocatedResources", "Shared", "DiskMB"], faults);
-    let amounts = [("cpu", cpu), ("memory", memory), ("disk", disk)];
-    (amounts.map(|(name, amount)| (name.to_string(), amount)).into(), devices)
+    gpus.sort_unstable();
+    let disk = inside(record, &["AllocatedResources", "Shared", "DiskMB"], faults);
+    others.extend([("cpu", cpu), ("memory", memory), ("disk", disk)].map(|(name, amount)| (name.to_string(), amount)));
+    (others, gpus)
 }
 
 fn snapshot(nodes: Vec<NodeSpec>, tasks: Vec<TaskSpec>) -> Snapshot {
-    let resource = |(name, unit): (&str, &str)| ResourceSpec {
-        name: name.into(),
-        unit: unit.into(),
+    let amounts = nodes.iter().map(|node| &node.allocatable).chain(tasks.iter().map(|task| &task.requirement));
+    let names: BTreeSet<&String> = amounts.flat_map(|amounts| amounts.keys()).collect();
+    let unit = |name: &str| match name {
+        "cpu" => "MHz",
+        "memory" | "disk" => "MiB",
+        _ => "",
+    };
+    let resource = |name: &String| ResourceSpec {
+        name: name.clone(),
+        unit: unit(name).into(),
         transient: true,
         ..ResourceSpec::default()
     };
-    let groups: std::collections::BTreeSet<String> = tasks.iter().filter_map(|task| task.group.clone()).collect();
+    let groups: BTreeSet<String> = tasks.iter().filter_map(|task| task.group.clone()).collect();
     let group = |name: String| GroupSpec { name, conflict: vec!["node".into()], ..GroupSpec::default() };
     Snapshot {
         name: "nomad".into(),
-        resources: [("cpu", "MHz"), ("memory", "MiB"), ("disk", "MiB")].map(resource).into(),
+        resources: names.into_iter().map(resource).collect(),
         groups: groups.into_iter().map(group).collect(),
         nodes,
         tasks,
@@ -306,12 +366,9 @@ fn snapshot(nodes: Vec<NodeSpec>, tasks: Vec<TaskSpec>) -> Snapshot {
     }
 }
 
-const HEAD: &str = r#"# Shows what it would do; with --apply it does it. The first command that fails ends the script.
-# Targets are hints: Nomad places a stopped allocation anew, where its own scheduler likes. To see where, wait for the end of the
-# evaluation (nomad alloc stop does) and take a new snapshot.
-set -euo pipefail
-if [ "${1:-}" = --apply ]; then run() { "$@"; }; else run() { echo "$@"; }; fi
-"#;
+const ABOUT: &str = "\
+Targets are hints: Nomad places a stopped allocation anew, where its own scheduler likes. To see where, wait for the end of the
+evaluation (nomad alloc stop does) and take a new snapshot.";
 
 /// A script to review: allocations to stop, one per line, waves marked.
 ///
@@ -319,10 +376,7 @@ if [ "${1:-}" = --apply ]; then run() { "$@"; }; else run() { echo "$@"; }; fi
 /// Moves that begin or end nowhere, or of tasks that did not come from Nomad.
 pub fn export(snapshot: &Snapshot, problem: &Problem, plan: &Plan) -> Result<Exported, Faults> {
     let (mut faults, mut notes) = (Faults::new(), Notes::default());
-    let mut text = format!(
-        "#!/usr/bin/env bash\n# Nomad allocations to place anew, for the snapshot {}.\n{HEAD}",
-        plan.fingerprint
-    );
+    let mut text = head(&format!("Nomad allocations to place anew, for the snapshot {}.", plan.fingerprint), ABOUT);
     for (number, moves) in plan.waves.iter().enumerate() {
         text.push_str(&format!("\n# wave {}\n", number + 1));
         for step in moves {
@@ -336,15 +390,8 @@ pub fn export(snapshot: &Snapshot, problem: &Problem, plan: &Plan) -> Result<Exp
                 );
                 continue;
             };
-            let (Some(id), Some(namespace)) = (spec.origin.get("allocation_id"), spec.origin.get("namespace")) else {
-                faults.add(
-                    "I302",
-                    format!("task {}", spec.name),
-                    "its origin has no allocation_id",
-                    "use a snapshot of import nomad",
-                );
-                continue;
-            };
+            let [id, namespace] = ["allocation_id", "namespace"].map(|key| origin(spec, key, "nomad", &mut faults));
+            let (Some(id), Some(namespace)) = (id, namespace) else { continue };
             let hint = comment(&format!("{} (hint: {})", spec.name, problem.nodes[to.node.index()].name));
             text.push_str(&format!("run nomad alloc stop -namespace={} {}  # {hint}\n", quoted(namespace), quoted(id)));
             notes.add(Fate::LeftOut, "targets, which are hints: Nomad places a stopped allocation anew");

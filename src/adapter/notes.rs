@@ -1,7 +1,8 @@
 //! What could not be taken over as it is? Importers and exporters count it here, so that nothing is dropped silently.
 
-use crate::model::Snapshot;
+use crate::model::{Faults, Snapshot};
 use std::collections::BTreeMap;
+use std::io::Read;
 
 /// What became of something that the other side has no word for. The order is the order of the summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +61,40 @@ pub struct Document {
     pub name: String,
     /// All of it.
     pub bytes: Vec<u8>,
+}
+
+/// A foreign document that is read piece by piece, since it may be larger than the memory.
+pub struct Stream<'a> {
+    /// File name, or `stdin`.
+    pub name: String,
+    /// Where it comes from.
+    pub reader: Box<dyn Read + Send + 'a>,
+}
+
+impl<'a> From<&'a Document> for Stream<'a> {
+    fn from(document: &'a Document) -> Stream<'a> {
+        Stream { name: document.name.clone(), reader: Box::new(document.bytes.as_slice()) }
+    }
+}
+
+/// Why a stream is not imported.
+#[derive(Debug)]
+pub enum Refused {
+    /// It cannot be read to its end.
+    Unreadable {
+        /// Which stream.
+        name: String,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// It says something wrong.
+    Faulty(Faults),
+}
+
+impl From<Faults> for Refused {
+    fn from(faults: Faults) -> Refused {
+        Refused::Faulty(faults)
+    }
 }
 
 /// What an importer makes of documents.

@@ -16,7 +16,7 @@
 
 use super::notes::{Document, Exported, Fate, Imported, Notes};
 use super::record::{Kind, Record, values};
-use super::shell::{comment, quoted};
+use super::shell::{check_name, comment, head, origin, quoted};
 use crate::model::*;
 use crate::plan::Plan;
 use serde_json::Value;
@@ -76,6 +76,8 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
             "" | "vm" | "ct" if !record.text("sid").is_empty() => {
                 cluster.in_group.push((record.text("sid"), record.text("group")));
             }
+            // A kind of rule that a later version has.
+            _ if !record.text("rule").is_empty() => cluster.rules.push(Rule::read(&record)),
             "storage" | "pool" | "sdn" | "network" => notes.add(Fate::Irrelevant, "storages, pools and networks"),
             other => notes.add(Fate::LeftOut, &format!("items of type {other:?}")),
         }
@@ -192,6 +194,10 @@ impl Guest {
                         .map_or(nodes.clone(), |old| old.iter().filter(|node| nodes.contains(node)).cloned().collect());
                     selector.insert("node".into(), allowed);
                 }
+                Says::Unknown if pinned.is_none() => {
+                    pinned = Some("a rule of HA is for it that is not understood here".into());
+                    notes.add(Fate::Pinned, "guests with an HA rule that is not understood");
+                }
                 Says::Together if pinned.is_none() => {
                     pinned = Some("HA keeps it together with others, and nothing moves them together".into());
                     notes.add(Fate::Pinned, "guests that HA keeps together");
@@ -199,13 +205,7 @@ impl Guest {
                 _ => {}
             }
         }
-        let mut apart = rules.iter().filter(|rule| rule.says == Says::Apart && rule.guests.contains(&self.sid));
-        let group = apart.next();
-        notes.add_many(
-            Fate::LeftOut,
-            "second and further rules that keep a guest apart from others",
-            apart.count() as u64,
-        );
+        let group = rules.iter().find(|rule| rule.says == Says::Apart && rule.guests.contains(&self.sid));
         let mut origin: BTreeMap<String, String> = [("vmid", &self.vmid), ("type", &KINDS[self.kind].to_string())]
             .map(|(key, value)| (key.to_string(), value.clone()))
             .into();
@@ -235,10 +235,16 @@ struct Rule {
 
 #[derive(PartialEq, Eq)]
 enum Says {
-    Nodes { nodes: Vec<String>, is_strict: bool },
+    Nodes {
+        nodes: Vec<String>,
+        is_strict: bool,
+    },
     Together,
     Apart,
+    /// It is off.
     Nothing,
+    /// It is on, and nobody here knows what it means.
+    Unknown,
 }
 
 impl Rule {
@@ -249,7 +255,7 @@ impl Rule {
             _ if is_node_rule => Says::Nodes { nodes: node_names(record), is_strict: is_on(record, "strict") },
             "negative" => Says::Apart,
             "positive" => Says::Together,
-            _ => Says::Nothing,
+            _ => Says::Unknown,
         };
         Rule { name: record.text("rule"), guests: record.words("resources").into_iter().collect(), says }
     }
@@ -282,6 +288,25 @@ struct Cluster {
 }
 
 impl Cluster {
+    /// A task has one group: rules that keep the same guest apart from others become one, which keeps all of them apart.
+    fn join_apart(&mut self, notes: &mut Notes) {
+        let (mut apart, others): (Vec<Rule>, Vec<Rule>) =
+            self.rules.drain(..).partition(|rule| rule.says == Says::Apart);
+        let mut joined: Vec<Rule> = Vec::new();
+        while let Some(mut rule) = apart.pop() {
+            while let Some(at) = apart.iter().position(|other| !other.guests.is_disjoint(&rule.guests)) {
+                let other = apart.swap_remove(at);
+                rule.name = format!("{} {}", other.name, rule.name);
+                rule.guests.extend(other.guests);
+                notes
+                    .add(Fate::Stricter, "HA rules that share guests with another: all of their guests are kept apart");
+            }
+            joined.push(rule);
+        }
+        // As Proxmox lists them, which popping turned around.
+        self.rules = joined.into_iter().rev().chain(others).collect();
+    }
+
     fn snapshot(mut self, notes: &mut Notes) -> Snapshot {
         for (sid, group) in &self.in_group {
             if let Some(group) = self.groups.iter_mut().find(|rule| rule.name == *group) {
@@ -289,6 +314,7 @@ impl Cluster {
             }
         }
         self.rules.append(&mut self.groups);
+        self.join_apart(notes);
         let soft = |rule: &&Rule| matches!(rule.says, Says::Nodes { is_strict: false, .. });
         notes.add_many(
             Fate::LeftOut,
@@ -339,11 +365,8 @@ impl Cluster {
     }
 }
 
-const HEAD: &str = r#"# Shows what it would do; with --apply it does it. The first migration that fails ends the script.
-# Targets are bound: Proxmox moves a guest to the node named, or not at all. A container restarts on its way.
-set -euo pipefail
-if [ "${1:-}" = --apply ]; then run() { "$@"; }; else run() { echo "$@"; }; fi
-"#;
+const ABOUT: &str = "\
+Targets are bound: Proxmox moves a guest to the node named, or not at all. A container restarts on its way.";
 
 /// A script to review, one migration per line, waves marked; moves run one after the other.
 ///
@@ -351,8 +374,7 @@ if [ "${1:-}" = --apply ]; then run() { "$@"; }; else run() { echo "$@"; }; fi
 /// Moves that are no migration, or of tasks that did not come from Proxmox.
 pub fn export(snapshot: &Snapshot, problem: &Problem, plan: &Plan) -> Result<Exported, Faults> {
     let mut faults = Faults::new();
-    let mut text =
-        format!("#!/usr/bin/env bash\n# Migrations of Proxmox guests, for the snapshot {}.\n{HEAD}", plan.fingerprint);
+    let mut text = head(&format!("Migrations of Proxmox guests, for the snapshot {}.", plan.fingerprint), ABOUT);
     for (number, moves) in plan.waves.iter().enumerate() {
         text.push_str(&format!("\n# wave {}\n", number + 1));
         for step in moves {
@@ -367,15 +389,11 @@ pub fn export(snapshot: &Snapshot, problem: &Problem, plan: &Plan) -> Result<Exp
                 continue;
             };
             let [from, to] = [from, to].map(|piece| problem.nodes[piece.node.index()].name.as_str());
-            let (Some(vmid), Some(kind)) = (spec.origin.get("vmid"), spec.origin.get("type")) else {
-                faults.add(
-                    "I302",
-                    format!("task {}", spec.name),
-                    "its origin has no vmid and type",
-                    "use a snapshot of import proxmox",
-                );
-                continue;
-            };
+            for node in [from, to] {
+                check_name(|| format!("node {node}"), "name", node, &mut faults);
+            }
+            let [vmid, kind] = ["vmid", "type"].map(|key| origin(spec, key, "proxmox", &mut faults));
+            let (Some(vmid), Some(kind)) = (vmid, kind) else { continue };
             let how = if kind == "qemu" { "--online 1 --with-local-disks 1" } else { "--restart 1" };
             let path = quoted(&format!("/nodes/{from}/{kind}/{vmid}/migrate"));
             text.push_str(&format!(

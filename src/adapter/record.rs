@@ -133,18 +133,18 @@ impl<'a> Record<'a> {
 
     /// A whole number from 0; anything else that has a value is a fault.
     pub fn whole(&self, name: &'static str, faults: &mut Faults) -> Option<i64> {
-        let value = self.get(name)?;
-        whole(value).unwrap_or_else(|()| {
-            let shown: String = value.to_string().chars().take(40).collect();
-            faults.add(
-                "I201",
-                format!("{}, {name}", self.place),
-                format!("{shown} is no whole number"),
-                "mend the figure",
-            );
-            None
-        })
+        figure(self.get(name), || format!("{}, {name}", self.place), faults)
     }
+}
+
+/// The whole number that a value is, from 0; `None` where there is no value, and a fault at its place where it is anything else.
+pub fn figure(value: Option<&Value>, place: impl FnOnce() -> String, faults: &mut Faults) -> Option<i64> {
+    let value = value?;
+    whole(value).unwrap_or_else(|()| {
+        let shown: String = value.to_string().chars().take(40).collect();
+        faults.add("I201", place(), format!("{shown} is no whole number"), "mend the figure");
+        None
+    })
 }
 
 fn plain_text(value: &Value) -> String {

@@ -90,7 +90,7 @@ pub struct DocumentsArgs {
 }
 
 const SLURM_AFTER: &str = "Examples:
-  (scontrol show nodes --json; squeue --json) | bayplan import slurm - -o snapshot.json
+  (scontrol show nodes --json; squeue --json; scontrol show topology) | bayplan import slurm - -o snapshot.json
   sinfo --json > nodes.json; squeue --json > jobs.json                     # Slurm 22.05
   bayplan import slurm nodes.json jobs.json -o snapshot.json
 
@@ -103,7 +103,8 @@ const OPENSTACK_AFTER: &str = "Example (every answer in a file of its own, in an
     inventories-*.json usages-*.json traits-*.json -o snapshot.json
 
 From GET /servers/detail?all_tenants=1, /os-hypervisors/detail, /os-server-groups?all_projects=1, /os-services (zones),
-/flavors/detail (before microversion 2.47); and from Placement /resource_providers, and for each of them
+/flavors/detail (before microversion 2.47), asked as an administrator, all pages of each; and from Placement
+/resource_providers, and for each of them
 /resource_providers/UUID/inventories, /usages and /traits. The latter do not say whose they are: have the UUID in the name
 of the file, or wrap the answer as {\"UUID\": {...}}.";
 

@@ -15,8 +15,9 @@ use std::time::Instant;
 
 /// Runs the command that began at `started`.
 pub fn run(args: &BoundArgs, started: Instant) -> Result<Exit, Failure> {
-    let stop = signal::stop_first(Some("the best bound so far is told"));
-    let problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
+    let then = Some("the best bound so far is told");
+    let (problem, stop) =
+        signal::read_then_stop_first(then, || read_problem(&args.snapshot, args.jobs.place.as_ref()))?;
     let problem = with_goal(problem, args.goal, &args.jobs);
     let mut control = Control::unlimited().with_stop(stop);
     if let Some(limit) = args.time_limit {

@@ -19,12 +19,14 @@ const DRILL_FORMAT: &str = "bayplan-drill/1";
 
 /// Runs the command.
 pub fn run(args: &DrillArgs) -> Result<Exit, Failure> {
-    let stop = signal::stop_first(Some("what is known so far is told"));
-    let mut problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
-    let placement = match &args.plan {
-        None => problem.current.clone(),
-        Some(source) => read_plan_for(&mut problem, source)?.reached(&problem),
-    };
+    let ((problem, placement), stop) = signal::read_then_stop_first(Some("what is known so far is told"), || {
+        let mut problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
+        let placement = match &args.plan {
+            None => problem.current.clone(),
+            Some(source) => read_plan_for(&mut problem, source)?.reached(&problem),
+        };
+        Ok((problem, placement))
+    })?;
     let levels = levels(&problem, &args.levels).map_err(|faults| faulty(&args.snapshot, faults))?;
     let problem = problem.settled(&placement);
     let control = Control::unlimited().with_stop(stop).with_time_limit(args.time_limit);

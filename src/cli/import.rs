@@ -8,7 +8,7 @@ use super::io::Source;
 use super::notes::say_notes;
 use super::screen::say;
 use super::signal;
-use bayplan::adapter::notes::{Document, Imported, Notes};
+use bayplan::adapter::notes::{Document, Imported, Notes, Refused, Stream};
 use bayplan::adapter::{kubernetes, nomad, openb, openstack, proxmox, roadef, slurm, table};
 use bayplan::file;
 use bayplan::model::{Problem, Snapshot};
@@ -46,7 +46,12 @@ pub fn snapshot(format: &ImportFormat) -> Result<(Snapshot, Problem), Failure> {
                 WeightArg::Equal => kubernetes::Weight::Equal,
             };
             let options = kubernetes::Options { weight, delete_emptydir_data: args.delete_emptydir_data };
-            (listed(&args.files), kubernetes::import(&documents(&args.files)?, &options))
+            let streams: Vec<Stream> = args.files.iter().map(stream).collect::<Result<_, _>>()?;
+            let imported = kubernetes::import(streams, &options).map(Ok).or_else(|refused| match refused {
+                Refused::Faulty(faults) => Ok(Err(faults)),
+                Refused::Unreadable { name, cause } => Err(Failure::Io { doing: "read", name, cause }),
+            });
+            (listed(&args.files), imported?)
         }
         ImportFormat::Slurm(args) => (listed(&args.files), slurm::import(&documents(&args.files)?)),
         ImportFormat::Openstack(args) => (listed(&args.files), openstack::import(&documents(&args.files)?)),
@@ -67,6 +72,11 @@ fn whole(snapshot: Snapshot) -> Imported {
 
 fn documents(sources: &[Source]) -> Result<Vec<Document>, Failure> {
     sources.iter().map(|source| Ok(Document { name: source.to_string(), bytes: source.read()? })).collect()
+}
+
+/// For what may be larger than the memory.
+fn stream(source: &Source) -> Result<Stream<'static>, Failure> {
+    Ok(Stream { name: source.to_string(), reader: source.open()? })
 }
 
 fn listed(sources: &[Source]) -> String {

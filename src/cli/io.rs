@@ -37,6 +37,17 @@ impl Source {
         *self == Source::Stdin
     }
 
+    /// It, to be read piece by piece.
+    pub fn open(&self) -> Result<Box<dyn Read + Send>, Failure> {
+        match self {
+            Source::Stdin => Ok(Box::new(std::io::stdin())),
+            Source::File(path) => match std::fs::File::open(path) {
+                Ok(file) => Ok(Box::new(file)),
+                Err(cause) => Err(Failure::Io { doing: "read", name: self.to_string(), cause }),
+            },
+        }
+    }
+
     /// Everything in it.
     pub fn read(&self) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();

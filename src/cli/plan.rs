@@ -38,8 +38,9 @@ const BREACH_SHOWN_MAX: usize = 20;
 /// Runs the command that began at `started`.
 pub fn run(args: &PlanArgs, started: Instant) -> Result<Exit, Failure> {
     args.output.output.check()?;
-    let stop = signal::stop_first((!args.quiet).then_some("the best plan so far is verified and written"));
-    let problem = read_problem(&args.snapshot, args.jobs.place.as_ref())?;
+    let then = (!args.quiet).then_some("the best plan so far is verified and written");
+    let (problem, stop) =
+        signal::read_then_stop_first(then, || read_problem(&args.snapshot, args.jobs.place.as_ref()))?;
     let decided = decide(problem, args, stop, started)?;
     let bytes = match args.output.output.is_stream() {
         true => file::write_stream(&decided.problem, &decided.plan),

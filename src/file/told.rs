@@ -2,13 +2,14 @@
 //!
 //! * `wave`: its number, from 1.
 //! * `objective`: before and after the move, moves taken in plan order: the curve by which an operator sees where to stop.
-//! * `binding`: `bound` where whoever carries the move out can name the target (a virtual machine is moved *to* a node), `hint`
-//!   where a scheduler will choose again (a container or job that is evicted and starts anew).
+//! * `binding`: `bound` where whoever carries the move out can name the target (a task that starts is started *on* a node, a virtual
+//!   machine is moved *to* one), `hint` where a scheduler will choose again (a container or job that is stopped and starts anew),
+//!   unless what carries it out holds the target for it (Koordinator's reservations).
 
 use super::json::{Path, Reader};
 use super::plan::points_json;
-use crate::model::{Problem, TaskId, TaskKind};
-use crate::plan::Plan;
+use crate::model::{Problem, TaskKind};
+use crate::plan::{Move, Plan};
 use serde_json::json;
 
 /// Whether the target is more than a hint.
@@ -48,15 +49,16 @@ pub(super) fn told(problem: &Problem, plan: &Plan) -> Vec<Vec<Told>> {
             let before = now;
             now = now.saturating_add(step.gain);
             let (wave, objective) = (Some(w as u64 + 1), Some((before, now)));
-            Told { wave, objective, binding: Some(binding(problem, step.task)) }
+            Told { wave, objective, binding: Some(binding(problem, step)) }
         });
         list.push(moves.collect());
     }
     list
 }
 
-fn binding(problem: &Problem, task: TaskId) -> Binding {
-    match problem.tasks[task.index()].kind {
+fn binding(problem: &Problem, step: &Move) -> Binding {
+    match problem.tasks[step.task.index()].kind {
+        _ if !step.from.is_placed() => Binding::Bound,
         TaskKind::Vm => Binding::Bound,
         TaskKind::Container | TaskKind::Job => Binding::Hint,
     }

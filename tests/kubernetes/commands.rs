@@ -1,10 +1,9 @@
-//! Do the commands keep their word in a pipe? The whole way, closed pipes, input that is cut, signals at every stage.
+//! Do the commands say and write what they should? From kubectl's List to the objects of a plan; pipes are drilled in `tests/pipes.rs`.
 
-use super::command::wait_until_it_listens;
 use super::*;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 const CLUSTER: &str = "data/kubernetes/cluster.json";
@@ -97,45 +96,6 @@ fn what_is_exported_is_what_the_plan_says() {
 }
 
 #[test]
-fn a_pipe_with_tee_gives_what_step_by_step_gives() {
-    let folder = TempDir::new().unwrap();
-    let (snapshot, plan) = planned(folder.path());
-    let expected = run(&["export", "kubernetes", &snapshot, &plan, "--as", "evictions"], b"");
-    let piped = folder.path().join("piped.json");
-    let line = format!(
-        "set -o pipefail; cat {CLUSTER} | $B import kubernetes - | tee {0} | \
-         $B plan - --drain node-1,node-4 --effort 500 | $B export kubernetes {0} - --as evictions",
-        piped.display()
-    );
-    let mut shell = Command::new("bash");
-    shell.current_dir(env!("CARGO_MANIFEST_DIR")).args(["-c", &line]).env("B", env!("CARGO_BIN_EXE_bayplan"));
-    let output = shell.output().unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(!output.stdout.is_empty());
-    assert_eq!(text(&output.stdout), text(&expected.stdout));
-}
-
-#[test]
-fn input_that_is_cut_stops_the_whole_pipe() {
-    let folder = TempDir::new().unwrap();
-    let piped = folder.path().join("piped.json");
-    let whole = cluster();
-    for length in [0, 1, whole.len() / 2, whole.len() - 3] {
-        let output = run(&["import", "kubernetes", "-"], &whole[..length]);
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(65), 0), "{length}");
-        let line = format!(
-            "head -c {length} {CLUSTER} | $B import kubernetes - | tee {0} | $B plan - | $B export kubernetes {0} - --as evictions",
-            piped.display()
-        );
-        let mut shell = Command::new("bash");
-        shell.current_dir(env!("CARGO_MANIFEST_DIR")).args(["-c", &line]).env("B", env!("CARGO_BIN_EXE_bayplan"));
-        let output = shell.output().unwrap();
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(65), 0), "{}", text(&output.stderr));
-        assert!(!text(&output.stderr).contains("panic"), "{}", text(&output.stderr));
-    }
-}
-
-#[test]
 fn a_plan_of_another_state_is_not_exported() {
     let folder = TempDir::new().unwrap();
     let (snapshot, plan) = planned(folder.path());
@@ -158,53 +118,5 @@ fn options_that_contradict_are_usage_errors() {
         &["import", "kubernetes", "-", "-"],
     ] {
         assert_eq!(run(args, b"").status.code(), Some(64), "{args:?}");
-    }
-}
-
-fn spawn(args: &[&str]) -> Child {
-    bayplan(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-#[test]
-fn a_reader_that_leaves_ends_it_quietly() {
-    let folder = TempDir::new().unwrap();
-    let (snapshot, plan) = planned(folder.path());
-    let plan = std::fs::read(plan).unwrap();
-    for (args, input) in [
-        (vec!["import", "kubernetes", "-"], cluster()),
-        (vec!["export", "kubernetes", &snapshot, "-", "--as", "evictions"], plan.clone()),
-        (vec!["export", "shell", &snapshot, "-"], plan),
-    ] {
-        let mut child = spawn(&args);
-        drop(child.stdout.take());
-        child.stdin.take().unwrap().write_all(&input).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", text(&output.stderr));
-        assert!(!text(&output.stderr).contains("panic"));
-    }
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_signal_ends_each_stage_at_once_and_leaves_no_file() {
-    let folder = TempDir::new().unwrap();
-    let (snapshot, _) = planned(folder.path());
-    let target = folder.path().join("out");
-    let to = target.to_str().unwrap();
-    for args in [
-        &["import", "kubernetes", "-", "-o", to][..],
-        &["export", "kubernetes", &snapshot, "-", "--as", "bindings", "-o", to],
-        &["export", "shell", &snapshot, "-", "-o", to],
-    ] {
-        for signal in ["-INT", "-TERM"] {
-            let mut child = spawn(args);
-            let mut input = child.stdin.take().unwrap();
-            input.write_all(b"{").unwrap();
-            wait_until_it_listens(&child);
-            let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-            assert!(status.success());
-            assert_eq!(child.wait().unwrap().code(), Some(130), "{args:?} {signal}");
-            assert!(!target.exists());
-        }
     }
 }

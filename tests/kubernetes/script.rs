@@ -105,17 +105,45 @@ fn the_script_reads_well() {
     insta::assert_snapshot!("script", exported(Form::Shell, None).0);
 }
 
-#[test]
-fn a_pod_that_moves_twice_ends_the_export_before_its_second_move() {
-    let snapshot = cluster().snapshot;
-    let problem = Problem::new(&snapshot).unwrap();
-    let mut plan = plan(&problem);
+/// The same plan, in which a pod of web moves on in wave 2.
+fn plan_with_a_second_move(problem: &Problem) -> Plan {
+    let mut plan = plan(problem);
     plan.waves[1][2] =
         Move { task: plan.waves[0][0].task, from: plan.waves[0][0].to.clone(), ..plan.waves[1][2].clone() };
-    let exported = export(&snapshot, &problem, &plan, Form::Evictions, None).unwrap();
-    assert_eq!(exported.text.lines().count(), 1);
-    let told: Vec<_> = exported.notes.lines().filter(|(_, what, _)| what.contains("plan again after wave 1")).collect();
-    assert_eq!(told[0].2, 3);
+    plan
+}
+
+#[test]
+fn a_pod_that_moves_twice_is_no_object_that_anybody_knows_yet() {
+    let snapshot = cluster().snapshot;
+    let problem = Problem::new(&snapshot).unwrap();
+    let plan = plan_with_a_second_move(&problem);
+    let exported = |form, wave| export(&snapshot, &problem, &plan, form, wave);
+    for form in [Form::Evictions, Form::Reservations, Form::Bindings, Form::Migrations] {
+        for wave in [None, Some(1)] {
+            let said = exported(form, wave).expect_err("nobody knows its name").to_string();
+            assert!(said.contains("I305") && said.contains("--wave 1") && said.contains("plan anew"), "{said}");
+        }
+        assert!(exported(form, Some(0)).is_ok(), "the first wave is known");
+    }
+    assert_eq!(exported(Form::Evictions, Some(0)).unwrap().text.lines().count(), 1);
+}
+
+#[test]
+fn the_script_knows_where_its_knowledge_ends() {
+    let snapshot = cluster().snapshot;
+    let problem = Problem::new(&snapshot).unwrap();
+    let plan = plan_with_a_second_move(&problem);
+    let text = export(&snapshot, &problem, &plan, Form::Shell, None).unwrap().text;
+    assert!(text.contains("From wave 2 on, pods move a second time"), "{text}");
+    let folder = stage(RECORDER);
+    std::fs::write(folder.path().join("plan.sh"), text).unwrap();
+    for (arguments, code, commands) in [(&[][..], 0, 3), (&["--apply", "1"], 0, 3), (&["--apply", "2"], 1, 0)] {
+        let (output, log) = run_script(folder.path(), arguments);
+        assert_eq!((output.status.code(), log.len()), (Some(code), commands * 2), "{arguments:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said.contains("import the cluster again"), arguments != ["--apply", "1"], "{said}");
+    }
 }
 
 #[test]
@@ -277,17 +305,77 @@ fn answer(stream: TcpStream, seen: &Mutex<Vec<Request>>) {
             reader.read_exact(&mut body).unwrap();
             body
         };
-        if let Some(path) = head[0].strip_prefix("POST ") {
-            let path = path.split(' ').next().unwrap().to_string();
-            seen.lock().unwrap().push((path, serde_json::from_slice(&body).unwrap()));
+        let mut words = head[0].split(' ');
+        let (method, path) = (words.next().unwrap(), words.next().unwrap());
+        if method == "POST" {
+            seen.lock().unwrap().push((path.to_string(), serde_json::from_slice(&body).unwrap()));
         }
-        let body = if body.is_empty() { b"{}".to_vec() } else { body };
+        let body = if body.is_empty() { discovery(path).to_string().into_bytes() } else { body };
         let head =
             format!("HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
         if writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(&body)).is_err() {
             return;
         }
     }
+}
+
+/// What an API server says of the kinds it knows, as far as deploy/ needs them.
+fn discovery(path: &str) -> Value {
+    const GROUPS: [(&str, &[(&str, &str, bool)]); 2] = [
+        ("batch", &[("cronjobs", "CronJob", true)]),
+        (
+            "rbac.authorization.k8s.io",
+            &[("clusterroles", "ClusterRole", false), ("clusterrolebindings", "ClusterRoleBinding", false)],
+        ),
+    ];
+    const CORE: [(&str, &str, bool); 4] = [
+        ("namespaces", "Namespace", false),
+        ("serviceaccounts", "ServiceAccount", true),
+        ("configmaps", "ConfigMap", true),
+        ("persistentvolumeclaims", "PersistentVolumeClaim", true),
+    ];
+    let resources = |version: &str, kinds: &[(&str, &str, bool)]| {
+        let resource = |(name, kind, namespaced): &(&str, &str, bool)| {
+            let verbs = ["create", "get", "list"];
+            json!({"name": name, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": verbs})
+        };
+        let list: Vec<Value> = kinds.iter().map(resource).collect();
+        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": list})
+    };
+    let path = path.split('?').next().unwrap();
+    if path == "/api" {
+        return json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []});
+    }
+    if path == "/apis" {
+        let group = |(name, _): &(&str, &[(&str, &str, bool)])| {
+            let version = json!({"groupVersion": format!("{name}/v1"), "version": "v1"});
+            json!({"name": name, "versions": [version], "preferredVersion": version})
+        };
+        return json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": GROUPS.iter().map(group).collect::<Vec<_>>()});
+    }
+    let group = GROUPS.iter().find(|(name, _)| path == format!("/apis/{name}/v1"));
+    match (path, group) {
+        ("/api/v1", _) => resources("v1", &CORE),
+        (_, Some((name, kinds))) => resources(&format!("{name}/v1"), kinds),
+        _ => json!({}),
+    }
+}
+
+/// A server, and a file that leads kubectl to it.
+fn server(folder: &Path) -> (Arc<Mutex<Vec<Request>>>, std::path::PathBuf) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let requests = Arc::clone(&seen);
+    std::thread::spawn(move || serve(listener, requests));
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "test",
+        "clusters": [{"name": "test", "cluster": {"server": format!("http://{address}")}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}], "users": [{"name": "test", "user": {}}]
+    });
+    let path = folder.join("config");
+    std::fs::write(&path, config.to_string()).unwrap();
+    (seen, path)
 }
 
 /// A body in chunks: each begins with its length, the last one is empty.
@@ -311,20 +399,9 @@ fn real_kubectl_sends_what_the_script_says() {
     if !has_kubectl("real_kubectl_sends_what_the_script_says") {
         return;
     }
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let requests = Arc::clone(&seen);
-    std::thread::spawn(move || serve(listener, requests));
     let folder = stage("");
     std::fs::remove_dir_all(folder.path().join("bin")).unwrap();
-    let config = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "test",
-        "clusters": [{"name": "test", "cluster": {"server": format!("http://{address}")}}],
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}], "users": [{"name": "test", "user": {}}]
-    });
-    let path = folder.path().join("config");
-    std::fs::write(&path, config.to_string()).unwrap();
+    let (seen, path) = server(folder.path());
     let mut command = Command::new("bash");
     command
         .current_dir(folder.path())
@@ -346,4 +423,140 @@ fn real_kubectl_sends_what_the_script_says() {
     assert_eq!(seen[0].1["deleteOptions"]["preconditions"]["uid"], "5a000007-1f2e-4d3c-8b5a-00000000d889");
     assert_eq!(seen[1].1["target"]["name"], "node-3");
     assert_eq!(seen[2].1["spec"]["vmiName"], "desk-1");
+}
+
+// ------------------------------------------------------------------------------------------------------------------ deploy
+
+const CRON_JOB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kubernetes/cronjob.yaml");
+
+/// The objects of a file in YAML, as kubectl reads them.
+fn objects_of(path: &str) -> Vec<Value> {
+    let mut command = Command::new("kubectl");
+    command.args(["annotate", "--local", "-o", "json", "-f", path, "read=yes"]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::Deserializer::from_slice(&output.stdout).into_iter().map(Result::unwrap).collect()
+}
+
+/// What a role that only reads, and only what the importer reads, must not say.
+fn role_objections(role: &Value) -> Vec<String> {
+    const READ: [(&str, &str); 7] = [
+        ("", "nodes"),
+        ("", "pods"),
+        ("", "namespaces"),
+        ("", "persistentvolumes"),
+        ("", "persistentvolumeclaims"),
+        ("policy", "poddisruptionbudgets"),
+        ("scheduling.k8s.io", "priorityclasses"),
+    ];
+    let mut objections = Vec::new();
+    let words = |rule: &Value, name: &str| -> Vec<String> {
+        let list = rule[name].as_array().cloned().unwrap_or_default();
+        list.iter().map(|word| word.as_str().unwrap_or("?").to_string()).collect()
+    };
+    if !role["aggregationRule"].is_null() {
+        objections.push("it takes the rules of other roles".to_string());
+    }
+    for rule in role["rules"].as_array().into_iter().flatten() {
+        for verb in words(rule, "verbs") {
+            if !["get", "list", "watch"].contains(&verb.as_str()) {
+                objections.push(format!("the verb {verb} does more than read"));
+            }
+        }
+        if !words(rule, "nonResourceURLs").is_empty() {
+            objections.push("paths that are no resources".to_string());
+        }
+        for group in words(rule, "apiGroups") {
+            for resource in words(rule, "resources") {
+                if !READ.contains(&(group.as_str(), resource.as_str())) {
+                    objections.push(format!("{resource} of {group:?} is not read by the importer"));
+                }
+            }
+        }
+    }
+    objections
+}
+
+#[test]
+fn the_judge_of_roles_objects() {
+    let role = |rule: Value| json!({"kind": "ClusterRole", "rules": [rule]});
+    let rule = |groups: Value, resources: Value, verbs: Value| {
+        role(json!({"apiGroups": groups, "resources": resources, "verbs": verbs}))
+    };
+    assert_eq!(role_objections(&rule(json!([""]), json!(["pods"]), json!(["get", "list", "watch"]))), [""; 0]);
+    for bad in [
+        rule(json!([""]), json!(["pods"]), json!(["get", "delete"])),
+        rule(json!([""]), json!(["pods"]), json!(["*"])),
+        rule(json!([""]), json!(["*"]), json!(["get"])),
+        rule(json!(["*"]), json!(["pods"]), json!(["get"])),
+        rule(json!([""]), json!(["secrets"]), json!(["get"])),
+        rule(json!([""]), json!(["pods/eviction"]), json!(["get"])),
+        role(json!({"nonResourceURLs": ["/metrics"], "verbs": ["get"]})),
+        json!({"kind": "ClusterRole", "aggregationRule": {"clusterRoleSelectors": []}, "rules": []}),
+    ] {
+        assert!(!role_objections(&bad).is_empty(), "{bad}");
+    }
+}
+
+#[test]
+fn what_is_deployed_only_reads_and_fits_together() {
+    if !has_kubectl("what_is_deployed_only_reads_and_fits_together") {
+        return;
+    }
+    let objects = objects_of(CRON_JOB);
+    let of = |kind: &str| -> Vec<&Value> { objects.iter().filter(|object| object["kind"] == kind).collect() };
+    let roles: Vec<&Value> =
+        objects.iter().filter(|object| object["kind"].as_str().unwrap().ends_with("Role")).collect();
+    assert_eq!(roles.len(), 1);
+    assert_eq!(role_objections(roles[0]), [""; 0]);
+    let bindings: Vec<&Value> =
+        objects.iter().filter(|object| object["kind"].as_str().unwrap().ends_with("RoleBinding")).collect();
+    let [binding] = bindings.try_into().unwrap();
+    assert_eq!(binding["roleRef"]["name"], roles[0]["metadata"]["name"]);
+    let [account] = of("ServiceAccount").try_into().unwrap();
+    let subject = &binding["subjects"][0];
+    assert_eq!(
+        (&subject["name"], &subject["namespace"]),
+        (&account["metadata"]["name"], &account["metadata"]["namespace"])
+    );
+    assert_eq!(binding["subjects"].as_array().unwrap().len(), 1);
+    let [job] = of("CronJob").try_into().unwrap();
+    assert_eq!((&job["apiVersion"], &job["spec"]["concurrencyPolicy"]), (&json!("batch/v1"), &json!("Forbid")));
+    let pod = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    assert_eq!(pod["serviceAccountName"], account["metadata"]["name"]);
+    let security = &pod["containers"][0]["securityContext"];
+    assert_eq!(
+        (&security["allowPrivilegeEscalation"], &security["readOnlyRootFilesystem"]),
+        (&json!(false), &json!(true))
+    );
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+
+    // The run's file is sound, and asks for nothing that the role does not give.
+    let [settings] = of("ConfigMap").try_into().unwrap();
+    let text = settings["data"]["nightly.toml"].as_str().unwrap();
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("nightly.toml");
+    std::fs::write(&path, text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_bayplan")).args(["run", "--check"]).arg(&path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let asked = text.lines().find_map(|line| line.trim().strip_prefix("\"nodes,")).expect("what kubectl lists");
+    let asked = format!("nodes,{}", asked.trim_end_matches(['"', ']', ',']));
+    let allowed: std::collections::BTreeSet<&str> = roles[0]["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|rule| rule["resources"].as_array().unwrap().iter().map(|resource| resource.as_str().unwrap()))
+        .collect();
+    assert_eq!(asked.split(',').collect::<std::collections::BTreeSet<_>>(), allowed);
+
+    // And kubectl would create all of it, in a dry run that sends nothing.
+    let (seen, config) = server(folder.path());
+    let mut command = Command::new("kubectl");
+    command.args(["create", "--dry-run=client", "--validate=false", "-o", "name", "-f", CRON_JOB]);
+    let output = command.env("KUBECONFIG", &config).env("HOME", folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let created = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(created.lines().count(), objects.len(), "{created}{said}");
+    assert!(created.contains("cronjob.batch/bayplan") && seen.lock().unwrap().is_empty(), "{created}");
 }

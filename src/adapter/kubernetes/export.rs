@@ -55,8 +55,10 @@ impl Form {
 
 /// A plan as objects or as a script; with `wave`, counted from 0, that wave alone.
 ///
+/// A script says itself from which wave on nobody knows yet which pods it is about; objects cannot, so they are refused then.
+///
 /// # Errors
-/// Tasks that have no names in Kubernetes.
+/// Tasks that have no names in Kubernetes, and pods that move twice.
 pub fn export(
     snapshot: &Snapshot,
     problem: &Problem,
@@ -65,11 +67,21 @@ pub fn export(
     wave: Option<usize>,
 ) -> Result<Exported, Faults> {
     let mut notes = Notes::default();
-    let mut list = steps(snapshot, problem, plan, &mut notes)?;
-    list.retain(|step| wave.is_none_or(|wave| wave == step.wave));
+    let (mut list, unknown) = steps(snapshot, problem, plan, &mut notes)?;
     if form == Form::Shell {
-        return Ok(Exported { text: shell::script(snapshot, plan, &list), notes });
+        return Ok(Exported { text: shell::script(snapshot, plan, &list, unknown), notes });
     }
+    if let Some(unknown) = unknown.filter(|unknown| wave.is_none_or(|wave| wave >= *unknown)) {
+        let mut faults = Faults::new();
+        let cause =
+            format!("a pod moves a second time, under a name that nobody knows before wave {unknown} has ended");
+        let remedy = format!(
+            "export each wave up to {unknown} on its own (--wave 1); when it has ended, import the cluster again and plan anew"
+        );
+        faults.add("I305", format!("wave {}", unknown + 1), cause, remedy);
+        return Err(faults);
+    }
+    list.retain(|step| wave.is_none_or(|wave| wave == step.wave));
     let mut text = String::new();
     for step in &list {
         if !form.does(step.deed) {

@@ -172,6 +172,16 @@ impl Fields {
         }
     }
 
+    /// Adds what others counted.
+    pub fn add(&mut self, other: Fields) {
+        for (kind, counts) in other.counts {
+            let mine = self.counts.entry(kind).or_default();
+            for (path, count) in counts {
+                *mine.entry(path).or_default() += count;
+            }
+        }
+    }
+
     /// Tells the counts: each path that may matter, and in one line per kind what does not.
     pub fn tell(self, notes: &mut Notes) {
         for (kind, counts) in self.counts {

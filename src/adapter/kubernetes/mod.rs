@@ -40,12 +40,13 @@ mod selector;
 mod shell;
 mod spread;
 mod steps;
+mod stream;
 mod task;
 mod volume;
 
 pub use export::{Form, export};
 
-use super::notes::{Document, Fate, Imported, Notes};
+use super::notes::{Fate, Imported, Notes, Refused, Stream};
 use crate::model::{Faults, ObjectiveSpec, Snapshot};
 use cluster::Cluster;
 use documents::{Objects, Reader};
@@ -75,18 +76,18 @@ pub struct Options {
 /// Documents as `kubectl get -o json` prints them, as a snapshot.
 ///
 /// # Errors
-/// Every object that cannot be read, and every figure.
-pub fn import(documents: &[Document], options: &Options) -> Result<Imported, Faults> {
+/// Every object that cannot be read, and every figure; or a stream that breaks off with an error of its own.
+pub fn import<'a>(streams: impl IntoIterator<Item = Stream<'a>>, options: &Options) -> Result<Imported, Refused> {
     let (mut faults, mut notes) = (Faults::new(), Notes::default());
     let mut reader = Reader::new(&mut faults, &mut notes);
-    documents.iter().for_each(|document| reader.document(document));
+    streams.into_iter().try_for_each(|stream| reader.stream(stream))?;
     let mut objects = reader.finish();
     if objects.nodes.is_empty() && faults.is_empty() {
         let remedy = "give nodes and pods: kubectl get nodes,pods -A -o json";
         faults.add("I112", "the documents", "there is no Node among the objects", remedy);
     }
     if !faults.is_empty() {
-        return Err(faults);
+        return Err(faults.into());
     }
     let place = keep_known_places(&mut objects, &mut notes);
     let requests: Vec<&[(usize, i128)]> = objects.pods.iter().map(|pod| pod.request.as_slice()).collect();
@@ -98,7 +99,7 @@ pub fn import(documents: &[Document], options: &Options) -> Result<Imported, Fau
     affinity::together(&mut cluster, &mut notes);
     spread::apply(&mut cluster, &mut notes);
     budget::apply(&mut cluster, &objects.budgets, &mut notes);
-    if faults.is_empty() { Ok(Imported { snapshot: snapshot(cluster), notes }) } else { Err(faults) }
+    if faults.is_empty() { Ok(Imported { snapshot: snapshot(cluster), notes }) } else { Err(faults.into()) }
 }
 
 /// Index of the node of each pod; pods on nodes that are not among the documents are left out.

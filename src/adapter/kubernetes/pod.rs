@@ -116,13 +116,7 @@ const MOVE_COST_MAX: i64 = 1000;
 
 impl Pod {
     /// Reads a pod; `None` when it has ended and takes up nothing.
-    pub fn new(
-        tables: &mut Tables,
-        pod: records::Pod,
-        place: &str,
-        faults: &mut Faults,
-        notes: &mut Notes,
-    ) -> Option<Pod> {
+    pub fn new(tables: &mut Tables, pod: records::Pod, faults: &mut Faults, notes: &mut Notes) -> Option<Pod> {
         let records::Pod { metadata, spec, status } = pod;
         if matches!(status.phase.as_str(), "Succeeded" | "Failed") {
             notes.add(Fate::Irrelevant, "pods that have ended");
@@ -134,6 +128,10 @@ impl Pod {
             Ok(request) => request.into_iter().map(|(name, nanos)| (tables.resources.index(name), nanos)).collect(),
             Err((path, Quantity(text))) => {
                 let cause = format!("{path}: {text:?} is no quantity from 0 to 2^63");
+                let place = match metadata.namespace.as_str() {
+                    "" => format!("Pod {}", metadata.name),
+                    namespace => format!("Pod {namespace}/{}", metadata.name),
+                };
                 faults.add("I208", place, cause, "write a number and a suffix, such as 500m or 1.5Gi");
                 Vec::new()
             }

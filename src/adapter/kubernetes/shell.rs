@@ -37,12 +37,19 @@ bind() {
     '{"apiVersion":"v1","kind":"Binding","metadata":{"name":"'"$2"'","namespace":"'"$1"'","uid":"'"$3"'"},'\
 '"target":{"apiVersion":"v1","kind":"Node","name":"'"$4"'"}}'
 }
+anew() {
+  if [ -n "$due" ]; then
+    echo "pods move a second time, under names that nobody knows yet: import the cluster again, and plan anew" >&2
+    if [ -n "$apply" ]; then exit 1; fi
+  fi
+}
 migrate() { post "/apis/kubevirt.io/v1/namespaces/$1/virtualmachineinstancemigrations" "$2"; }
 "#;
 
 /// The script.
-pub fn script(snapshot: &Snapshot, plan: &Plan, steps: &[Step<'_>]) -> String {
-    let waves = steps.iter().map(|step| step.wave + 1).max().unwrap_or(0);
+pub fn script(snapshot: &Snapshot, plan: &Plan, steps: &[Step<'_>], unknown: Option<usize>) -> String {
+    let known = steps.iter().map(|step| step.wave + 1).max().unwrap_or(0);
+    let waves = unknown.map_or(known, |_| plan.waves.len());
     let mut text = format!(
         "#!/usr/bin/env bash\n\
          # Made by Bayplan for the snapshot {}: {} commands in {waves} waves.\n\
@@ -50,16 +57,24 @@ pub fn script(snapshot: &Snapshot, plan: &Plan, steps: &[Step<'_>]) -> String {
          # bash FILE            dry run: the API server checks every command, uids and budgets included, and changes nothing\n\
          # bash FILE --apply N  carry out wave N; go on with the next when all pods of this one are ready\n\
          #\n\
-         # An eviction or binding of a pod with another uid is refused by the API server.\n\
+         # An eviction or binding of a pod with another uid is refused by the API server.\n{}\
          waves={waves}\n{HEAD}",
         plan.fingerprint,
-        steps.len()
+        steps.len(),
+        unknown.map_or_else(String::new, |unknown| format!(
+            "# From wave {} on, pods move a second time, under names that nobody knows yet: import the cluster again after wave\n\
+             # {unknown}, and plan anew.\n",
+            unknown + 1
+        )),
     );
     for (s, step) in steps.iter().enumerate() {
         if s == 0 || steps[s - 1].wave != step.wave {
             let _ = write!(text, "\nwave {}\n", step.wave + 1);
         }
         text.push_str(&command(snapshot, step));
+    }
+    for wave in unknown.into_iter().flat_map(|unknown| unknown..plan.waves.len()) {
+        let _ = write!(text, "\nwave {}\nanew\n", wave + 1);
     }
     text
 }

@@ -1,6 +1,7 @@
 //! What is to be done to which pod, wave by wave? The moves of a plan with the names that Kubernetes knows.
 
 use crate::adapter::notes::{Fate, Notes};
+use crate::adapter::shell::check_name;
 use crate::model::{Faults, NodeId, Problem, Snapshot, Spot, TaskKind, TaskSpec};
 use crate::plan::{Plan, Reason};
 use std::collections::HashSet;
@@ -37,7 +38,11 @@ impl Step<'_> {
     }
 }
 
-/// The steps of a plan in its order.
+/// The steps of a plan in its order, and the wave before which they end because a pod would move a second time: the one that its
+/// controller makes in place of an evicted one has a name and uid that nobody knows yet.
+pub type Known<'a> = (Vec<Step<'a>>, Option<usize>);
+
+/// The steps of a plan as far as they can be known.
 ///
 /// # Errors
 /// Tasks that did not come from Kubernetes, or that have names which Kubernetes would not take.
@@ -46,19 +51,16 @@ pub fn steps<'a>(
     problem: &Problem,
     plan: &Plan,
     notes: &mut Notes,
-) -> Result<Vec<Step<'a>>, Faults> {
+) -> Result<Known<'a>, Faults> {
     let mut faults = Faults::new();
     let mut list = Vec::new();
-    let mut moved = HashSet::new();
+    let (mut moved, mut unknown) = (HashSet::new(), None);
     let host = |spot: &Spot| spot.pieces().first().map(|piece| piece.node);
     for (w, wave) in plan.waves.iter().enumerate() {
-        // The pod that a controller makes in place of an evicted one has a name that nobody knows yet. A machine keeps its own.
+        // A machine keeps its name.
         let is_container = |task: usize| snapshot.tasks[task].kind != TaskKind::Vm;
         if wave.iter().any(|step| is_container(step.task.index()) && moved.contains(&step.task)) {
-            let rest = plan.waves[w..].iter().map(Vec::len).sum::<usize>() as u64;
-            let what =
-                format!("moves from wave {} on, where a pod moves a second time: plan again after wave {w}", w + 1);
-            notes.add_many(Fate::LeftOut, &what, rest);
+            unknown = Some(w);
             break;
         }
         for step in wave {
@@ -79,7 +81,7 @@ pub fn steps<'a>(
             list.push(Step { wave: w, deed, task, from: index(&step.from), to: index(&step.to), reason: step.reason });
         }
     }
-    if faults.is_empty() { Ok(list) } else { Err(faults) }
+    if faults.is_empty() { Ok((list, unknown)) } else { Err(faults) }
 }
 
 fn check(problem: &Problem, index: usize, task: &TaskSpec, nodes: [Option<NodeId>; 2], faults: &mut Faults) {
@@ -90,40 +92,18 @@ fn check(problem: &Problem, index: usize, task: &TaskSpec, nodes: [Option<NodeId
                 let remedy = "export the plan of a snapshot that `bayplan import kubernetes` made";
                 faults.add("I303", place(), format!("its origin has no {key}"), remedy);
             }
-            Some(text) if !is_name(text) => unusable(faults, place(), key, text),
-            Some(_) => {}
+            Some(text) => check_name(place, key, text, faults),
         }
     }
     for key in ["owner_api", "owner_kind", "owner_name", "owner_uid"] {
-        if let Some(text) = task.origin.get(key).filter(|text| !is_name(&text.replace('/', "."))) {
-            unusable(faults, place(), key, text);
+        if let Some(text) = task.origin.get(key) {
+            check_name(place, key, &text.replace('/', "."), faults);
         }
     }
     for node in nodes.into_iter().flatten().map(|node| &problem.nodes[node.index()]) {
         let names = [("name", Some(&node.name)), ("hostname", node.labels.get("kubernetes.io/hostname"))];
-        for (key, name) in
-            names.into_iter().filter_map(|(key, name)| Some((key, name?))).filter(|(_, name)| !is_name(name))
-        {
-            unusable(faults, format!("node {}", node.name), key, name);
+        for (key, name) in names.into_iter().filter_map(|(key, name)| Some((key, name?))) {
+            check_name(|| format!("node {}", node.name), key, name, faults);
         }
     }
-}
-
-fn unusable(faults: &mut Faults, place: String, key: &str, text: &str) {
-    faults.add(
-        "I304",
-        place,
-        format!("its {key} {text:?} is nothing that Kubernetes would accept"),
-        "use the snapshot as it was imported",
-    );
-}
-
-/// Letters, digits, `-`, `_` and single `.`: all that names and uids are made of. Nothing of it means anything to a shell, to JSON
-/// or in a path.
-fn is_name(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    (1..=253).contains(&text.len())
-        && text.bytes().all(is_plain)
-        && !text.starts_with(['.', '-'])
-        && !text.contains("..")
 }

@@ -3,6 +3,7 @@
 //! The target is bound: since microversion 2.30 Nova's scheduler is asked whether the host named will do, and no other is taken.
 
 use crate::adapter::notes::{Exported, Notes};
+use crate::adapter::shell::{check_name, origin};
 use crate::model::{Faults, Problem, Snapshot};
 use crate::plan::Plan;
 use serde_json::{Value, json};
@@ -27,15 +28,13 @@ pub fn export(snapshot: &Snapshot, problem: &Problem, plan: &Plan) -> Result<Exp
                 continue;
             };
             let [from, to] = [from, to].map(|piece| &snapshot.nodes[piece.node.index()]);
-            let (Some(id), Some(host)) = (spec.origin.get("server_id"), to.origin.get("host")) else {
-                faults.add(
-                    "I302",
-                    place(),
-                    "its origin has no server_id, or its target no host",
-                    "use a snapshot of import openstack",
-                );
+            let Some(id) = origin(spec, "server_id", "openstack", &mut faults) else { continue };
+            let Some(host) = to.origin.get("host") else {
+                let remedy = "use a snapshot of import openstack";
+                faults.add("I302", format!("node {}", to.name), "its origin has no host", remedy);
                 continue;
             };
+            check_name(|| format!("node {}", to.name), "host", host, &mut faults);
             actions.push(json!({
                 "server": spec.name, "from": from.name, "to": to.name,
                 "method": "POST", "path": format!("/servers/{id}/action"),

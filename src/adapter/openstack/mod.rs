@@ -10,6 +10,8 @@
 //! | `GET /resource_providers` | which provider is which hypervisor |
 //! | `GET /resource_providers/UUID/inventories`, `/usages`, `/traits` | capacity, what is in use, traits. These do not say whose they are: name the file after the UUID, or wrap them as `{"UUID": {…}}` |
 //!
+//! A list may come in pages; the last one must be there.
+//!
 //! Capacity is (total − reserved) × allocation_ratio. Only an active server with nothing under way may move; every other one
 //! holds its place. A server stays in its availability zone, anti-affinity is a conflict on the node, and servers of an
 //! affinity group are pinned, since nothing moves them together.
@@ -71,6 +73,14 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
         }
     }
     kind.count_rest(input.list("hypervisors").iter().map(|(_, value)| value), &HYPERVISOR_IRRELEVANT, &mut notes);
+    let names: BTreeSet<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+    let others = input.providers.values().filter(|provider| !names.contains(provider.name.as_str()));
+    let others = others.filter(|provider| !provider.capacity.is_empty()).count();
+    notes.add_many(
+        Fate::LeftOut,
+        "inventories of providers that are no hypervisor (nested ones: GPUs, network)",
+        others as u64,
+    );
     let groups = ServerGroup::read(input.list("server_groups"), &mut notes);
     let servers = Server::read(input.list("servers"), &flavors, &mut notes, &mut faults);
     if !faults.is_empty() {
@@ -86,6 +96,8 @@ type Placed = (String, Value);
 #[derive(Default)]
 struct Input {
     lists: BTreeMap<&'static str, Vec<Placed>>,
+    /// Documents of each list: one that goes on elsewhere, and whether one is the last.
+    pages: BTreeMap<&'static str, (Option<String>, bool)>,
     providers: BTreeMap<String, Provider>,
 }
 
@@ -97,6 +109,10 @@ impl Input {
             for value in values(document, faults) {
                 match value {
                     Value::Object(fields) => input.sort(&document.name, fields, &mut parts, faults),
+                    Value::Array(items) if items.iter().any(is_of_the_command_line) => {
+                        let cause = "it is a list of the openstack command, which leaves out sizes, hosts and rules";
+                        faults.add("I110", &document.name, cause, ASK_THE_API);
+                    }
                     _ => unknown(&document.name, faults),
                 }
             }
@@ -111,6 +127,20 @@ impl Input {
                     faults.add("I301", place, "nothing says whose inventories, usages or traits these are", remedy);
                 }
             }
+        }
+        for (name, (goes_on, has_last)) in &input.pages {
+            if let (Some(document), false) = (goes_on, has_last) {
+                let remedy = format!("add the pages that {name}_links lead to, up to the one without a next");
+                faults.add("I113", document, format!("it is a page of the list of {name}, which goes on"), remedy);
+            }
+        }
+        let host = ["OS-EXT-SRV-ATTR:host", "OS-EXT-SRV-ATTR:hypervisor_hostname"];
+        let servers = input.list("servers");
+        if let Some((place, _)) = servers.first()
+            && servers.iter().all(|(_, server)| host.iter().all(|field| server.get(field).is_none()))
+        {
+            let remedy = "ask as an administrator for GET /servers/detail?all_tenants=1";
+            faults.add("I301", place, "no server says on which host it is", remedy);
         }
         if faults.is_empty() && input.list("hypervisors").is_empty() {
             faults.add(
@@ -138,6 +168,14 @@ impl Input {
         for name in LISTS {
             if let Some(Value::Array(items)) = fields.remove(name) {
                 is_known = true;
+                let links = fields.remove(&format!("{name}_links"));
+                let links = links.as_ref().and_then(Value::as_array).into_iter().flatten();
+                let goes_on = links.filter_map(|link| link.get("rel")).any(|rel| rel == "next");
+                let page = self.pages.entry(name).or_default();
+                match goes_on {
+                    true => page.0 = Some(document.to_string()),
+                    false => page.1 = true,
+                }
                 let items = items.into_iter().enumerate().map(|(i, item)| (format!("{document}, {name}[{i}]"), item));
                 self.lists.entry(name).or_default().extend(items);
             }
@@ -161,6 +199,16 @@ impl Input {
             unknown(document, faults);
         }
     }
+}
+
+/// How the answers of the API are had.
+const ASK_THE_API: &str = "ask the API itself: curl -H \"X-Auth-Token: $(openstack token issue -f value -c id)\" \
+    -H 'OpenStack-API-Version: compute 2.88' \
+    \"$(openstack catalog show nova -f json | jq -r '.endpoints[0].url')/servers/detail?all_tenants=1\"";
+
+/// Rows of `openstack … list -f json` have the titles of its columns.
+fn is_of_the_command_line(item: &Value) -> bool {
+    ["ID", "Name", "Hypervisor Hostname", "uuid"].iter().any(|title| item.get(title).is_some())
 }
 
 fn unknown(document: &str, faults: &mut Faults) {
@@ -199,6 +247,10 @@ fn node(
             node.allocatable = provider.capacity.clone();
             node.labels.extend(provider.traits.iter().map(|name| (format!("trait/{name}"), "yes".to_string())));
             node.origin.insert("provider".into(), uuid.clone());
+            if provider.usages.is_none() {
+                notes
+                    .add(Fate::LeftOut, "what is in use on hypervisors without usages, beyond the servers of the list");
+            }
             notes.add_many(
                 Fate::LeftOut,
                 "inventories with min_unit, max_unit or step_size that limit a single server",
@@ -297,7 +349,7 @@ fn outside(
     let rest =
         |(name, amount): (&String, &i64)| (name.clone(), amount.saturating_sub(used.get(name).copied().unwrap_or(0)));
     let requirement: BTreeMap<String, i64> =
-        provider.usages.iter().map(rest).filter(|(_, amount)| *amount > 0).collect();
+        provider.usages.iter().flatten().map(rest).filter(|(_, amount)| *amount > 0).collect();
     if requirement.is_empty() {
         return None;
     }

@@ -1,6 +1,6 @@
 //! What does Placement say of a resource provider?
 
-use crate::adapter::record::whole;
+use crate::adapter::record::figure;
 use crate::model::Faults;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -12,8 +12,8 @@ pub struct Provider {
     pub name: String,
     /// By resource class: (total − reserved) × allocation_ratio, rounded down.
     pub capacity: BTreeMap<String, i64>,
-    /// In use, by resource class.
-    pub usages: BTreeMap<String, i64>,
+    /// In use, by resource class; `None` where no document says so.
+    pub usages: Option<BTreeMap<String, i64>>,
     /// Names of traits.
     pub traits: Vec<String>,
     /// Inventories that also limit what a single consumer may ask for.
@@ -37,13 +37,8 @@ impl Provider {
     /// Adds inventories, usages and traits.
     pub fn add(&mut self, place: &str, fields: &Map<String, Value>, faults: &mut Faults) {
         for (class, inventory) in fields.get("inventories").and_then(Value::as_object).into_iter().flatten() {
-            let mut get = |name: &str, absent: i64| match inventory.get(name).map(whole) {
-                None | Some(Ok(None)) => absent,
-                Some(Ok(Some(amount))) => amount,
-                Some(Err(())) => {
-                    faults.add("I201", format!("{place}, {class}.{name}"), "it is no whole number", "mend the figure");
-                    absent
-                }
+            let mut get = |name: &str, absent: i64| {
+                figure(inventory.get(name), || format!("{place}, {class}.{name}"), faults).unwrap_or(absent)
             };
             let own = get("total", 0).saturating_sub(get("reserved", 0)).max(0);
             let (least, step, most) = (get("min_unit", 1), get("step_size", 1), get("max_unit", i64::MAX));
@@ -55,9 +50,14 @@ impl Provider {
             }
             self.capacity.insert(class.clone(), capacity.unwrap_or(0));
         }
-        let figure = |value: &Value| whole(value).ok().flatten().unwrap_or(0);
-        let usages = fields.get("usages").and_then(Value::as_object).into_iter().flatten();
-        self.usages.extend(usages.map(|(class, amount)| (class.clone(), figure(amount))));
+        if let Some(usages) = fields.get("usages").and_then(Value::as_object) {
+            // What is missing in use would look like room.
+            let mut amount = |(class, value): (&String, &Value)| {
+                let amount = figure(Some(value), || format!("{place}, usages.{class}"), faults).unwrap_or(0);
+                (class.clone(), amount)
+            };
+            self.usages.get_or_insert_default().extend(usages.iter().map(&mut amount));
+        }
         let traits = fields.get("traits").and_then(Value::as_array).into_iter().flatten();
         self.traits.extend(traits.filter_map(Value::as_str).map(String::from));
     }

@@ -2,7 +2,7 @@
 
 use super::Placed;
 use crate::adapter::notes::{Fate, Notes};
-use crate::adapter::record::{Kind, Record, whole};
+use crate::adapter::record::{Kind, Record, figure, whole};
 use crate::model::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -61,18 +61,14 @@ struct Flavor {
 
 impl Flavor {
     fn read(value: &Value, place: &str, faults: &mut Faults) -> Flavor {
-        let mut figure = |names: [&str; 2]| match names.iter().find_map(|name| value.get(name)).map(whole) {
-            None | Some(Ok(None)) => 0,
-            Some(Ok(Some(amount))) => amount.min(AMOUNT_MAX),
-            Some(Err(())) => {
-                faults.add("I201", format!("{place}, flavor.{}", names[0]), "it is no whole number", "mend the figure");
-                0
-            }
+        let mut amount = |names: &[&str]| {
+            let value = names.iter().find_map(|name| value.get(name));
+            figure(value, || format!("{place}, flavor.{}", names[0]), faults).unwrap_or(0).min(AMOUNT_MAX)
         };
-        let [vcpus, ram, root] = [["vcpus"; 2], ["ram"; 2], ["disk"; 2]].map(&mut figure);
-        let ephemeral = figure(["ephemeral", "OS-FLV-EXT-DATA:ephemeral"]);
+        let [vcpus, ram, root] = ["vcpus", "ram", "disk"].map(|name| amount(&[name]));
+        let ephemeral = amount(&["ephemeral", "OS-FLV-EXT-DATA:ephemeral"]);
         // Swap is in MiB, everything else of the disk in GiB.
-        let disk = ephemeral + (figure(["swap"; 2]) + 1023) / 1024;
+        let disk = ephemeral + (amount(&["swap"]) + 1023) / 1024;
         let specs = value.get("extra_specs").and_then(Value::as_object).into_iter().flatten();
         let specs = specs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_string()))).collect();
         Flavor { vcpus, ram, root, disk, specs }

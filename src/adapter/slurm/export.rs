@@ -3,17 +3,15 @@
 //! The target is bound: a job with required nodes starts on these when they are free, and nowhere else. When that is, Slurm decides.
 
 use crate::adapter::notes::Exported;
-use crate::adapter::shell::{comment, quoted};
+use crate::adapter::shell::{check_name, comment, head, origin, quoted};
 use crate::model::{Faults, Problem, Snapshot, TaskId};
 use crate::plan::Plan;
 use std::collections::BTreeMap;
 
-const HEAD: &str = r#"# Shows what it would do; with --apply it does it. A job that no longer waits, or is another one by now, ends it.
-# Targets are bound: a job starts on the nodes required here when they are free, and nowhere else.
-# To take a line back: scontrol update jobid=JOB reqnodelist=
-set -euo pipefail
-if [ "${1:-}" = --apply ]; then run() { "$@"; }; else run() { echo "$@"; }; fi
-export SLURM_TIME_FORMAT=%s
+const ABOUT: &str = "\
+A job that no longer waits, or is another one by now, ends it. Targets are bound: a job starts on the nodes required here when
+they are free, and nowhere else. To take a line back: scontrol update jobid=JOB reqnodelist=";
+const WAITS: &str = r#"export SLURM_TIME_FORMAT=%s
 waits() {
   [ "$(squeue --noheader --states=PENDING --jobs="$1" --format=%V | sort -u)" = "$2" ] ||
     { echo "job $1, submitted at $2, does not wait any more" >&2; exit 1; }
@@ -48,14 +46,12 @@ pub fn export(snapshot: &Snapshot, problem: &Problem, plan: &Plan) -> Result<Exp
                     continue;
                 }
             };
-            let Some(id) = spec.origin.get("job_id") else {
-                faults.add("I302", place(), "its origin has no job_id", "use a snapshot of import slurm");
-                continue;
-            };
+            check_name(|| format!("node {node}"), "name", node, &mut faults);
+            let Some(id) = origin(spec, "job_id", "slurm", &mut faults) else { continue };
             let first = *of_job.entry(id).or_insert(step.task);
             let told = |key: &str| spec.origin.get(key).cloned().unwrap_or_default();
             let start = starts.entry(first).or_insert_with(|| Start {
-                id: id.clone(),
+                id: id.to_string(),
                 submitted: told("submit_time"),
                 nodes: Vec::new(),
                 comment: format!("{} of {}", told("job_name"), told("user")),
@@ -73,12 +69,9 @@ pub fn export(snapshot: &Snapshot, problem: &Problem, plan: &Plan) -> Result<Exp
 
 /// Waves in order; within one, jobs in the order of the queue.
 fn script(plan: &Plan, starts: Vec<Start>) -> String {
-    let mut text = format!(
-        "#!/usr/bin/env bash\n# {} waiting Slurm jobs and where they start, for the snapshot {}.\n",
-        starts.len(),
-        plan.fingerprint
-    );
-    text.push_str(HEAD);
+    let title =
+        format!("{} waiting Slurm jobs and where they start, for the snapshot {}.", starts.len(), plan.fingerprint);
+    let mut text = head(&title, ABOUT) + WAITS;
     for wave in 0..plan.waves.len() {
         text.push_str(&format!("\n# wave {}\n", wave + 1));
         for start in starts.iter().filter(|start| start.wave == wave) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Fields without bearing on where a job may run: who, when, why, and where its files are.
-pub const IRRELEVANT: [&str; 65] = [
+pub const IRRELEVANT: [&str; 66] = [
     "accrue_time",
     "admin_comment",
     "allocating_node",
@@ -46,6 +46,7 @@ pub const IRRELEVANT: [&str; 65] = [
     "mail_type",
     "mail_user",
     "max_cpus",
+    "maximum_switch_wait_time",
     "nice",
     "oversubscribe",
     "power",
@@ -150,6 +151,8 @@ pub struct Job {
     pub gres: Result<Vec<Gres>, &'static str>,
     /// CPUs for each of its GPUs.
     pub cpus_per_gpu: i64,
+    /// Most switches that its nodes should be on; 0 = any number.
+    pub switches: i64,
     /// Nobody else on its nodes.
     pub is_exclusive: bool,
     /// How much of memory the job has been given says whether Slurm counts it.
@@ -194,6 +197,10 @@ impl Job {
             memory: memory(record, faults),
             gres: wanted_gres(record, &asked, nodes, faults),
             cpus_per_gpu: gres(&record.text("cpus_per_tres")).0.iter().find(|g| g.name == "gpu").map_or(0, |g| g.count),
+            switches: ["required_switches", "minimum_switches"]
+                .into_iter()
+                .find_map(|name| record.whole(name, faults).filter(|switches| *switches > 0))
+                .unwrap_or(0),
             is_exclusive: ["shared", "exclusive"].iter().any(|name| is_exclusive(&record.words(name))),
             memory_given: tres(&given, "mem"),
             id,

@@ -9,6 +9,8 @@
 //!   in the list (other people's, ending ones) becomes a pinned task `outside-NODE` of weight 0.
 //! * A waiting job becomes one task per node that it wants, in a gang whose tasks keep apart. Each task asks for an equal share.
 //!   Slurm's priority is the weight of each task, and waiting tasks are listed in the order of the queue.
+//! * A constraint `[a|b]` (the same of them on all nodes) is a gang within one domain of a level of that name; a wish for one switch
+//!   is one within the level `switch`, where `scontrol show topology` says which node is on which.
 //! * An exclusive job, or one that wants all memory of its nodes, takes all of a resource `exclusive`, of which every other task
 //!   takes one part in [`EXCLUSIVE_PARTS`].
 //! * Jobs that wait for anything but room are left out and counted; so is whatever no snapshot can say.
@@ -22,6 +24,7 @@ mod job;
 mod node;
 mod place;
 mod running;
+mod topology;
 mod waiting;
 
 pub use export::export;
@@ -34,6 +37,7 @@ use node::Node;
 use place::Places;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use topology::Switches;
 
 /// Parts of the resource `exclusive` that a node has: more than tasks that it can hold.
 pub const EXCLUSIVE_PARTS: i64 = 1_000_000;
@@ -44,7 +48,10 @@ pub const EXCLUSIVE_PARTS: i64 = 1_000_000;
 /// Every fault, with document and place.
 pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     let (mut faults, mut notes) = (Faults::new(), Notes::default());
-    let (node_values, job_values) = lists(documents, &mut faults);
+    let mut switches = Switches::new();
+    let take = |document| topology::take(document, &mut switches, &mut notes, &mut faults);
+    let documents: Vec<Document> = documents.iter().map(take).collect();
+    let (node_values, job_values) = lists(&documents, &mut faults);
     let (node_kind, job_kind) = (Kind::new("nodes"), Kind::new("jobs"));
     let mut nodes = Vec::new();
     for (place, value) in &node_values {
@@ -61,6 +68,10 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     }
     node_kind.count_rest(node_values.iter().map(|(_, value)| value), &node::IRRELEVANT, &mut notes);
     job_kind.count_rest(job_values.iter().map(|(_, value)| value), &job::IRRELEVANT, &mut notes);
+    for node in &mut nodes {
+        let switch = switches.get(&node.spec.name).map(|switch| (topology::LEVEL.to_string(), switch.clone()));
+        node.spec.domains.extend(switch);
+    }
     let snapshot = snapshot(nodes, &mut jobs, &mut notes);
     Ok(Imported { snapshot, notes })
 }
@@ -72,6 +83,10 @@ type Placed = (String, Value);
 fn lists(documents: &[Document], faults: &mut Faults) -> (Vec<Placed>, Vec<Placed>) {
     let (mut nodes, mut jobs) = (Vec::new(), Vec::new());
     for document in documents {
+        // One that was all topology is empty now.
+        if document.bytes.iter().all(u8::is_ascii_whitespace) && documents.len() > 1 {
+            continue;
+        }
         for mut value in values(document, faults) {
             let mut is_known = false;
             for (name, list) in [("nodes", &mut nodes), ("jobs", &mut jobs)] {
@@ -115,11 +130,16 @@ fn snapshot(nodes: Vec<Node>, jobs: &mut [Job], notes: &mut Notes) -> Snapshot {
             State::Running => {}
         }
     }
-    let made = places.into_made();
+    let (labels, domains) = places.into_made();
     let mut specs: Vec<NodeSpec> = nodes.into_iter().map(|node| node.spec).collect();
-    for (label, those) in made {
+    for (label, those) in labels {
         for node in those {
             specs[node].labels.insert(label.clone(), "yes".into());
+        }
+    }
+    for (level, those) in domains {
+        for (node, domain) in those {
+            specs[node].domains.insert(level.clone(), domain);
         }
     }
     finish(specs, tasks, groups, counts_memory)
@@ -158,6 +178,7 @@ fn finish(mut nodes: Vec<NodeSpec>, mut tasks: Vec<TaskSpec>, groups: Vec<GroupS
     }
     let amounts = nodes.iter().map(|node| &node.allocatable).chain(tasks.iter().map(|task| &task.requirement));
     let names: BTreeSet<String> = amounts.flat_map(|amounts| amounts.keys().cloned()).collect();
+    let levels: BTreeSet<&String> = nodes.iter().flat_map(|node| node.domains.keys()).collect();
     let unit = |name: &str| match name {
         "cpu" => "CPUs",
         "memory" => "MiB",
@@ -169,6 +190,7 @@ fn finish(mut nodes: Vec<NodeSpec>, mut tasks: Vec<TaskSpec>, groups: Vec<GroupS
     Snapshot {
         name: "slurm".into(),
         resources: names.into_iter().map(resource).collect(),
+        levels: levels.into_iter().cloned().collect(),
         nodes,
         tasks,
         groups,

@@ -18,13 +18,18 @@ pub struct Places<'a> {
     index: HashMap<&'a str, usize>,
     /// Labels made for jobs: which nodes have them.
     made: BTreeMap<String, Vec<usize>>,
+    /// Levels made for jobs: which nodes have which domain.
+    levels: BTreeMap<String, Vec<(usize, String)>>,
 }
+
+/// Labels made for jobs with their nodes, and levels with the domains of nodes.
+pub type Made = (BTreeMap<String, Vec<usize>>, BTreeMap<String, Vec<(usize, String)>>);
 
 impl<'a> Places<'a> {
     /// No label made yet.
     pub fn new(nodes: &'a [Node]) -> Places<'a> {
         let index = nodes.iter().enumerate().map(|(i, node)| (node.spec.name.as_str(), i)).collect();
-        Places { nodes, index, made: BTreeMap::new() }
+        Places { nodes, index, made: BTreeMap::new(), levels: BTreeMap::new() }
     }
 
     /// Position of a node.
@@ -38,9 +43,35 @@ impl<'a> Places<'a> {
         self.nodes.iter().filter(fits).map(|node| node.cpus_per_core).max().unwrap_or(1).max(1)
     }
 
-    /// The labels made for jobs, and the nodes that have them.
-    pub fn into_made(self) -> BTreeMap<String, Vec<usize>> {
-        self.made
+    /// What was made for jobs.
+    pub fn into_made(self) -> Made {
+        (self.made, self.levels)
+    }
+
+    /// Whether it is known which node is on which switch.
+    pub fn has_switches(&self) -> bool {
+        self.nodes.iter().any(|node| node.spec.domains.contains_key(super::topology::LEVEL))
+    }
+
+    /// A level whose domains are the alternatives of `[a|b]`; `None` where a node has more than one of them, so that it is open
+    /// which of them counts.
+    fn level(&mut self, alternatives: &str) -> Option<String> {
+        let level = format!("feature/[{alternatives}]");
+        let words: Vec<&str> = alternatives.split('|').map(str::trim).collect();
+        if words.iter().any(|word| word.is_empty() || word.contains(['&', ',', '(', ')', '[', ']', '*', '!'])) {
+            return None;
+        }
+        let mut domains = Vec::new();
+        for (n, node) in self.nodes.iter().enumerate() {
+            let mut has = words.iter().filter(|word| node.features.contains(**word));
+            match (has.next(), has.next()) {
+                (_, Some(_)) => return None,
+                (Some(one), None) => domains.push((n, one.to_string())),
+                (None, None) => {}
+            }
+        }
+        self.levels.insert(level.clone(), domains);
+        Some(level)
     }
 
     fn ask(&mut self, selector: &mut Selector, label: String, fits: impl Fn(&Node) -> bool) {
@@ -63,13 +94,23 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Asks for what a constraint says; `None` where that cannot be said of a single node.
-    pub fn ask_features(&mut self, selector: &mut Selector, features: &str, is_single: bool) -> Option<()> {
+    /// Asks for what a constraint says; the level in one domain of which all nodes must be, if any. `None` for what can be said of
+    /// neither.
+    pub fn ask_features(&mut self, selector: &mut Selector, features: &str, is_single: bool) -> Option<Option<String>> {
         if features.is_empty() {
-            return Some(());
+            return Some(None);
         }
-        // `[a|b]`: the same of them on every node. With one node that is any of them.
-        let text = if is_single { features.replace('[', "(").replace(']', ")") } else { features.to_string() };
+        // `[a|b]`: the same of them on every node. Each node has any of them at least.
+        let text = features.replace('[', "(").replace(']', ")");
+        let mut level = None;
+        if !is_single && let Some((_, rest)) = features.split_once('[') {
+            let (alternatives, rest) = rest.split_once(']')?;
+            if rest.contains('[') || features.split('[').next()?.contains('|') || rest.contains('|') {
+                return None;
+            }
+            holds(&text, &BTreeSet::new())?;
+            level = Some(self.level(alternatives)?);
+        }
         holds(&text, &BTreeSet::new())?;
         let is_plain = !text.contains(['|', '(']);
         if is_plain {
@@ -78,7 +119,7 @@ impl<'a> Places<'a> {
         } else {
             self.ask(selector, format!("feature/{features}"), |node| holds(&text, &node.features) == Some(true));
         }
-        Some(())
+        Some(level)
     }
 
     /// Asks for any node but these; `None` where it is no list.

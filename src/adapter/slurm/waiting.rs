@@ -23,14 +23,14 @@ pub fn add(
     groups: &mut Vec<GroupSpec>,
     notes: &mut Notes,
 ) {
-    match draft(job, places, counts_memory) {
+    match draft(job, places, counts_memory, notes) {
         Err(why) => notes.add(Fate::LeftOut, &format!("waiting jobs with {why}")),
-        Ok(members) => {
+        Ok((members, within)) => {
             if counts_memory && job.memory == Memory::Whole && !job.is_exclusive {
                 notes.add(Fate::Stricter, "waiting jobs that name no memory: they get nodes of their own");
             }
             for id in ids(job, jobs, notes) {
-                add_members(job, &id, &members, tasks, groups);
+                add_members(job, &id, &members, within.as_deref(), tasks, groups);
             }
         }
     }
@@ -74,8 +74,13 @@ struct Member {
     selector: Selector,
 }
 
-/// The tasks of a job, or why it cannot be said.
-fn draft(job: &Job, places: &mut Places<'_>, counts_memory: bool) -> Result<Vec<Member>, String> {
+/// The tasks of a job and the level in one domain of which they must be, or why it cannot be said.
+fn draft(
+    job: &Job,
+    places: &mut Places<'_>,
+    counts_memory: bool,
+    notes: &mut Notes,
+) -> Result<(Vec<Member>, Option<String>), String> {
     let gres = job.gres.as_ref().map_err(|field| format!("{field} that do not divide evenly by node"))?;
     if has_parts_of_gpus(gres) {
         return Err("parts of GPUs (shard, mps)".into());
@@ -89,9 +94,18 @@ fn draft(job: &Job, places: &mut Places<'_>, counts_memory: bool) -> Result<Vec<
     }
     let mut selector = Selector::new();
     places.ask_partitions(&mut selector, &job.partitions);
-    places
+    let mut within = places
         .ask_features(&mut selector, &job.features, job.nodes == 1)
         .ok_or("constraints that bind several nodes together, or count")?;
+    // Slurm waits a while for so few switches, and then takes any.
+    if job.switches > 0 && job.nodes > job.switches {
+        if job.switches == 1 && within.is_none() && places.has_switches() {
+            within = Some(super::topology::LEVEL.to_string());
+            notes.add(Fate::Stricter, "waiting jobs that wish for one switch: they get nodes on one");
+        } else {
+            notes.add(Fate::LeftOut, "wishes of waiting jobs for few switches");
+        }
+    }
     places.ask_not(&mut selector, &job.excluded).ok_or("excluded nodes that cannot be read")?;
     let (requirement, device) = wants(job, gres, places.cpus_per_core(&job.partitions), counts_memory);
     let member = |rank: usize| {
@@ -101,7 +115,7 @@ fn draft(job: &Job, places: &mut Places<'_>, counts_memory: bool) -> Result<Vec<
         }
         Member { requirement: requirement.clone(), device: device.clone(), selector }
     };
-    Ok((0..job.nodes as usize).map(member).collect())
+    Ok(((0..job.nodes as usize).map(member).collect(), within))
 }
 
 type Wants = (BTreeMap<String, i64>, Option<DeviceRequestSpec>);
@@ -139,14 +153,21 @@ fn wants(job: &Job, gres: &[Gres], cpus_per_core: i64, counts_memory: bool) -> W
     (requirement, device)
 }
 
-fn add_members(job: &Job, id: &str, members: &[Member], tasks: &mut Vec<TaskSpec>, groups: &mut Vec<GroupSpec>) {
+fn add_members(
+    job: &Job,
+    id: &str,
+    members: &[Member],
+    within: Option<&str>,
+    tasks: &mut Vec<TaskSpec>,
+    groups: &mut Vec<GroupSpec>,
+) {
     let name = format!("job-{id}");
     let is_gang = members.len() > 1;
     if is_gang {
         groups.push(GroupSpec {
             name: name.clone(),
             conflict: vec!["node".into()],
-            gang: Some(GangSpec::default()),
+            gang: Some(GangSpec { min_members: None, within: within.map(String::from) }),
             ..GroupSpec::default()
         });
     }

@@ -128,13 +128,17 @@ impl Folder {
 
     /// When the newest complete run began.
     pub fn last_success(&self) -> Option<Timestamp> {
-        time(self.complete().ok()?.last()?)
+        time(self.complete().ok()?.last()?).filter(|began| *began <= Timestamp::now())
     }
 
     /// Names of complete runs, oldest first. Whatever else is there is not ours.
+    ///
+    /// A run that is yet to begin was named by a clock that went ahead. It counts as the oldest, or it would outlive those that come,
+    /// and pass for a success until its time has come.
     fn complete(&self) -> std::io::Result<Vec<String>> {
+        let now = name(Timestamp::now());
         let mut names: Vec<String> = entries(&self.path)?.into_iter().filter(|name| time(name).is_some()).collect();
-        names.sort_unstable();
+        names.sort_unstable_by(|a, b| (*a <= now, a).cmp(&(*b <= now, b)));
         Ok(names)
     }
 
@@ -221,7 +225,7 @@ mod tests {
         fs::write(dir.path().join("notes.txt"), "not ours").unwrap();
         let folder = Folder::hold(dir.path()).unwrap();
         assert_eq!(folder.last_success(), None);
-        let began: Timestamp = "2026-01-02T03:04:05.678Z".parse().unwrap();
+        let began: Timestamp = "2021-01-02T03:04:05.678Z".parse().unwrap();
         for run in 0..4 {
             let draft = folder.draft().unwrap();
             fs::write(draft.path().join("plan.json"), run.to_string()).unwrap();
@@ -232,16 +236,24 @@ mod tests {
             folder.retire(2, &path).unwrap();
         }
         drop(folder.draft().unwrap());
-        let mut expected = vec![".lock", "20260102T030405.680Z", "20260102T030405.681Z", "notes.txt"];
+        let mut expected = vec![".lock", "20210102T030405.680Z", "20210102T030405.681Z", "notes.txt"];
         if cfg!(unix) {
             expected.insert(3, "latest");
             assert_eq!(fs::read_to_string(dir.path().join("latest/plan.json")).unwrap(), "3");
         }
         assert_eq!(listed(dir.path()), expected);
-        assert_eq!(folder.last_success().unwrap().to_string(), "2026-01-02T03:04:05.681Z");
+        assert_eq!(folder.last_success().unwrap().to_string(), "2021-01-02T03:04:05.681Z");
         // A clock that was set back: the run just made stays, although its name is the oldest.
         let old = folder.publish(folder.draft().unwrap(), Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(folder.retire(1, &old).unwrap().len(), 2);
         assert!(old.is_dir());
+        // And one that was ahead for two nights: what it named goes first, and is no success.
+        for day in ["9998-01-01T00:00:00Z", "9998-01-02T00:00:00Z", "2021-01-03T00:00:00Z", "2021-01-04T00:00:00Z"] {
+            let path = folder.publish(folder.draft().unwrap(), day.parse().unwrap()).unwrap();
+            folder.retire(2, &path).unwrap();
+        }
+        assert_eq!(folder.last_success().unwrap().to_string(), "2021-01-04T00:00:00Z");
+        let names = folder.complete().unwrap();
+        assert_eq!(names, ["20210103T000000.000Z", "20210104T000000.000Z"]);
     }
 }
