@@ -319,23 +319,26 @@ fn answer(stream: TcpStream, seen: &Mutex<Vec<Request>>) {
     }
 }
 
+/// Plural, kind, whether it lives in a namespace.
+type Known = (&'static str, &'static str, bool);
+
 /// What an API server says of the kinds it knows, as far as deploy/ needs them.
 fn discovery(path: &str) -> Value {
-    const GROUPS: [(&str, &[(&str, &str, bool)]); 2] = [
+    const GROUPS: [(&str, &[Known]); 2] = [
         ("batch", &[("cronjobs", "CronJob", true)]),
         (
             "rbac.authorization.k8s.io",
             &[("clusterroles", "ClusterRole", false), ("clusterrolebindings", "ClusterRoleBinding", false)],
         ),
     ];
-    const CORE: [(&str, &str, bool); 4] = [
+    const CORE: [Known; 4] = [
         ("namespaces", "Namespace", false),
         ("serviceaccounts", "ServiceAccount", true),
         ("configmaps", "ConfigMap", true),
         ("persistentvolumeclaims", "PersistentVolumeClaim", true),
     ];
-    let resources = |version: &str, kinds: &[(&str, &str, bool)]| {
-        let resource = |(name, kind, namespaced): &(&str, &str, bool)| {
+    let resources = |version: &str, kinds: &[Known]| {
+        let resource = |(name, kind, namespaced): &Known| {
             let verbs = ["create", "get", "list"];
             json!({"name": name, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": verbs})
         };
