@@ -199,6 +199,11 @@ impl Devices {
         Devices(list.into_iter().flatten().map(|value| (Device::of(value), ids(value))).collect())
     }
 
+    /// Is it one of its node's that work?
+    fn has(&self, device: &Device, id: &str) -> bool {
+        self.0.iter().any(|(group, ids)| group == device && ids.iter().any(|known| known == id))
+    }
+
     /// The number of a GPU among those of its node.
     fn number(&self, device: &Device, id: &str) -> Option<u32> {
         let gpus = self.0.iter().filter(|(group, _)| group.is_gpu());
@@ -325,7 +330,7 @@ fn wants(
             for id in ids.map(|id| id.as_str().unwrap_or_default()) {
                 match devices.number(&device, id) {
                     Some(number) if !gpus.contains(&number) => gpus.push(number),
-                    _ if device.is_gpu() => {
+                    _ if device.is_gpu() || !devices.has(&device, id) => {
                         notes.add(Fate::LeftOut, "devices of allocations that their node does not have")
                     }
                     _ => *others.entry(device.resource()).or_default() += 1,

@@ -77,7 +77,9 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
                 cluster.in_group.push((record.text("sid"), record.text("group")));
             }
             // A kind of rule that a later version has.
-            _ if !record.text("rule").is_empty() => cluster.rules.push(Rule::read(&record)),
+            _ if !record.text("rule").is_empty() && !record.text("resources").is_empty() => {
+                cluster.rules.push(Rule::read(&record));
+            }
             "storage" | "pool" | "sdn" | "network" => notes.add(Fate::Irrelevant, "storages, pools and networks"),
             other => notes.add(Fate::LeftOut, &format!("items of type {other:?}")),
         }

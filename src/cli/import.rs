@@ -46,8 +46,7 @@ pub fn snapshot(format: &ImportFormat) -> Result<(Snapshot, Problem), Failure> {
                 WeightArg::Equal => kubernetes::Weight::Equal,
             };
             let options = kubernetes::Options { weight, delete_emptydir_data: args.delete_emptydir_data };
-            let streams: Vec<Stream> = args.files.iter().map(stream).collect::<Result<_, _>>()?;
-            let imported = kubernetes::import(streams, &options).map(Ok).or_else(|refused| match refused {
+            let imported = kubernetes::import(args.files.iter().map(stream), &options).map(Ok).or_else(|refused| match refused {
                 Refused::Faulty(faults) => Ok(Err(faults)),
                 Refused::Unreadable { name, cause } => Err(Failure::Io { doing: "read", name, cause }),
             });
@@ -75,8 +74,8 @@ fn documents(sources: &[Source]) -> Result<Vec<Document>, Failure> {
 }
 
 /// For what may be larger than the memory.
-fn stream(source: &Source) -> Result<Stream<'static>, Failure> {
-    Ok(Stream { name: source.to_string(), reader: source.open()? })
+fn stream(source: &Source) -> Stream<'static> {
+    Stream { name: source.to_string(), reader: source.reader() }
 }
 
 fn listed(sources: &[Source]) -> String {

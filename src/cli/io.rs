@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -37,14 +38,11 @@ impl Source {
         *self == Source::Stdin
     }
 
-    /// It, to be read piece by piece.
-    pub fn open(&self) -> Result<Box<dyn Read + Send>, Failure> {
+    /// It, to be read piece by piece; opened at the first read, so that any number of files may be named.
+    pub fn reader(&self) -> Box<dyn Read + Send> {
         match self {
-            Source::Stdin => Ok(Box::new(std::io::stdin())),
-            Source::File(path) => match std::fs::File::open(path) {
-                Ok(file) => Ok(Box::new(file)),
-                Err(cause) => Err(Failure::Io { doing: "read", name: self.to_string(), cause }),
-            },
+            Source::Stdin => Box::new(std::io::stdin()),
+            Source::File(path) => Box::new(Later { path: path.clone(), file: None }),
         }
     }
 
@@ -56,6 +54,21 @@ impl Source {
             Source::File(path) => std::fs::read(path),
         };
         result.map_err(|cause| Failure::Io { doing: "read", name: self.to_string(), cause })
+    }
+}
+
+/// A file that is opened when it is read.
+struct Later {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Read for Later {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.file.is_none() {
+            self.file = Some(File::open(&self.path)?);
+        }
+        self.file.as_mut().expect("just opened").read(buffer)
     }
 }
 

@@ -15,6 +15,7 @@ use bayplan::scale::{Addition, Advice, Ask, NodeShape, Policy, PoolAdvice, Scale
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Value of the `format` field of the JSON answer.
@@ -24,10 +25,20 @@ const NAMED_MAX: usize = 8;
 
 /// Runs the command that began at `started`.
 pub fn run(args: &ScaleArgs, started: Instant) -> Result<Exit, Failure> {
-    let (snapshot, problem) = read_cluster(&args.snapshot, args.jobs.place.as_ref())?;
-    let shapes = match &args.shapes {
-        Some(source) => file::read_shapes(&source.read()?).map_err(|faults| faulty(source, faults))?,
-        None => Shapes::default(),
+    let read = || {
+        let cluster = read_cluster(&args.snapshot, args.jobs.place.as_ref())?;
+        let shapes = match &args.shapes {
+            Some(source) => file::read_shapes(&source.read()?).map_err(|faults| faulty(source, faults))?,
+            None => Shapes::default(),
+        };
+        Ok((cluster, shapes))
+    };
+    let (((snapshot, problem), shapes), stop) = match args.series {
+        Some(_) => {
+            signal::quit_at_once();
+            (read()?, Arc::default())
+        }
+        None => signal::read_then_stop_first(Some("the best advice so far is told"), read)?,
     };
     let ask = Ask {
         policy: args.policy.clone(),
@@ -41,13 +52,12 @@ pub fn run(args: &ScaleArgs, started: Instant) -> Result<Exit, Failure> {
         return Err(faulty(args.shapes.as_ref().unwrap_or(&args.snapshot), faults));
     }
     if let Some(series) = &args.series {
-        signal::quit_at_once();
         return scale_series::run(args, series, &snapshot, &problem, &ask.nodes);
     }
     if let Some(folder) = &args.plan_dir {
         check_folder(folder)?;
     }
-    let mut control = Control::unlimited().with_stop(signal::stop_first(Some("the best advice so far is told")));
+    let mut control = Control::unlimited().with_stop(stop);
     if let Some(limit) = args.time_limit() {
         control = control.with_time_limit(limit.saturating_sub(started.elapsed()));
     }

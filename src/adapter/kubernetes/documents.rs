@@ -69,7 +69,7 @@ fn kind_of(text: &str) -> Result<String, serde_json::Error> {
         fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
             while let Some(name) = fields.next_key::<String>()? {
                 if name == "kind" {
-                    *self.0 = fields.next_value()?;
+                    *self.0 = Some(fields.next_value::<Option<String>>()?.unwrap_or_default());
                     return Err(serde::de::Error::custom("the rest does not matter"));
                 }
                 fields.next_value::<IgnoredAny>()?;
@@ -143,7 +143,11 @@ fn object(kind: &str, text: &str, fields: &mut Fields) -> Found {
             let remedy = "give what kubectl get -o json prints: a list, or an object with its kind";
             Found::Fault(("I111", "it does not say what kind of object it is".into(), remedy))
         }
-        other => Found::Other(other.to_string()),
+        // What is no JSON might be several objects, to whoever counts brackets only.
+        other => match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => Found::Other(other.to_string()),
+            Err(error) => unreadable("object", &error),
+        },
     }
 }
 
@@ -290,7 +294,13 @@ impl<'a> Reader<'a> {
                         self.keep(name, Some(index), found);
                     }
                 }
-                other => self.keep(name, index, other),
+                other => {
+                    // Any other frame ends a document as well, and its items are of no use.
+                    if index.is_none() {
+                        self.unnamed.clear();
+                    }
+                    self.keep(name, index, other);
+                }
             }
         }
         count

@@ -104,7 +104,8 @@ impl<R: Read> Cutter<R> {
     pub fn next(&mut self) -> std::io::Result<Option<Batch>> {
         let mut batch = Batch::default();
         while !self.is_over && (batch.bytes.len() < BATCH || self.item.is_some()) {
-            if self.rest.is_empty() && !self.fill()? {
+            // Whoever asks again after an error, with another batch, finds the end.
+            if self.rest.is_empty() && !self.fill().inspect_err(|_| self.is_over = true)? {
                 self.end(&mut batch);
             }
             while !self.rest.is_empty() && (batch.bytes.len() < BATCH || self.item.is_some()) {

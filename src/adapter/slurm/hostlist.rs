@@ -2,11 +2,16 @@
 
 /// Most names or numbers of one list: a mistyped range must not fill the memory.
 pub const LIST_MAX: usize = 1 << 17;
+/// Most brackets of one name; Slurm itself reads five.
+const BRACKETS_MAX: usize = 8;
 
 /// The names of a host list, in its order; `None` when it is no such list or too long.
 pub fn hosts(text: &str) -> Option<Vec<String>> {
     let mut names = Vec::new();
     for part in split_outside(text, '[', ']')? {
+        if part.matches('[').count() > BRACKETS_MAX {
+            return None;
+        }
         if !part.is_empty() {
             expand(part, String::new(), &mut names)?;
         }

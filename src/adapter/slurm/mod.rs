@@ -49,8 +49,13 @@ pub const EXCLUSIVE_PARTS: i64 = 1_000_000;
 pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     let (mut faults, mut notes) = (Faults::new(), Notes::default());
     let mut switches = Switches::new();
-    let take = |document| topology::take(document, &mut switches, &mut notes, &mut faults);
-    let documents: Vec<Document> = documents.iter().map(take).collect();
+    let is_blank = |document: &Document| document.bytes.iter().all(u8::is_ascii_whitespace);
+    let take = |document: &Document| {
+        let rest = topology::take(document, &mut switches, &mut notes, &mut faults);
+        // One that was all topology is done with; one that was empty is a fault.
+        (!is_blank(&rest) || is_blank(document)).then_some(rest)
+    };
+    let documents: Vec<Document> = documents.iter().filter_map(take).collect();
     let (node_values, job_values) = lists(&documents, &mut faults);
     let (node_kind, job_kind) = (Kind::new("nodes"), Kind::new("jobs"));
     let mut nodes = Vec::new();
@@ -83,10 +88,6 @@ type Placed = (String, Value);
 fn lists(documents: &[Document], faults: &mut Faults) -> (Vec<Placed>, Vec<Placed>) {
     let (mut nodes, mut jobs) = (Vec::new(), Vec::new());
     for document in documents {
-        // One that was all topology is empty now.
-        if document.bytes.iter().all(u8::is_ascii_whitespace) && documents.len() > 1 {
-            continue;
-        }
         for mut value in values(document, faults) {
             let mut is_known = false;
             for (name, list) in [("nodes", &mut nodes), ("jobs", &mut jobs)] {
