@@ -239,6 +239,14 @@ fn what_is_bought_may_fail_too() {
     snapshot.tasks.extend((4..6).map(|n| task(&format!("t{n}"), 1, &[("cpu", 2)])));
     let addition = buy(&snapshot);
     assert_eq!((addition.cost, addition.is_enough), (2, true));
+
+    // One holds the task, the other stands in for it.
+    let small = cluster(vec![node("n0", &[("cpu", 2)])], vec![task("t", 1, &[("cpu", 8)])]);
+    let big = NodeSpec { price: 5, ..node("big", &[("cpu", 10)]) };
+    let nodes = vec![NodeShape { node: big, most: None }];
+    let ask = Ask { policy: Policy::Survive("node".to_string()), nodes, ..Ask::default() };
+    let addition = advice(&small, &ask).addition.unwrap();
+    assert_eq!((addition.cost, addition.is_enough), (10, true));
 }
 
 /// Four equal nodes of 10 in two racks, one task of 2 on each; names n0 to n3.

@@ -57,8 +57,10 @@ const CANDIDATES_PER_ROUND: u32 = 20;
 /// Where ejection follows, annealing has this part of a time limit.
 const ANNEALING_PART: f64 = 0.6;
 /// Where whole nodes are emptied after it, it has at most this part: annealing takes all the time it is given, and without the other half
-/// of it few nodes are emptied.
+/// of it few nodes are emptied. In a small cluster that takes no time.
 const ANNEALING_PART_BEFORE_DRAIN: f64 = 0.5;
+/// Nodes times tasks of a small cluster.
+const SMALL_DRAIN: usize = 1 << 22;
 /// Ejection has this part of what annealing leaves, and this one where whole nodes are emptied after it.
 const EJECTION_PART: (f64, f64) = (0.9, 0.5);
 
@@ -90,7 +92,7 @@ pub struct Outcome {
     pub effort: u64,
     /// Candidates judged in all.
     pub evaluations: u64,
-    /// Ran to the end, or was interrupted.
+    /// Ran to the end, was interrupted, or was ended by the clock.
     pub status: Status,
     /// What went wrong on the device; the CPU has taken over and the result is the same.
     pub troubles: Vec<Trouble>,
@@ -115,8 +117,9 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let (built, trouble) = build::build(problem, &pack, options.device.as_ref(), control);
     let (ejects, drains) = (eject::suits(&pack), drain::suits(&pack));
     // Ejection and emptying get what annealing leaves of the time.
-    let part = if drains { ANNEALING_PART_BEFORE_DRAIN } else { ANNEALING_PART };
-    let annealing = match control.time_left().filter(|_| ejects || drains) {
+    let drains_long = drains && pack.price.len().saturating_mul(pack.movable_count) > SMALL_DRAIN;
+    let part = if drains_long { ANNEALING_PART_BEFORE_DRAIN } else { ANNEALING_PART };
+    let annealing = match control.time_left().filter(|_| ejects || drains_long) {
         Some(left) => control.within(left.mul_f64(part)),
         None => control.clone(),
     };
@@ -130,15 +133,17 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
             team.run(Part::REST, &team.better_kinds());
         }
     }
+    let mut is_timed = team.is_timed;
     let best = &team.best().best;
     let mut editor = build::Builder::at(problem, &pack, &best.at, &best.devices);
     editor.admit(control);
     if ejects {
         let effort = options.effort.or(control.time_left().is_none().then_some(EFFORT_DEFAULT));
         let most = effort.map(|effort| eject::trials(effort, pack.movable_count));
-        let part = if drains { EJECTION_PART.1 } else { EJECTION_PART.0 };
+        let part = if drains_long { EJECTION_PART.1 } else { EJECTION_PART.0 };
         let ejecting = control.time_left().map_or_else(|| control.clone(), |left| control.within(left.mul_f64(part)));
         eject::eject(&pack, &mut editor, options.seed, most, &ejecting);
+        is_timed |= most.is_none() && ejecting.must_stop();
         editor.admit(control);
     }
     drain::drain(&pack, &mut editor, control);
@@ -148,7 +153,11 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
         placement: not_worse(problem, placement, control),
         effort: team.rounds * u64::from(CANDIDATES_PER_ROUND),
         evaluations: team.chains.iter().map(|chain| chain.tally.evaluations).sum(),
-        status: if control.must_stop() && options.effort.is_some() { Status::Interrupted } else { Status::Feasible },
+        status: match (options.effort, is_timed) {
+            (Some(_), _) if control.must_stop() => Status::Interrupted,
+            (None, true) => Status::Deadline,
+            _ => Status::Feasible,
+        },
         troubles: team.troubles,
     }
 }

@@ -156,6 +156,11 @@ impl Schedule {
         }
     }
 
+    /// Has the clock ended a search after so many rounds, of more that it could have had?
+    pub fn is_cut(&self, rounds: u64) -> bool {
+        self.rounds.is_none() && rounds < self.rounds_max
+    }
+
     /// How far the whole search is, in thousandths.
     pub fn done(&self, round: u64) -> u32 {
         let Part { begin, effort, .. } = self.part;

@@ -38,6 +38,8 @@ pub struct Team<'a> {
     pub chains: Vec<Chain>,
     /// Rounds of the longest chain of each part, added up.
     pub rounds: u64,
+    /// The clock ended a part before its rounds did.
+    pub is_timed: bool,
     /// What went wrong on the device. After the first trouble no later part runs there.
     pub troubles: Vec<Trouble>,
 }
@@ -53,7 +55,7 @@ impl<'a> Team<'a> {
         troubles: Vec<Trouble>,
     ) -> Team<'a> {
         let audit = options.device.as_ref().map(|_| Arc::new(Audit::new(problem, pack, built)));
-        Team { problem, pack, built, options, control, audit, chains: Vec::new(), rounds: 0, troubles }
+        Team { problem, pack, built, options, control, audit, chains: Vec::new(), rounds: 0, is_timed: false, troubles }
     }
 
     /// Runs a part of the search with new chains, each careful or bold; an interrupted search gets no more parts.
@@ -82,6 +84,7 @@ impl<'a> Team<'a> {
         for chain in &chains {
             debug_assert!(pack.is_inexact || chain.agrees(problem, built), "kernel and model agree on every point");
         }
+        self.is_timed |= chains.iter().any(|chain| schedule.is_cut(u64::from(chain.round)));
         self.rounds += chains.iter().map(|chain| u64::from(chain.round)).max().unwrap_or(0);
         self.troubles.extend(chains.iter_mut().filter_map(|chain| chain.trouble.take()));
         self.chains.append(&mut chains);

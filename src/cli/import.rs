@@ -46,10 +46,11 @@ pub fn snapshot(format: &ImportFormat) -> Result<(Snapshot, Problem), Failure> {
                 WeightArg::Equal => kubernetes::Weight::Equal,
             };
             let options = kubernetes::Options { weight, delete_emptydir_data: args.delete_emptydir_data };
-            let imported = kubernetes::import(args.files.iter().map(stream), &options).map(Ok).or_else(|refused| match refused {
-                Refused::Faulty(faults) => Ok(Err(faults)),
-                Refused::Unreadable { name, cause } => Err(Failure::Io { doing: "read", name, cause }),
-            });
+            let imported =
+                kubernetes::import(args.files.iter().map(stream), &options).map(Ok).or_else(|refused| match refused {
+                    Refused::Faulty(faults) => Ok(Err(faults)),
+                    Refused::Unreadable { name, cause } => Err(Failure::Io { doing: "read", name, cause }),
+                });
             (listed(&args.files), imported?)
         }
         ImportFormat::Slurm(args) => (listed(&args.files), slurm::import(&documents(&args.files)?)),

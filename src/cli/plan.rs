@@ -138,8 +138,10 @@ fn find(
         let proof = proof.filter(|_| focus::keeps_points(problem, &args.focus));
         solve(&charged, args, &backend, proof, search)
     });
-    // A search that follows the clock ends a little before it, with ejection 4 % of its time.
-    let is_timed = given.zip(search.time_left()).is_some_and(|(given, left)| left <= given / 10);
+    // The exact solver does not say what ended it.
+    let is_exact = found.meta.solver == plan::EXACT;
+    let is_out_of_time = given.zip(search.time_left()).is_some_and(|(given, left)| left <= given / 10);
+    let is_timed = found.meta.status == Status::Deadline || (is_exact && is_out_of_time);
     let goes_on = args.admit == AdmitArg::All && args.reserve.reserve.is_none();
     let ordering = if goes_on { order.part(ORDER_PART) } else { order.clone() };
     let mut ordered = plan::order(problem, &found.target, &ordering);

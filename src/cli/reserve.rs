@@ -57,7 +57,7 @@ pub fn keep(problem: &Problem, level: LevelId, first: &Placement, planner: &Plan
                 break;
             }
         }
-        for target in &targets {
+        for target in targets.iter().take_while(|_| !control.must_stop()) {
             tried.extend(start_fewer(problem, target, &|target| judge((planner.plan)(target)), control));
         }
         // Where some have to wait, the others can have their places.

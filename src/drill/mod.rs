@@ -241,13 +241,14 @@ fn all_pairs(
     };
     nodes.sort_by_cached_key(|node| (Reverse(weight(node)), *node));
     let all = nodes.len() * nodes.len().saturating_sub(1) / 2;
-    let lone = pairs::lone(state, before, on, &nodes);
+    nodes.truncate(pairs::NODES_MAX);
+    let lone = pairs::lone(state, before, on, &nodes, control);
     let (standing, open) = pairs::open(state, &nodes, &lone);
     let mut tally = Tally { scenarios: standing, survives: standing, ..Tally::new(LevelId(0), true) };
     let mut kept: Vec<Drilled> = Vec::new();
     let mut done = 0;
     for batch in open[..open.len().min(PAIRS_MAX)].chunks(BATCH) {
-        if done > 0 && control.must_stop() {
+        if control.is_stopped() || (done > 0 && control.must_stop()) {
             break;
         }
         done += batch.len();

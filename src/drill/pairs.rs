@@ -14,13 +14,16 @@ use super::recover::{OnDevice, Order, recover};
 use super::room::State;
 use super::scenario::Scenario;
 use super::{Drilled, Verdict, judge, look};
+use crate::control::Control;
 use crate::model::{NodeId, SHARE_ONE, Sharing, TaskId};
 use rayon::prelude::*;
 
 /// Recoveries of each node, beside the one by best fit, that are tried together.
 const WAYS: u32 = 2;
 /// Nodes of which all pairs are told apart: 8 million pairs, 134 MB where every one of them is open.
-const NODES_MAX: usize = 4_096;
+pub const NODES_MAX: usize = 4_096;
+/// Nodes looked at between two questions whether to stop.
+const CHUNK: usize = 256;
 
 /// What is known of a node's failure on its own.
 pub struct Lone {
@@ -39,8 +42,13 @@ struct Entered {
     has_devices: bool,
 }
 
-/// Looks at every node that `nodes` names, in that order.
-pub fn lone(state: &State<'_>, before: &Before, on: &[Vec<TaskId>], nodes: &[NodeId]) -> Vec<Lone> {
+/// Looks at the nodes that `nodes` names, in that order, until the control says stop.
+pub fn lone(state: &State<'_>, before: &Before, on: &[Vec<TaskId>], nodes: &[NodeId], control: &Control) -> Vec<Lone> {
+    let chunks = nodes.chunks(CHUNK).take_while(|_| !control.is_stopped());
+    chunks.flat_map(|chunk| looked_at(state, before, on, chunk)).collect()
+}
+
+fn looked_at(state: &State<'_>, before: &Before, on: &[Vec<TaskId>], nodes: &[NodeId]) -> Vec<Lone> {
     let problem = state.problem;
     let scenarios: Vec<Scenario> = nodes.iter().map(|node| super::scenario::node(on, *node)).collect();
     let first = look(state, &mut OnDevice::default(), before, &scenarios);
@@ -134,9 +142,10 @@ fn have_room(state: &State<'_>, mine: &Entered, other: &Entered) -> bool {
         && rows.all(|(added, (capacity, used))| used + added <= i128::from(*capacity) * one)
 }
 
-/// Of all pairs among the first of these nodes, how many stand for the reason above, and which need a look: those of the first nodes first.
+/// Of all pairs among the nodes that were looked at, how many stand for the reason above, and which need a look: those of the first
+/// nodes first.
 pub fn open(state: &State<'_>, nodes: &[NodeId], lone: &[Lone]) -> (usize, Vec<(usize, usize)>) {
-    let count = nodes.len().min(NODES_MAX);
+    let count = lone.len();
     let row = |i: usize| -> Vec<(usize, usize)> {
         let is_open = |j: &usize| !stands(state, [nodes[i], nodes[*j]], [&lone[i], &lone[*j]]);
         (0..i).filter(is_open).map(|j| (i, j)).collect()

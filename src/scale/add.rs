@@ -215,10 +215,11 @@ impl Market<'_> {
         let steps = steps.take_while(|step| *step <= GROWTH);
         let mut low = 0;
         for step in steps {
-            if control.must_stop() || (step > 0 && more(step) == more(low)) {
+            if control.must_stop() {
                 return None;
             }
-            if is_enough(step) {
+            // Of a few nodes, several parts more are the same number more.
+            if (step == 0 || more(step) != more(low)) && is_enough(step) {
                 let mut high = step;
                 while low + 1 < high && !control.must_stop() {
                     let middle = low.midpoint(high);
@@ -395,19 +396,23 @@ impl Market<'_> {
 }
 
 /// How many nodes of each shape are put beside the cluster: as many as are enough for what lacks a place, each shape alone, and a few more,
-/// though no more than could be of use, since every node of a least purchase holds a task or is due to a target.
+/// though no more than could be of use, since every node of a least purchase holds a task, stands in for one that does, or is due to a target.
 fn offered(stage: &Stage, shapes: &[NodeShape], lacking: &[TaskId], policy: &Policy) -> Result<Vec<usize>, Faults> {
     let (extended, offers) = stage.with_nodes(shapes, &vec![1; shapes.len()]);
     let problem = extended.problem()?;
     let nodes = stage.node_count.max(1);
     let counts = shapes.iter().zip(&offers).map(|(shape, offer)| {
         let enough = match policy {
-            // A target asks for capacity, a failed domain for another: as many nodes as there are.
-            Policy::Utilization(_) | Policy::Survive(_) => nodes.max(bins(&problem, offer[0], lacking)),
+            // A target asks for capacity: as many nodes as there are.
+            Policy::Utilization(_) => nodes.max(bins(&problem, offer[0], lacking)),
+            // A failed domain asks for another, and what is bought may fail as well.
+            Policy::Survive(_) => nodes.max(bins(&problem, offer[0], lacking)).saturating_mul(2),
             Policy::Free | Policy::Tasks(..) => bins(&problem, offer[0], lacking),
         };
         let most = shape.most.map_or(usize::MAX, |most| most as usize);
-        let useful = most.min(problem.tasks.len().saturating_add(due(&problem, policy, offer[0])));
+        let spare = if matches!(policy, Policy::Survive(_)) { problem.tasks.len().max(1) } else { 0 };
+        let useful =
+            most.min(problem.tasks.len().saturating_add(due(&problem, policy, offer[0])).saturating_add(spare));
         enough.max(useful.min(OFFER_MIN)).min(OFFER_MAX).min(most)
     });
     Ok(counts.collect())

@@ -306,6 +306,14 @@ fn every_fault_is_told_with_its_object() {
     for part in ["Pod shop/p", "container c, cpu", "\"lots\"", "list.json, items[2]", "list.json, items[4]"] {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
+    // A stray quote in an object that nobody reads must not hide what stands between it and the next.
+    let hidden = format!(
+        r#"{{"kind":"List","items":[{},{{"kind":"ConfigMap","a":"x"y"}},{},{{"kind":"ConfigMap","a":"x"y"}}]}}"#,
+        node("n1", "a"),
+        pod("p", "web", "")
+    );
+    let hidden = Document { name: "hidden".into(), bytes: hidden.into_bytes() };
+    assert_eq!(import(&[hidden], &Options::default()).unwrap_err().list()[0].code, "I110");
     let faults = import(&[document(&[bad_node])], &Options::default()).unwrap_err();
     assert!(faults.to_string().contains("Node n2"), "{faults}");
     let faults = import(&[document(&[pod("p", "web", "")])], &Options::default()).unwrap_err();

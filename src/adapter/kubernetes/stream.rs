@@ -312,6 +312,26 @@ mod tests {
         }
     }
 
+    /// Errs once, then goes on.
+    struct Hiccup<'a>(&'a [u8], &'a [u8]);
+
+    impl Read for Hiccup<'_> {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            if self.0.is_empty() {
+                self.0 = std::mem::take(&mut self.1);
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            self.0.read(into)
+        }
+    }
+
+    #[test]
+    fn after_an_error_a_stream_has_ended() {
+        let mut cutter = Cutter::new(Hiccup(b"{\"items\":[{\"a\":1", b"},{}]}"));
+        assert_eq!(cutter.next().unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(cutter.next().unwrap().is_none_or(|batch| batch.parts.is_empty()));
+    }
+
     fn cut(text: &str, step: usize) -> Vec<String> {
         let mut cutter = Cutter::new(Dribble(text.as_bytes(), step));
         let mut told = Vec::new();
