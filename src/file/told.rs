@@ -4,7 +4,8 @@
 //! * `objective`: before and after the move, moves taken in plan order: the curve by which an operator sees where to stop.
 //! * `binding`: `bound` where whoever carries the move out can name the target (a task that starts is started *on* a node, a virtual
 //!   machine is moved *to* one), `hint` where a scheduler will choose again (a container or job that is stopped and starts anew),
-//!   unless what carries it out holds the target for it (Koordinator's reservations).
+//!   unless what carries it out holds the target for it (Koordinator's reservations) or names it (Proxmox moves its containers
+//!   itself): the exported script says so.
 
 use super::json::{Path, Reader};
 use super::plan::points_json;
