@@ -395,8 +395,9 @@ impl Market<'_> {
     }
 }
 
-/// How many nodes of each shape are put beside the cluster: as many as are enough for what lacks a place, each shape alone, and a few more,
-/// though no more than could be of use, since every node of a least purchase holds a task, stands in for one that does, or is due to a target.
+/// How many nodes of each shape are put beside the cluster: as many as are enough for what lacks a place, each shape alone, and a few
+/// more, though no more than could be of use: every node of a least purchase holds a task, stands in for one that does, or is due to a
+/// target.
 fn offered(stage: &Stage, shapes: &[NodeShape], lacking: &[TaskId], policy: &Policy) -> Result<Vec<usize>, Faults> {
     let (extended, offers) = stage.with_nodes(shapes, &vec![1; shapes.len()]);
     let problem = extended.problem()?;
