@@ -166,6 +166,7 @@ fn each_reason_pins_and_is_told() {
         (p("claims", &[("/spec/resourceClaims", json!([{"name": "g"}]))]), "resource claims"),
         (p("host-path", &volume(json!({"name": "v", "hostPath": {"path": "/data"}}))), "hostPath"),
         (p("scratch", &volume(json!({"name": "v", "emptyDir": {}}))), "emptyDir"),
+        (p("generic", &volume(json!({"name": "v", "ephemeral": {"volumeClaimTemplate": {}}}))), "ends with the pod"),
         (p("config", &volume(json!({"name": "v", "configMap": {"name": "c"}}))), ""),
         (p("port", &[("/spec/containers/0/ports", ports)]), "port of its node"),
         (
@@ -176,6 +177,7 @@ fn each_reason_pins_and_is_told() {
         (p("unknown-volume", &claim("lost")), "PersistentVolume of it"),
         (p("local-volume", &claim("local")), "PersistentVolume on its node"),
         (p("unbound", &claim("unbound")), ""),
+        (with(pod("first-consumer", "web", ""), &claim("unbound")), "not bound yet"),
         (p("zonal", &claim("zonal")), ""),
         (p("vm", &[("/metadata/ownerReferences", owner("VirtualMachineInstance"))]), "VirtualMachineInstance"),
     ];

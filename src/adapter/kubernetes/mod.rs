@@ -18,7 +18,7 @@
 //! | priority | weight, see [`Weight`] |
 //! | `pod-deletion-cost`, `eviction-cost` | added to a move's cost of 1, at most 1000 |
 //! | persistent volumes | the nodes that they can be reached from; local ones and unknown ones pin |
-//! | daemon sets, static and bare pods, hostPath, emptyDir, do-not-disrupt and its like | pinned; the reason is in `origin` |
+//! | daemon sets, static and bare pods, hostPath, emptyDir, ephemeral claims, do-not-disrupt and its like | pinned; the reason is in `origin` |
 //! | KubeVirt machines | tasks of the kind `vm`; pinned unless their instance is `LiveMigratable` |
 //!
 //! Codes: I101 no text, I110 no JSON or a wrong type, I111 no kind or name, I112 no nodes, I208 no quantity, I303 a task that is not

@@ -48,6 +48,9 @@ pub fn reason(metadata: &Metadata, spec: &PodSpec) -> Option<&'static str> {
     if spec.volumes.iter().any(|volume| volume.host_path.is_some()) {
         return Some("local volume: hostPath");
     }
+    if spec.volumes.iter().any(|volume| volume.ephemeral.is_some()) {
+        return Some("generic ephemeral volume: its claim ends with the pod");
+    }
     let mut containers = spec.containers.iter().chain(&spec.init_containers);
     let has_port = |container: &Container| container.ports.iter().any(|port| port.host_port > 0 || spec.host_network);
     if containers.clone().any(has_port) {

@@ -267,6 +267,7 @@ record! {
         persistent_volume_claim: Option<ClaimReference>,
         host_path: Option<Present>,
         empty_dir: Option<Present>,
+        ephemeral: Option<Present>,
     }
 }
 record! {

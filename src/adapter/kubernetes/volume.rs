@@ -25,8 +25,12 @@ pub fn apply(cluster: &mut Cluster, objects: &Objects, options: &Options, notes:
             let volume = objects.claims.get(&(namespace.clone(), claim)).map(|name| (name, objects.volumes.get(name)));
             match volume {
                 None => cluster.pin(p, "a PersistentVolumeClaim of it is not among the documents", notes),
-                // Nothing is bound yet: where the volume will be is decided together with the pod's node.
-                Some((name, None)) if name.is_empty() => {}
+                // Where the volume will be is decided together with the pod's node, by the scheduler: a binding would not ask for it.
+                Some((name, None)) if name.is_empty() => {
+                    if cluster.pods[p].node.is_none() {
+                        cluster.pin(p, "a volume of it is not bound yet: the scheduler decides where", notes);
+                    }
+                }
                 Some((_, None)) => cluster.pin(p, "a PersistentVolume of it is not among the documents", notes),
                 Some((_, Some(volume))) if volume.local.is_some() || volume.host_path.is_some() => {
                     cluster.pin(p, "local volume: PersistentVolume on its node", notes);
