@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::command::wait_until_it_listens;
+use common::command::{output_with, wait_until_it_listens};
 use serde_json::Value;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -178,14 +178,8 @@ fn spawn(words: &[String]) -> Child {
 
 /// Runs with this on stdin.
 fn run(words: &[String], stdin: &[u8]) -> Output {
-    let mut child = spawn(words);
-    let mut input = child.stdin.take().unwrap();
-    let bytes = stdin.to_vec();
-    // It may end before it has read all.
-    let writer = std::thread::spawn(move || _ = input.write_all(&bytes));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    output_with(&words, stdin)
 }
 
 fn said(output: &Output) -> String {

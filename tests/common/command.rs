@@ -1,6 +1,7 @@
 //! How do tests run the program? In the repository's folder, without colours.
 
 use assert_cmd::Command;
+use std::process::Output;
 use tempfile::TempDir;
 
 /// The program with these arguments.
@@ -17,9 +18,14 @@ pub fn run(args: &[&str]) -> (i32, String, String) {
 
 /// The same with this on stdin.
 pub fn run_with(args: &[&str], stdin: impl Into<Vec<u8>>) -> (i32, String, String) {
-    let output = bayplan(args).write_stdin(stdin).output().unwrap();
+    let output = output_with(args, stdin);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("all output is UTF-8");
     (output.status.code().expect("no signal ended it"), text(output.stdout), text(output.stderr))
+}
+
+/// The same, whatever it prints and however it ends; it may end before it has read all.
+pub fn output_with(args: &[&str], stdin: impl Into<Vec<u8>>) -> Output {
+    bayplan(args).write_stdin(stdin).output().unwrap()
 }
 
 /// The path of a file in a folder.

@@ -1,32 +1,14 @@
 //! Do the commands say and write what they should? From kubectl's List to the objects of a plan; pipes are drilled in `tests/pipes.rs`.
 
 use super::*;
-use std::io::Write;
+use crate::common::command::output_with as run;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 const CLUSTER: &str = "data/kubernetes/cluster.json";
 
-fn bayplan(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bayplan"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(args).env("NO_COLOR", "1");
-    command
-}
-
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("all output is UTF-8")
-}
-
-/// Runs with this on stdin.
-fn run(args: &[&str], stdin: &[u8]) -> Output {
-    let mut child = bayplan(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let bytes = stdin.to_vec();
-    let writer = std::thread::spawn(move || _ = input.write_all(&bytes));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output
 }
 
 fn cluster() -> Vec<u8> {
@@ -46,7 +28,7 @@ fn planned(folder: &Path) -> (String, String) {
 
 #[test]
 fn the_example_comes_in_as_shown() {
-    let output = run(&["import", "kubernetes", "-"], &cluster());
+    let output = run(&["import", "kubernetes", "-"], cluster());
     assert_eq!(output.status.code(), Some(0));
     insta::assert_snapshot!("import_told", text(&output.stderr));
     insta::assert_snapshot!("import_snapshot", text(&output.stdout));
