@@ -1,6 +1,5 @@
 //! How does one independent search go on, round after round, here or on a device?
 
-use super::CANDIDATES_PER_ROUND;
 use super::device::{OnDevice, Trouble};
 use super::pack::{DISPLACED_MAX, Pack};
 use super::round::{Cut, Cutter, RoundPlan};
@@ -167,7 +166,7 @@ impl Chain {
         RoundPlan {
             seed: self.seed,
             round,
-            candidates_per_task: CANDIDATES_PER_ROUND,
+            candidates_per_task: schedule.candidates_per_task,
             candidates_max: schedule.candidates_max,
             temperature,
             home_penalty: ((i128::from(temperature) * i128::from(manner.home)) >> 16) as i64 + self.move_price,

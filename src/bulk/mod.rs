@@ -53,6 +53,8 @@ pub const EFFORT_DEFAULT: u64 = 20_000;
 pub const EFFORT_MAX: u64 = 20_000;
 /// Candidates per task and round.
 const CANDIDATES_PER_ROUND: u32 = 20;
+/// The same at most where there is one block only: it ends as well, and a sixth sooner.
+const CANDIDATES_PER_ROUND_MAX: u32 = 50;
 
 /// Where ejection follows, annealing has this part of a time limit.
 const ANNEALING_PART: f64 = 0.6;
@@ -151,7 +153,7 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let placement = fill::fill(problem, target);
     Outcome {
         placement: not_worse(problem, placement, control),
-        effort: team.rounds * u64::from(CANDIDATES_PER_ROUND),
+        effort: team.effort,
         evaluations: team.chains.iter().map(|chain| chain.tally.evaluations).sum(),
         status: match (options.effort, is_timed) {
             (Some(_), _) if control.must_stop() => Status::Interrupted,

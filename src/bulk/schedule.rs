@@ -21,7 +21,7 @@
 
 use super::pack::{NOWHERE, Pack};
 use super::state::State;
-use super::{CANDIDATES_PER_ROUND, EFFORT_DEFAULT, EFFORT_MAX, Options, round};
+use super::{CANDIDATES_PER_ROUND, CANDIDATES_PER_ROUND_MAX, EFFORT_DEFAULT, EFFORT_MAX, Options, round};
 use crate::control::Control;
 use crate::kernel::points::OverPrice;
 use crate::kernel::random::{exp2_q16, log2_q16};
@@ -44,6 +44,10 @@ const OVER_FACTOR_MAX: i64 = 1 << 20;
 const KNEE_DEPTH: i64 = 10 << 16;
 const KNEE_FROM: i64 = PROGRESS_ONE * 82 / 100;
 const _: () = assert!(KNEE_DEPTH > CLOSE_DEPTH && KNEE_FROM < SETTLE_FROM);
+/// Candidates of a round in a cluster of one block, more or less.
+const ONE_BLOCK_ROUND: u64 = 200_000;
+/// Rounds that a search of a given effort is to have at least.
+const ROUNDS_MIN: u64 = 200;
 /// Tasks and nodes looked at to learn how many nodes a task fits on.
 const SAMPLE: usize = 1024;
 
@@ -97,6 +101,8 @@ pub struct Schedule {
     manners: [Manner; 2],
     /// Shifts, in 256ths of all candidates; the rest are swaps.
     pub shift_share: u32,
+    /// Candidates per movable task of a block and round.
+    pub candidates_per_task: u32,
     /// Candidates of a block and round at most: twice the mean.
     pub candidates_max: u32,
 }
@@ -104,7 +110,9 @@ pub struct Schedule {
 impl Schedule {
     /// The schedule of a part of a search that begins now.
     pub fn new(problem: &Problem, pack: &Pack, options: &Options, control: &Control, part: Part) -> Schedule {
-        let per_round = u64::from(CANDIDATES_PER_ROUND);
+        let blocks = round::block_count(problem.nodes.len());
+        let candidates_per_task = candidates_per_task(blocks, pack.movable_count, options.effort);
+        let per_round = u64::from(candidates_per_task);
         // What the parts have adds up to the whole.
         let share = |rounds: u64| rounds * (part.begin + part.effort) / 8 - rounds * part.begin / 8;
         let rounds = match (options.effort, control.time_left()) {
@@ -118,7 +126,6 @@ impl Schedule {
         let waiting_only = pack.all_wait();
         let [careful, bold] = if waiting_only { [0; 2] } else { home_penalties(pack) };
         let away = |share: u32| if waiting_only { 8 } else { share };
-        let blocks = round::block_count(problem.nodes.len());
         Schedule {
             part,
             rounds,
@@ -132,7 +139,8 @@ impl Schedule {
                 Manner { home: bold, home_share: 38, away_share: away(6) },
             ],
             shift_share: 77,
-            candidates_max: 2 * CANDIDATES_PER_ROUND * pack.movable_count.div_ceil(blocks) as u32,
+            candidates_per_task,
+            candidates_max: 2 * candidates_per_task * pack.movable_count.div_ceil(blocks) as u32,
         }
     }
 
@@ -215,6 +223,17 @@ impl Schedule {
         let factor = exp2_q16(depth * 5 / 8).min(OVER_FACTOR_MAX);
         OverPrice { factor: factor as u32, is_closed: depth > CLOSE_DEPTH }
     }
+}
+
+/// Candidates per task and round. A cluster of one block is not cut, so it need not be put together so often; but a round in it is not to
+/// last long, nor are there to be few of them.
+fn candidates_per_task(blocks: usize, movable: usize, effort: Option<u64>) -> u32 {
+    if blocks > 1 {
+        return CANDIDATES_PER_ROUND;
+    }
+    let by_size = ONE_BLOCK_ROUND / (movable as u64).max(1);
+    let most = effort.map_or(by_size, |effort| by_size.min(effort / ROUNDS_MIN));
+    most.clamp(u64::from(CANDIDATES_PER_ROUND), u64::from(CANDIDATES_PER_ROUND_MAX)) as u32
 }
 
 /// What being away from home costs a careful chain and a bold one, in 256ths of the temperature.

@@ -36,8 +36,8 @@ pub struct Team<'a> {
     audit: Option<Arc<Audit>>,
     /// At least one after the first part.
     pub chains: Vec<Chain>,
-    /// Rounds of the longest chain of each part, added up.
-    pub rounds: u64,
+    /// Candidates per task of the longest chain of each part, added up.
+    pub effort: u64,
     /// The clock ended a part before its rounds did.
     pub is_timed: bool,
     /// What went wrong on the device. After the first trouble no later part runs there.
@@ -55,7 +55,7 @@ impl<'a> Team<'a> {
         troubles: Vec<Trouble>,
     ) -> Team<'a> {
         let audit = options.device.as_ref().map(|_| Arc::new(Audit::new(problem, pack, built)));
-        Team { problem, pack, built, options, control, audit, chains: Vec::new(), rounds: 0, is_timed: false, troubles }
+        Team { problem, pack, built, options, control, audit, chains: Vec::new(), effort: 0, is_timed: false, troubles }
     }
 
     /// Runs a part of the search with new chains, each careful or bold; an interrupted search gets no more parts.
@@ -85,7 +85,8 @@ impl<'a> Team<'a> {
             debug_assert!(pack.is_inexact || chain.agrees(problem, built), "kernel and model agree on every point");
         }
         self.is_timed |= chains.iter().any(|chain| schedule.is_cut(u64::from(chain.round)));
-        self.rounds += chains.iter().map(|chain| u64::from(chain.round)).max().unwrap_or(0);
+        let rounds = chains.iter().map(|chain| u64::from(chain.round)).max().unwrap_or(0);
+        self.effort += rounds * u64::from(schedule.candidates_per_task);
         self.troubles.extend(chains.iter_mut().filter_map(|chain| chain.trouble.take()));
         self.chains.append(&mut chains);
     }

@@ -14,7 +14,7 @@ pub const NO_DOMAIN: u8 = 128;
 pub const NO_GROUP: u32 = u32::MAX;
 
 /// One task as the block sees it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct TaskRow {
     /// Points lost while it sits in the pool.
     pub value: i64,
@@ -64,6 +64,8 @@ pub struct Row {
     pub keep: u128,
     /// Domains that may be entered.
     pub enter: u128,
+    /// Domains that the block has nodes of.
+    pub present: u128,
     /// Domains the block may give up (spread beyond the least number); −1 for a moment while a last member changes nodes
     /// within a domain.
     pub slack: i32,
@@ -90,12 +92,6 @@ pub struct Block {
     pub used: Vec<i32>,
     /// Shape: node_count × L. What runs here and, for transient resources, what has left.
     pub held: Vec<i32>,
-    /// Shape: node_count × L. What may still come: the limit, or beyond it where the round permits, less what is held.
-    pub free: Vec<i32>,
-    /// Shape: node_count. Points of the node as it is, those for exceeding limits included.
-    pub cost: Vec<i64>,
-    /// Shape: node_count. Points for exceeding limits.
-    pub over: Vec<i64>,
     /// Shape: node_count × variance terms. See `points::VarianceTerm`.
     pub factors: Vec<i64>,
     /// Shape: node_count. Points for being in use.

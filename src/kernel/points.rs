@@ -2,6 +2,8 @@
 //!
 //! The formulas are those of `model/cost.rs` in quanta and points; tests hold them to it.
 
+use super::lanes::above;
+
 /// Utilisation counts up to this in variance terms.
 pub const UTILISATION_MAX: i64 = 4;
 
@@ -102,10 +104,13 @@ pub struct NodeView<'a, const L: usize> {
 #[inline(always)]
 pub fn node_points<const L: usize>(shared: &Shared, node: &NodeView<'_, L>) -> i64 {
     let weight: &[i64; L] = shared.load_weight[..L].try_into().expect("a weight per lane");
-    let mut points = 0i64;
-    for r in 0..L {
-        points += i64::from((node.used[r] - node.soft[r]).max(0)) * weight[r];
-    }
+    above(node.used, node.soft, weight) + other_points(shared, node)
+}
+
+/// All but those for load.
+#[inline(always)]
+pub fn other_points<const L: usize>(shared: &Shared, node: &NodeView<'_, L>) -> i64 {
+    let mut points = 0;
     if !shared.over_weight.is_empty() {
         for r in 0..L {
             points += i64::from((node.used[r] - node.capacity[r]).max(0)) * shared.over_weight[r];

@@ -9,9 +9,12 @@ use crate::model::{
     DENOMINATOR_MAX, DEVICE_MILLI, DEVICE_ROW_COUNT, GroupId, NodeId, PRICE_MAX, Place, PriceRow, Problem, Proof, Rule,
     SHARE_ONE, Sharing, Task, TaskId, UTILISATION_MAX, Violation,
 };
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 const ONE: i128 = SHARE_ONE as i128;
+/// Tasks that are looked at together.
+const PART: usize = 1024;
 /// Said where a sum does not fit.
 const TOO_LARGE: &str = "a sum does not fit 128 bits";
 
@@ -187,6 +190,15 @@ struct Zone<'a> {
 /// What a task makes at best where it runs, and where it does not; `None` = it cannot.
 type Best = (Option<i128>, Option<i128>);
 
+/// What two sets of tasks make together; `None` when a sum does not fit.
+fn both_plus(one: Best, two: Best) -> Option<Best> {
+    let plus = |one: Option<i128>, two: Option<i128>| match (one, two) {
+        (Some(one), Some(two)) => one.checked_add(two).map(Some),
+        _ => Some(None),
+    };
+    Some((plus(one.0, two.0)?, plus(one.1, two.1)?))
+}
+
 impl<'a> Book<'a> {
     fn new(
         problem: &'a Problem,
@@ -270,23 +282,21 @@ impl<'a> Book<'a> {
     fn total(&self) -> Option<i128> {
         let mut sum = 0i128;
         let mut gangs: BTreeMap<GroupId, Best> = BTreeMap::new();
-        let mut doors = HashMap::new();
-        for (t, spec) in self.problem.tasks.iter().enumerate() {
-            let task = TaskId::new(t);
-            let door: &Vec<usize> =
-                doors.entry((&spec.selector, &spec.tolerations, &spec.device)).or_insert_with(|| self.open_to(spec));
-            let (runs, rests) = self.task(task, door)?;
-            let gang = spec.group.filter(|group| self.is_whole(*group));
-            let Some(gang) = gang else {
-                sum = sum.checked_add(runs.max(rests).unwrap_or(0))?;
-                continue;
-            };
-            let both = gangs.entry(gang).or_insert((Some(0), Some(0)));
-            let plus = |sum: Option<i128>, own: Option<i128>| match (sum, own) {
-                (Some(sum), Some(own)) => sum.checked_add(own).map(Some),
-                _ => Some(None),
-            };
-            *both = (plus(both.0, runs)?, plus(both.1, rests)?);
+        // Parts of a fixed size, so that no thread count decides whether a sum fits.
+        let parts: Vec<Option<(i128, BTreeMap<GroupId, Best>)>> = self
+            .problem
+            .tasks
+            .par_chunks(PART)
+            .enumerate()
+            .map(|(part, tasks)| self.part(part * PART, tasks))
+            .collect();
+        for part in parts {
+            let (own, whole) = part?;
+            sum = sum.checked_add(own)?;
+            for (gang, own) in whole {
+                let both = gangs.entry(gang).or_insert((Some(0), Some(0)));
+                *both = both_plus(*both, own)?;
+            }
         }
         for (together, apart) in gangs.into_values() {
             sum = sum.checked_add(together.max(apart).unwrap_or(0))?;
@@ -296,6 +306,25 @@ impl<'a> Book<'a> {
         }
         let most = self.problem.moves.max_moves.map_or(0, i128::from);
         sum.checked_add(i128::from(self.proof.move_budget) * most * ONE)
+    }
+
+    /// What some tasks make at best, those in whole gangs by gang; the first of them is task `first`.
+    fn part(&self, first: usize, tasks: &[Task]) -> Option<(i128, BTreeMap<GroupId, Best>)> {
+        let mut sum = 0i128;
+        let mut gangs: BTreeMap<GroupId, Best> = BTreeMap::new();
+        let mut doors = HashMap::new();
+        for (t, spec) in tasks.iter().enumerate() {
+            let door: &Vec<usize> =
+                doors.entry((&spec.selector, &spec.tolerations, &spec.device)).or_insert_with(|| self.open_to(spec));
+            let (runs, rests) = self.task(TaskId::new(first + t), door)?;
+            let Some(gang) = spec.group.filter(|group| self.is_whole(*group)) else {
+                sum = sum.checked_add(runs.max(rests).unwrap_or(0))?;
+                continue;
+            };
+            let both = gangs.entry(gang).or_insert((Some(0), Some(0)));
+            *both = both_plus(*both, (runs, rests))?;
+        }
+        Some((sum, gangs))
     }
 
     /// True for a gang that runs with all its members or with none.
