@@ -12,7 +12,7 @@
 //! | controller | group `NAMESPACE/KIND/NAME`; a ReplicaSet of a Deployment is the Deployment |
 //! | pod anti-affinity within the group | conflict at the level of the topology key; with pods of others: one side pinned, the other kept off its nodes |
 //! | pod affinity to another group; to its own | dependency; gang of one domain; anything else pins |
-//! | topology spread (`DoNotSchedule`) | conflict where every pod can have a domain to itself; else pods stay in their domain |
+//! | topology spread (`DoNotSchedule`) | conflict where every pod can have a domain to itself; else pods stay in their domain; only nodes with its keys take who has it |
 //! | PodDisruptionBudget | `max_unavailable`: the disruptions allowed now, shared out among its groups; none allowed pins |
 //! | no budget | a quarter of the group, at least one pod, as a Deployment rolls |
 //! | priority | weight, see [`Weight`] |
