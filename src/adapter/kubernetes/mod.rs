@@ -18,6 +18,7 @@
 //! | priority | weight, see [`Weight`] |
 //! | `pod-deletion-cost`, `eviction-cost` | added to a move's cost of 1, at most 1000 |
 //! | persistent volumes | the nodes that they can be reached from; local ones and unknown ones pin |
+//! | volumes for one node or one pod at a time | pods that share one stay; who waits for it starts where it is in use, or not at all |
 //! | daemon sets, static and bare pods, hostPath, emptyDir, ephemeral claims, do-not-disrupt and its like | pinned; the reason is in `origin` |
 //! | KubeVirt machines | tasks of the kind `vm`; pinned unless their instance is `LiveMigratable` |
 //!

@@ -335,6 +335,7 @@ record! {
 record! {
     ClaimSpec {
         volume_name: String,
+        access_modes: Vec<String>,
     }
 }
 record! {
@@ -346,6 +347,7 @@ record! {
 }
 record! {
     PersistentVolumeSpec {
+        access_modes: Vec<String>,
         node_affinity: VolumeAffinity,
         local: Option<Present>,
         host_path: Option<Present>,
