@@ -248,3 +248,32 @@ fn a_budget_over_several_workloads_is_shared_out() {
     assert_eq!((caps, seen.pinned("mq0").is_empty()), ([Some(1); 2], false));
     assert_eq!(seen.told(Fate::Stricter, "shared out"), 1);
 }
+
+#[test]
+fn a_budget_without_a_word_of_its_controller_counts_ready_pods() {
+    let ready = |i: usize, status: &str| {
+        let conditions = json!([{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": status}]);
+        with(pod(&format!("w{i}"), "web", "n1"), &[("/status/conditions", conditions)])
+    };
+    let seen = |spec: Value, pods: Vec<Value>| {
+        let mut own = budget("web", json!({}), 0);
+        own["spec"] = spec;
+        own["spec"]["selector"] = json!({"matchLabels": {"app": "web"}});
+        own["status"] = json!({});
+        imported(&nodes().into_iter().chain(pods).chain([own]).collect::<Vec<_>>())
+    };
+    let cap = |spec: Value, pods: Vec<Value>| {
+        let seen = seen(spec, pods);
+        seen.pinned("w0").is_empty().then(|| seen.group("web").max_unavailable.unwrap())
+    };
+    let pods = |ready_count: usize| -> Vec<Value> {
+        (0..5).map(|i| ready(i, if i < ready_count { "True" } else { "False" })).collect()
+    };
+    let (least, most) = (json!({"minAvailable": 3}), json!({"maxUnavailable": "40%"}));
+    let caps = [5, 4, 3].map(|count| [cap(least.clone(), pods(count)), cap(most.clone(), pods(count))]);
+    assert_eq!(caps, [[Some(2); 2], [Some(1); 2], [None; 2]]);
+    // One that is being deleted is neither healthy nor asked for any more.
+    let mut ends = pods(5);
+    ends[4] = with(ends[4].clone(), &[("/metadata/deletionTimestamp", json!("2026-11-24T08:00:00Z"))]);
+    assert_eq!([cap(least, ends.clone()), cap(most, ends)], [Some(1), Some(2)]);
+}

@@ -113,6 +113,8 @@ pub struct Pod {
     pub pinned: Option<&'static str>,
     /// It is being deleted.
     pub ends: bool,
+    /// Its condition says that it is.
+    pub ready: bool,
 }
 
 /// Most that a pod's own wish adds to the cost of moving it.
@@ -179,6 +181,7 @@ impl Pod {
             move_cost: 1 + cost.clamp(0, MOVE_COST_MAX),
             pinned,
             ends: metadata.deletion_timestamp.is_some(),
+            ready: status.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True"),
             controller,
             name: metadata.name,
             uid: metadata.uid,

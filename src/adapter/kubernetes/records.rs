@@ -278,6 +278,7 @@ record! {
 record! {
     PodStatus {
         phase: String,
+        conditions: Vec<Condition>,
         container_statuses: Vec<ContainerStatus>,
         init_container_statuses: Vec<ContainerStatus>,
     }
