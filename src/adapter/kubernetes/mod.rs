@@ -24,7 +24,7 @@
 //! | KubeVirt machines | tasks of the kind `vm`; pinned unless their instance is `LiveMigratable` |
 //!
 //! Codes: I101 no text, I110 no JSON or a wrong type, I111 no kind or name, I112 no nodes, I208 no quantity, I303 a task that is not
-//! from Kubernetes, I304 a name that Kubernetes would not take.
+//! from Kubernetes, I304 a name that Kubernetes would not take, I305 a pod that moves twice, I306 a wave that the plan does not have.
 
 mod affinity;
 mod budget;
