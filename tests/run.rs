@@ -368,6 +368,40 @@ mod ends {
         Site::new("snapshot = 'small.json'", &["--effort", "1000000000", "--time-limit", "5h"])
     }
 
+    /// Whether a process is at work; one that has ended and that nobody has asked for yet is not.
+    fn is_alive(process: &str) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    }
+
+    /// A command that starts another one and waits for it; that one's number goes to the file `pid`.
+    const NESTED: &str = "command = ['sh', '-c', 'sleep 600 & echo $! > pid.new; mv pid.new pid; wait']";
+
+    #[test]
+    fn a_command_that_takes_too_long_ends_with_all_that_it_started() {
+        let site = Site::new(&format!("{NESTED}\ntimeout = '2s'"), &[]);
+        site.run(1);
+        let process = fs::read_to_string(site.path("pid")).unwrap();
+        wait_until("the end of what the command started", || !is_alive(process.trim()));
+    }
+
+    #[test]
+    fn a_signal_ends_all_that_a_command_started_and_says_what_it_did() {
+        let site = Site::new(NESTED, &[]);
+        let child = site.command().spawn().unwrap();
+        wait_until("the command", || site.path("pid").exists());
+        let process = fs::read_to_string(site.path("pid")).unwrap();
+        assert!(is_alive(process.trim()));
+        signal(&child, "-TERM");
+        let output = child.wait_with_output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{log}");
+        wait_until("the end of what the command started", || !is_alive(process.trim()));
+        assert_eq!(events(&log), ["started", "failed"]);
+        assert!(log.contains("nothing was written") && !log.contains("plan so far"), "{log}");
+        assert_eq!((site.metric("bayplan_run_success"), site.metric("bayplan_run_exit_code")), (0.0, 130.0));
+    }
+
     fn signal(child: &Child, signal: &str) {
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
     }
@@ -426,6 +460,11 @@ mod ends {
     fn a_second_signal_quits_and_leaves_nothing() {
         // What was asked of the exact solver goes on for a while after a first signal.
         let site = endless();
+        // The run before this one was a success, and this one is none.
+        site.edit("\"1000000000\", \"--time-limit\", \"5h\"", "\"50\"");
+        site.run(0);
+        let succeeded = site.metric("bayplan_run_last_success_timestamp_seconds");
+        site.edit("\"50\"", "\"1000000000\", \"--time-limit\", \"5h\"");
         let child = site.command().spawn().unwrap();
         wait_until("the search", || is_searching(&site));
         signal(&child, "-STOP");
@@ -437,6 +476,12 @@ mod ends {
         assert!(matches!(code, Some(130 | 0)), "{code:?}");
         assert!(draft(&site).is_none(), "{:?}", site.entries());
         site.check_runs();
+        let is_whole = site.complete().len() == 2;
+        assert_eq!(site.metric("bayplan_run_success"), f64::from(u8::from(is_whole)));
+        assert_eq!(site.metric("bayplan_run_exit_code"), if is_whole { 0.0 } else { 130.0 });
+        assert_eq!(site.metric("bayplan_run_last_success_timestamp_seconds") > succeeded, is_whole);
+        assert!(site.metric("bayplan_run_timestamp_seconds") > succeeded);
+        assert_eq!(page_objections(&site.metrics()), [""; 0]);
     }
 
     /// Kills at many moments, from the first instruction to the last rename.
