@@ -289,6 +289,31 @@ fn a_file_can_be_checked_without_a_run() {
 }
 
 #[test]
+fn a_check_finds_what_a_run_would_stumble_over() {
+    let site = Site::quick();
+    let whole = fs::read_to_string(site.path("run.toml")).unwrap();
+    let cases: [(&str, &str, &[&str]); 6] = [
+        ("'test.prom'", "'gone/test.prom'", &["F305", "metrics.file", "gone/test.prom", "its folder does not exist"]),
+        ("[metrics]", "[log]\nfile = 'gone/run.log'\n[metrics]", &["F305", "log.file", "its folder does not exist"]),
+        ("'moves.ndjson'", "\"a\\nb\"", &["F302", "export[0].file", "no plain file name"]),
+        ("'moves.ndjson'", "\"a\\u0000b\"", &["F302", "export[0].file", "no plain file name"]),
+        ("[\"--effort\", \"50\"]", "['--help']", &["F304", "plan.arguments", "asks for help"]),
+        ("snapshot = 'small.json'", "import = []", &["F304", "read.import", "what to import"]),
+    ];
+    for (from, to, parts) in cases {
+        assert!(whole.contains(from), "{from}");
+        fs::write(site.path("run.toml"), whole.replace(from, to)).unwrap();
+        let output = site.command().arg("--check").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.contains("1 fault")), (Some(65), true), "{said}");
+        assert!(parts.iter().all(|part| said.contains(part)) && said.lines().count() < 8, "{said}");
+        // And a run says so before any work.
+        assert_eq!(site.command().output().unwrap().status.code(), Some(65));
+        assert!(!site.path("runs").exists());
+    }
+}
+
+#[test]
 fn a_run_that_fails_leaves_no_folder_and_says_so_in_its_metrics() {
     let site = Site::quick();
     site.run(0);
@@ -608,7 +633,12 @@ mod ends {
 
 #[test]
 fn the_file_to_deploy_is_sound() {
-    let file = root("deploy/nightly.toml");
+    let text = fs::read_to_string(root("deploy/nightly.toml")).unwrap();
+    // The folder of Prometheus is where the run is, not where tests are.
+    let (there, dir) = ("/var/lib/prometheus/node-exporter", TempDir::new().unwrap());
+    assert!(text.contains(there));
+    let file = dir.path().join("nightly.toml");
+    fs::write(&file, text.replace(there, dir.path().to_str().unwrap())).unwrap();
     let output = bayplan(&["run", "--check", file.to_str().unwrap()]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }

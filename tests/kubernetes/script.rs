@@ -561,7 +561,10 @@ fn what_is_deployed_only_reads_and_fits_together() {
     let text = settings["data"]["nightly.toml"].as_str().unwrap();
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("nightly.toml");
-    std::fs::write(&path, text).unwrap();
+    // The folder is where the volume is mounted, not where tests are.
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    let runs = mounts.iter().find(|mount| mount["name"] == "runs").unwrap()["mountPath"].as_str().unwrap();
+    std::fs::write(&path, text.replace(runs, folder.path().to_str().unwrap())).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_bayplan")).args(["run", "--check"]).arg(&path).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let asked = text.lines().find_map(|line| line.trim().strip_prefix("\"nodes,")).expect("what kubectl lists");
