@@ -250,8 +250,10 @@ fn names_of_guests_stay_comments() {
     }
     let lines = shown(folder.path());
     assert!(!lines.is_empty() && lines.iter().all(|line| line.starts_with("pvesh create /nodes/pve")), "{lines:?}");
-    let output = Command::new("bash").args(["out", "--aply"]).current_dir(folder.path()).output().unwrap();
-    assert_eq!(output.status.code(), Some(64), "an argument that is none is refused");
+    for more in [&["--aply"][..], &["--apply", "1"], &[""]] {
+        let output = Command::new("bash").arg("out").args(more).current_dir(folder.path()).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(64), 0), "{more:?} is refused");
+    }
 }
 
 #[test]

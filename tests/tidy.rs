@@ -35,13 +35,14 @@ const ARROWS: [(&str, &[&str]); 19] = [
 ];
 
 /// Which module may use which dependency.
-const DOORS: [(&str, &[&str]); 22] = [
+const DOORS: [(&str, &[&str]); 23] = [
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("comfy_table", &["cli"]),
     ("indicatif", &["cli"]),
     ("ctrlc", &["cli"]),
+    ("nix", &["cli"]),
     ("csv", &["adapter"]),
     ("terminal_size", &["cli"]),
     ("tempfile", &["cli", "file"]),
@@ -128,9 +129,11 @@ fn door_objections(path: &str, text: &str) -> Vec<String> {
 
 /// Dependencies of Cargo.toml that have no door.
 fn undoored(cargo: &str) -> Vec<String> {
-    let section = cargo.split("[dependencies]").nth(1).and_then(|rest| rest.split("\n[").next()).unwrap_or("");
-    let names = section.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(" = "));
-    let names = names.map(|(name, _)| name.trim().replace('-', "_"));
+    let text = format!("\n{cargo}");
+    let is_ours = |head: &str| head == "dependencies" || head.starts_with("target.") && head.ends_with(".dependencies");
+    let sections = text.split("\n[").filter_map(|section| section.split_once("]\n")).filter(|(head, _)| is_ours(head));
+    let lines = sections.flat_map(|(_, section)| section.lines()).filter(|line| !line.starts_with('#'));
+    let names = lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.trim().replace('-', "_"));
     names.filter(|name| !DOORS.iter().any(|(known, _)| known == name)).collect()
 }
 
@@ -240,6 +243,10 @@ fn each_check_objects_to_a_bad_text() {
     assert_eq!(
         undoored("[dependencies]\nclap = \"4\"\nmystery-crate = \"1\"\n\n[features]\nx = []"),
         ["mystery_crate"]
+    );
+    assert_eq!(
+        undoored("[target.'cfg(unix)'.dependencies]\nmystery = \"1\"\n[dev-dependencies]\nx = \"1\""),
+        ["mystery"]
     );
 
     assert_eq!(form_objections("src/a.rs", "use std::fs;\n").len(), 1);

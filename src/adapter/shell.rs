@@ -58,9 +58,9 @@ pub fn head(title: &str, about: &str) -> String {
 }
 
 const BEGIN: &str = r#"set -euo pipefail
-case "${1-}" in
-  '') run() { echo "$@"; } ;;
-  --apply) run() { "$@"; } ;;
+case "$#:${1-}" in
+  0:) run() { echo "$@"; } ;;
+  1:--apply) run() { "$@"; } ;;
   *) echo "usage: bash $0 [--apply]" >&2; exit 64 ;;
 esac
 "#;

@@ -65,8 +65,8 @@ pub enum Failure {
         /// Every fault.
         faults: Faults,
     },
-    /// A signal came before there was anything to save.
-    #[error("stopped by a signal while reading; nothing was written")]
+    /// A signal ended the process before there was anything to save.
+    #[error("stopped by a signal; nothing was written")]
     Stopped,
     /// There is no device for what was asked.
     #[error("{0}")]

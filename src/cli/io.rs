@@ -6,7 +6,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where an input comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,26 +145,38 @@ fn folder_of(path: &Path) -> &Path {
 /// Files and folders that a signal must take away: they are not complete yet.
 static PARTIAL: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Takes away output that is not complete; for a signal handler that ends the process.
-pub fn remove_partial() {
-    let Ok(mut partial) = PARTIAL.lock() else { return };
-    for path in partial.drain(..) {
-        let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-    }
+/// How often the removal of a folder is tried. Whoever is still at work in it gets no further than the end of one file.
+const REMOVALS_MAX: usize = 8;
+
+fn partial() -> MutexGuard<'static, Vec<PathBuf>> {
+    PARTIAL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// This file or folder is not complete yet.
-pub fn note_partial(path: &Path) {
-    if let Ok(mut partial) = PARTIAL.lock() {
-        partial.push(path.to_path_buf());
+/// Takes away output that is not complete; for a signal handler that ends the process: from here on no output can be begun or ended.
+pub fn remove_partial() {
+    let mut partial = partial();
+    for path in partial.drain(..) {
+        for _ in 0..REMOVALS_MAX {
+            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            if !path.exists() {
+                break;
+            }
+        }
     }
+    std::mem::forget(partial);
+}
+
+/// Makes a file or folder that is not complete yet. No signal can come between its making and its being known.
+pub fn begin_partial<T: AsRef<Path>>(make: impl FnOnce() -> std::io::Result<T>) -> std::io::Result<T> {
+    let mut partial = partial();
+    let made = make()?;
+    partial.push(made.as_ref().to_path_buf());
+    Ok(made)
 }
 
 /// This one is complete, or gone.
 pub fn forget_partial(path: &Path) {
-    if let Ok(mut partial) = PARTIAL.lock() {
-        partial.retain(|noted| noted != path);
-    }
+    partial().retain(|noted| noted != path);
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -183,9 +195,8 @@ fn write_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let temporary = builder.tempfile_in(folder_of(&path))?;
+    let temporary = begin_partial(|| builder.tempfile_in(folder_of(&path)))?;
     let partial = temporary.path().to_path_buf();
-    note_partial(&partial);
     let mut writer = BufWriter::new(temporary.as_file());
     let written = writer.write_all(bytes).and_then(|()| writer.flush()).and_then(|()| temporary.as_file().sync_all());
     drop(writer);

@@ -2,40 +2,44 @@
 
 use super::failure::Failure;
 use super::{io, screen};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Code of a process that a signal ended at once: 128 + SIGINT.
-const QUIT_CODE: i32 = 130;
+/// What is to be done before a signal ends the process.
+type LastWords = Option<Box<dyn FnOnce() + Send>>;
+
+static LAST_WORDS: Mutex<LastWords> = Mutex::new(None);
+
+fn last_words() -> MutexGuard<'static, LastWords> {
+    LAST_WORDS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has this done before a signal ends the process, until [`ending`].
+pub fn before_quitting(work: impl FnOnce() + Send + 'static) {
+    *last_words() = Some(Box::new(work));
+}
+
+/// The process comes to its own end: nothing is left to do before a signal ends it, and none ends it while this is held. Where one is
+/// about to end it already, this never returns.
+pub fn ending() -> MutexGuard<'static, LastWords> {
+    let mut words = last_words();
+    *words = None;
+    words
+}
 
 /// Quits at the first signal, leaving no partial output: for commands that have nothing to save.
 pub fn quit_at_once() {
     install(|| quit());
 }
 
-/// What `read` gives, and a flag as of [`stop_first`]. While it reads there is nothing to save, and whoever feeds it may never end: a
-/// signal quits at once.
+/// What `read` gives, and a flag that the first signal after that sets; the next one quits. While it reads there is nothing to save, and
+/// whoever feeds it may never end: a signal quits at once. `then` says what is done at the first one.
 pub fn read_then_stop_first<T>(
     then: Option<&'static str>,
     read: impl FnOnce() -> Result<T, Failure>,
 ) -> Result<(T, Arc<AtomicBool>), Failure> {
     let stop = Arc::new(AtomicBool::new(true));
-    listen(&stop, then);
-    let input = read()?;
-    stop.store(false, Ordering::Relaxed);
-    Ok((input, stop))
-}
-
-/// A flag that the first signal sets; the second quits. For commands that end well when told to stop; `then` says what they do.
-pub fn stop_first(then: Option<&'static str>) -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    listen(&stop, then);
-    stop
-}
-
-/// Sets the flag at a signal; quits where it is set already.
-fn listen(stop: &Arc<AtomicBool>, then: Option<&'static str>) {
-    let flag = Arc::clone(stop);
+    let flag = Arc::clone(&stop);
     install(move || {
         if flag.swap(true, Ordering::Relaxed) {
             quit();
@@ -44,11 +48,19 @@ fn listen(stop: &Arc<AtomicBool>, then: Option<&'static str>) {
             screen::say(&format!("stopping: {then}; once more to quit at once"));
         }
     });
+    let input = read()?;
+    stop.store(false, Ordering::Relaxed);
+    Ok((input, stop))
 }
 
 fn quit() -> ! {
+    // Never given back: whoever waits for it has nothing more to say.
+    let mut words = last_words();
+    if let Some(say) = words.take() {
+        say();
+    }
     io::remove_partial();
-    std::process::exit(QUIT_CODE)
+    std::process::exit(Failure::Stopped.code().into())
 }
 
 fn install(handler: impl FnMut() + 'static + Send) {

@@ -59,8 +59,8 @@ pub struct RunExport {
 /// Reads the file of a run.
 ///
 /// # Errors
-/// Every fault of syntax and form: F1xx as in `json.rs`, F301 a contradiction about where the snapshot comes from, F302 a file name
-/// that cannot be one, or twice, F303 a figure out of range.
+/// Every fault of syntax and form: F1xx as in `json.rs`, F301 a contradiction about where the snapshot comes from, F302 a path or
+/// file name that cannot be one, or twice, F303 a figure out of range.
 pub fn read_run(bytes: &[u8]) -> Result<Run, Faults> {
     let reader = Reader::default();
     let run = run(&reader, parse(bytes)?);
@@ -101,7 +101,7 @@ fn run(reader: &Reader, value: Value) -> Option<Run> {
     });
     let exports = fields.optional("export", |r, p, v| Some(r.list(p, v, |p, v| export(r, p, v)))).unwrap_or_default();
     let output = fields.required("output", output);
-    let file = |r: &Reader, p: Path<'_>, v| section(r, p, v, |fields| fields.required("file", filled));
+    let file = |r: &Reader, p: Path<'_>, v| section(r, p, v, |fields| fields.required("file", path_text));
     let (metrics, log) = (fields.optional("metrics", file), fields.optional("log", file));
     fields.finish();
     no_file_twice(reader, &exports);
@@ -132,10 +132,20 @@ fn filled(reader: &Reader, path: Path<'_>, value: Value) -> Option<String> {
     Some(text)
 }
 
+/// A path that the system could take.
+fn path_text(reader: &Reader, path: Path<'_>, value: Value) -> Option<String> {
+    let text = filled(reader, path, value)?;
+    if text.contains('\0') {
+        reader.fault("F302", path, "it has a NUL in it", "write a path");
+        return None;
+    }
+    Some(text)
+}
+
 fn read(reader: &Reader, path: Path<'_>, value: Value) -> Option<RunRead> {
     let read = section(reader, path, value, |fields| {
         Some(RunRead {
-            snapshot: fields.optional("snapshot", filled),
+            snapshot: fields.optional("snapshot", path_text),
             command: fields.optional("command", Reader::texts),
             timeout: fields.optional("timeout", Reader::text),
             import: fields.optional("import", Reader::texts),
@@ -169,12 +179,12 @@ fn export(reader: &Reader, path: Path<'_>, value: Value) -> Option<RunExport> {
     })?;
     let file = file?;
     let path = Path::Field(&path, "file");
-    if file.contains(['/', '\\']) || file.starts_with('.') {
+    if file.contains(['/', '\\']) || file.contains(char::is_control) || file.starts_with('.') {
         reader.fault(
             "F302",
             path,
             "it is no plain file name",
-            "write a name without folders and without a leading dot",
+            "write a name without folders, line ends and the like, and without a leading dot",
         );
     }
     if RUN_FILES.contains(&file.as_str()) {
@@ -193,7 +203,7 @@ fn no_file_twice(reader: &Reader, exports: &[RunExport]) {
 
 fn output(reader: &Reader, path: Path<'_>, value: Value) -> Option<(String, u32)> {
     let (folder, keep) = section(reader, path, value, |fields| {
-        Some((fields.required("folder", filled), fields.optional("keep", Reader::count)))
+        Some((fields.required("folder", path_text), fields.optional("keep", Reader::count)))
     })?;
     if keep == Some(0) {
         reader.fault("F303", Path::Field(&path, "keep"), "keeping 0 runs keeps nothing", "write 1 or more");
@@ -269,6 +279,15 @@ mod tests {
         assert_eq!(faults("format = 'bayplan-plan/1'"), [("F106", "format".to_string())]);
         assert_eq!(faults("format = 'bayplan-run/1'\nread = 3\n[output]\nfolder = 1979-05-27")[0].0, "F102");
         assert_eq!(read_run(b"a = '\xff'").unwrap_err().list()[0].code, "F101");
+        for name in ["a\\u0000b", "a\\nb", "a\\u001bb", ".a", "a/b"] {
+            let text = WHOLE.replace("'moves.ndjson'", &format!("\"{name}\""));
+            assert_eq!(faults(&text), [("F302", "export[0].file".to_string())], "{name}");
+        }
+        for (path, place) in
+            [("'runs'", "output.folder"), ("'bayplan.prom'", "metrics.file"), ("'bayplan.log'", "log.file")]
+        {
+            assert_eq!(faults(&WHOLE.replace(path, "\"a\\u0000\"")), [("F302", place.to_string())]);
+        }
         let two = WHOLE.replace("[output]", "[[export]]\nfile = 'moves.ndjson'\narguments = []\n[output]");
         assert_eq!(faults(&two), [("F302", "export".to_string())]);
     }

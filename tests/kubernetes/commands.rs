@@ -89,6 +89,19 @@ fn a_plan_of_another_state_is_not_exported() {
 }
 
 #[test]
+fn a_wave_beyond_the_last_is_told_and_nothing_is_exported() {
+    let folder = TempDir::new().unwrap();
+    let (snapshot, plan) = planned(folder.path());
+    let plan_json: Value = serde_json::from_slice(&std::fs::read(&plan).unwrap()).unwrap();
+    let count = plan_json["waves"].as_array().unwrap().len();
+    let beyond = (count + 1).to_string();
+    let output = run(&["export", "kubernetes", &snapshot, &plan, "--as", "evictions", "--wave", &beyond], b"");
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(65), 0), "{said}");
+    assert!(said.contains(&format!("wave {beyond}: the plan has {count} waves")), "{said}");
+}
+
+#[test]
 fn options_that_contradict_are_usage_errors() {
     for args in [
         &["export", "kubernetes", "s", "p"][..],

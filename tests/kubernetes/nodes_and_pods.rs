@@ -222,6 +222,49 @@ fn each_reason_pins_and_is_told() {
     assert_eq!((seen.pinned("vm"), seen.task("vm").kind), ("", TaskKind::Vm));
 }
 
+/// Pods of `app`, each on its node or waiting, that all have the claim `data` with this mode.
+fn sharing(mode: &str, pods: &[(&str, &str)]) -> Imported {
+    let volume = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]);
+    let pods = pods.iter().map(|(name, on)| with(pod(name, name, on), &[("/spec/volumes", volume.clone())]));
+    let modes = json!([mode]);
+    let claim = json!({
+        "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": "shop"},
+        "spec": {"accessModes": modes, "volumeName": "pv"}
+    });
+    let volume =
+        json!({"kind": "PersistentVolume", "metadata": {"name": "pv"}, "spec": {"accessModes": modes, "csi": {}}});
+    let nodes = [node("n1", "a"), node("n2", "a")];
+    imported(&nodes.into_iter().chain([claim, volume]).chain(pods).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_volume_for_one_node_keeps_those_that_share_it_together() {
+    let seen = sharing("ReadWriteOnce", &[("one", "n1"), ("two", "n1"), ("next", "")]);
+    assert_eq!(["one", "two"].map(|name| seen.pinned(name)), ["it shares a volume for one node at a time"; 2]);
+    assert_eq!((seen.pinned("next"), seen.nodes_of("next")), ("", vec!["n1"]));
+    // On two nodes already: nobody can say which of them has it.
+    let seen = sharing("ReadWriteOnce", &[("one", "n1"), ("two", "n2"), ("next", "")]);
+    assert!(["one", "two", "next"].iter().all(|name| seen.pinned(name).contains("for one node at a time")));
+    // Nowhere yet: the first that starts says where.
+    let seen = sharing("ReadWriteOnce", &[("first", ""), ("next", "")]);
+    assert_eq!((seen.pinned("first"), seen.pinned("next").contains("for one node at a time")), ("", true));
+    // A pod alone takes its volume along, and many nodes are many.
+    assert_eq!(sharing("ReadWriteOnce", &[("one", "n1")]).pinned("one"), "");
+    let seen = sharing("ReadWriteMany", &[("one", "n1"), ("two", "n2"), ("next", "")]);
+    assert!(["one", "two", "next"].iter().all(|name| seen.pinned(name).is_empty()));
+    assert_eq!(seen.nodes_of("next").len(), 2);
+}
+
+#[test]
+fn a_volume_for_one_pod_lets_no_other_start() {
+    let seen = sharing("ReadWriteOncePod", &[("one", "n1"), ("next", "")]);
+    assert_eq!(seen.pinned("one"), "it shares a volume for one pod at a time");
+    assert!(seen.pinned("next").contains("for one pod at a time"));
+    let seen = sharing("ReadWriteOncePod", &[("first", ""), ("next", "")]);
+    assert_eq!((seen.pinned("first"), seen.pinned("next").contains("for one pod at a time")), ("", true));
+    assert_eq!(sharing("ReadWriteOncePod", &[("one", "n1")]).pinned("one"), "");
+}
+
 #[test]
 fn priorities_become_weights_and_costs_follow_wishes() {
     let class = |name: &str, value: i64, default: bool| {

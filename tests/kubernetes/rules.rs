@@ -147,6 +147,69 @@ fn spread_over_few_domains_keeps_the_counts() {
     assert_eq!(["w0", "w1", "w2"].map(|name| seen.pinned(name).contains("uneven")), [true; 3]);
 }
 
+/// Nodes of the racks `r1` and `r2`, and one of none, which a rack would have to itself here.
+fn racks() -> Vec<Value> {
+    let in_rack = |node: Value, rack: &str| with(node, &[("/metadata/labels/rack", json!(rack))]);
+    vec![in_rack(node("n1", "a"), "r1"), node("n2", "a"), in_rack(node("n3", "b"), "r2")]
+}
+
+#[test]
+fn a_node_without_the_key_takes_nobody_with_the_constraint() {
+    let pods = [spread(pod("w1", "web", "n1"), "web", "rack", 1), spread(pod("w2", "web", ""), "web", "rack", 1)];
+    let seen = imported(&racks().into_iter().chain(pods).collect::<Vec<_>>());
+    assert_eq!(seen.group("web").conflict, ["rack"]);
+    assert_eq!([seen.nodes_of("w1"), seen.nodes_of("w2")], [["n1", "n3"]; 2]);
+}
+
+#[test]
+fn a_node_that_lacks_any_of_the_keys_counts_for_none() {
+    let both = |name: &str, on: &str| {
+        let mut pod = spread(pod(name, "web", on), "web", ZONE, 1);
+        let rack = spread(pod.clone(), "web", "rack", 1)["spec"]["topologySpreadConstraints"][0].clone();
+        pod["spec"]["topologySpreadConstraints"].as_array_mut().unwrap().push(rack);
+        pod
+    };
+    // Zone a has two pods, but on a node that the scheduler passes over: to it a is empty, and b is full.
+    let pods = [pod("o1", "web", "n2"), pod("o2", "web", "n2"), both("w1", "n3"), both("w2", "")];
+    let seen = imported(&racks().into_iter().chain(pods).collect::<Vec<_>>());
+    assert_eq!(seen.nodes_of("w2"), ["n1"]);
+    // Those two count for nothing where they are, and stay where they do not.
+    assert_eq!([seen.nodes_of("o1"), seen.nodes_of("o2")], [["n2"]; 2]);
+    assert_eq!(seen.told(Fate::Stricter, "count for no domain"), 4);
+}
+
+#[test]
+fn a_pod_that_is_being_deleted_does_not_count_for_spread() {
+    let ends = |pod: Value| with(pod, &[("/metadata/deletionTimestamp", json!("2026-11-24T08:00:00Z"))]);
+    let web = |name: &str, on: &str| spread(pod(name, "web", on), "web", ZONE, 1);
+    let seen = cluster([web("w0", "n1"), web("w1", "n2"), web("w2", "n3"), ends(web("w3", "n4")), web("new", "")]);
+    assert_eq!(seen.nodes_of("new"), ["n3", "n4"], "two stay in a, one in b");
+    assert_eq!((seen.pinned("w3"), seen.task("w3").placement[0].node.as_str()), ("it is being deleted", "n4"));
+}
+
+#[test]
+fn a_pod_that_only_counts_does_not_spoil_the_spread_of_others() {
+    let web = |name: &str, on: &str| spread(pod(name, "web", on), "web", ZONE, 1);
+    let plain = |name: &str| pod(name, "web", "");
+    // Whoever has the constraint comes first: one more in a, then one more in b, and then none.
+    let seen = cluster([web("w0", "n1"), web("w1", "n3"), plain("x"), plain("y"), web("new", "")]);
+    assert_eq!([seen.nodes_of("new"), seen.nodes_of("x")], [["n1", "n2"], ["n3", "n4"]]);
+    assert!(seen.pinned("y").contains("no domain for it until others have started"));
+    // What it cannot reach is no domain for it.
+    let choosy = with(plain("x"), &[("/spec/nodeSelector", json!({ZONE: "b"}))]);
+    let seen = cluster([web("w0", "n1"), web("w1", "n3"), choosy]);
+    assert_eq!((seen.nodes_of("x"), seen.pinned("x")), (vec!["n3", "n4"], ""));
+}
+
+#[test]
+fn whoever_has_a_constraint_and_does_not_match_it_keeps_to_it() {
+    let other = |name: &str, on: &str| spread(pod(name, "other", on), "web", ZONE, 1);
+    let web = ["n1", "n2"].map(|on| pod(&format!("web-{on}"), "web", on));
+    let seen = cluster(web.into_iter().chain([other("full", "n1"), other("empty", "n3")]));
+    assert!(seen.pinned("full").contains("uneven"));
+    assert_eq!(seen.nodes_of("empty"), ["n3", "n4"]);
+}
+
 fn budget(name: &str, selector: Value, allowed: i64) -> Value {
     json!({
         "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name, "namespace": "shop", "generation": 1},
@@ -184,4 +247,33 @@ fn a_budget_over_several_workloads_is_shared_out() {
     let caps = ["web", "db"].map(|app| seen.group(app).max_unavailable);
     assert_eq!((caps, seen.pinned("mq0").is_empty()), ([Some(1); 2], false));
     assert_eq!(seen.told(Fate::Stricter, "shared out"), 1);
+}
+
+#[test]
+fn a_budget_without_a_word_of_its_controller_counts_ready_pods() {
+    let ready = |i: usize, status: &str| {
+        let conditions = json!([{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": status}]);
+        with(pod(&format!("w{i}"), "web", "n1"), &[("/status/conditions", conditions)])
+    };
+    let seen = |spec: Value, pods: Vec<Value>| {
+        let mut own = budget("web", json!({}), 0);
+        own["spec"] = spec;
+        own["spec"]["selector"] = json!({"matchLabels": {"app": "web"}});
+        own["status"] = json!({});
+        imported(&nodes().into_iter().chain(pods).chain([own]).collect::<Vec<_>>())
+    };
+    let cap = |spec: Value, pods: Vec<Value>| {
+        let seen = seen(spec, pods);
+        seen.pinned("w0").is_empty().then(|| seen.group("web").max_unavailable.unwrap())
+    };
+    let pods = |ready_count: usize| -> Vec<Value> {
+        (0..5).map(|i| ready(i, if i < ready_count { "True" } else { "False" })).collect()
+    };
+    let (least, most) = (json!({"minAvailable": 3}), json!({"maxUnavailable": "40%"}));
+    let caps = [5, 4, 3].map(|count| [cap(least.clone(), pods(count)), cap(most.clone(), pods(count))]);
+    assert_eq!(caps, [[Some(2); 2], [Some(1); 2], [None; 2]]);
+    // One that is being deleted is neither healthy nor asked for any more.
+    let mut ends = pods(5);
+    ends[4] = with(ends[4].clone(), &[("/metadata/deletionTimestamp", json!("2026-11-24T08:00:00Z"))]);
+    assert_eq!([cap(least, ends.clone()), cap(most, ends)], [Some(1), Some(2)]);
 }

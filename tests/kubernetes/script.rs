@@ -97,7 +97,21 @@ fn a_wave_alone_is_part_of_the_whole() {
         let parts = [0, 1].map(|wave| exported(form, Some(wave)).0);
         assert_eq!(parts.concat(), exported(form, None).0);
     }
-    assert_eq!(exported(Form::Migrations, Some(7)).0, "");
+}
+
+#[test]
+fn a_wave_that_the_plan_does_not_have_is_refused() {
+    let snapshot = cluster().snapshot;
+    let problem = Problem::new(&snapshot).unwrap();
+    let mut plan = plan(&problem);
+    let said = export(&snapshot, &problem, &plan, Form::Migrations, Some(2)).unwrap_err().to_string();
+    for part in ["I306", "wave 3", "the plan has 2 waves", "from 1 to 2"] {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
+    // Nothing to do is nothing to refuse.
+    plan.waves.clear();
+    assert_eq!(export(&snapshot, &problem, &plan, Form::Evictions, Some(0)).unwrap().text, "");
+    assert!(export(&snapshot, &problem, &plan, Form::Evictions, Some(1)).is_err());
 }
 
 #[test]
@@ -221,14 +235,22 @@ fn the_script_is_a_dry_run_unless_told_which_wave_to_apply() {
 #[test]
 fn the_script_refuses_what_it_does_not_know_and_stops_at_the_first_failure() {
     let folder = stage(RECORDER);
-    for arguments in
-        [&["--apply", "0"][..], &["--apply", "3"], &["--apply", "one"], &["--apply", "1x"], &["--aply"], &["1"]]
-    {
+    for arguments in [
+        &["--apply", "0"][..],
+        &["--apply", "3"],
+        &["--apply", "99999999999999999999"],
+        &["--apply", "one"],
+        &["--apply", "1x"],
+        &["--apply", ""],
+        &["--apply", "1", "2"],
+        &["--apply"],
+        &["--aply"],
+        &["1"],
+        &[""],
+    ] {
         let (output, log) = run_script(folder.path(), arguments);
         assert_eq!((output.status.code(), log.len()), (Some(64), 0), "{arguments:?}");
     }
-    let (output, log) = run_script(folder.path(), &["--apply"]);
-    assert!(!output.status.success() && log.is_empty());
     let folder = stage(&format!("{RECORDER}exit 1\n"));
     let (output, log) = run_script(folder.path(), &["--apply", "1"]);
     assert_eq!((output.status.code(), log.len()), (Some(1), 2), "only the first command was sent");
@@ -539,7 +561,10 @@ fn what_is_deployed_only_reads_and_fits_together() {
     let text = settings["data"]["nightly.toml"].as_str().unwrap();
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("nightly.toml");
-    std::fs::write(&path, text).unwrap();
+    // The folder is where the volume is mounted, not where tests are.
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    let runs = mounts.iter().find(|mount| mount["name"] == "runs").unwrap()["mountPath"].as_str().unwrap();
+    std::fs::write(&path, text.replace(runs, folder.path().to_str().unwrap())).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_bayplan")).args(["run", "--check"]).arg(&path).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let asked = text.lines().find_map(|line| line.trim().strip_prefix("\"nodes,")).expect("what kubectl lists");

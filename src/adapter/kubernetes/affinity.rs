@@ -97,7 +97,7 @@ fn keep_apart(cluster: &mut Cluster, key: &str, holders: &[usize], others: &[usi
             values.iter().map(is_free).collect()
         });
         let nodes = nodes.clone();
-        cluster.restrict(pod, "apart", nodes);
+        cluster.restrict(&[pod], "apart", nodes);
     }
 }
 
@@ -129,8 +129,8 @@ pub fn together(cluster: &mut Cluster, notes: &mut Notes) {
                     notes.add(Fate::Stricter, "affinity of some pods of a workload: holds for all of it");
                 }
                 // A node without the key is in no domain; here it would be one of its own.
-                let has_key = cluster.values(&case.key).iter().map(Option::is_some).collect::<Vec<_>>();
-                holding.iter().for_each(|pod| cluster.restrict(*pod, "domain", has_key.clone()));
+                let has_key = cluster.values(&case.key).iter().map(Option::is_some).collect();
+                cluster.restrict(&holding, "domain", has_key);
             } else {
                 holding.iter().for_each(|pod| cluster.pin(*pod, "affinity to pods that are no whole workload", notes));
             }

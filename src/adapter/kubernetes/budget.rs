@@ -1,6 +1,7 @@
 //! How many pods of a workload may be down at once? What disruption budgets allow now, and a careful default where there is none.
 
 use super::cluster::Cluster;
+use super::pod::Pod;
 use super::quantity::Quantity;
 use super::records::Budget;
 use super::selector::Selector;
@@ -24,8 +25,10 @@ pub fn apply(cluster: &mut Cluster, budgets: &[Budget], notes: &mut Notes) {
         let mut pods = cluster.matching(|face| face.namespace == *namespace && selector.matches(&face.labels));
         pods.retain(|pod| cluster.tasks[*pod].kind != TaskKind::Vm);
         pods.iter().for_each(|pod| budget_count[*pod] += 1);
-        let running = pods.iter().filter(|pod| cluster.place[**pod].is_some()).count();
-        share(cluster, &pods, allowed(budget, running), &mut caps, notes);
+        // A pod that is being deleted is no longer asked for, nor healthy, however long it takes.
+        let living: Vec<&Pod> = pods.iter().map(|pod| &cluster.pods[*pod]).filter(|pod| !pod.ends).collect();
+        let healthy = living.iter().filter(|pod| pod.ready).count();
+        share(cluster, &pods, allowed(budget, healthy, living.len()), &mut caps, notes);
     }
     for (pod, _) in budget_count.iter().enumerate().filter(|(_, count)| **count > 1) {
         cluster.pin(pod, "two disruption budgets mean it: Kubernetes evicts no such pod", notes);
@@ -68,18 +71,20 @@ fn share(cluster: &mut Cluster, pods: &[usize], allowed: usize, caps: &mut BTree
     }
 }
 
-/// Disruptions that a budget allows now: as its controller says, unless that is out of date.
-fn allowed(budget: &Budget, running: usize) -> usize {
+/// Disruptions that a budget allows now: as its controller says, or as that would work it out where its word is missing or out of
+/// date. How many pods the workloads ask for is not among the documents: the pods there are stand for it, waiting ones included.
+fn allowed(budget: &Budget, healthy: usize, living: usize) -> usize {
     let is_current = budget.status.observed_generation >= budget.metadata.generation;
     if let Some(allowed) = budget.status.disruptions_allowed.filter(|_| is_current) {
         return usize::try_from(allowed).unwrap_or(0);
     }
-    let expected = usize::try_from(budget.status.expected_pods).unwrap_or(0).max(running);
-    match (&budget.spec.max_unavailable, &budget.spec.min_available) {
-        (Some(most), _) => count(most, expected).unwrap_or(0).saturating_sub(expected - running),
-        (None, Some(least)) => running.saturating_sub(count(least, expected).unwrap_or(expected)),
-        (None, None) => 0,
-    }
+    let expected = usize::try_from(budget.status.expected_pods).unwrap_or(0).max(living);
+    let desired = match (&budget.spec.max_unavailable, &budget.spec.min_available) {
+        (Some(most), _) => expected.saturating_sub(count(most, expected).unwrap_or(0)),
+        (None, Some(least)) => count(least, expected).unwrap_or(expected),
+        (None, None) => expected,
+    };
+    healthy.saturating_sub(desired)
 }
 
 /// A number, or a percentage of `all`, rounded up.
@@ -95,8 +100,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn allowed_of(budget: serde_json::Value, running: usize) -> usize {
-        allowed(&serde_json::from_value(budget).unwrap(), running)
+    fn allowed_of(budget: serde_json::Value, healthy: usize, living: usize) -> usize {
+        allowed(&serde_json::from_value(budget).unwrap(), healthy, living)
     }
 
     #[test]
@@ -108,22 +113,26 @@ mod tests {
                 "status": {"disruptionsAllowed": 1, "expectedPods": 5, "observedGeneration": 3}
             })
         };
-        assert_eq!(allowed_of(budget(3), 5), 1);
-        assert_eq!(allowed_of(budget(4), 5), 2);
+        assert_eq!(allowed_of(budget(3), 5, 5), 1);
+        assert_eq!(allowed_of(budget(4), 5, 5), 2);
     }
 
     #[test]
     fn figures_and_percentages_are_rounded_to_the_safe_side() {
-        let least = |least: serde_json::Value, running| allowed_of(json!({"spec": {"minAvailable": least}}), running);
+        let least = |least: serde_json::Value, pods| allowed_of(json!({"spec": {"minAvailable": least}}), pods, pods);
         assert_eq!(
             [least(json!(2), 5), least(json!("50%"), 5), least(json!("100%"), 5), least(json!(9), 5)],
             [3, 2, 0, 0]
         );
-        let most = |most: serde_json::Value, running| allowed_of(json!({"spec": {"maxUnavailable": most}}), running);
+        let most = |most: serde_json::Value, pods| allowed_of(json!({"spec": {"maxUnavailable": most}}), pods, pods);
         assert_eq!([most(json!(2), 5), most(json!("50%"), 5), most(json!(0), 5)], [2, 3, 0]);
         assert_eq!([most(json!("many"), 5), least(json!("many"), 5)], [0, 0]);
-        // One of five is down already.
+        assert_eq!(allowed_of(json!({"spec": {}}), 5, 5), 0);
+        // One of five is down already: it is not there, or not ready.
         let status = json!({"spec": {"maxUnavailable": 2}, "status": {"expectedPods": 5}});
-        assert_eq!(allowed_of(status, 4), 1);
+        assert_eq!(allowed_of(status, 4, 4), 1);
+        assert_eq!(allowed_of(json!({"spec": {"maxUnavailable": 2}}), 4, 5), 1);
+        assert_eq!(allowed_of(json!({"spec": {"minAvailable": 3}}), 4, 5), 1);
+        assert_eq!(allowed_of(json!({"spec": {"minAvailable": "50%"}}), 2, 5), 0);
     }
 }

@@ -85,13 +85,13 @@ impl Cluster {
         accepted.retain(|value| values.contains(value));
     }
 
-    /// Allows a pod only these nodes.
-    pub fn restrict(&mut self, pod: usize, purpose: &'static str, nodes: Vec<bool>) {
-        if nodes.iter().all(|allowed| *allowed) {
+    /// Allows pods only these nodes.
+    pub fn restrict(&mut self, pods: &[usize], purpose: &'static str, nodes: Vec<bool>) {
+        if pods.is_empty() || nodes.iter().all(|allowed| *allowed) {
             return;
         }
         let key = self.nodes.mark(purpose, nodes);
-        self.require(pod, &key, &["yes".to_string()]);
+        pods.iter().for_each(|pod| self.require(*pod, &key, &["yes".to_string()]));
     }
 
     /// Allows a pod only nodes that a node selector means: by their own labels where those say it all.

@@ -28,8 +28,8 @@ pub struct Objects {
     pub classes: Vec<PriorityClass>,
     /// Labels by namespace.
     pub namespaces: HashMap<String, Texts>,
-    /// Name of the volume by (namespace, claim).
-    pub claims: HashMap<(String, String), String>,
+    /// By namespace and name.
+    pub claims: HashMap<(String, String), ClaimSpec>,
     /// By name.
     pub volumes: HashMap<String, PersistentVolumeSpec>,
     /// Whether it can migrate live, by (namespace, name).
@@ -319,7 +319,7 @@ impl<'a> Reader<'a> {
                 read.objects.namespaces.insert(metadata.name, metadata.labels);
             }),
             Found::Claim(claim) => self.once(claim, |read, Claim { metadata, spec }| {
-                read.objects.claims.insert((metadata.namespace, metadata.name), spec.volume_name);
+                read.objects.claims.insert((metadata.namespace, metadata.name), spec);
             }),
             Found::Volume(volume) => self.once(volume, |read, PersistentVolume { metadata, spec }| {
                 read.objects.volumes.insert(metadata.name, spec);

@@ -58,7 +58,7 @@ impl Form {
 /// A script says itself from which wave on nobody knows yet which pods it is about; objects cannot, so they are refused then.
 ///
 /// # Errors
-/// Tasks that have no names in Kubernetes, and pods that move twice.
+/// Tasks that have no names in Kubernetes, pods that move twice, and a wave that the plan does not have.
 pub fn export(
     snapshot: &Snapshot,
     problem: &Problem,
@@ -70,6 +70,14 @@ pub fn export(
     let (mut list, unknown) = steps(snapshot, problem, plan, &mut notes)?;
     if form == Form::Shell {
         return Ok(Exported { text: shell::script(snapshot, plan, &list, unknown), notes });
+    }
+    // A plan without waves has nothing to do, and its first wave is that: whoever asks for it every night must not fail.
+    let last = plan.waves.len().max(1);
+    if let Some(wave) = wave.filter(|wave| *wave >= last) {
+        let mut faults = Faults::new();
+        let cause = format!("the plan has {} waves", plan.waves.len());
+        faults.add("I306", format!("wave {}", wave + 1), cause, format!("ask for a wave from 1 to {last}"));
+        return Err(faults);
     }
     if let Some(unknown) = unknown.filter(|unknown| wave.is_none_or(|wave| wave >= *unknown)) {
         let mut faults = Faults::new();

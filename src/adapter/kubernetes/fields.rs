@@ -64,7 +64,6 @@ const IRRELEVANT: [(&str, &[&str]); 8] = [
         "PersistentVolumeClaim",
         &[
             "metadata",
-            "spec.accessModes",
             "spec.resources",
             "spec.selector",
             "spec.storageClassName",
@@ -79,7 +78,6 @@ const IRRELEVANT: [(&str, &[&str]); 8] = [
         "PersistentVolume",
         &[
             "metadata",
-            "spec.accessModes",
             "spec.capacity",
             "spec.claimRef",
             "spec.csi",

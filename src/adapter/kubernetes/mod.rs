@@ -12,17 +12,19 @@
 //! | controller | group `NAMESPACE/KIND/NAME`; a ReplicaSet of a Deployment is the Deployment |
 //! | pod anti-affinity within the group | conflict at the level of the topology key; with pods of others: one side pinned, the other kept off its nodes |
 //! | pod affinity to another group; to its own | dependency; gang of one domain; anything else pins |
-//! | topology spread (`DoNotSchedule`) | conflict where every pod can have a domain to itself; else pods stay in their domain |
-//! | PodDisruptionBudget | `max_unavailable`: the disruptions allowed now, shared out among its groups; none allowed pins |
+//! | topology spread (`DoNotSchedule`) | conflict where every pod can have a domain to itself; else pods stay in their domain; only nodes with its keys take who has it |
+//! | PodDisruptionBudget | `max_unavailable`: the disruptions allowed now (its status, else what is Ready beyond what it wants), shared out among its groups; none allowed pins |
 //! | no budget | a quarter of the group, at least one pod, as a Deployment rolls |
 //! | priority | weight, see [`Weight`] |
 //! | `pod-deletion-cost`, `eviction-cost` | added to a move's cost of 1, at most 1000 |
 //! | persistent volumes | the nodes that they can be reached from; local ones and unknown ones pin |
+//! | volumes for one node or one pod at a time | pods that share one stay; who waits for it starts where it is in use, or not at all |
+//! | pods that are being deleted | pinned, and they hold what they have; for spread and budgets they are gone already |
 //! | daemon sets, static and bare pods, hostPath, emptyDir, ephemeral claims, do-not-disrupt and its like | pinned; the reason is in `origin` |
 //! | KubeVirt machines | tasks of the kind `vm`; pinned unless their instance is `LiveMigratable` |
 //!
 //! Codes: I101 no text, I110 no JSON or a wrong type, I111 no kind or name, I112 no nodes, I208 no quantity, I303 a task that is not
-//! from Kubernetes, I304 a name that Kubernetes would not take.
+//! from Kubernetes, I304 a name that Kubernetes would not take, I305 a pod that moves twice, I306 a wave that the plan does not have.
 
 mod affinity;
 mod budget;

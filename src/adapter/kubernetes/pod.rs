@@ -6,7 +6,7 @@ use super::request;
 use super::selector::{PodTerm, Selector};
 use crate::adapter::notes::{Fate, Notes};
 use crate::model::Faults;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
 /// Values with an index each, in the order first seen.
@@ -53,6 +53,8 @@ pub struct Filter {
 pub struct Spread {
     pub max_skew: i64,
     pub key: String,
+    /// The keys of all such constraints of the pod: a node that lacks one of them counts for none.
+    pub keys: Vec<String>,
     pub min_domains: i64,
     pub namespace: String,
     pub selector: Selector,
@@ -109,6 +111,10 @@ pub struct Pod {
     pub move_cost: i64,
     /// Why it may not move.
     pub pinned: Option<&'static str>,
+    /// It is being deleted.
+    pub ends: bool,
+    /// Its condition says that it is.
+    pub ready: bool,
 }
 
 /// Most that a pod's own wish adds to the cost of moving it.
@@ -145,8 +151,12 @@ impl Pod {
         };
         let apart = terms(&mut tables.apart, spec.affinity.pod_anti_affinity.required);
         let together = terms(&mut tables.together, spec.affinity.pod_affinity.required);
-        let hard = spec.topology_spread_constraints.into_iter().filter(|c| c.when_unsatisfiable != "ScheduleAnyway");
-        let spreads = hard.map(|c| tables.spreads.index(Spread::new(c, &metadata, filter))).collect();
+        let mut hard = spec.topology_spread_constraints;
+        hard.retain(|constraint| constraint.when_unsatisfiable != "ScheduleAnyway");
+        let keys: BTreeSet<String> = hard.iter().map(|constraint| constraint.topology_key.clone()).collect();
+        let keys: Vec<String> = keys.into_iter().collect();
+        let spread = |constraint| tables.spreads.index(Spread::new(constraint, &metadata, filter, keys.clone()));
+        let spreads = hard.into_iter().map(spread).collect();
         let own = |key: &str| metadata.annotations.get(key);
         let costs = ["controller.kubernetes.io/pod-deletion-cost", "scheduling.koordinator.sh/eviction-cost"];
         let cost = costs.iter().filter_map(|key| own(key)?.parse::<i64>().ok()).max().unwrap_or(0);
@@ -170,6 +180,8 @@ impl Pod {
             may_lose_data: own("cluster-autoscaler.kubernetes.io/safe-to-evict").is_some_and(|value| value == "true"),
             move_cost: 1 + cost.clamp(0, MOVE_COST_MAX),
             pinned,
+            ends: metadata.deletion_timestamp.is_some(),
+            ready: status.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True"),
             controller,
             name: metadata.name,
             uid: metadata.uid,
@@ -207,12 +219,13 @@ fn workload(owner: &OwnerReference, pod: &Metadata) -> Owner {
 }
 
 impl Spread {
-    fn new(constraint: SpreadConstraint, pod: &Metadata, filter: usize) -> Spread {
+    fn new(constraint: SpreadConstraint, pod: &Metadata, filter: usize, keys: Vec<String>) -> Spread {
         let mut selector = Selector::new(constraint.label_selector);
         selector.require_own(&constraint.match_label_keys, &pod.labels, "In");
         Spread {
             max_skew: constraint.max_skew.max(1),
             key: constraint.topology_key,
+            keys,
             min_domains: constraint.min_domains.unwrap_or(1),
             namespace: pod.namespace.clone(),
             selector,

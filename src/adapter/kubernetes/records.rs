@@ -278,6 +278,7 @@ record! {
 record! {
     PodStatus {
         phase: String,
+        conditions: Vec<Condition>,
         container_statuses: Vec<ContainerStatus>,
         init_container_statuses: Vec<ContainerStatus>,
     }
@@ -335,6 +336,7 @@ record! {
 record! {
     ClaimSpec {
         volume_name: String,
+        access_modes: Vec<String>,
     }
 }
 record! {
@@ -346,6 +348,7 @@ record! {
 }
 record! {
     PersistentVolumeSpec {
+        access_modes: Vec<String>,
         node_affinity: VolumeAffinity,
         local: Option<Present>,
         host_path: Option<Present>,

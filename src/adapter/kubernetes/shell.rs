@@ -10,16 +10,19 @@ use std::fmt::Write;
 /// What every script begins with, after its first comments. Names hold nothing that means something to a shell or to JSON.
 const HEAD: &str = r#"set -euo pipefail
 
-case "${1-}" in
-  '') apply='' query='?dryRun=All' ;;
-  --apply) apply=${2:?"which wave? for the first one: bash $0 --apply 1"} query='' ;;
-  *) echo "usage: bash $0 [--apply WAVE]" >&2; exit 64 ;;
+case "$#:${1-}" in
+  0:) apply='' query='?dryRun=All' ;;
+  2:--apply) apply=$2 query='' ;;
+  *) echo "usage: bash $0 [--apply WAVE], such as --apply 1 for the first one" >&2; exit 64 ;;
 esac
-case "$apply" in
-  *[!0-9]*) echo "$0: a wave is a number, and $apply is none" >&2; exit 64 ;;
-esac
-if [ -n "$apply" ] && { [ "$apply" -lt 1 ] || [ "$apply" -gt "$waves" ]; }; then
-  echo "$0: there are $waves waves, and no wave $apply" >&2; exit 64
+if [ "$#" -eq 2 ]; then
+  case "$apply" in
+    '' | *[!0-9]*) echo "$0: a wave is a number, and '$apply' is none" >&2; exit 64 ;;
+  esac
+  # What has more digits than the last wave is beyond it; bash cannot compare the largest.
+  if [ "${#apply}" -gt "${#waves}" ] || [ "$apply" -lt 1 ] || [ "$apply" -gt "$waves" ]; then
+    echo "$0: there are $waves waves, and no wave $apply" >&2; exit 64
+  fi
 fi
 due=''
 wave() {

@@ -1,12 +1,14 @@
 //! How evenly must pods be spread? Topology spread constraints that forbid (`DoNotSchedule`).
 //!
-//! Kubernetes bounds how far the fullest domain is from the emptiest. Where every pod can have a domain to itself and the bound
-//! is 1, that is a conflict. Else the counts stay as they are: running pods may move within their domain only, and waiting pods
-//! get the places that keep the bound in whatever order they start.
+//! Kubernetes bounds how far the fullest domain is from the emptiest, and looks at it when a pod that has the constraint is about
+//! to start; every pod that the selector means counts, whether it has the constraint or not. Where every pod can have a domain to
+//! itself and the bound is 1, that is a conflict. Else the counts stay as they are: running pods may move within their domain only,
+//! and waiting pods get the places that keep the bound in whatever order they start.
 
 use super::cluster::Cluster;
+use super::pod::Spread;
 use crate::adapter::notes::{Fate, Notes};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Applies all constraints.
 pub fn apply(cluster: &mut Cluster, notes: &mut Notes) {
@@ -15,23 +17,47 @@ pub fn apply(cluster: &mut Cluster, notes: &mut Notes) {
         pod.spreads.iter().for_each(|spread| holders[*spread].push(p));
     }
     for (spread, holders) in holders.into_iter().enumerate() {
-        one(cluster, spread, &holders, notes);
+        one(cluster, spread, holders, notes);
     }
 }
 
-fn one(cluster: &mut Cluster, spread: usize, holders: &[usize], notes: &mut Notes) {
+/// A constraint, and how the pods stand that it is about.
+struct Case {
+    rule: Spread,
+    /// Pods that have it, ascending.
+    holders: Vec<usize>,
+    /// Pods that it means, ascending.
+    meant: Vec<usize>,
+    /// Values of the key, ascending: one per domain.
+    names: Vec<String>,
+    /// The domain of each node whose pods count.
+    domains: Vec<Option<usize>>,
+    /// Pods in each domain.
+    counts: Vec<i64>,
+    /// The count that all others are held against.
+    least: i64,
+}
+
+fn one(cluster: &mut Cluster, spread: usize, holders: Vec<usize>, notes: &mut Notes) {
     let rule = cluster.tables.spreads.list[spread].clone();
     let meant = cluster.matching(|face| face.namespace == rule.namespace && rule.selector.matches(&face.labels));
     let values = cluster.values(&rule.key);
-    let counted = match rule.filter {
-        Some(filter) => cluster.passing(filter).to_vec(),
-        None => vec![true; values.len()],
+    let has_keys: Vec<bool> =
+        cluster.nodes.list.iter().map(|node| rule.keys.iter().all(|key| node.labels.contains_key(key))).collect();
+    // The scheduler lets nobody onto a node without the keys; here it would be a domain of its own.
+    cluster.restrict(&holders, "domain", has_keys.clone());
+    let counted: Vec<bool> = match rule.filter {
+        Some(filter) => cluster.passing(filter).iter().zip(has_keys).map(|(passes, has)| *passes && has).collect(),
+        None => has_keys,
     };
-    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
-    for value in values.iter().zip(counted).filter(|(_, counted)| *counted).filter_map(|(value, _)| value.as_ref()) {
-        counts.entry(value.clone()).or_default();
-    }
-    if let Some(group) = whole_group(cluster, holders, &meant)
+    let own: Vec<Option<&String>> =
+        values.iter().zip(counted).map(|(value, counted)| value.as_ref().filter(|_| counted)).collect();
+    let names: BTreeSet<&String> = own.iter().flatten().copied().collect();
+    let names: Vec<String> = names.into_iter().cloned().collect();
+    let domains: Vec<Option<usize>> =
+        own.iter().map(|value| value.and_then(|value| names.binary_search(value).ok())).collect();
+    let mut counts = vec![0; names.len()];
+    if let Some(group) = whole_group(cluster, &holders, &meant)
         && rule.max_skew == 1
         && meant.len() <= counts.len()
         && is_one_each(cluster, &meant, &values)
@@ -42,43 +68,96 @@ fn one(cluster: &mut Cluster, spread: usize, holders: &[usize], notes: &mut Note
         }
         return;
     }
-    for pod in &meant {
-        let Some(node) = cluster.place[*pod] else { continue };
-        match &values[node] {
-            Some(value) => {
-                if let Some(count) = counts.get_mut(value) {
-                    *count += 1;
+    // A pod that is being deleted counts no more, however long it takes.
+    for pod in meant.iter().filter(|pod| !cluster.pods[**pod].ends) {
+        if let Some(domain) = cluster.place[*pod].and_then(|node| domains[node]) {
+            counts[domain] += 1;
+        }
+    }
+    let least = if (counts.len() as i64) < rule.min_domains { 0 } else { counts.iter().copied().min().unwrap_or(0) };
+    let mut case = Case { rule, holders, meant, names, domains, counts, least };
+    case.keep(cluster, notes);
+    case.start(cluster, notes);
+}
+
+impl Case {
+    fn has(&self, pod: usize) -> bool {
+        self.holders.binary_search(&pod).is_ok()
+    }
+
+    /// Keeps those that run where they count as they do now.
+    fn keep(&self, cluster: &mut Cluster, notes: &mut Notes) {
+        let concerned: BTreeSet<usize> = self.holders.iter().chain(&self.meant).copied().collect();
+        let (mut inside, mut outside) = (Vec::new(), Vec::new());
+        for pod in concerned {
+            let Some(node) = cluster.place[pod].filter(|_| !cluster.tasks[pod].pinned) else { continue };
+            match self.domains[node] {
+                Some(domain) if self.has(pod) && self.counts[domain] - self.least > self.rule.max_skew => cluster.pin(
+                    pod,
+                    "topology spread is uneven already: the scheduler would refuse it its domain",
+                    notes,
+                ),
+                Some(domain) => {
+                    cluster.require(pod, &self.rule.key, std::slice::from_ref(&self.names[domain]));
+                    inside.push(pod);
                 }
+                None if self.has(pod) => cluster.pin(pod, "topology spread: its node is in no domain", notes),
+                None => outside.push(pod),
             }
-            None => cluster.pin(*pod, "topology spread: its node is in no domain", notes),
         }
+        notes.add_many(Fate::Stricter, "topology spread: pods stay in their domain", inside.len() as u64);
+        notes.add_many(
+            Fate::Stricter,
+            "topology spread: pods stay on nodes that count for no domain",
+            outside.len() as u64,
+        );
+        cluster.restrict(&inside, "spread", self.domains.iter().map(Option::is_some).collect());
+        cluster.restrict(&outside, "outside", self.outside());
     }
-    let least = if (counts.len() as i64) < rule.min_domains { 0 } else { counts.values().copied().min().unwrap_or(0) };
-    let running = meant.iter().copied().filter(|pod| !cluster.tasks[*pod].pinned);
-    for pod in running.collect::<Vec<_>>() {
-        let Some(value) = cluster.place[pod].and_then(|node| values[node].clone()) else { continue };
-        if counts.get(&value).is_some_and(|count| count - least > rule.max_skew) && holders.binary_search(&pod).is_ok()
-        {
-            cluster.pin(pod, "topology spread is uneven already: the scheduler would refuse it its domain", notes);
-        } else {
-            cluster.require(pod, &rule.key, std::slice::from_ref(&value));
-            notes.add(Fate::Stricter, "topology spread: pods stay in their domain");
-        }
+
+    /// Nodes whose pods count for no domain.
+    fn outside(&self) -> Vec<bool> {
+        self.domains.iter().map(Option::is_none).collect()
     }
-    let waiting = holders.iter().copied().filter(|pod| cluster.place[*pod].is_none() && !cluster.tasks[*pod].pinned);
-    for pod in waiting.collect::<Vec<_>>() {
-        // What does not match its own rule does not count.
-        let counts_itself = meant.binary_search(&pod).is_ok();
-        let free = counts.iter().filter(|(_, count)| **count + i64::from(counts_itself) - least <= rule.max_skew);
-        let domain = free.min_by_key(|(_, count)| **count).map(|(value, _)| value.clone());
-        match domain {
-            Some(value) => {
-                *counts.get_mut(&value).expect("it was found there") += i64::from(counts_itself);
-                cluster.require(pod, &rule.key, &[value]);
-                notes.add(Fate::Stricter, "topology spread: a waiting pod has one domain to start in");
+
+    /// Gives those that wait a domain each, first to those that have the constraint. Whoever only counts could spoil it for them.
+    fn start(&mut self, cluster: &mut Cluster, notes: &mut Notes) {
+        let others = self.meant.iter().filter(|pod| !self.has(**pod));
+        let waiting: Vec<usize> = self.holders.iter().chain(others).copied().collect();
+        // Domains that the pods of each filter can come to.
+        let mut reach: BTreeMap<usize, Vec<bool>> = BTreeMap::new();
+        let (outside, mut sent_outside) = (self.outside(), Vec::new());
+        for pod in waiting {
+            if cluster.place[pod].is_some() || cluster.tasks[pod].pinned {
+                continue;
             }
-            None => cluster.pin(pod, "topology spread: no domain for it until others have started", notes),
+            let filter = cluster.pods[pod].filter;
+            let reach = reach.entry(filter).or_insert_with(|| {
+                let mut reach = vec![false; self.names.len()];
+                let nodes = self.domains.iter().zip(cluster.passing(filter)).filter(|(_, passes)| **passes);
+                nodes.filter_map(|(domain, _)| *domain).for_each(|domain| reach[domain] = true);
+                reach
+            });
+            // What does not match its own rule does not count.
+            let own = i64::from(self.meant.binary_search(&pod).is_ok());
+            let is_free =
+                |domain: &usize| reach[*domain] && self.counts[*domain] + own - self.least <= self.rule.max_skew;
+            match (0..self.names.len()).filter(is_free).min_by_key(|domain| self.counts[*domain]) {
+                Some(domain) => {
+                    self.counts[domain] += own;
+                    cluster.require(pod, &self.rule.key, std::slice::from_ref(&self.names[domain]));
+                    notes.add(Fate::Stricter, "topology spread: a waiting pod has one domain to start in");
+                }
+                None if !self.has(pod) && outside.contains(&true) => sent_outside.push(pod),
+                None => cluster.pin(pod, "topology spread: no domain for it until others have started", notes),
+            }
         }
+        notes.add_many(
+            Fate::Stricter,
+            "topology spread: a waiting pod can start only where it counts for no domain",
+            sent_outside.len() as u64,
+        );
+        cluster.restrict(&sent_outside, "outside", outside);
     }
 }
 
@@ -89,6 +168,6 @@ fn whole_group(cluster: &Cluster, holders: &[usize], meant: &[usize]) -> Option<
 }
 
 fn is_one_each(cluster: &Cluster, pods: &[usize], values: &[Option<String>]) -> bool {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     pods.iter().filter_map(|pod| cluster.place[*pod]).all(|node| values[node].is_some() && seen.insert(&values[node]))
 }

@@ -74,8 +74,7 @@ impl Folder {
             use std::os::unix::fs::PermissionsExt;
             builder.permissions(fs::Permissions::from_mode(0o777));
         }
-        let dir = builder.tempdir_in(&self.path).map_err(|cause| self.failed(cause))?;
-        io::note_partial(dir.path());
+        let dir = io::begin_partial(|| builder.tempdir_in(&self.path)).map_err(|cause| self.failed(cause))?;
         Ok(Draft { dir })
     }
 

@@ -10,8 +10,8 @@ use bayplan::model::Snapshot;
 use serde_json::json;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a command at work is looked after.
@@ -21,13 +21,13 @@ const SAID_MAX: usize = 2000;
 
 impl Input {
     /// The snapshot, not yet checked unless it is imported; what a command prints is kept in `folder` meanwhile.
-    pub fn read(&self, folder: &Path, stop: &AtomicBool) -> Result<Snapshot, Failure> {
+    pub fn read(&self, folder: &Path) -> Result<Snapshot, Failure> {
         match self {
             Input::Snapshot(source) => snapshot(source),
             Input::Import(arguments) => imported(arguments, None),
             Input::Command { line, timeout, import } => {
                 let printed = folder.join("printed");
-                carry_out(line, *timeout, &printed, stop)?;
+                carry_out(line, *timeout, &printed)?;
                 let read = match import {
                     Some(arguments) => imported(arguments, Some(&printed)),
                     None => snapshot(&Source::File(printed.clone())),
@@ -61,29 +61,70 @@ fn remove(path: &PathBuf) -> Result<(), Failure> {
     fs::remove_file(path).map_err(|cause| Failure::Io { doing: "remove", name: path.display().to_string(), cause })
 }
 
-/// Runs a program with its output in `printed`. It is ended when it takes longer than `timeout`, or when `stop` becomes true.
-fn carry_out(line: &[String], timeout: Duration, printed: &Path, stop: &AtomicBool) -> Result<(), Failure> {
+/// The program at work.
+static AT_WORK: Mutex<Option<Child>> = Mutex::new(None);
+
+fn at_work() -> MutexGuard<'static, Option<Child>> {
+    AT_WORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the program at work, if there is one, for a signal that ends the process: from here on none can be started or waited for.
+pub fn end_for_ever() {
+    let mut at_work = at_work();
+    if let Some(child) = at_work.as_mut() {
+        end(child);
+    }
+    std::mem::forget(at_work);
+}
+
+/// Ends a program and all that it has started: a shell's own end would leave those at work.
+fn end(child: &mut Child) {
+    #[cfg(unix)]
+    {
+        use nix::sys::signal::{Signal, killpg};
+        let group = i32::try_from(child.id()).expect("process ids are positive and fit in 31 bits");
+        // They may have ended in between; then there is nothing to kill.
+        let _ = killpg(nix::unistd::Pid::from_raw(group), Signal::SIGKILL);
+    }
+    let _ = child.kill().and_then(|()| child.wait());
+}
+
+/// Runs a program with its output in `printed`. It is ended when it takes longer than `timeout`.
+fn carry_out(line: &[String], timeout: Duration, printed: &Path) -> Result<(), Failure> {
     let failed = |cause| Failure::Io { doing: "run", name: line.join(" "), cause };
     let said = printed.with_extension("stderr");
-    let mut child = Command::new(&line[0])
+    let mut command = Command::new(&line[0]);
+    command
         .args(&line[1..])
         .stdin(Stdio::null())
         .stdout(File::create(printed).map_err(failed)?)
-        .stderr(File::create(&said).map_err(failed)?)
-        .spawn()
-        .map_err(failed)?;
+        .stderr(File::create(&said).map_err(failed)?);
+    #[cfg(unix)]
+    {
+        // A group of its own, so that what it starts can be ended with it.
+        use std::os::unix::process::CommandExt;
+        command.process_group(0);
+    }
+    {
+        // Held meanwhile: a signal finds it started, or lets nothing start any more.
+        let mut at_work = at_work();
+        *at_work = Some(command.spawn().map_err(failed)?);
+    }
     let began = Instant::now();
     let status = loop {
+        let mut at_work = at_work();
+        let child = at_work.as_mut().expect("it was put there, and is taken away below");
         if let Some(status) = child.try_wait().map_err(failed)? {
+            *at_work = None;
             break Ok(status);
         }
-        let is_stopped = stop.load(Ordering::Relaxed);
-        if is_stopped || began.elapsed() > timeout {
-            // It may have ended in between; then there is nothing to kill.
-            let _ = child.kill().and_then(|()| child.wait());
+        if began.elapsed() > timeout {
+            end(child);
+            *at_work = None;
             let late = std::io::Error::other(format!("it took longer than its timeout of {} s", timeout.as_secs_f64()));
-            break Err(if is_stopped { Failure::Stopped } else { failed(late) });
+            break Err(failed(late));
         }
+        drop(at_work);
         std::thread::sleep(PAUSE);
     };
     let words = fs::read(&said).map_err(failed)?;

@@ -17,13 +17,11 @@ use super::{add_jobs, export, log, plan, read_planned, signal};
 use bayplan::file;
 use bayplan::model::{Problem, violations};
 use bayplan::plan::{Reason, verify};
-use folder::Folder;
+use folder::{Draft, Folder};
 use jiff::Timestamp;
 use serde_json::json;
 use settings::Settings;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What is known of a run.
@@ -38,6 +36,28 @@ struct Record {
     size: Option<[usize; 2]>,
     facts: Option<Facts>,
     is_verified: Option<bool>,
+}
+
+impl Record {
+    /// A run that begins now, of which nothing else is known.
+    fn begin(name: &str) -> Record {
+        Record {
+            name: name.to_string(),
+            began: Timestamp::now(),
+            code: 0,
+            is_complete: false,
+            last_success: None,
+            phases: Vec::new(),
+            size: None,
+            facts: None,
+            is_verified: None,
+        }
+    }
+
+    /// Writes the metrics, where there is a place for them.
+    fn write_metrics(&self, path: Option<&PathBuf>) -> Result<(), Failure> {
+        path.map_or(Ok(()), |path| Target::File(path.clone()).write(metrics::text(self).as_bytes()))
+    }
 }
 
 /// A plan in figures; points are scaled, pairs are before and after.
@@ -83,34 +103,36 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     start_where_the_file_is(&args.file)?;
     log::open(settings.log.as_deref())?;
-    let stop = signal::stop_first(Some("the best plan so far is verified and written"));
     let folder = Folder::hold(&settings.folder)?;
-    let mut record = Record {
-        name: settings.name.clone(),
-        began: Timestamp::now(),
-        code: 0,
-        is_complete: false,
-        last_success: None,
-        phases: Vec::new(),
-        size: None,
-        facts: None,
-        is_verified: None,
-    };
+    let mut record = Record::begin(&settings.name);
     let about = json!({"run": record.name, "version": env!("CARGO_PKG_VERSION"), "process": std::process::id()});
     tell("started", &format!("run {} of {}", record.name, args.file), about);
-    let ended = carry_out(&settings, &text, &folder, stop, &mut record);
+    let last_success = folder.last_success();
+    let (metrics, quit) = (settings.metrics.clone(), Record { last_success, ..Record::begin(&settings.name) });
+    signal::before_quitting(move || tell_the_end(metrics.as_ref(), quit));
+    let made = make(&settings, &text, &folder, &mut record);
+    // From here on a signal waits until the run's end is told: what has its name is no run that was stopped.
+    let _ending = signal::ending();
+    let ended = made.and_then(|(draft, exit)| publish(&settings, &folder, draft, &mut record).map(|()| exit));
     record.code = ended.as_ref().map_or_else(Failure::code, |exit| exit.code());
     record.last_success = folder.last_success();
-    if let Some(path) = &settings.metrics {
-        let told = Target::File(path.clone()).write(metrics::text(&record).as_bytes());
-        // What went wrong first is what the person needs to know.
-        ended.as_ref().map_or(Ok(()), |_| told)?;
-    }
+    let told = record.write_metrics(settings.metrics.as_ref());
+    // What went wrong first is what the person needs to know.
+    ended.as_ref().map_or(Ok(()), |_| told)?;
     if ended.is_ok() {
         let seconds: f64 = record.phases.iter().map(|(_, took)| took.as_secs_f64()).sum();
         tell("finished", &format!("finished in {seconds:.1} s"), json!({"code": record.code, "seconds": seconds}));
     }
     ended
+}
+
+/// What a run does before a signal ends it: whatever it has started ends too, and nobody takes the run before it for this one.
+fn tell_the_end(metrics: Option<&PathBuf>, record: Record) {
+    input::end_for_ever();
+    let stopped = Failure::Stopped;
+    let _ = stopped.show();
+    // Nobody is left to tell that it failed.
+    let _ = Record { code: stopped.code(), ..record }.write_metrics(metrics);
 }
 
 /// Relative paths in the file start at its own folder, wherever cron starts us.
@@ -121,19 +143,17 @@ fn start_where_the_file_is(file: &Source) -> Result<(), Failure> {
     std::env::set_current_dir(folder).map_err(failed)
 }
 
-fn carry_out(
-    settings: &Settings,
-    text: &[u8],
-    folder: &Folder,
-    stop: Arc<AtomicBool>,
-    record: &mut Record,
-) -> Result<Exit, Failure> {
-    let draft = folder.draft()?;
+/// Makes all of a run's files, in a folder that nobody sees yet.
+fn make(settings: &Settings, text: &[u8], folder: &Folder, record: &mut Record) -> Result<(Draft, Exit), Failure> {
+    let mut phase = Phase::begin("read");
+    let ((draft, problem), stop) =
+        signal::read_then_stop_first(Some("the best plan so far is verified and written"), || {
+            let draft = folder.draft()?;
+            let problem = read(settings, draft.path())?;
+            Ok((draft, problem))
+        })?;
     let at = draft.path();
     let write = |name: &str, bytes: &[u8]| Target::File(at.join(name)).write(bytes);
-
-    let mut phase = Phase::begin("read");
-    let problem = read(settings, at, &stop, write)?;
     record.size = Some([problem.nodes.len(), problem.tasks.len()]);
     let figures = json!({"nodes": problem.nodes.len(), "tasks": problem.tasks.len(), "snapshot": problem.fingerprint});
     phase.end(record, &format!("{} nodes, {} tasks", problem.nodes.len(), problem.tasks.len()), figures);
@@ -164,12 +184,16 @@ fn carry_out(
             return Err(Failure::Usage(format!("export {} is refused", wanted.arguments.join(" "))));
         };
         if export::export(&args)? != Exit::Done {
-            return Ok(Exit::Rejected);
+            return Err(Failure::Bug("internal error: the plan holds, and does not when it is exported".into()));
         }
     }
     let files: Vec<&str> = settings.exports.iter().map(|export| export.file.as_str()).collect();
     phase.end(record, &files.join(", "), json!({"files": files}));
+    Ok((draft, exit))
+}
 
+/// Gives a run's folder its name, and takes away those that are too many.
+fn publish(settings: &Settings, folder: &Folder, draft: Draft, record: &mut Record) -> Result<(), Failure> {
     let path = folder.publish(draft, record.began)?;
     record.is_complete = true;
     tell("published", &format!("published {}", path.display()), json!({"folder": path.display().to_string()}));
@@ -177,23 +201,18 @@ fn carry_out(
     if !retired.is_empty() {
         tell("retired", &format!("took away {}", retired.join(", ")), json!({"folders": retired}));
     }
-    Ok(exit)
+    Ok(())
 }
 
 /// Gets the snapshot, with what comes on top of it, and writes it down as it is planned for.
-fn read(
-    settings: &Settings,
-    at: &Path,
-    stop: &AtomicBool,
-    write: impl Fn(&str, &[u8]) -> Result<(), Failure>,
-) -> Result<Problem, Failure> {
-    let mut snapshot = settings.input.read(at, stop)?;
+fn read(settings: &Settings, at: &Path) -> Result<Problem, Failure> {
+    let mut snapshot = settings.input.read(at)?;
     if let Some(jobs) = &settings.plan.jobs.place {
         add_jobs(&mut snapshot, jobs)?;
     }
     let problem = Problem::new(&snapshot)
         .map_err(|faults| Failure::Input { file: format!("snapshot of run {}", settings.name), faults })?;
-    write("snapshot.json", &file::write_snapshot(&snapshot))?;
+    Target::File(at.join("snapshot.json")).write(&file::write_snapshot(&snapshot))?;
     Ok(problem)
 }
 

@@ -3,9 +3,10 @@
 use crate::cli::args::{NotACommand, PlanArgs, duration};
 use crate::cli::args_run;
 use crate::cli::failure::Failure;
-use crate::cli::io::Source;
+use crate::cli::io::{Source, Target};
 use bayplan::file::{self, Run, RunExport};
 use bayplan::model::Faults;
+use clap::error::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ impl Settings {
         let plan = plan_args(&run, &mut faults);
         check_exports(&run, &mut faults);
         let input = input(&run, &mut faults);
+        check_targets(&run, source, &mut faults);
         let (Some(plan), Some(input), true) = (plan, input, faults.is_empty()) else { return Err(faulty(faults)) };
         let stem = match source {
             Source::File(path) => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()),
@@ -92,6 +94,21 @@ fn check_exports(run: &Run, faults: &mut Faults) {
     }
 }
 
+/// Files of a run beside its folders are written at its end, or all the time: what cannot be is told before any work.
+fn check_targets(run: &Run, source: &Source, faults: &mut Faults) {
+    let base = match source {
+        Source::File(path) => path.parent().unwrap_or(Path::new("")),
+        Source::Stdin => Path::new(""),
+    };
+    for (place, file) in [("metrics.file", &run.metrics), ("log.file", &run.log)] {
+        if let Some(file) = file
+            && let Err(failure) = Target::File(base.join(file)).check()
+        {
+            faults.add("F305", place, failure.to_string(), "make its folder, or name a file in one that is there");
+        }
+    }
+}
+
 fn input(run: &Run, faults: &mut Faults) -> Option<Input> {
     let read = &run.read;
     if let Some(import) = &read.import
@@ -114,13 +131,20 @@ fn input(run: &Run, faults: &mut Faults) -> Option<Input> {
 
 /// Arguments that a command does not take: its own words, in one line.
 fn refuse(faults: &mut Faults, place: String, command: &str, error: &NotACommand) {
+    let help = format!("see `bayplan {command} --help`");
     let text = match error {
+        // The words of these would be the help itself.
+        NotACommand::Clap(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return faults.add("F304", place, format!("it does not say what to {command}"), help);
+        }
+        NotACommand::Clap(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            return faults.add("F304", place, "it asks for help and gives no work", format!("leave that out ({help})"));
+        }
         NotACommand::Clap(error) => error.to_string(),
         NotACommand::Contradiction(failure) => failure.to_string(),
     };
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("Usage:"));
     let cause = lines.next().unwrap_or("it is refused");
-    let help = format!("see `bayplan {command} --help`");
     let more: Vec<&str> = lines.filter(|line| !line.starts_with("For more information")).collect();
     let remedy = if more.is_empty() { help } else { format!("{} ({help})", more.join(" ")) };
     faults.add("F304", place, cause.strip_prefix("error: ").unwrap_or(cause), remedy);
