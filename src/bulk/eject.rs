@@ -89,11 +89,14 @@ impl<'a> Ejection<'a> {
         let places: Vec<(usize, u64)> =
             ejected.iter().map(|t| (*t as usize, editor.state.devices[*t as usize])).collect();
         let mut change = -editor.state.group_points(self.pack);
+        let mut is_judged = true;
         for (other, _) in &places {
             editor.relocate(*other, NOWHERE, 0);
             // A task that may not be on its node any more (a start that broke a rule) cannot be judged there, nor come back.
-            change +=
-                editor.judge(*other, node).map_or(i64::MAX / 8, |here| self.pack.pool_points(*other) - here.points);
+            match editor.judge(*other, node) {
+                Some(here) => change += self.pack.pool_points(*other) - here.points,
+                None => is_judged = false,
+            }
         }
         let mut placed = Vec::new();
         let target = editor.judge(task, node);
@@ -105,7 +108,7 @@ impl<'a> Ejection<'a> {
         change += editor.state.group_points(self.pack);
         let is_stuck = |(other, _): &(usize, u64)| editor.state.at[*other] == NOWHERE && !self.pack.may_stop[*other];
         let in_budget = editor.state.displaced <= displaced.max(i64::from(self.pack.displaced_max));
-        if target.is_none() || change > 0 || !in_budget || places.iter().any(is_stuck) {
+        if target.is_none() || !is_judged || change > 0 || !in_budget || places.iter().any(is_stuck) {
             placed.iter().for_each(|other| editor.relocate(*other, NOWHERE, 0));
             editor.relocate(task, NOWHERE, 0);
             places.iter().for_each(|(other, devices)| editor.relocate(*other, node, *devices));
@@ -266,5 +269,69 @@ impl<'a> Ejection<'a> {
             is_needed
         });
         list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Problem, score};
+
+    /// Two nodes with one device each, a fraction on each of them, and a whole device waiting.
+    fn cluster(fractions: &str) -> Problem {
+        let node = |name: &str| {
+            format!(r#"{{"name": "{name}", "allocatable": {{"cpu": 8}}, "devices": [{{"kind": "gpu", "count": 1}}]}}"#)
+        };
+        let fraction = |name: &str, node: &str| {
+            format!(
+                r#"{{"name": "{name}", "weight": 10, "requirement": {{"cpu": 1}}, "device": {{"kind": "gpu", "count": 1, "milli": 500}},
+                    "placement": [{{"node": "{node}", "devices": [0]}}]{fractions}}}"#
+            )
+        };
+        let text = format!(
+            r#"{{"format": "bayplan-snapshot/1", "resources": [{{"name": "cpu", "unit": "cores"}}], "nodes": [{}, {}],
+                "tasks": [{}, {}, {{"name": "whole", "weight": 15, "requirement": {{"cpu": 1}}, "device": {{"kind": "gpu", "count": 1}}}}]}}"#,
+            node("a"),
+            node("b"),
+            fraction("left", "a"),
+            fraction("right", "b")
+        );
+        Problem::new(&crate::file::read_snapshot(text.as_bytes()).expect("a sound file")).expect("a sound snapshot")
+    }
+
+    /// Points gained, nodes of the tasks, and trials of an ejection.
+    fn ejected(problem: &Problem, most: Option<u64>) -> (i128, Vec<u32>, u64) {
+        let pack = Pack::new(problem);
+        let mut editor = Builder::new(problem, &pack);
+        let trials = eject(&pack, &mut editor, 1, most, &Control::unlimited());
+        assert_eq!(editor.state, editor.state.recomputed(&pack), "what was undone is as it was");
+        let reached = crate::bulk::state::spots(problem, &editor.state.at, &editor.state.devices);
+        let gain = score(problem, &reached).objective() - score(problem, &problem.current).objective();
+        (gain / i128::from(crate::model::SHARE_ONE), editor.state.at.clone(), trials)
+    }
+
+    #[test]
+    fn a_fraction_makes_room_for_a_whole_device() {
+        let problem = cluster("");
+        assert!(suits(&Pack::new(&problem)));
+        let (gain, at, trials) = ejected(&problem, None);
+        assert_eq!((gain, trials), (15, 1), "the first trial starts it, and nobody waits any more");
+        assert!(at[0] == at[1] && at[2] == 1 - at[0], "the fractions share a device: {at:?}");
+    }
+
+    #[test]
+    fn who_may_not_move_stays_and_the_search_ends() {
+        let (gain, at, trials) = ejected(&cluster(r#", "pinned": true"#), None);
+        assert_eq!((gain, at), (0, vec![0, 1, NOWHERE]));
+        assert_eq!(trials, IDLE_TRIALS + 1, "the trials without gain of one waiting task");
+        let (gain, _, trials) = ejected(&cluster(""), Some(0));
+        assert_eq!((gain, trials), (0, 0), "no effort, no trial");
+    }
+
+    #[test]
+    fn what_the_ejected_lose_counts() {
+        // Leaving home costs each of them more than the waiting one is worth.
+        let (gain, at, _) = ejected(&cluster(r#", "move_cost": 20"#), Some(200));
+        assert_eq!((gain, at), (0, vec![0, 1, NOWHERE]));
     }
 }
