@@ -141,7 +141,6 @@ fn set_rules(
             let (members, keeper) = (presence.members[cell], claimant(presence.keeper[cell]));
             let mine = members > 0 && keeper == b;
             let bit = 1u128 << d;
-            row.present |= bit;
             if mine && !source.needed_by.is_empty() && wanted(source, *domain) {
                 row.hold |= bit;
             }

@@ -53,7 +53,8 @@ pub const EFFORT_DEFAULT: u64 = 20_000;
 pub const EFFORT_MAX: u64 = 20_000;
 /// Candidates per task and round.
 const CANDIDATES_PER_ROUND: u32 = 20;
-/// The same at most where there is one block only: it ends as well, and a sixth sooner.
+/// The same at most where there is one block only: seven searches on ROADEF a1_4 and on a2_5 ended as well on average (267.9 against
+/// 267.4 M and 346 against 345 M), a sixth sooner.
 const CANDIDATES_PER_ROUND_MAX: u32 = 50;
 
 /// Where ejection follows, annealing has this part of a time limit.

@@ -46,7 +46,7 @@ const KNEE_FROM: i64 = PROGRESS_ONE * 82 / 100;
 const _: () = assert!(KNEE_DEPTH > CLOSE_DEPTH && KNEE_FROM < SETTLE_FROM);
 /// Candidates of a round in a cluster of one block, more or less.
 const ONE_BLOCK_ROUND: u64 = 200_000;
-/// Rounds that a search of a given effort is to have at least.
+/// Rounds that a search of a given effort is to have at least, where more than 20 candidates per task and round would leave fewer.
 const ROUNDS_MIN: u64 = 200;
 /// Tasks and nodes looked at to learn how many nodes a task fits on.
 const SAMPLE: usize = 1024;

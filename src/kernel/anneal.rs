@@ -92,7 +92,7 @@ pub fn anneal<const L: usize>(shared: &Shared, block: &mut Block, round: &Round)
 
 /// The same code, compiled for wider vectors: integers only, so the results are the same.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
+#[target_feature(enable = "avx2")]
 fn anneal_avx2<const L: usize>(shared: &Shared, block: &mut Block, round: &Round) {
     anneal_plain::<L>(shared, block, round);
 }
@@ -123,7 +123,7 @@ fn anneal_plain<const L: usize>(shared: &Shared, block: &mut Block, round: &Roun
         let drawn = next;
         next = view.draw(stream, batch, away_share);
         if is_large {
-            view.fetch(&next);
+            view.fetch_tasks(&next);
         }
         let proposed = view.propose(round, &drawn);
         let chosen = view.with_room(&proposed);
@@ -176,7 +176,7 @@ impl<const L: usize> View<'_, L> {
 
     /// Asks for the tasks of a batch.
     #[inline(always)]
-    fn fetch(&self, drawn: &Drawn) {
+    fn fetch_tasks(&self, drawn: &Drawn) {
         for t in drawn.first.iter().chain(&drawn.partner) {
             fetch(&self.tasks, *t as usize);
         }

@@ -8,7 +8,7 @@ pub const BLOCK_NODES_MAX: usize = 127;
 pub const HOME_NONE: u8 = 255;
 /// `home` of a task whose home is outside the block.
 pub const HOME_OUTSIDE: u8 = 254;
-/// Local domain of the pool.
+/// Local domain of the pool in the shaders; `view.rs` has a node for the pool instead.
 pub const NO_DOMAIN: u8 = 128;
 /// `group` of a task without rules.
 pub const NO_GROUP: u32 = u32::MAX;
@@ -64,8 +64,6 @@ pub struct Row {
     pub keep: u128,
     /// Domains that may be entered.
     pub enter: u128,
-    /// Domains that the block has nodes of.
-    pub present: u128,
     /// Domains the block may give up (spread beyond the least number); −1 for a moment while a last member changes nodes
     /// within a domain.
     pub slack: i32,

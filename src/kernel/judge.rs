@@ -4,7 +4,7 @@
 //! Shape   rows of a node or task are L lanes wide, one lane per resource, unused lanes 0
 //! Units   resource quanta i32, points i64
 //! Range   pack.rs proves: |limit|, |requirement| ≤ 2^29, |used| ≤ 2^29 (2^30 where limits may be exceeded);
-//!         |points of one change| < 2^61
+//!         |points of one change| < 2^61; nobody holds more than may be held, so who leaves a node leaves room there
 //! ```
 
 use super::anneal::LANES;
@@ -65,6 +65,7 @@ impl<const L: usize> View<'_, L> {
             let (a, b) = (&nodes[*from as usize], &nodes[*to as usize]);
             let fits =
                 have_room(&a.free, one.held_at(*from), two.held_at(*from), &b.free, two.held_at(*to), one.held_at(*to));
+            // The remainder changes nothing, and saves asking whether the place is there.
             chosen.lanes[chosen.count % LANES] = lane as u8;
             chosen.count += usize::from(fits & (from != to));
         }
@@ -79,6 +80,8 @@ impl<const L: usize> View<'_, L> {
         }
         let (tasks, rules) = (&self.tasks[..], &self.rules[..]);
         let none = self.block.groups.len() as u32;
+        // Those that sets of nodes forbid, but that may stay within a domain.
+        let mut is_doubtful = [false; LANES];
         let mut count = 0;
         for i in 0..chosen.count {
             let lane = chosen.lanes[i];
@@ -91,21 +94,20 @@ impl<const L: usize> View<'_, L> {
                 & has(rules_one.open, to)
                 & !has(rules_two.shut, to)
                 & has(rules_two.open, from);
-            chosen.lanes[count] = lane | u8::from(!is_free) << 7;
+            chosen.lanes[count] = lane;
+            is_doubtful[count] = !is_free;
             count += usize::from(!is_taken & (is_free | is_near));
         }
         chosen.count = count;
         count = 0;
         for i in 0..chosen.count {
-            let lane = chosen.lanes[i] & 127;
-            let mut is_free = chosen.lanes[i] == lane;
-            if !is_free {
-                let Candidate { first, second, from, to } = batch[lane as usize];
-                let (one, two) = (tasks[first as usize].row.group, tasks[second as usize].row.group);
-                is_free = self.domains_allow(one, from, to) && self.domains_allow(two, to, from);
-            }
+            let lane = chosen.lanes[i];
+            let Candidate { first, second, from, to } = batch[lane as usize];
+            let group = |task: u32| tasks[task as usize].row.group;
+            let is_permitted = !is_doubtful[i]
+                || self.domains_allow(group(first), from, to) && self.domains_allow(group(second), to, from);
             chosen.lanes[count] = lane;
-            count += usize::from(is_free);
+            count += usize::from(is_permitted);
         }
         chosen.count = count;
         chosen
@@ -173,8 +175,8 @@ impl<const L: usize> View<'_, L> {
         let (mut row_a, mut row_b) = (None, None);
         let (mut first_devices, mut second_devices) = (0, 0);
         if has_devices {
-            (row_a, second_devices) = self.exchange(one, two, from, mask_two)?;
-            (row_b, first_devices) = self.exchange(two, one, to, mask_one)?;
+            (row_a, second_devices) = self.swap_devices(one, two, from, mask_two)?;
+            (row_b, first_devices) = self.swap_devices(two, one, to, mask_one)?;
         }
         let change = u32::from(is_shift);
         let mut delta = self.unary(one, to) - self.unary(one, from) + self.unary(two, from) - self.unary(two, to);
@@ -193,7 +195,7 @@ impl<const L: usize> View<'_, L> {
     }
 
     /// A node's devices after one task has gone and another has come, and those that this one gets; `None` when it gets none.
-    fn exchange(&self, goes: &Task<L>, comes: &Task<L>, at: u8, mask: u64) -> Option<(Option<DeviceRow>, u64)> {
+    fn swap_devices(&self, goes: &Task<L>, comes: &Task<L>, at: u8, mask: u64) -> Option<(Option<DeviceRow>, u64)> {
         if at == self.pool() {
             return Some((None, 0));
         }
@@ -242,5 +244,151 @@ impl DeviceRow {
 
     fn change(&mut self, devices: u64, milli: u16, comes: bool) {
         change_devices(&mut self.used[..self.width], devices, milli, comes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::block::{Block, GroupRow, Row};
+    use crate::kernel::points::{OverPrice, Shared};
+    use crate::kernel::random::{below, pcg3d};
+
+    /// Random numbers by seed and count.
+    struct Rng(u32, u32);
+
+    impl Rng {
+        fn below(&mut self, count: usize) -> usize {
+            self.1 += 1;
+            below(pcg3d(self.0, self.1, 0)[0], count as u32) as usize
+        }
+
+        fn chance(&mut self, percent: usize) -> bool {
+            self.below(100) < percent
+        }
+    }
+
+    /// A block of nodes in two levels of domains with tasks that take nothing, in groups whose rules are drawn at random, whatever
+    /// they are at the start; some tasks wait.
+    fn random_block(rng: &mut Rng) -> Block {
+        let node_count = if rng.chance(10) { 127 } else { 1 + rng.below(12) };
+        let (task_count, group_count) = (40, 1 + rng.below(8));
+        let names = [1 + rng.below(node_count), 1 + rng.below(4).min(node_count - 1)];
+        let domain = (0..2 * node_count).map(|i| rng.below(names[i / node_count]) as u8).collect();
+        let mut block = Block {
+            node_count,
+            domain,
+            price: vec![0; node_count],
+            tasks_here: vec![0; node_count],
+            move_class: vec![0; node_count],
+            class: vec![0; node_count],
+            ..Block::default()
+        };
+        for rows in [&mut block.limit, &mut block.soft, &mut block.capacity, &mut block.used, &mut block.held] {
+            rows.resize(4 * node_count, 0);
+        }
+        for _ in 0..group_count {
+            let row_count = rng.below(3);
+            let (row, conflict) = (block.rows.len() as u32, rng.chance(50));
+            block.groups.push(GroupRow { nodes: 0, row, row_count: row_count as u16, conflict });
+            for (level, names) in names.iter().enumerate().take(row_count) {
+                let mut set = |percent| (0..*names).fold(0, |set, d| set | u128::from(rng.chance(percent)) << d);
+                let (hold, keep, enter) = (set(30), set(50), set(70));
+                let (slack, conflict) = (rng.below(3) as i32, rng.chance(20));
+                let (domain, count) = ((level * node_count) as u32, block.count.len() as u32);
+                block.count.resize(block.count.len() + names, 0);
+                block.rows.push(Row { hold, keep, enter, slack, domain, count, conflict });
+            }
+        }
+        for task in 0..task_count {
+            let group = if rng.chance(80) { rng.below(group_count) as u32 } else { NO_GROUP };
+            let at = rng.below(node_count + 1) as u8;
+            let row = TaskRow { group, task: task as u32, may_start: true, may_stop: true, ..TaskRow::default() };
+            block.tasks.push(row);
+            block.at.push(at);
+            block.home.push(HOME_NONE);
+            block.requirement.extend([0; 4]);
+            if group == NO_GROUP || at as usize == node_count {
+                continue;
+            }
+            let found = &mut block.groups[group as usize];
+            found.nodes |= 1 << at;
+            for row in &block.rows[found.row as usize..][..found.row_count as usize] {
+                block.count[row.count as usize + block.domain[row.domain as usize + at as usize] as usize] += 1;
+            }
+        }
+        block
+    }
+
+    /// The rules as they are said, one after the other; `nodes` have a member, by group.
+    fn group_allows(block: &Block, nodes: &[u128], group: u32, from: u8, to: u8) -> bool {
+        if group == NO_GROUP {
+            return true;
+        }
+        let pool = block.node_count as u8;
+        let (group, nodes) = (&block.groups[group as usize], nodes[group as usize]);
+        if group.conflict && to != pool && nodes >> to & 1 == 1 {
+            return false;
+        }
+        block.rows[group.row as usize..][..group.row_count as usize].iter().all(|row| {
+            let domain = |node: u8| (node != pool).then(|| block.domain[row.domain as usize + node as usize]);
+            let members = |domain: u8| block.count[row.count as usize + domain as usize];
+            let bit = |set: u128, domain: u8| set >> domain & 1 == 1;
+            let may_leave = domain(from)
+                .is_none_or(|d| members(d) != 1 || !(bit(row.hold, d) || bit(row.keep, d) && row.slack <= 0));
+            let may_enter = domain(to).is_none_or(|d| bit(row.enter, d) && !(row.conflict && members(d) > 0));
+            domain(from) == domain(to) || may_leave && may_enter
+        })
+    }
+
+    #[test]
+    fn sets_of_nodes_say_what_the_rules_say() {
+        let shared =
+            Shared { load_weight: vec![0; 4], transient: vec![0; 4], over_price: vec![0; 4], ..Shared::default() };
+        let (mut permitted, mut refused) = (0, 0);
+        for seed in 0..300 {
+            let mut rng = Rng(seed, 0);
+            let mut block = random_block(&mut rng);
+            let mut nodes: Vec<u128> = block.groups.iter().map(|group| group.nodes).collect();
+            let mut view = View::<4>::new(&shared, &mut block, 0, OverPrice::default());
+            for _ in 0..20 {
+                let tasks = view.nobody();
+                for _ in 0..4 {
+                    let candidate = |_| {
+                        let (first, other) = (rng.below(tasks as usize) as u32, rng.below(tasks as usize) as u32);
+                        let node = rng.below(usize::from(view.pool()) + 1) as u8;
+                        let (second, to) =
+                            if rng.chance(50) { (tasks, node) } else { (other, view.tasks[other as usize].at) };
+                        Candidate { first, second, from: view.tasks[first as usize].at, to }
+                    };
+                    let batch: [Candidate; LANES] = std::array::from_fn(candidate);
+                    let chosen = view.permitted(&batch, view.with_room(&batch));
+                    for (lane, Candidate { first, second, from, to }) in (0..).zip(batch) {
+                        let group = |task: u32| view.tasks[task as usize].row.group;
+                        let (one, two) = (group(first), group(second));
+                        let is_right = from != to
+                            && !(one == two && one != NO_GROUP)
+                            && group_allows(view.block, &nodes, one, from, to)
+                            && group_allows(view.block, &nodes, two, to, from);
+                        assert_eq!(
+                            chosen.lanes().contains(&lane),
+                            is_right,
+                            "seed {seed}, {first} with {second}, {from} to {to}"
+                        );
+                        *(if is_right { &mut permitted } else { &mut refused }) += 1;
+                    }
+                }
+                // Whether it is permitted or not. Of two members on a node, the first that leaves it leaves it free, as on a device.
+                let (task, to) = (rng.below(tasks as usize), rng.below(usize::from(view.pool()) + 1) as u8);
+                let (group, from) = (view.tasks[task].row.group, view.tasks[task].at);
+                view.leave(task);
+                view.arrive(task, to, 0);
+                if let Some(nodes) = nodes.get_mut(group as usize) {
+                    *nodes &= if from == view.pool() { u128::MAX } else { !(1 << from) };
+                    *nodes |= if to == view.pool() { 0 } else { 1 << to };
+                }
+            }
+        }
+        assert!(permitted > 50_000 && refused > 50_000, "{permitted} permitted, {refused} refused");
     }
 }

@@ -60,7 +60,7 @@ wide! {
     }
 }
 
-/// Have two nodes room for an exchange?
+/// Have two nodes room for an exchange? Asked of every candidate, so that a call would cost more than the compiler makes of it in place.
 #[inline(always)]
 pub fn have_room<const L: usize>(
     free_from: &[i32; L],
