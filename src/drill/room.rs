@@ -41,7 +41,7 @@ impl<'a> State<'a> {
         for node in problem.node_ids() {
             let row = &mut room.free[node.index() * lanes..][..lanes];
             for (r, capacity) in problem.allocatable(node).iter().enumerate() {
-                let left = i128::from(*capacity) * i128::from(SHARE_ONE) - usage.amounts(node)[r];
+                let left = left(*capacity, usage.amounts(node)[r]);
                 row[r] = (left.div_euclid(i128::from(SHARE_ONE)) >> pack.shift[r]).max(0) as i32;
                 largest[r] = largest[r].max(row[r]);
             }
@@ -56,6 +56,16 @@ impl<'a> State<'a> {
             state.room.spare[node] = state.spare(node);
         }
         state
+    }
+
+    /// Scaled amount that a node has free of a resource; below 0 where it is overfull.
+    pub fn left(&self, node: NodeId, r: usize) -> i128 {
+        left(self.problem.allocatable(node)[r], self.usage.amounts(node)[r])
+    }
+
+    /// Has a node room for scaled amounts, by resource? Of what nothing is wanted, nothing need be left.
+    pub fn takes(&self, node: NodeId, wanted: impl Iterator<Item = i128>) -> bool {
+        wanted.enumerate().all(|(r, amount)| amount <= 0 || amount <= self.left(node, r))
     }
 
     /// What no scenario changes.
@@ -120,6 +130,10 @@ impl<'a> State<'a> {
             _ => spare::<32>(&cluster, &self.room, node),
         }
     }
+}
+
+fn left(capacity: i64, used: i128) -> i128 {
+    i128::from(capacity) * i128::from(SHARE_ONE) - used
 }
 
 fn dependents(problem: &Problem) -> Vec<Vec<(GroupId, LevelId)>> {
