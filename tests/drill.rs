@@ -168,7 +168,7 @@ fn pairs_are_counted_as_brute_force_finds_them() {
             snapshot.nodes.iter_mut().for_each(|node| node.allocatable.values_mut().for_each(|amount| *amount *= 3));
         }
         let problem = settled(&snapshot);
-        let tally = pairs_drilled(&problem).tallies[0];
+        let tally = pairs_drilled(&problem, &no_time()).tallies[0];
         let Some(truth) = pairs_by_force(&problem) else { return };
         let pairs = truth.iter().enumerate().flat_map(|(a, row)| row[a + 1..].iter());
         let (survive, fail) = pairs.fold((0, 0), |(yes, no), it| if *it { (yes + 1, no) } else { (yes, no + 1) });
@@ -183,9 +183,13 @@ fn pairs_are_counted_as_brute_force_finds_them() {
 }
 
 /// Drills all pairs and nothing else.
-fn pairs_drilled(problem: &Problem) -> Drill {
-    let options = Options { levels: Vec::new(), pairs: true, ..Options::default() };
-    drill(problem, &options, &Control::unlimited().with_time_limit(std::time::Duration::ZERO))
+fn pairs_drilled(problem: &Problem, control: &Control) -> Drill {
+    drill(problem, &Options { levels: Vec::new(), pairs: true, ..Options::default() }, control)
+}
+
+/// Leaves out what only a solver could tell.
+fn no_time() -> Control {
+    Control::unlimited().with_time_limit(std::time::Duration::ZERO)
 }
 
 /// Where every task wants one unit, a pair survives when as many are free elsewhere as it loses. With little free, recoveries meet.
@@ -194,13 +198,13 @@ fn pairs_of_hundreds_of_nodes_are_counted_where_counting_tells() {
     let counts = std::sync::Mutex::new((0, 0, 0));
     for_seeds("drill many pairs", 6, |seed, rng| {
         let runs: Vec<i64> = (0..240).map(|_| rng.range(0, 4)).collect();
-        let apart = 240 / (3 + 2 * seed as usize);
+        let apart = 240 / (2 + seed as usize);
         let free: Vec<i64> = (0..240).map(|n| if n % apart == 0 { rng.range(1, 3) } else { 0 }).collect();
         let nodes = (0..240).map(|n| node(&format!("n{n}"), &[("cpu", runs[n] + free[n])])).collect();
         let on = (0..240).flat_map(|n| (0..runs[n]).map(move |t| (n, t)));
         let work = on.map(|(n, t)| at(task(&format!("t{n}-{t}"), 1, &[("cpu", 1)]), &format!("n{n}"))).collect();
         let problem = settled(&Snapshot { resources: resources(&["cpu"]), ..cluster(nodes, work) });
-        let found = pairs_drilled(&problem);
+        let found = pairs_drilled(&problem, &Control::unlimited());
         let all_free: i64 = free.iter().sum();
         let survives = |(a, b): &(usize, usize)| runs[*a] + runs[*b] <= all_free - free[*a] - free[*b];
         let pairs = || (0..240).flat_map(|a| (a + 1..240).map(move |b| (a, b)));
@@ -216,7 +220,7 @@ fn pairs_of_hundreds_of_nodes_are_counted_where_counting_tells() {
     });
     let (survive, fail, spared) = counts.into_inner().unwrap();
     assert!(
-        survive > 50_000 && fail > 10_000 && spared * 2 > survive,
+        survive > 50_000 && fail > 5_000 && spared * 2 > survive,
         "{survive} survive, {spared} unseen, {fail} fail"
     );
 }
@@ -244,7 +248,7 @@ fn pairs_of_clusters_side_by_side_are_those_of_each() {
             }
         }
         let problem = settled(&side_by_side(&parts));
-        let found = pairs_drilled(&problem);
+        let found = pairs_drilled(&problem, &no_time());
         let listed: BTreeSet<&[NodeId]> = found.drilled.iter().map(|one| one.scenario.failed.as_slice()).collect();
         let tally = found.tallies[0];
         assert_eq!((listed.len(), tally.left_out), (tally.fails + tally.unknown, 0));
@@ -456,13 +460,14 @@ fn assert_device_agrees(problem: &Problem, gpu: &Arc<Gpu>) -> usize {
 fn host_and_device_drill_alike() {
     let Some(gpu) = gpu("host_and_device_drill_alike") else { return };
     let looks = std::sync::atomic::AtomicUsize::new(0);
-    for_seeds("drill device", 40, |seed, rng| {
+    for_seeds("drill device", 80, |seed, rng| {
         let kinds = Kinds { groups: seed % 4 == 0, divisible: seed % 4 == 1, ..Kinds::ALL };
-        let size = if seed % 5 == 0 { Size { nodes_max: 150, ..Size::MEDIUM } } else { Size::SMALL };
+        let size = if seed % 4 == 2 { Size { nodes_max: 150, ..Size::MEDIUM } } else { Size::SMALL };
         let problem = settled(&random_snapshot(rng, size, kinds));
         looks.fetch_add(assert_device_agrees(&problem, &gpu), std::sync::atomic::Ordering::Relaxed);
     });
-    assert!(looks.into_inner() > 1000, "the device had something to do");
+    let looks = looks.into_inner();
+    assert!(looks > 1000, "the device had something to do: {looks} looks");
 }
 
 /// A shader that takes the node with most to spare, one that forgets who failed, one that counts devices wrongly.

@@ -35,6 +35,7 @@ use rayon::prelude::*;
 use recover::{OnDevice, Order, recover};
 pub use reserve::{Reserved, largest_part, reserve};
 use room::State;
+pub(crate) use room::sizes;
 pub use scenario::Scenario;
 use search::Found;
 use std::cmp::Reverse;
@@ -251,10 +252,9 @@ fn all_pairs(
     let counted = Tally::new(LevelId(0), true);
     let mut tally = Tally { scenarios: standing + failing, survives: standing, fails: failing, ..counted };
     let mut kept: Vec<Drilled> = Vec::new();
-    let batches = open.chunks(BATCH).map(|batch| (batch, true)).chain(worst.chunks(BATCH).map(|batch| (batch, false)));
-    for (k, (batch, is_open)) in batches.enumerate() {
+    for (k, batch, is_open) in in_batches(&open, true).chain(in_batches(&worst, false)) {
         if control.is_stopped() || (k > 0 && control.must_stop()) {
-            break;
+            continue;
         }
         let scenarios: Vec<Scenario> = batch.iter().map(|(a, b)| scenario::pair(on, nodes[*a], nodes[*b])).collect();
         let looked = look(state, device, before, &scenarios, &Order::OF_PAIRS);
@@ -275,6 +275,11 @@ fn all_pairs(
     tally.left_out = all - tally.scenarios;
     drill.tallies.push(tally);
     drill.drilled.extend(kept);
+}
+
+/// Pairs in batches, each with its number; of the first, no time limit has a say. `is_open`: they are still to be counted.
+fn in_batches(pairs: &[(usize, usize)], is_open: bool) -> impl Iterator<Item = (usize, &[(usize, usize)], bool)> {
+    pairs.chunks(BATCH).enumerate().map(move |(k, batch)| (k, batch, is_open))
 }
 
 /// What becomes of each node's failure: known where that level has been drilled. Fewer than there are nodes when told to stop.

@@ -20,7 +20,7 @@ pub struct State<'a> {
     pub room: Room,
     /// See [`Cluster::scale`].
     pub scale: Vec<u32>,
-    /// Shape: tasks. See [`State::size`].
+    /// Shape: tasks. See [`sizes`].
     sizes: Vec<i64>,
     /// Shape: groups. See [`State::dependents`].
     dependents: Vec<Vec<(GroupId, LevelId)>>,
@@ -110,7 +110,7 @@ impl<'a> State<'a> {
         own.iter().copied().chain(dependents).collect()
     }
 
-    /// A task's part of the cluster in its scarcest resource, devices included, in 2^30ths.
+    /// See [`sizes`].
     pub fn size(&self, task: TaskId) -> i64 {
         self.sizes[task.index()]
     }
@@ -145,7 +145,8 @@ fn dependents(problem: &Problem) -> Vec<Vec<(GroupId, LevelId)>> {
     dependents
 }
 
-fn sizes(problem: &Problem) -> Vec<i64> {
+/// Each task's part of the cluster in its scarcest resource, devices included, in 2^30ths.
+pub fn sizes(problem: &Problem) -> Vec<i64> {
     let width = problem.resources.len();
     let mut total = vec![1i128; width];
     for node in problem.node_ids() {

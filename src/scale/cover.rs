@@ -228,13 +228,20 @@ impl Cover {
         let common = self.classes.iter().fold(0, |common, class| gcd(common, class.price));
         let common = i128::from(common.max(1));
         best = -(-best).div_euclid(common) * common;
-        let Some((fixed, bought, whole)) = self.whole(&prices.0, prices.1, control) else { return (Least::Cost(best), None) };
+        let Some((fixed, bought, whole)) = self.whole(&prices.0, prices.1, control) else {
+            return (Least::Cost(best), None);
+        };
         if whole.is_least {
             best = best.max(fixed + whole.cost);
         }
         let counts =
             bought.iter().zip(&whole.counts).map(|(c, count)| (self.classes[*c].first, self.classes[*c].least + count));
         (Least::Cost(best), Some(counts.collect()))
+    }
+
+    /// True when counting does not tell two nodes apart.
+    pub fn is_alike(&self, one: NodeId, other: NodeId) -> bool {
+        self.class_of.get(&one).is_some_and(|class| self.class_of.get(&other) == Some(class))
     }
 
     /// True when these numbers of nodes, and all that have no price, meet every row.
