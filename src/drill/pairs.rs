@@ -8,8 +8,8 @@
 //!
 //! Recoveries that look for the best fit all enter the same few nodes. So for this purpose each task looks in a small part of the cluster
 //! of its own first, and each node has several such recoveries. They are judged by the model like all others. Any one of a node's goes
-//! with any one of another's, so of 12.5 million pairs of 5,000 nodes a few thousand stay open; and since who meets whom is read off
-//! the nodes that are entered, each pair costs a few operations on bytes.
+//! with any one of another's, so of 12.5 million pairs of 5,000 nodes with room next to none stays open; and since who meets whom is read
+//! off the nodes that are entered, each pair costs a few operations on bytes.
 
 use super::audit::{Auditor, Before};
 use super::recover::{OnDevice, Order, recover};
