@@ -74,10 +74,15 @@ impl Control {
         self.stop.load(Ordering::Relaxed)
     }
 
+    /// True when its own time is up.
+    pub fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
     /// True when the search must end.
     pub fn must_stop(&self) -> bool {
         let asked = self.is_stopped() || self.settled.load(Ordering::Relaxed);
-        let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let is_late = self.is_late();
         if is_late {
             self.was_late.store(true, Ordering::Relaxed);
         }

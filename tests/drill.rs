@@ -9,6 +9,7 @@ use bayplan::gpu::Gpu;
 use bayplan::model::*;
 use bayplan::plan::{self, Plan};
 use common::*;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Most recoveries that brute force tries.
@@ -167,22 +168,10 @@ fn pairs_are_counted_as_brute_force_finds_them() {
             snapshot.nodes.iter_mut().for_each(|node| node.allocatable.values_mut().for_each(|amount| *amount *= 3));
         }
         let problem = settled(&snapshot);
-        let options = Options { levels: Vec::new(), pairs: true, ..Options::default() };
-        let found = drill(&problem, &options, &Control::unlimited().with_time_limit(std::time::Duration::ZERO));
-        let tally = found.tallies[0];
-        let (mut survive, mut fail) = (0, 0);
-        for a in problem.node_ids() {
-            for b in problem.node_ids().filter(|b| a < *b) {
-                let is_lost = |task: &TaskId| {
-                    problem.current.spot(*task).pieces().iter().any(|piece| piece.node == a || piece.node == b)
-                };
-                let lost = problem.task_ids().filter(is_lost).collect();
-                let domains = vec![DomainId(a.0), DomainId(b.0)];
-                let scenario = Scenario { level: LevelId(0), domains, failed: vec![a, b], lost };
-                let Some(truth) = brute(&problem, &scenario) else { return };
-                *(if truth.survives { &mut survive } else { &mut fail }) += 1;
-            }
-        }
+        let tally = pairs_drilled(&problem, &no_time()).tallies[0];
+        let Some(truth) = pairs_by_force(&problem) else { return };
+        let pairs = truth.iter().enumerate().flat_map(|(a, row)| row[a + 1..].iter());
+        let (survive, fail) = pairs.fold((0, 0), |(yes, no), it| if *it { (yes + 1, no) } else { (yes, no + 1) });
         assert_eq!((tally.scenarios, tally.left_out), (survive + fail, 0));
         assert!(tally.survives <= survive, "{} of {survive} are said to survive", tally.survives);
         assert!(tally.fails <= fail, "{} of {fail} are said to fail", tally.fails);
@@ -191,6 +180,137 @@ fn pairs_are_counted_as_brute_force_finds_them() {
     });
     let (told, survive, fail) = counts.into_inner().unwrap();
     assert!(survive > 200 && fail > 200 && told * 10 > survive * 8, "{told} of {survive} survive, {fail} fail");
+}
+
+/// Drills all pairs and nothing else.
+fn pairs_drilled(problem: &Problem, control: &Control) -> Drill {
+    drill(problem, &Options { levels: Vec::new(), pairs: true, ..Options::default() }, control)
+}
+
+/// Leaves out what only a solver could tell.
+fn no_time() -> Control {
+    Control::unlimited().with_time_limit(std::time::Duration::ZERO)
+}
+
+/// Where every task wants one unit, a pair survives when as many are free elsewhere as it loses. With little free, recoveries meet.
+#[test]
+fn pairs_of_hundreds_of_nodes_are_counted_where_counting_tells() {
+    let counts = std::sync::Mutex::new((0, 0, 0));
+    for_seeds("drill many pairs", 6, |seed, rng| {
+        let runs: Vec<i64> = (0..240).map(|_| rng.range(0, 4)).collect();
+        let apart = 240 / (2 + seed as usize);
+        let free: Vec<i64> = (0..240).map(|n| if n % apart == 0 { rng.range(1, 3) } else { 0 }).collect();
+        let nodes = (0..240).map(|n| node(&format!("n{n}"), &[("cpu", runs[n] + free[n])])).collect();
+        let on = (0..240).flat_map(|n| (0..runs[n]).map(move |t| (n, t)));
+        let work = on.map(|(n, t)| at(task(&format!("t{n}-{t}"), 1, &[("cpu", 1)]), &format!("n{n}"))).collect();
+        let problem = settled(&Snapshot { resources: resources(&["cpu"]), ..cluster(nodes, work) });
+        let found = pairs_drilled(&problem, &Control::unlimited());
+        let all_free: i64 = free.iter().sum();
+        let survives = |(a, b): &(usize, usize)| runs[*a] + runs[*b] <= all_free - free[*a] - free[*b];
+        let pairs = || (0..240).flat_map(|a| (a + 1..240).map(move |b| (a, b)));
+        let (survive, all) = (pairs().filter(survives).count(), pairs().count());
+        let tally = found.tallies[0];
+        let told = (tally.survives, tally.fails, tally.unknown, tally.left_out);
+        assert_eq!(told, (survive, all - survive, 0, 0));
+        for one in found.drilled.iter().map(|one| &one.scenario.failed) {
+            assert!(!survives(&(one[0].index(), one[1].index())), "{one:?}");
+        }
+        let mut counts = counts.lock().unwrap();
+        *counts = (counts.0 + survive, counts.1 + all - survive, counts.2 + found.spared);
+    });
+    let (survive, fail, spared) = counts.into_inner().unwrap();
+    assert!(
+        survive > 50_000 && fail > 5_000 && spared * 2 > survive,
+        "{survive} survive, {spared} unseen, {fail} fail"
+    );
+}
+
+/// Forty clusters of six nodes side by side, with rules and devices of their own: two nodes of different ones survive when each does,
+/// and of the same one as brute force says.
+#[test]
+fn pairs_of_clusters_side_by_side_are_those_of_each() {
+    let counts = std::sync::Mutex::new((0, 0, 0));
+    for_seeds("drill side by side", 3, |seed, rng| {
+        let size = Size { nodes_max: 6, tasks_max: 7, resources_max: 2 };
+        let kinds = Kinds { groups: true, devices: seed % 2 == 0, ..Kinds::PLAIN };
+        let (mut parts, mut truths): (Vec<Snapshot>, Vec<Vec<Vec<bool>>>) = (Vec::new(), Vec::new());
+        while parts.len() < 40 {
+            let mut part = random_snapshot(rng, size, kinds);
+            if part.nodes.len() < 6 || part.resources.len() != 2 || part.levels.len() != 2 {
+                continue;
+            }
+            part.nodes.iter_mut().for_each(|node| node.allocatable.values_mut().for_each(|amount| *amount *= 2));
+            let Some(truth) = pairs_by_force(&settled(&part)) else { continue };
+            // So few fail that all of them are listed.
+            if (0..6).filter(|n| !truth[*n][*n]).count() <= parts.len() % 2 {
+                parts.push(part);
+                truths.push(truth);
+            }
+        }
+        let problem = settled(&side_by_side(&parts));
+        let found = pairs_drilled(&problem, &no_time());
+        let listed: BTreeSet<&[NodeId]> = found.drilled.iter().map(|one| one.scenario.failed.as_slice()).collect();
+        let tally = found.tallies[0];
+        assert_eq!((listed.len(), tally.left_out), (tally.fails + tally.unknown, 0));
+        let mut survive = 0;
+        for (a, b) in (0..240).flat_map(|a| (a + 1..240).map(move |b| (a, b))) {
+            let ((n, p), (m, q)) = ((a / 40, a % 40), (b / 40, b % 40));
+            let truth = if p == q { truths[p][n][m] } else { truths[p][n][n] && truths[q][m][m] };
+            let is_listed = listed.contains([NodeId::new(a), NodeId::new(b)].as_slice());
+            assert!(truth || is_listed, "nodes {a} and {b} survive by what does not exist");
+            survive += usize::from(truth);
+        }
+        let mut counts = counts.lock().unwrap();
+        *counts = (counts.0 + survive, counts.1 + tally.survives, counts.2 + found.spared);
+    });
+    let (survive, told, spared) = counts.into_inner().unwrap();
+    assert!(told * 10 > survive * 9 && spared * 2 > told, "{told} of {survive} survive, {spared} unseen");
+}
+
+/// Node n of part p becomes node `parts · n + p`; nothing of one part may enter another.
+fn side_by_side(parts: &[Snapshot]) -> Snapshot {
+    let mut all = Snapshot { nodes: Vec::new(), tasks: Vec::new(), groups: Vec::new(), ..parts[0].clone() };
+    let named = |p: usize, name: &str| format!("p{p}-{name}");
+    for n in 0..parts[0].nodes.len() {
+        for (p, part) in parts.iter().enumerate() {
+            let mut node = part.nodes[n].clone();
+            node.name = named(p, &node.name);
+            node.labels.insert("part".to_string(), p.to_string());
+            node.domains.values_mut().for_each(|domain| *domain = named(p, domain));
+            all.nodes.push(node);
+        }
+    }
+    for (p, part) in parts.iter().enumerate() {
+        for task in &part.tasks {
+            let mut task = task.clone();
+            task.name = named(p, &task.name);
+            task.group = task.group.map(|group| named(p, &group));
+            task.selector.insert("part".to_string(), vec![p.to_string()]);
+            task.placement.iter_mut().chain(&mut task.moving_to).for_each(|piece| piece.node = named(p, &piece.node));
+            all.tasks.push(task);
+        }
+        for group in &part.groups {
+            let mut group = group.clone();
+            group.name = named(p, &group.name);
+            group.depends_on.iter_mut().for_each(|need| need.group = named(p, &need.group));
+            all.groups.push(group);
+        }
+    }
+    all
+}
+
+/// Which pairs of nodes survive, the first named less or equal, and with itself which node alone, all recoveries tried. `None` when
+/// they are too many.
+fn pairs_by_force(problem: &Problem) -> Option<Vec<Vec<bool>>> {
+    let survives = |a: NodeId, b: NodeId| {
+        let failed = if a == b { vec![a] } else { vec![a, b] };
+        let is_lost = |task: &TaskId| problem.current.spot(*task).pieces().iter().any(|p| failed.contains(&p.node));
+        let lost = problem.task_ids().filter(is_lost).collect();
+        let domains = failed.iter().map(|node| DomainId(node.0)).collect();
+        Some(brute(problem, &Scenario { level: LevelId(0), domains, failed, lost })?.survives)
+    };
+    let row = |a| problem.node_ids().map(|b| if a <= b { survives(a, b) } else { Some(false) }).collect();
+    problem.node_ids().map(row).collect()
 }
 
 /// Recoveries of clusters of hundreds of nodes, divisible tasks included, keep every rule.
@@ -340,13 +460,14 @@ fn assert_device_agrees(problem: &Problem, gpu: &Arc<Gpu>) -> usize {
 fn host_and_device_drill_alike() {
     let Some(gpu) = gpu("host_and_device_drill_alike") else { return };
     let looks = std::sync::atomic::AtomicUsize::new(0);
-    for_seeds("drill device", 40, |seed, rng| {
+    for_seeds("drill device", 80, |seed, rng| {
         let kinds = Kinds { groups: seed % 4 == 0, divisible: seed % 4 == 1, ..Kinds::ALL };
-        let size = if seed % 5 == 0 { Size { nodes_max: 150, ..Size::MEDIUM } } else { Size::SMALL };
+        let size = if seed % 4 == 2 { Size { nodes_max: 150, ..Size::MEDIUM } } else { Size::SMALL };
         let problem = settled(&random_snapshot(rng, size, kinds));
         looks.fetch_add(assert_device_agrees(&problem, &gpu), std::sync::atomic::Ordering::Relaxed);
     });
-    assert!(looks.into_inner() > 1000, "the device had something to do");
+    let looks = looks.into_inner();
+    assert!(looks > 1000, "the device had something to do: {looks} looks");
 }
 
 /// A shader that takes the node with most to spare, one that forgets who failed, one that counts devices wrongly.

@@ -219,6 +219,6 @@ fn a_time_limit_is_obeyed() {
     let control = Control::unlimited().with_time_limit(Duration::from_millis(100));
     let outcome = exact::solve(&problem, &problem.current, &control);
     assert_honest(&problem, &outcome);
-    assert_eq!(outcome.status, Status::Interrupted);
+    assert_eq!(outcome.status, Status::Deadline);
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
 }

@@ -5,6 +5,7 @@ mod common;
 use bayplan::control::Control;
 use bayplan::exact;
 use bayplan::file;
+use bayplan::generate::{Order, Shape, Wish, generate};
 use bayplan::model::*;
 use bayplan::plan::{self, Status};
 use bayplan::scale::series::{Marks, Sample, Unit, schedule};
@@ -222,6 +223,54 @@ fn one_node_fewer_is_not_enough_for_the_exact_solver() {
     });
     let is_whole = std::env::var_os("BAYPLAN_TEST_SEED").is_none();
     assert!(!is_whole || (proven.get() > 3 && refuted.get() > 3), "{} proven, {} refuted", proven.get(), refuted.get());
+}
+
+/// A thousand tasks, large and small, whole and fractional GPUs: what counting asks for is completed until it is enough, and no more.
+#[test]
+fn a_large_purchase_is_enough_and_near_its_bound() {
+    let shape = |name: &str, cpu, memory, model: &str, price| {
+        let node = NodeSpec { price, ..node(name, &[("cpu", cpu), ("memory", memory)]) };
+        let devices = DevicesSpec { kind: "gpu".to_string(), model: model.to_string(), count: 8 };
+        let devices = if model.is_empty() { Vec::new() } else { vec![devices] };
+        NodeShape { node: NodeSpec { devices, ..node }, most: None }
+    };
+    let nodes = vec![
+        shape("small", 32_000, 131_072, "", 100),
+        shape("large", 96_000, 393_216, "", 280),
+        shape("l40", 64_000, 262_144, "l40", 600),
+        shape("a100", 64_000, 262_144, "a100", 900),
+    ];
+    for seed in 1..4 {
+        let wish = Wish { nodes: Some(40), tasks: Some(1_000), seed, ..Wish::default() };
+        let order = Order::new(Shape::Queue, wish).unwrap();
+        let search = Search { effort: Some(20), ..Search::default() };
+        let ask = Ask { nodes: nodes.clone(), search, ..Ask::default() };
+        let addition = advice(&generate(&order), &ask).addition.unwrap();
+        let least = addition.cost_at_least.unwrap();
+        assert!(addition.is_enough && addition.cost <= least * 3 / 2, "seed {seed}: {} of {least}", addition.cost);
+    }
+}
+
+/// Shapes that only their zone tells apart cost the same: neither is bought alone.
+#[test]
+fn shapes_alike_share_a_purchase() {
+    let work = (0..8).map(|n| task(&format!("t{n}"), 1, &[("cpu", 6)])).collect();
+    let mut snapshot = cluster(vec![node("n0", &[("cpu", 1)])], work);
+    (snapshot.resources, snapshot.levels) = (resources(&["cpu"]), vec!["zone".to_string()]);
+    let shape = |zone: &str, price| {
+        let mut node = NodeSpec { price, ..node(zone, &[("cpu", 10)]) };
+        node.domains.insert("zone".to_string(), zone.to_string());
+        NodeShape { node, most: None }
+    };
+    let bought = |prices: [i64; 3]| {
+        let nodes = ["a", "b", "c"].iter().zip(prices).map(|(zone, price)| shape(zone, price)).collect();
+        let addition = advice(&snapshot, &Ask { nodes, ..Ask::default() }).addition.unwrap();
+        assert!(addition.is_enough && addition.is_least);
+        addition.purchases.into_iter().map(|purchase| (purchase.shape, purchase.count)).collect::<Vec<_>>()
+    };
+    let pair = |zone: &str, count| (zone.to_string(), count);
+    assert_eq!(bought([5, 5, 5]), [pair("a", 3), pair("b", 3), pair("c", 2)]);
+    assert_eq!(bought([5, 4, 5]), [pair("b", 8)]);
 }
 
 /// What is bought may fail as well: with one node there and one bought, the loss of either leaves the other.

@@ -37,7 +37,8 @@ pub fn run(args: &DrillArgs) -> Result<Exit, Failure> {
     if let Some(trouble) = &found.trouble {
         say(&format!("bayplan: {}: {}; the CPU went on, with the same answer", backend.text, trouble.text));
     }
-    say(&format!("backend {}; {} looks at a scenario on the device", backend.text, found.on_device));
+    let spared = if args.pairs { format!("; {} pairs needed no look", found.spared) } else { String::new() };
+    say(&format!("backend {}; {} looks at a scenario on the device{spared}", backend.text, found.on_device));
     let state = if args.plan.is_some() { "after the plan" } else { "current state" };
     let text = match args.output {
         ScoreForm::Table => tables(&problem, &found, state, args.top),

@@ -133,15 +133,10 @@ fn find(
     let backend = Backend::choose(args.backend, &charged)?;
     // The bound is on the snapshot, not on what the command line narrows it to: so whoever has the two files can check it.
     let first = is_for_exact(&charged, args);
-    let given = search.time_left();
     let (found, proof) = beside.run(read, args, search, first, |proof| {
         let proof = proof.filter(|_| focus::keeps_points(problem, &args.focus));
         solve(&charged, args, &backend, proof, search)
     });
-    // The exact solver does not say what ended it.
-    let is_exact = found.meta.solver == plan::EXACT;
-    let is_out_of_time = given.zip(search.time_left()).is_some_and(|(given, left)| left <= given / 10);
-    let is_timed = found.meta.status == Status::Deadline || (is_exact && is_out_of_time);
     let goes_on = args.admit == AdmitArg::All && args.reserve.reserve.is_none();
     let ordering = if goes_on { order.part(ORDER_PART) } else { order.clone() };
     let mut ordered = plan::order(problem, &found.target, &ordering);
@@ -155,7 +150,8 @@ fn find(
         Status::Optimal => Status::Optimal,
         _ if beside.is_near(objective, found.meta.bound) => Status::Gap,
         _ if going_on.is_stopped() => Status::Interrupted,
-        _ if is_timed || ordered.is_cut => Status::Deadline,
+        Status::Deadline => Status::Deadline,
+        _ if ordered.is_cut => Status::Deadline,
         _ => Status::Feasible,
     };
     Ok((Found { meta: Meta { proof, status, ..found.meta }, ..found }, ordered))
@@ -311,7 +307,8 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&P
     let found = exact::solve_under(problem, &start.target, proof.map(|proof| proof.bound), control);
     if found.bound.is_none() && found.placement == start.target {
         // It had nothing to add (too large, a cost that has no linear form, no time): the plan is the bulk search's.
-        return Found { meta: Meta { blockers: found.blockers, ..start.meta }, ..start };
+        let status = if found.status == Status::Feasible { start.meta.status } else { found.status };
+        return Found { meta: Meta { blockers: found.blockers, status, ..start.meta }, ..start };
     }
     // A bound on the problem as the command line narrowed it says nothing about the snapshot.
     let is_narrowed = args.min_gain > 0 || args.max_moves.is_some() || args.focus.narrows();

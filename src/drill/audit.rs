@@ -139,11 +139,7 @@ impl Added {
             let parts = i128::from(piece.share.parts()) - i128::from(had);
             let row: Vec<i128> = problem.requirement(task).iter().map(|amount| i128::from(*amount) * parts).collect();
             let so_far = |r: usize| self.amounts.get(&n).map_or(0, |row| row[r]);
-            let room = |r: usize| {
-                i128::from(problem.allocatable(piece.node)[r]) * i128::from(SHARE_ONE)
-                    - state.usage.amounts(piece.node)[r]
-            };
-            if (0..row.len()).any(|r| row[r] > 0 && so_far(r) + row[r] > room(r)) {
+            if !state.takes(piece.node, (0..row.len()).map(|r| if row[r] > 0 { so_far(r) + row[r] } else { 0 })) {
                 return false;
             }
             let used = state.usage.devices(piece.node);

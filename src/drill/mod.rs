@@ -29,12 +29,13 @@ use crate::bulk::{Device, Trouble};
 use crate::control::Control;
 use crate::model::{LevelId, NodeId, Problem, Spot, TaskId, Violation};
 use audit::{Auditor, Before, is_back, wanted};
+use pairs::{Alone, Sifted};
 pub use prove::Reason;
 use rayon::prelude::*;
 use recover::{OnDevice, Order, recover};
 pub use reserve::{Reserved, largest_part, reserve};
 use room::State;
-use scenario::PAIRS_MAX;
+pub(crate) use room::sizes;
 pub use scenario::Scenario;
 use search::Found;
 use std::cmp::Reverse;
@@ -159,11 +160,13 @@ pub struct Drill {
     pub on_device: usize,
     /// What went wrong there; the CPU has taken over and the result is the same.
     pub trouble: Option<Trouble>,
+    /// Pairs that survive and needed no look of their own.
+    pub spared: usize,
 }
 
-/// Drills a settled problem: its current state, see [`Problem::settled`]. The time limit of `control` holds for pairs of nodes beyond
-/// the first 8,192 that need a look, and for what remains open after all scenarios have been looked at once. A stop leaves out
-/// whatever has not been looked at.
+/// Drills a settled problem: its current state, see [`Problem::settled`]. The time limit of `control` holds for pairs of nodes, though
+/// not for the first few, and for what remains open after all scenarios have been looked at once. A stop leaves out whatever has not
+/// been looked at.
 ///
 /// # Panics
 /// Only when the thread pool cannot be started.
@@ -177,13 +180,10 @@ fn run(problem: &Problem, options: &Options, control: &Control) -> Drill {
     let before = Before::new(&state);
     let on = scenario::tasks_by_node(problem);
     let mut device = OnDevice::new(&state, options.device.as_ref());
-    let mut drill = Drill { drilled: Vec::new(), tallies: Vec::new(), on_device: 0, trouble: None };
+    let mut drill = Drill { drilled: Vec::new(), tallies: Vec::new(), on_device: 0, trouble: None, spared: 0 };
     for level in &options.levels {
         let scenarios = scenario::singles(problem, &on, *level, options.unnamed);
-        let mut drilled = Vec::with_capacity(scenarios.len());
-        for batch in scenarios.chunks(BATCH).take_while(|_| !control.is_stopped()) {
-            drilled.extend(look(&state, &mut device, &before, batch));
-        }
+        let drilled = looks(&state, &mut device, &before, &scenarios, control);
         let left_out = scenarios.len() - drilled.len();
         drill.take(*level, false, drilled, left_out);
     }
@@ -242,19 +242,28 @@ fn all_pairs(
     nodes.sort_by_cached_key(|node| (Reverse(weight(node)), *node));
     let all = nodes.len() * nodes.len().saturating_sub(1) / 2;
     nodes.truncate(pairs::NODES_MAX);
-    let lone = pairs::lone(state, before, on, &nodes, control);
-    let (standing, open) = pairs::open(state, &nodes, &lone);
-    let mut tally = Tally { scenarios: standing, survives: standing, ..Tally::new(LevelId(0), true) };
+    let alone = alone(state, device, before, on, drill, control);
+    if alone.len() < problem.nodes.len() {
+        nodes.clear();
+    }
+    let lone = pairs::lone(state, before, on, &nodes, &alone, control);
+    let Sifted { standing, failing, worst, open } = pairs::sift(state, &nodes, &lone, control);
+    drill.spared = standing;
+    let counted = Tally::new(LevelId(0), true);
+    let mut tally = Tally { scenarios: standing + failing, survives: standing, fails: failing, ..counted };
     let mut kept: Vec<Drilled> = Vec::new();
-    let mut done = 0;
-    for batch in open[..open.len().min(PAIRS_MAX)].chunks(BATCH) {
-        if control.is_stopped() || (done > 0 && control.must_stop()) {
-            break;
+    for (k, batch, is_open) in in_batches(&open, true).chain(in_batches(&worst, false)) {
+        if control.is_stopped() || (k > 0 && control.must_stop()) {
+            continue;
         }
-        done += batch.len();
-        let batch: Vec<Scenario> = batch.iter().map(|(a, b)| scenario::pair(on, nodes[*a], nodes[*b])).collect();
-        for one in look(state, device, before, &batch) {
-            tally.count(one.verdict);
+        let scenarios: Vec<Scenario> = batch.iter().map(|(a, b)| scenario::pair(on, nodes[*a], nodes[*b])).collect();
+        let looked = look(state, device, before, &scenarios, &Order::OF_PAIRS);
+        for ((a, b), mut one) in batch.iter().zip(looked) {
+            // What is known of one of the two need not be seen again in the pair.
+            one.conclude(one.reason.or(lone[*a].fails).or(lone[*b].fails));
+            if is_open {
+                tally.count(one.verdict);
+            }
             if one.verdict != Verdict::Survives {
                 kept.push(one);
             }
@@ -263,38 +272,76 @@ fn all_pairs(
         kept.truncate(PAIRS_KEPT);
         kept.iter_mut().for_each(|one| one.spots = Vec::new());
     }
-    // What cannot come back when one of them fails cannot when both do.
-    open[done..].iter().filter(|(a, b)| lone[*a].fails || lone[*b].fails).for_each(|_| tally.count(Verdict::Fails));
     tally.left_out = all - tally.scenarios;
     drill.tallies.push(tally);
     drill.drilled.extend(kept);
 }
 
-/// A first look at scenarios: the largest tasks first; where not all come back, the heaviest first as well, and what is proven.
-fn look(state: &State<'_>, device: &mut OnDevice, before: &Before, scenarios: &[Scenario]) -> Vec<Drilled> {
+/// Pairs in batches, each with its number; of the first, no time limit has a say. `is_open`: they are still to be counted.
+fn in_batches(pairs: &[(usize, usize)], is_open: bool) -> impl Iterator<Item = (usize, &[(usize, usize)], bool)> {
+    pairs.chunks(BATCH).enumerate().map(move |(k, batch)| (k, batch, is_open))
+}
+
+/// What becomes of each node's failure: known where that level has been drilled. Fewer than there are nodes when told to stop.
+fn alone(
+    state: &State<'_>,
+    device: &mut OnDevice,
+    before: &Before,
+    on: &[Vec<TaskId>],
+    drill: &Drill,
+    control: &Control,
+) -> Vec<Alone> {
+    let told = |one: &Drilled| Alone { reason: one.reason, lost_weight: one.lost_weight };
+    let known: Vec<Alone> = drill.drilled.iter().filter(|one| one.scenario.level == LevelId(0)).map(told).collect();
+    if !known.is_empty() {
+        return known;
+    }
+    let scenarios = scenario::singles(state.problem, on, LevelId(0), false);
+    looks(state, device, before, &scenarios, control).iter().map(told).collect()
+}
+
+/// Looks at scenarios that are not pairs until there is a signal.
+fn looks(
+    state: &State<'_>,
+    device: &mut OnDevice,
+    before: &Before,
+    scenarios: &[Scenario],
+    control: &Control,
+) -> Vec<Drilled> {
+    let batches = scenarios.chunks(BATCH).take_while(|_| !control.is_stopped());
+    batches.flat_map(|batch| look(state, device, before, batch, &Order::OF_DOMAINS)).collect()
+}
+
+/// A first look at scenarios: lost tasks choose in the first order; where not all come back, in each of the others as well. What none of
+/// them brings back is looked at for a proof.
+fn look(
+    state: &State<'_>,
+    device: &mut OnDevice,
+    before: &Before,
+    scenarios: &[Scenario],
+    orders: &[Order],
+) -> Vec<Drilled> {
     let mut judged = |scenarios: &[Scenario], order: Order| -> Vec<Drilled> {
         let spots = recover(state, device, scenarios, order);
         let work = scenarios.par_iter().zip(spots);
         let auditor = || Auditor::new(state, before);
         work.map_init(auditor, |auditor, (scenario, spots)| judge(state, auditor, scenario.clone(), spots)).collect()
     };
-    let mut drilled = judged(scenarios, Order::LargestFirst);
-    let open: Vec<usize> = (0..drilled.len()).filter(|i| !drilled[*i].is_covered()).collect();
-    let again: Vec<Scenario> = open.iter().map(|i| scenarios[*i].clone()).collect();
-    let mut others = judged(&again, Order::HeaviestFirst);
-    others.par_iter_mut().for_each(|other| {
-        if !other.is_covered() {
-            other.reason = prove::impossible(state, &other.scenario);
+    let mut drilled = judged(scenarios, orders[0]);
+    let open = |drilled: &[Drilled]| (0..drilled.len()).filter(|i| !drilled[*i].is_covered()).collect::<Vec<_>>();
+    for order in &orders[1..] {
+        let left = open(&drilled);
+        let again: Vec<Scenario> = left.iter().map(|i| scenarios[*i].clone()).collect();
+        for (i, other) in left.into_iter().zip(judged(&again, *order)) {
+            if other.cost() < drilled[i].cost() {
+                drilled[i] = other;
+            }
         }
-    });
-    for (i, other) in open.into_iter().zip(others) {
-        let reason = other.reason;
-        let mine = &mut drilled[i];
-        if other.cost() < mine.cost() {
-            *mine = other;
-        }
-        mine.conclude(reason);
     }
+    drilled.par_iter_mut().filter(|one| !one.is_covered()).for_each(|one| {
+        let reason = prove::impossible(state, &one.scenario);
+        one.conclude(reason);
+    });
     drilled
 }
 

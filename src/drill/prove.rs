@@ -4,7 +4,7 @@ use super::audit::wanted;
 use super::gate::Gate;
 use super::room::State;
 use super::scenario::Scenario;
-use crate::model::{DEVICE_MILLI, NodeId, Problem, ResourceId, SHARE_ONE, Sharing, TaskId};
+use crate::model::{DEVICE_MILLI, NodeId, Problem, ResourceId, Sharing, TaskId};
 use std::collections::BTreeSet;
 
 /// Sets of large tasks that are counted apart: those of at least a half, a quarter … of the largest.
@@ -77,18 +77,17 @@ pub fn impossible(state: &State<'_>, scenario: &Scenario) -> Option<Reason> {
 fn fits_alone(state: &State<'_>, task: TaskId, node: NodeId) -> bool {
     let problem = state.problem;
     let parts = i128::from(state.share(task).parts());
-    let rows = problem.requirement(task).iter().enumerate();
-    let mut amounts = rows.map(|(r, amount)| (i128::from(*amount) * parts, free(state, node, r)));
-    let Some(request) = &problem.tasks[task.index()].device else { return amounts.all(|(need, free)| need <= free) };
+    let has_room = state.takes(node, problem.requirement(task).iter().map(|amount| i128::from(*amount) * parts));
+    let Some(request) = &problem.tasks[task.index()].device else { return has_room };
     let eligible = request.eligible(&problem.nodes[node.index()]);
     let used = state.usage.devices(node).iter().enumerate();
     let takes = used.filter(|(d, used)| eligible >> d & 1 == 1 && **used + request.milli <= DEVICE_MILLI).count();
-    takes >= request.count as usize && amounts.all(|(need, free)| need <= free)
+    takes >= request.count as usize && has_room
 }
 
 /// Scaled free amount of a node; nothing where it is overfull.
 fn free(state: &State<'_>, node: NodeId, r: usize) -> i128 {
-    (i128::from(state.problem.allocatable(node)[r]) * i128::from(SHARE_ONE) - state.usage.amounts(node)[r]).max(0)
+    state.left(node, r).max(0)
 }
 
 /// The sets that are counted: all, those of each class, those that want each kind of device, the large ones.

@@ -11,7 +11,13 @@ use crate::gpu::{Answer, Drills, Failed};
 use crate::kernel::drill::{Room, best, fail, put};
 use crate::model::{NodeId, Piece, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId, Usage};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::Arc;
+
+/// Nodes of the part of the cluster in which a task looks first, where recoveries are to keep apart.
+const NEAR: usize = 8;
+/// So many times as many are in the next part, where there is no room.
+const WIDENING: usize = 8;
 
 /// In which order lost tasks choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +26,16 @@ pub enum Order {
     LargestFirst,
     /// By weight: saves most of it where there is no room for all.
     HeaviestFirst,
-    /// Largest first, each in a part of the cluster of its own where there is room: so that recoveries keep out of each other's way.
+    /// Largest first, each in a small part of the cluster of its own where there is room: so that recoveries keep out of each other's
+    /// way, and few nodes are looked at. Not on a device.
     Apart(u32),
+}
+
+impl Order {
+    /// For a node or a domain: whose recovery is told, so the best fit.
+    pub const OF_DOMAINS: [Order; 2] = [Order::LargestFirst, Order::HeaviestFirst];
+    /// For two nodes, of which there are many: nearly all survive, and a few nodes are looked at for that.
+    pub const OF_PAIRS: [Order; 3] = [Order::Apart(0), Order::LargestFirst, Order::HeaviestFirst];
 }
 
 /// A state on a device, as long as it does well there.
@@ -92,10 +106,9 @@ fn told(state: &State<'_>, scenario: &Scenario, list: &[usize], answers: &[Answe
 /// Where every lost task runs again, in the order of each scenario's `lost`; what found no room is unplaced.
 pub fn recover(state: &State<'_>, device: &mut OnDevice, scenarios: &[Scenario], order: Order) -> Vec<Vec<Spot>> {
     let is_plain = |scenario: &Scenario| scenario.lost.iter().all(|task| is_plain(state, *task));
-    let (there, rest): (Vec<usize>, Vec<usize>) = match device.drills {
-        Some(_) => (0..scenarios.len()).partition(|i| is_plain(&scenarios[*i])),
-        None => (Vec::new(), (0..scenarios.len()).collect()),
-    };
+    let is_for_device = device.drills.is_some() && !matches!(order, Order::Apart(_));
+    let (there, rest): (Vec<usize>, Vec<usize>) =
+        (0..scenarios.len()).partition(|i| is_for_device && is_plain(&scenarios[*i]));
     let of = |list: &[usize]| list.iter().map(|i| &scenarios[*i]).collect::<Vec<_>>();
     let plain = of(&there);
     let answers = device.recover(state, &plain, order).unwrap_or_else(|| here(state, &plain, order));
@@ -185,18 +198,15 @@ fn place<const L: usize>(
         waiting.retain(|i| {
             let task = scenario.lost[*i];
             let lost = state.lost(task);
-            let is_open = |node: usize| gate.is_open(task, NodeId::new(node));
+            let is_bound = gate.binds(task);
+            let is_open = |node: usize| !is_bound || gate.is_open(task, NodeId::new(node));
             let mends = |node: usize| gate.mends(task, NodeId::new(node)) && is_open(node);
+            let in_part = |part: Range<usize>| best::<L>(&cluster, &scratch.room, &lost, part, is_open);
             // Who is missed where others run on goes there first.
-            let missed = if gate.is_missed(task) { best::<L>(&cluster, &scratch.room, &lost, mends) } else { None };
-            let found = match gate.binds(task) {
-                true => missed.or_else(|| best::<L>(&cluster, &scratch.room, &lost, is_open)),
-                false => {
-                    let near = part_of(state, task, order);
-                    let found = near.and_then(|near| best::<L>(&cluster, &scratch.room, &lost, near));
-                    found.or_else(|| best::<L>(&cluster, &scratch.room, &lost, |_| true))
-                }
-            };
+            let all = 0..state.problem.nodes.len();
+            let missed =
+                if gate.is_missed(task) { best::<L>(&cluster, &scratch.room, &lost, all, mends) } else { None };
+            let found = missed.or_else(|| parts_of(state, task, order).find_map(in_part));
             let Some((node, devices)) = found else { return true };
             put::<L>(&cluster, &mut scratch.room, &lost, node as usize, devices);
             scratch.touched.push(node as usize);
@@ -213,14 +223,21 @@ fn place<const L: usize>(
     spots
 }
 
-/// The part of the cluster in which a task looks first: a sixteenth, at least 64 nodes, from a place of its own on.
-fn part_of(state: &State<'_>, task: TaskId, order: Order) -> Option<impl Fn(usize) -> bool> {
-    let Order::Apart(number) = order else { return None };
+/// The parts of the cluster in which a task looks, one after the other. The last is all of it.
+fn parts_of(state: &State<'_>, task: TaskId, order: Order) -> impl Iterator<Item = Range<usize>> {
     let count = state.problem.nodes.len();
+    let (number, first) = match order {
+        Order::Apart(number) => (number, NEAR),
+        Order::LargestFirst | Order::HeaviestFirst => (0, count),
+    };
     // Fibonacci hashing scatters neighbours.
     let place = (u64::from(task.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17 * (number + 1));
-    let (first, width) = ((place % count as u64) as usize, (count / 16).max(64));
-    Some(move |node: usize| (node + count - first) % count < width)
+    let widths = std::iter::successors(Some(first), |width| Some(width.saturating_mul(WIDENING)));
+    let near = widths.take_while(move |width| *width < count).map(move |width| {
+        let from = (place % (count - width + 1) as u64) as usize;
+        from..from + width
+    });
+    near.chain(std::iter::once(0..count))
 }
 
 fn is_divisible(problem: &Problem, task: TaskId) -> bool {

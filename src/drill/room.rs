@@ -20,7 +20,7 @@ pub struct State<'a> {
     pub room: Room,
     /// See [`Cluster::scale`].
     pub scale: Vec<u32>,
-    /// Shape: tasks. See [`State::size`].
+    /// Shape: tasks. See [`sizes`].
     sizes: Vec<i64>,
     /// Shape: groups. See [`State::dependents`].
     dependents: Vec<Vec<(GroupId, LevelId)>>,
@@ -41,7 +41,7 @@ impl<'a> State<'a> {
         for node in problem.node_ids() {
             let row = &mut room.free[node.index() * lanes..][..lanes];
             for (r, capacity) in problem.allocatable(node).iter().enumerate() {
-                let left = i128::from(*capacity) * i128::from(SHARE_ONE) - usage.amounts(node)[r];
+                let left = left(*capacity, usage.amounts(node)[r]);
                 row[r] = (left.div_euclid(i128::from(SHARE_ONE)) >> pack.shift[r]).max(0) as i32;
                 largest[r] = largest[r].max(row[r]);
             }
@@ -56,6 +56,16 @@ impl<'a> State<'a> {
             state.room.spare[node] = state.spare(node);
         }
         state
+    }
+
+    /// Scaled amount that a node has free of a resource; below 0 where it is overfull.
+    pub fn left(&self, node: NodeId, r: usize) -> i128 {
+        left(self.problem.allocatable(node)[r], self.usage.amounts(node)[r])
+    }
+
+    /// Has a node room for scaled amounts, by resource? Of what nothing is wanted, nothing need be left.
+    pub fn takes(&self, node: NodeId, wanted: impl Iterator<Item = i128>) -> bool {
+        wanted.enumerate().all(|(r, amount)| amount <= 0 || amount <= self.left(node, r))
     }
 
     /// What no scenario changes.
@@ -100,7 +110,7 @@ impl<'a> State<'a> {
         own.iter().copied().chain(dependents).collect()
     }
 
-    /// A task's part of the cluster in its scarcest resource, devices included, in 2^30ths.
+    /// See [`sizes`].
     pub fn size(&self, task: TaskId) -> i64 {
         self.sizes[task.index()]
     }
@@ -122,6 +132,10 @@ impl<'a> State<'a> {
     }
 }
 
+fn left(capacity: i64, used: i128) -> i128 {
+    i128::from(capacity) * i128::from(SHARE_ONE) - used
+}
+
 fn dependents(problem: &Problem) -> Vec<Vec<(GroupId, LevelId)>> {
     let mut dependents = vec![Vec::new(); problem.groups.len()];
     for id in problem.group_ids() {
@@ -131,7 +145,8 @@ fn dependents(problem: &Problem) -> Vec<Vec<(GroupId, LevelId)>> {
     dependents
 }
 
-fn sizes(problem: &Problem) -> Vec<i64> {
+/// Each task's part of the cluster in its scarcest resource, devices included, in 2^30ths.
+pub fn sizes(problem: &Problem) -> Vec<i64> {
     let width = problem.resources.len();
     let mut total = vec![1i128; width];
     for node in problem.node_ids() {

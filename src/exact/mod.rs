@@ -45,7 +45,7 @@ pub struct Outcome {
     pub placement: Placement,
     /// Scaled upper bound on the objective of every placement with no more excess than this one.
     pub bound: Option<i128>,
-    /// Optimal, feasible (with the gap to the bound) or interrupted.
+    /// Optimal, or what ended the search: the clock, a signal, or that nothing was left to look at.
     pub status: Status,
     /// When it is proven that no placement keeps every rule: names of the rules that the least broken one still breaks.
     pub blockers: Option<Vec<&'static str>>,
@@ -116,7 +116,8 @@ pub fn solve_under(problem: &Problem, incumbent: &Placement, known: Option<i128>
     let proven = searched.bound.is_some_and(|bound| bound <= best.objective + tolerance);
     let status = match () {
         () if proven && repaired => Status::Optimal,
-        () if control.must_stop() => Status::Interrupted,
+        () if control.is_stopped() => Status::Interrupted,
+        () if control.is_late() => Status::Deadline,
         () => Status::Feasible,
     };
     let blockers = (repaired && best.excess > 0).then(|| {

@@ -10,6 +10,7 @@
 //! What a node has to spare does not depend on the task, so most nodes are passed over with one comparison.
 
 use super::points::{change_devices, fit_devices};
+use std::ops::Range;
 
 /// What every node's free amounts weigh together: the largest of the cluster counts 2^30 per lane, then 14 bits are dropped.
 pub const SPARE_SHIFT: u32 = 14;
@@ -69,18 +70,19 @@ pub fn spare<const L: usize>(cluster: &Cluster<'_>, room: &Room, node: usize) ->
     amounts + milli
 }
 
-/// The node with least to spare that takes a task, and the devices it gets there; `None` when it fits nowhere. `is_open` tells
-/// where the rules of its group let it go.
+/// The node of `nodes` with least to spare that takes a task, and the devices it gets there; `None` when it fits nowhere there.
+/// `is_open` tells where the rules of its group let it go.
 pub fn best<const L: usize>(
     cluster: &Cluster<'_>,
     room: &Room,
     task: &Lost<'_>,
+    nodes: Range<usize>,
     is_open: impl Fn(usize) -> bool,
 ) -> Option<(u32, u64)> {
     let requirement: &[i32; L] = task.requirement.try_into().expect("a row has L lanes");
     let width = cluster.device_width;
     let (mut least, mut found) = (u32::MAX, None);
-    for (node, spare) in room.spare.iter().enumerate() {
+    for (node, spare) in nodes.clone().zip(&room.spare[nodes]) {
         // Nodes come in ascending order: at even spare the first is kept.
         if *spare >= least {
             continue;

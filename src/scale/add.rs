@@ -1,21 +1,23 @@
 //! Which nodes must come, at which price? The cheapest found with which everything has a place, and what proves that cheaper ones
 //! do not do.
 //!
-//! Counting (`cover.rs`) gives a cost that no answer is below, and numbers of nodes that meet all it counts: those are tried first, then a
-//! little more of each until everything has a place. Where that does not reach the bound, the nodes on offer are put beside the cluster,
-//! each at its price, and the engines place everything: those in use are another answer. The cheaper one is made cheaper step by step,
+//! Counting (`cover.rs`) gives a cost that no answer is below, and numbers of nodes that meet all it counts: those are tried first. What
+//! the engines leave waiting with them gets the cheapest nodes that hold it, until everything has a place. Where that does not reach the
+//! bound, the nodes on offer are put beside the cluster, each at its price, and the engines place everything: those in use, completed in
+//! the same way, are another answer. The cheaper one is made cheaper step by step,
 //! each time asked anew whether everything still has a place; what counting rules out is not asked. With several scenarios
 //! (`survive`), each must do with what is bought, and what is bought may fail like what is there.
 
 use super::cover::{Cover, Least};
 use super::policy::{Policy, scaled};
 use super::pools::{Pool, capacity, capacity_of, load_of, pools};
-use super::scenario::{Scenarios, placed};
-use super::search::{Search, confined, empty_nodes, priced, waiting, without};
+use super::scenario::{Scenarios, left, placed};
+use super::search::{Search, empty_nodes, is_whole, lacking, priced, waiting};
 use super::{NodeShape, stage::Stage};
 use crate::control::Control;
-use crate::model::{DEVICE_MILLI, Faults, NodeId, Problem, TaskId, Usage, newcomer_forbidden};
-use std::collections::BTreeSet;
+use crate::model::{DEVICE_MILLI, Faults, NodeId, Piece, Placement, Problem, Spot, TaskId, Usage, newcomer_forbidden};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most nodes of one shape that are put beside the cluster.
 const OFFER_MAX: usize = 4096;
@@ -25,7 +27,7 @@ const OFFER_MIN: usize = 32;
 const MOST: i64 = 1 << 32;
 /// Scenarios that are counted: those that take most away.
 const COVERS_MAX: usize = 8;
-/// What counting asks for grows by a part in so many at least, and at most doubles.
+/// Times that nodes are added for what still waits: mostly one is enough, and each scenario may ask for its own.
 const GROWTH: usize = 32;
 /// Most nodes of a shape that are changed for others at once.
 const SWAP_MAX: usize = 3;
@@ -35,7 +37,7 @@ const TRIES_MAX: usize = 64;
 const BINS_OPEN: usize = 32;
 
 /// What to buy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Bought {
     /// By shape.
     pub counts: Vec<usize>,
@@ -45,10 +47,36 @@ pub(super) struct Bought {
     pub in_nodes: bool,
     /// No set of nodes that does costs less; `None` = all that can be had is proven to be too little.
     pub bound: Option<i128>,
-    /// Everything was found a place, and the policy kept.
-    pub is_enough: bool,
+    /// A place for everything with these nodes, by tasks and nodes of the problem that offers them: the policy is kept. `None` = none was
+    /// found.
+    pub placement: Option<Placement>,
+    /// By shape, the nodes of that problem that stand for what is on offer: the first of them are what is bought.
+    pub offers: Vec<Vec<NodeId>>,
     /// Counting proves, or the exact solver did, that none of the nodes can be left out.
     pub is_least: bool,
+}
+
+impl Bought {
+    /// The placement where what is bought are these nodes, by shape.
+    pub fn on(&self, placement: &Placement, nodes: &[Vec<NodeId>]) -> Placement {
+        let same: BTreeMap<NodeId, NodeId> = self
+            .offers
+            .iter()
+            .zip(nodes)
+            .flat_map(|(offer, own)| offer.iter().copied().zip(own.iter().copied()))
+            .collect();
+        let piece = |piece: &Piece| Piece { node: same.get(&piece.node).copied().unwrap_or(piece.node), ..*piece };
+        let spot = |spot: &Spot| Spot::from_pieces(spot.pieces().iter().map(piece).collect());
+        Placement::from_spots(placement.spots().iter().map(spot).collect())
+    }
+}
+
+/// Numbers of nodes that are enough.
+struct Enough {
+    /// By shape.
+    counts: Vec<usize>,
+    /// A place for everything with them.
+    placement: Placement,
 }
 
 /// How a pool stands under a target utilisation.
@@ -101,27 +129,28 @@ pub(super) fn buy(
     market.covers = market.covers(&most, control);
     let (bound, counted) = market.bound(&control.part(8));
     let mut found = counted.and_then(|counts| market.grown(&counts, &control.part(3)));
-    let is_open = |counts: &Vec<usize>| bound.is_none_or(|bound| market.cost(counts) > bound);
-    let mut counts = found.clone().unwrap_or_default();
-    if found.as_ref().is_none_or(is_open) {
+    let mut counts = found.as_ref().map(|found| found.counts.clone()).unwrap_or_default();
+    if found.is_none() || bound.is_none_or(|bound| market.cost(&counts) > bound) {
         counts = market.first(&control.part(2));
-        // What the searches bought one by one may not be enough together: then all there is.
-        let all: Vec<usize> = market.offers.iter().map(Vec::len).collect();
-        let tried = if found.is_none() { vec![counts.clone(), all] } else { vec![counts.clone()] };
-        let is_cheaper = |counts: &Vec<usize>| found.as_ref().is_none_or(|f| market.cost(counts) < market.cost(f));
+        // What the searches bought one by one may not be enough together: then more, or all there is.
+        let is_cheaper = |enough: &Enough| {
+            found.as_ref().is_none_or(|found| market.cost(&enough.counts) < market.cost(&found.counts))
+        };
+        let grown = market.grown(&counts, &control.part(3)).filter(is_cheaper);
         found =
-            tried.into_iter().find(|counts| is_cheaper(counts) && market.is_enough(counts, &control.part(3))).or(found);
+            grown.or(found).or_else(|| market.enough(market.offers.iter().map(Vec::len).collect(), &control.part(3)));
+    }
+    if let Some(enough) = &mut found {
+        market.cheapen(enough, bound, control);
+        counts = enough.counts.clone();
     }
     let is_enough = found.is_some();
-    if let Some(mut enough) = found {
-        market.cheapen(&mut enough, bound, control);
-        counts = enough;
-    }
     let cost = market.cost(&counts);
     let cheapest =
         counts.iter().zip(&market.prices).filter(|(count, _)| **count > 0).map(|(_, price)| i128::from(*price)).min();
     let is_least = is_enough && bound.is_some_and(|bound| cheapest.is_none_or(|price| bound > cost - price));
-    Ok(Bought { counts, cost, in_nodes, bound, is_enough, is_least })
+    let placement = found.map(|found| found.placement);
+    Ok(Bought { counts, cost, in_nodes, bound, placement, offers: market.offers, is_least })
 }
 
 /// Tasks that no node of the problem could ever hold.
@@ -157,14 +186,14 @@ impl Market<'_> {
             .iter()
             .filter(|gone| gone.iter().any(|node| self.shape_of[node.index()].is_none()))
             .collect();
-        gone.sort_by_key(|gone| std::cmp::Reverse(load(gone)));
+        gone.sort_by_key(|gone| Reverse(load(gone)));
         gone.truncate(COVERS_MAX);
         let nothing = Vec::new();
         if gone.is_empty() {
             gone.push(&nothing);
         }
         let one = |gone: &Vec<NodeId>| {
-            let problem = confined(&without(&self.problem, gone));
+            let problem = left(&self.problem, gone);
             let tasks: Vec<TaskId> = (problem.task_ids())
                 .filter(|task| problem.current.spot(*task).is_placed() || !problem.tasks[task.index()].pinned)
                 .collect();
@@ -193,43 +222,85 @@ impl Market<'_> {
             let (least, own) = cover.cheapest(&control.part((self.covers.len() - k) as u32));
             let Least::Cost(cost) = least else { return (None, None) };
             bound = bound.max(cost);
-            counts = counts.zip(own).map(|(mut counts, own)| {
-                for (node, count) in own {
-                    let shape = self.shape_of[node.index()].expect("only what is on offer has a price");
-                    counts[shape] = counts[shape].max(count as usize);
-                }
-                counts
+            counts = counts.zip(own).map(|(counts, own)| {
+                let mut asked = vec![0; counts.len()];
+                own.iter().for_each(|(node, count)| self.deal(cover, *node, *count as usize, &mut asked));
+                counts.into_iter().zip(asked).map(|(count, asked)| count.max(asked)).collect()
             });
         }
         (Some(bound), counts)
     }
 
-    /// These numbers, or as little more of each as was found to be enough.
-    fn grown(&self, counts: &[usize], control: &Control) -> Option<Vec<usize>> {
-        let more = |step: usize| -> Vec<usize> {
-            let more = counts.iter().map(|count| count + (count * step).div_ceil(GROWTH));
-            more.zip(&self.offers).map(|(count, offer)| count.min(offer.len())).collect()
-        };
-        let is_enough = |step: usize| self.is_enough(&more(step), &control.part(3));
-        let steps = std::iter::successors(Some(0usize), |step| Some((step * 2).max(1)));
-        let steps = steps.take_while(|step| *step <= GROWTH);
-        let mut low = 0;
-        for step in steps {
+    /// Deals so many nodes out evenly to the shapes that counting does not tell from a node's: they may differ in what fails together.
+    fn deal(&self, cover: &Cover, node: NodeId, count: usize, counts: &mut [usize]) {
+        let is_alike = |shape: &usize| self.offers[*shape].first().is_some_and(|first| cover.is_alike(*first, node));
+        let alike: Vec<usize> = (0..counts.len()).filter(is_alike).collect();
+        for _ in 0..count {
+            let open = alike.iter().filter(|shape| counts[**shape] < self.offers[**shape].len());
+            let Some(shape) = open.min_by_key(|shape| counts[**shape]) else { return };
+            counts[*shape] += 1;
+        }
+    }
+
+    /// These numbers, and the cheapest nodes for what the engines leave waiting with them, until everything has a place.
+    fn grown(&self, counts: &[usize], control: &Control) -> Option<Enough> {
+        let mut counts = counts.to_vec();
+        for _ in 0..GROWTH {
             if control.must_stop() {
                 return None;
             }
-            // Of a few nodes, several parts more are the same number more.
-            if (step == 0 || more(step) != more(low)) && is_enough(step) {
-                let mut high = step;
-                while low + 1 < high && !control.must_stop() {
-                    let middle = low.midpoint(high);
-                    *(if is_enough(middle) { &mut high } else { &mut low }) = middle;
+            let before = counts.clone();
+            match self.placed(&counts, &control.part(3)) {
+                Ok(placement) => {
+                    let usage = Usage::of(&self.problem, &placement);
+                    self.meet_target(&mut counts, &usage);
+                    let is_short = self.short(&self.stands(&counts, &usage)).is_some();
+                    return (!is_short).then_some(Enough { counts, placement });
                 }
-                return Some(more(high));
+                Err(lacking) => self.extend(&mut counts, &lacking),
             }
-            low = step;
+            if counts == before {
+                return None;
+            }
         }
         None
+    }
+
+    /// Adds nodes for tasks: those that need a dear one first, then the large ones, each to a node that was added or, where none has room,
+    /// to a new one of the cheapest shape that holds it.
+    fn extend(&self, counts: &mut [usize], tasks: &[TaskId]) {
+        let problem = &self.problem;
+        let full: Vec<Vec<i128>> =
+            self.offers.iter().map(|o| o.first().map_or(Vec::new(), |n| capacity(problem, *n))).collect();
+        let fits = |need: &[i128], has: &[i128]| need.iter().zip(has).all(|(need, has)| need <= has);
+        let holds = |task: TaskId, need: &[i128], shape: usize| {
+            let first = self.offers[shape].first();
+            first.is_some_and(|node| newcomer_forbidden(problem, task, *node).is_none()) && fits(need, &full[shape])
+        };
+        let mut work: Vec<(TaskId, Vec<i128>, Vec<usize>)> = Vec::new();
+        for task in tasks {
+            let need = need(problem, *task);
+            let mut shapes: Vec<usize> = (0..full.len()).filter(|shape| holds(*task, &need, *shape)).collect();
+            shapes.sort_by_key(|shape| (self.prices[*shape], *shape));
+            work.push((*task, need, shapes));
+        }
+        let dearest = |shapes: &[usize]| shapes.first().map(|shape| self.prices[*shape]);
+        work.sort_by_cached_key(|(task, need, shapes)| (Reverse((dearest(shapes), need.clone())), *task));
+        let mut added: Vec<(usize, Vec<i128>)> = Vec::new();
+        for (_, need, shapes) in work {
+            let has_room = |(shape, left): &&mut (usize, Vec<i128>)| shapes.contains(shape) && fits(&need, left);
+            let at = match added.iter_mut().find(has_room) {
+                Some((_, left)) => left,
+                None => {
+                    let is_left = |shape: &&usize| counts[**shape] < self.offers[**shape].len();
+                    let Some(shape) = shapes.iter().find(is_left) else { continue };
+                    counts[*shape] += 1;
+                    added.push((*shape, full[*shape].clone()));
+                    &mut added.last_mut().expect("one was added").1
+                }
+            };
+            at.iter_mut().zip(&need).for_each(|(left, need)| *left -= need);
+        }
     }
 
     /// A target utilisation asks for capacity whatever the placement.
@@ -270,20 +341,20 @@ impl Market<'_> {
             {
                 continue;
             }
-            let problem = priced(&confined(&without(&self.problem, gone)), &|node| self.price(node));
+            let problem = priced(&left(&self.problem, gone), &|node| self.price(node));
             let found = self.search.solve(&problem, false, &share);
             let is_empty = empty_nodes(&problem, &found);
             for (count, offer) in counts.iter_mut().zip(&self.offers) {
                 *count = (*count).max(offer.iter().filter(|node| is_empty.binary_search(node).is_err()).count());
             }
         }
-        self.meet_target(&mut counts);
+        self.meet_target(&mut counts, &self.usage);
         counts
     }
 
     /// Adds the nodes that a target utilisation asks for beyond those that hold something: the cheapest per missing amount.
-    fn meet_target(&self, counts: &mut [usize]) {
-        let mut stands = self.stands(counts, &self.usage);
+    fn meet_target(&self, counts: &mut [usize], usage: &Usage) {
+        let mut stands = self.stands(counts, usage);
         while let Some((at, r)) = self.short(&stands) {
             let gain = |shape: &usize| {
                 let node = self.offers[*shape][counts[*shape]];
@@ -326,14 +397,30 @@ impl Market<'_> {
         })
     }
 
-    /// True when everything has a place and the policy is kept in every scenario.
-    fn is_enough(&self, counts: &[usize], control: &Control) -> bool {
+    /// Where everything has a place with these nodes, and the policy is kept in every scenario.
+    fn enough(&self, counts: Vec<usize>, control: &Control) -> Option<Enough> {
+        let placement = self.placed(&counts, control).ok()?;
+        let is_short = self.short(&self.stands(&counts, &Usage::of(&self.problem, &placement))).is_some();
+        (!is_short).then_some(Enough { counts, placement })
+    }
+
+    /// A place for everything with these nodes, which are enough in every scenario; or who was left waiting in one.
+    fn placed(&self, counts: &[usize], control: &Control) -> Result<Placement, Vec<TaskId>> {
         let less = self.unbought(counts);
-        if let Policy::Survive(_) = self.policy {
-            return self.scenarios.all_hold(&self.problem, &less, self.search, control);
+        for gone in self.scenarios.open(&self.problem, &less, self.search, control) {
+            if control.must_stop() {
+                return Err(Vec::new());
+            }
+            let problem = left(&self.problem, &[gone, less.as_slice()].concat());
+            let found = self.search.most_placed(&problem, control);
+            if !is_whole(&problem, &found) {
+                return Err(lacking(&problem, &found).collect());
+            }
+            if gone.is_empty() {
+                return Ok(found);
+            }
         }
-        placed(&self.problem, &less, self.search, control)
-            .is_some_and(|placement| self.short(&self.stands(counts, &Usage::of(&self.problem, &placement))).is_none())
+        placed(&self.problem, &less, self.search, control).ok_or_else(Vec::new)
     }
 
     /// False when counting alone shows that these are too few.
@@ -344,29 +431,31 @@ impl Market<'_> {
     }
 
     /// Fewer nodes, or a few for others that cost less, as long as that does and costs no less than the bound.
-    fn cheapen(&self, counts: &mut Vec<usize>, bound: Option<i128>, control: &Control) {
+    fn cheapen(&self, enough: &mut Enough, bound: Option<i128>, control: &Control) {
         let mut refused: BTreeSet<Vec<usize>> = BTreeSet::new();
         while !control.must_stop() {
-            let cost = self.cost(counts);
+            let cost = self.cost(&enough.counts);
             let is_open = |counts: &Vec<usize>| {
                 let own = self.cost(counts);
                 own < cost && bound.is_none_or(|bound| own >= bound) && !refused.contains(counts) && self.may_do(counts)
             };
-            let mut tries: Vec<Vec<usize>> = self.changes(counts).into_iter().filter(is_open).collect();
-            // The cheapest first; a try that fails costs time, so there are not too many.
+            let mut tries: Vec<Vec<usize>> = self.changes(&enough.counts).into_iter().filter(is_open).collect();
             tries.sort_by_key(|counts| (self.cost(counts), counts.clone()));
             tries.dedup();
-            tries.truncate(TRIES_MAX);
+            let tries = from_both_ends(tries);
             let count = tries.len();
-            let enough = tries.into_iter().enumerate().find(|(k, counts)| {
-                let is_enough = !control.must_stop() && self.is_enough(counts, &control.part((count - k + 1) as u32));
-                if !is_enough {
-                    refused.insert(counts.clone());
+            let cheaper = tries.into_iter().enumerate().find_map(|(k, counts)| {
+                if control.must_stop() {
+                    return None;
                 }
-                is_enough
+                let found = self.enough(counts.clone(), &control.part((count - k + 1) as u32));
+                if found.is_none() {
+                    refused.insert(counts);
+                }
+                found
             });
-            match enough {
-                Some((_, enough)) => *counts = enough,
+            match cheaper {
+                Some(cheaper) => *enough = cheaper,
                 None => return,
             }
         }
@@ -419,6 +508,14 @@ fn offered(stage: &Stage, shapes: &[NodeShape], lacking: &[TaskId], policy: &Pol
     Ok(counts.collect())
 }
 
+/// The cheapest, then what saves least, in turn: that much is often possible where the cheapest are not. A try that fails costs time, so
+/// there are not too many.
+fn from_both_ends(mut tries: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
+    let dear = tries.split_off(tries.len().div_ceil(2));
+    let mut dear = dear.into_iter().rev();
+    tries.into_iter().flat_map(|cheap| std::iter::once(cheap).chain(dear.next())).take(TRIES_MAX).collect()
+}
+
 /// Nodes like this one that a target utilisation asks for, were there no others.
 fn due(problem: &Problem, policy: &Policy, node: NodeId) -> usize {
     let Policy::Utilization(_) = policy else { return 0 };
@@ -444,7 +541,7 @@ fn bins(problem: &Problem, node: NodeId, tasks: &[TaskId]) -> usize {
         let parts = need.iter().zip(&capacity).filter(|(_, has)| **has > 0);
         parts.map(|(need, has)| *need * 1_000_000 / *has).max()
     };
-    needs.sort_by_cached_key(|need| std::cmp::Reverse(part(need)));
+    needs.sort_by_cached_key(|need| Reverse(part(need)));
     let (mut closed, mut open): (usize, Vec<Vec<i128>>) = (0, Vec::new());
     for need in needs {
         let fits = |bin: &&mut Vec<i128>| bin.iter().zip(&need).all(|(left, need)| need <= left);

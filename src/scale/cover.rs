@@ -228,13 +228,20 @@ impl Cover {
         let common = self.classes.iter().fold(0, |common, class| gcd(common, class.price));
         let common = i128::from(common.max(1));
         best = -(-best).div_euclid(common) * common;
-        let Some((fixed, bought, whole)) = self.whole(&prices.0, prices.1) else { return (Least::Cost(best), None) };
+        let Some((fixed, bought, whole)) = self.whole(&prices.0, prices.1, control) else {
+            return (Least::Cost(best), None);
+        };
         if whole.is_least {
             best = best.max(fixed + whole.cost);
         }
         let counts =
             bought.iter().zip(&whole.counts).map(|(c, count)| (self.classes[*c].first, self.classes[*c].least + count));
         (Least::Cost(best), Some(counts.collect()))
+    }
+
+    /// True when counting does not tell two nodes apart.
+    pub fn is_alike(&self, one: NodeId, other: NodeId) -> bool {
+        self.class_of.get(&one).is_some_and(|class| self.class_of.get(&other) == Some(class))
     }
 
     /// True when these numbers of nodes, and all that have no price, meet every row.
@@ -251,7 +258,7 @@ impl Cover {
     }
 
     /// The price of what must stay, the classes with a price, and how many more of each meet every row, the others all being there.
-    fn whole(&self, prices: &[i128], denominator: i128) -> Option<(i128, Vec<usize>, Whole)> {
+    fn whole(&self, prices: &[i128], denominator: i128, control: &Control) -> Option<(i128, Vec<usize>, Whole)> {
         let bought: Vec<usize> = (0..self.classes.len()).filter(|c| self.classes[*c].price > 0).collect();
         if bought.is_empty() || bought.len() > BOUGHT_MAX {
             return None;
@@ -278,7 +285,7 @@ impl Cover {
             denominator: (denominator >> shift).max(1),
         };
         let fixed = self.classes.iter().map(|class| i128::from(class.price) * i128::from(class.least)).sum();
-        Some((fixed, bought, covering.solve()?))
+        Some((fixed, bought, covering.solve(control)?))
     }
 
     /// Prices of rows so much lower that no class with a price is worth more than that.

@@ -306,16 +306,25 @@ fn addition(
     // The last search, on what was bought, gets a fifth.
     let most = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / 5 * 4));
     let bought = add::buy(stage, shapes, lacking, &ask.policy, &ask.search, &most)?;
-    let (grown, _) = stage.with_nodes(shapes, &bought.counts);
+    let (grown, nodes) = stage.with_nodes(shapes, &bought.counts);
     let snapshot = grown.without_reserved();
     // With the tasks of the policy, then the same without them: what waits starts, and room is left.
     let mut played = grown.problem()?;
     add::hopeless(&played).into_iter().for_each(|task| played.tasks[task.index()].pinned = true);
-    let found = ask.search.solve(&priced(&confined(&played), &|_| 0), true, control);
-    let is_placed = all_run(&played, &found);
     let problem = Goal::Place.apply(&Problem::new(&snapshot)?);
-    let target = Placement::from_spots(found.spots()[..problem.tasks.len()].to_vec());
-    let plan = release::planned(&problem, &target, &ask.search, control);
+    let planned = |found: Placement| {
+        let target = Placement::from_spots(found.spots()[..problem.tasks.len()].to_vec());
+        let plan = release::planned(&problem, &target, &ask.search, control);
+        let is_whole = all_run(&played, &found) && plan.blocked.is_empty();
+        (plan, is_whole)
+    };
+    // The place for everything that was found, on the nodes that were bought. Where there is none, or no way leads there, as much as can
+    // be found now.
+    let known = bought.placement.as_ref().map(|placement| planned(bought.on(placement, &nodes)));
+    let (plan, is_whole) = match known {
+        Some((plan, true)) => (plan, true),
+        _ => planned(ask.search.solve(&priced(&confined(&played), &|_| 0), true, control)),
+    };
     verified("addition", &problem, &plan, |_| true)?;
     let purchases = shapes.iter().zip(&bought.counts).filter(|(_, count)| **count > 0);
     Ok(Addition {
@@ -330,7 +339,7 @@ fn addition(
         cost: bought.cost,
         in_nodes: bought.in_nodes,
         cost_at_least: bought.bound.filter(|_| is_possible),
-        is_enough: is_possible && bought.is_enough && is_placed && plan.blocked.is_empty(),
+        is_enough: is_possible && bought.placement.is_some() && is_whole,
         is_least: bought.is_least,
         snapshot,
         plan,

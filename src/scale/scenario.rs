@@ -49,7 +49,7 @@ impl Scenarios {
         let all = || self.gone.iter().map(Vec::as_slice);
         let Some(level) = self.level else { return all().collect() };
         // Whoever is lost stays bound to the pool it was in: what holds so holds all the more without.
-        let standing = confined(&without(problem, less));
+        let standing = left(problem, less);
         let Some(placement) = search.all_placed(&standing, control) else { return all().collect() };
         let options =
             drill::Options { levels: vec![level], unnamed: true, threads: search.threads, ..drill::Options::default() };
@@ -63,7 +63,12 @@ impl Scenarios {
 
 /// Where everything finds a place without these nodes. Tasks of failed nodes may leave their pool, the others stay in it.
 pub(super) fn placed(problem: &Problem, gone: &[NodeId], search: &Search, control: &Control) -> Option<Placement> {
-    search.all_placed(&confined(&without(problem, gone)), control)
+    search.all_placed(&left(problem, gone), control)
+}
+
+/// The problem without these nodes.
+pub(super) fn left(problem: &Problem, gone: &[NodeId]) -> Problem {
+    confined(&without(problem, gone))
 }
 
 /// The level that the policy names.

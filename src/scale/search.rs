@@ -2,6 +2,7 @@
 
 use crate::bulk;
 use crate::control::{Control, Progress};
+use crate::drill;
 use crate::exact;
 use crate::model::{
     AMOUNT_MAX, Goal, NodeId, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, violations, worsened,
@@ -23,6 +24,8 @@ const EFFORT_MIN: u64 = 20;
 const VALUE_MAX: i128 = 1 << 58;
 /// Most moves that a node is worth, of the dearest: nobody wants a cluster turned over for one node.
 const NODE_MOVES_MAX: i128 = 1024;
+/// Steps in which sizes of tasks are told apart: below a thousandth of the largest, anything fits in somewhere.
+const SIZES_MAX: i128 = 1024;
 /// Label that keeps a running task in its pool: no file can hold a label of this name by accident.
 const POOL_LABEL: &str = "\0pool";
 
@@ -59,18 +62,41 @@ impl Search {
         exact::solve(problem, &found, &control.within(EXACT_TIME_MAX)).placement
     }
 
+    /// A placement in which everything runs, with few moves; or one that comes near. Building is quick and annealing takes ten times as
+    /// long, so a search with next to none of it comes first.
+    pub(super) fn most_placed(&self, problem: &Problem, control: &Control) -> Placement {
+        let asked = sized(problem);
+        let effort = self.effort.map_or(EFFORT_MIN, |effort| effort.min(EFFORT_MIN));
+        let first = Search { effort: Some(effort), ..self.clone() }.solve(&asked, true, control);
+        if all_run(problem, &first) || control.must_stop() {
+            return first;
+        }
+        let second = self.solve(&asked, true, control);
+        let count = |placement: &Placement| lacking(problem, placement).count();
+        if count(&second) <= count(&first) { second } else { first }
+    }
+
     /// A placement in which everything runs that is to, with few moves; `None` when none is found.
     pub(super) fn all_placed(&self, problem: &Problem, control: &Control) -> Option<Placement> {
-        let found = self.solve(&priced(problem, &|_| 0), true, control);
-        let before = violations(problem, &problem.current);
-        let is_right = all_run(problem, &found) && worsened(&before, &violations(problem, &found)).is_empty();
-        is_right.then_some(found)
+        Some(self.most_placed(problem, control)).filter(|found| is_whole(problem, found))
     }
+}
+
+/// True when everything runs that is to, and no rule is more broken than before.
+pub(super) fn is_whole(problem: &Problem, placement: &Placement) -> bool {
+    let before = violations(problem, &problem.current);
+    all_run(problem, placement) && worsened(&before, &violations(problem, placement)).is_empty()
 }
 
 /// True when no task waits but those that are pinned.
 pub(super) fn all_run(problem: &Problem, placement: &Placement) -> bool {
-    problem.task_ids().all(|task| placement.spot(task).is_placed() || problem.tasks[task.index()].pinned)
+    lacking(problem, placement).next().is_none()
+}
+
+/// Tasks that wait in a placement and are not pinned.
+pub(super) fn lacking(problem: &Problem, placement: &Placement) -> impl Iterator<Item = TaskId> {
+    let lacks = |task: &TaskId| !placement.spot(*task).is_placed() && !problem.tasks[task.index()].pinned;
+    problem.task_ids().filter(lacks)
 }
 
 /// The problem in which running tasks come first, all alike, then the price of nodes in use, then the number of moves; nothing is stopped.
@@ -94,6 +120,20 @@ pub(super) fn priced(problem: &Problem, price: &dyn Fn(NodeId) -> i64) -> Proble
     }
     priced.objective.move_costs = Default::default();
     priced
+}
+
+/// The problem in which all is to run and a task is worth as much as it is large. With even weights what is small goes first, since more of
+/// it fits; but where nothing may be left over, it is the large ones for which room must be kept.
+fn sized(problem: &Problem) -> Problem {
+    let mut sized = priced(problem, &|_| 0);
+    let sizes = drill::sizes(problem);
+    let largest = sizes.iter().copied().max().unwrap_or(0).max(1);
+    let most = (VALUE_MAX / (problem.tasks.len() as i128 + 1)).min(AMOUNT_MAX.into()) / i128::from(sized.value_scale);
+    let steps = most.clamp(1, SIZES_MAX);
+    for (task, size) in sized.tasks.iter_mut().zip(sizes) {
+        task.weight *= (i128::from(size) * steps / i128::from(largest)).max(1) as i64;
+    }
+    sized
 }
 
 /// The problem in which a running task may not leave the pools it is in.
@@ -155,6 +195,5 @@ fn until_all_run(problem: &Problem, control: &Control) -> Control {
 
 /// Tasks that wait and are to run.
 pub(super) fn waiting(problem: &Problem) -> impl Iterator<Item = TaskId> {
-    let waits = |task: &TaskId| !problem.current.spot(*task).is_placed() && !problem.tasks[task.index()].pinned;
-    problem.task_ids().filter(waits)
+    lacking(problem, &problem.current)
 }

@@ -3,8 +3,14 @@
 //! Two bounds, each valid wherever the search stands: prices of rows (weak duality, see `cover.rs`), and what each row alone costs with
 //! the classes that are still free. The last free class needs no branching, since the rows say how many of it are needed.
 
+use crate::control::Control;
+
 /// Visits of the search times rows: about a second of one core.
 const WORK_MAX: usize = 100_000_000;
+/// Visits times rows between two questions whether to stop: well below a millisecond.
+const WORK_BETWEEN: usize = 10_000;
+/// What covering all of a row counts, so that parts of rows can be added up: fine enough, and sums times prices stay within 128 bits.
+const COVERED_ONE: i128 = 1 << 40;
 
 /// Minimise Σ price · y subject to Σ limit · y ≥ demand for every row, and 0 ≤ y ≤ most.
 #[derive(Debug, Clone)]
@@ -46,21 +52,23 @@ struct Search<'a> {
     counts: Vec<i64>,
     best: Option<(Vec<i64>, i128)>,
     steps: usize,
+    control: &'a Control,
 }
 
 impl Covering {
-    /// The cheapest numbers found; `None` where there are none, or figures are too large to be sure of anything.
-    pub fn solve(mut self) -> Option<Whole> {
+    /// The cheapest numbers found until the control says stop; `None` where there are none, or figures are too large to be sure of
+    /// anything.
+    pub fn solve(mut self, control: &Control) -> Option<Whole> {
         for (most, limit) in self.most.iter_mut().zip(&self.limit) {
             // Who covers every row alone is never needed more often.
             let rows = limit.iter().zip(&self.demand).filter(|(limit, _)| **limit > 0);
             let useful = rows.map(|(limit, demand)| (demand + limit - 1).div_euclid(*limit)).max().unwrap_or(0);
             *most = i64::try_from(useful).unwrap_or(i64::MAX).min(*most);
         }
-        self.searched()
+        self.searched(control)
     }
 
-    fn searched(&self) -> Option<Whole> {
+    fn searched(&self, control: &Control) -> Option<Whole> {
         let (classes, rows) = (self.price.len(), self.demand.len());
         let best = self.greedy();
         let worth: Option<Vec<i128>> = (self.limit.iter())
@@ -112,6 +120,7 @@ impl Covering {
             counts: vec![0; classes],
             best,
             steps: WORK_MAX / rows.max(1) / 2,
+            control,
         };
         let is_complete = search.decide(0, 0, value?);
         search.best.map(|(counts, cost)| Whole { counts, cost, is_least: is_complete })
@@ -129,10 +138,11 @@ impl Covering {
             let open = (0..counts.len()).filter(|c| counts[*c] < self.most[*c]);
             let covers = |c: usize| -> i128 {
                 let rows = (0..left.len()).filter(|row| left[*row] > 0);
-                let part = |row: usize| self.limit[c][row].min(left[row]) as f64 / self.demand[row] as f64;
-                (rows.map(part).sum::<f64>() * 1e12 / self.price[c] as f64) as i128
+                rows.map(|row| covered(self.limit[c][row].min(left[row]), self.demand[row])).sum()
             };
-            let (_, c) = open.map(|c| (covers(c), c)).max_by_key(|(gain, c)| (*gain, std::cmp::Reverse(*c)))?;
+            let (_, c) = open.map(|c| (covers(c), c)).max_by(|a, b| {
+                (a.0 * i128::from(self.price[b.1])).cmp(&(b.0 * i128::from(self.price[a.1]))).then(b.1.cmp(&a.1))
+            })?;
             let needed = (0..left.len()).filter(|row| left[*row] > 0 && self.limit[c][*row] > 0);
             // Half of what a row needs at a time, so that others get a say.
             let times = needed.map(|row| (left[row] / self.limit[c][row] / 2).max(1)).min()?;
@@ -152,10 +162,16 @@ impl Covering {
     }
 }
 
+/// How much of a row is covered, at most all of it; never too much.
+fn covered(part: i128, of: i128) -> i128 {
+    part.checked_mul(COVERED_ONE).map_or_else(|| part / (of / COVERED_ONE).max(1), |part| part / of)
+}
+
 impl Search<'_> {
-    /// Decides the classes from `place` on; `value` is Σ weight · left. False when the budget is used up.
+    /// Decides the classes from `place` on; `value` is Σ weight · left. False when the budget is used up, or it is to stop.
     fn decide(&mut self, place: usize, cost: i128, value: i128) -> bool {
-        if self.steps == 0 {
+        let between = (WORK_BETWEEN / self.left.len().max(1)).max(1);
+        if self.steps == 0 || (self.steps.is_multiple_of(between) && self.control.must_stop()) {
             return false;
         }
         self.steps -= 1;
@@ -227,6 +243,8 @@ impl Search<'_> {
 mod tests {
     use super::*;
     use crate::random::{Purpose, Random};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
 
     impl Covering {
         /// True when every row is met.
@@ -272,7 +290,7 @@ mod tests {
             };
             let least = brute(&covering, 0, &mut vec![0; classes]);
             let judge = covering.clone();
-            let found = covering.solve();
+            let found = covering.solve(&Control::unlimited());
             assert_eq!(found.as_ref().map(|found| found.cost), least);
             let Some(found) = found else { continue };
             assert!(found.is_least && judge.admits(&found.counts) && judge.cost(&found.counts) == found.cost);
@@ -292,9 +310,43 @@ mod tests {
             denominator: 1,
         };
         let judge = covering.clone();
-        let found = covering.solve().expect("it can be met");
+        let found = covering.solve(&Control::unlimited()).expect("it can be met");
         assert!(found.is_least);
         // 625 of the second and of the third shape lack 7 of one resource and 1 of the other, which one of the first makes up for.
         assert!(judge.admits(&found.counts) && found.cost <= 143_820, "{found:?}");
+    }
+
+    /// Forty classes of nearly even worth: the search would go on for a long time. Told to stop, it says what it has and claims nothing.
+    #[test]
+    fn a_stop_ends_the_search_and_proves_nothing() {
+        let covering = Covering {
+            price: (0..40).map(|c| 1_000 + 7 * c).collect(),
+            most: vec![50; 40],
+            limit: (0..40).map(|c| vec![1_003 + 7 * c, 2_001 + 13 * (c * c % 17)]).collect(),
+            demand: vec![90_001, 150_007],
+            weight: vec![0, 0],
+            denominator: 1,
+        };
+        let judge = covering.clone();
+        let stop = Arc::new(AtomicBool::new(true));
+        let found = covering.solve(&Control::unlimited().with_stop(stop)).expect("the greedy start is there");
+        assert!(!found.is_least && judge.admits(&found.counts) && judge.cost(&found.counts) == found.cost);
+    }
+
+    /// What is covered best per price comes first, by integers: a row of 2^100 neither overflows nor counts as nothing.
+    #[test]
+    fn the_start_tells_large_figures_apart() {
+        let row = 1i128 << 100;
+        let covering = Covering {
+            price: vec![3, 2],
+            most: vec![9, 9],
+            limit: vec![vec![row / 4], vec![row / 6 - 1]],
+            demand: vec![row],
+            weight: vec![0],
+            denominator: 1,
+        };
+        // Four of the first cost 12; six of the second are just too few, and seven cost 14.
+        assert_eq!(covering.greedy(), Some((vec![4, 0], 12)));
+        assert_eq!((covered(row, row) >> 40, covered(row / 2, row) >> 39), (1, 1));
     }
 }
