@@ -38,7 +38,8 @@ const AFTER: &str = "Example:
 Data goes to stdout (or -o FILE), everything for people to stderr; '-' means stdin or stdout.
 
 Exit codes: 0 done; 1 error; 2 there are moves to make (only with --detailed-exitcode); 3 refused by verification, or not all can start;
-5 no usable GPU; 64 wrong usage; 65 bad input; 70 a bug in Bayplan; 130 quit by a second signal.";
+5 no usable GPU; 64 wrong usage; 65 bad input; 70 a bug in Bayplan; 130 quit by a second signal,
+or by the first while input is still read.";
 
 #[derive(Debug, Parser)]
 #[command(name = "bayplan", version, about = ABOUT, after_help = AFTER, disable_help_subcommand = true)]

@@ -19,12 +19,13 @@ pub fn before_quitting(work: impl FnOnce() + Send + 'static) {
     *last_words() = Some(Box::new(work));
 }
 
-/// The process comes to its own end: nothing is left to do before a signal ends it, and none ends it while this is held. Where one is
-/// about to end it already, this never returns.
-pub fn ending() -> MutexGuard<'static, LastWords> {
+/// The process comes to its own end: nothing is left to do before a signal ends it, and from here on none does. Where one is about to
+/// end it already, this never returns.
+pub fn ending() {
     let mut words = last_words();
     *words = None;
-    words
+    // Never given back: a signal that waits for it would else end the process between the end of its work and its own exit.
+    std::mem::forget(words);
 }
 
 /// Quits at the first signal, leaving no partial output: for commands that have nothing to save.

@@ -222,6 +222,38 @@ fn each_reason_pins_and_is_told() {
     assert_eq!((seen.pinned("vm"), seen.task("vm").kind), ("", TaskKind::Vm));
 }
 
+#[test]
+fn zones_and_regions_that_labels_of_a_volume_name_are_required() {
+    const ZONE: &str = "topology.kubernetes.io/zone";
+    const ZONE_BEFORE: &str = "failure-domain.beta.kubernetes.io/zone";
+    let seen = |labels: Value| {
+        let mut nodes = vec![node("n1", "a"), node("n2", "b"), node("n3", "c"), node("n4", "c"), node("n5", "c")];
+        nodes[2]["metadata"]["labels"] = json!({"failure-domain.beta.kubernetes.io/zone": "a"});
+        nodes[3]["metadata"]["labels"] = json!({"topology.kubernetes.io/region": "r"});
+        nodes[4]["metadata"]["labels"] = json!({"disk": "ssd"});
+        let volume = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]);
+        nodes.extend([
+            with(pod("w", "web", "n1"), &[("/spec/volumes", volume)]),
+            json!({
+                "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": "shop"}, "spec": {"volumeName": "pv"}
+            }),
+            json!({"kind": "PersistentVolume", "metadata": {"name": "pv", "labels": labels}, "spec": {"csi": {}}}),
+        ]);
+        let seen = imported(&nodes);
+        assert_eq!(seen.pinned("w"), "");
+        seen.nodes_of("w").into_iter().map(str::to_string).collect::<Vec<_>>()
+    };
+    // A node that says nowhere where it is will always do.
+    assert_eq!(seen(json!({ZONE: "a"})), ["n1", "n5"]);
+    assert_eq!(seen(json!({ZONE: "a__ b"})), ["n1", "n2", "n5"]);
+    // The label of before is found under both names.
+    assert_eq!(seen(json!({ZONE_BEFORE: "a"})), ["n1", "n3", "n5"]);
+    assert_eq!(seen(json!({"topology.kubernetes.io/region": "r"})), ["n4", "n5"]);
+    assert_eq!(seen(json!({ZONE: "a", "topology.kubernetes.io/region": "r"})), ["n5"]);
+    // The scheduler passes over what it cannot read.
+    assert_eq!(seen(json!({ZONE: "a__", "disk": "hdd"})).len(), 5);
+}
+
 /// Pods of `app`, each on its node or waiting, that all have the claim `data` with this mode.
 fn sharing(mode: &str, pods: &[(&str, &str)]) -> Imported {
     let volume = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]);

@@ -161,6 +161,33 @@ fn the_script_knows_where_its_knowledge_ends() {
 }
 
 #[test]
+fn the_script_has_the_waves_that_objects_have() {
+    let snapshot = cluster().snapshot;
+    let problem = Problem::new(&snapshot).unwrap();
+    let (mut within, mut empty) = (plan(&problem), plan(&problem));
+    // Wave 2 changes devices on a node and nothing else, for which Kubernetes has no words.
+    within.waves[1].truncate(1);
+    empty.waves.clear();
+    for (plan, waves) in [(within, 2), (empty, 1)] {
+        let folder = stage(RECORDER);
+        let text = export(&snapshot, &problem, &plan, Form::Shell, None).unwrap().text;
+        std::fs::write(folder.path().join("plan.sh"), text).unwrap();
+        for wave in 1..=waves + 1 {
+            let is_there = export(&snapshot, &problem, &plan, Form::Evictions, Some(wave - 1)).is_ok();
+            let (output, log) = run_script(folder.path(), &["--apply", &wave.to_string()]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(
+                (is_there, output.status.code()),
+                (wave <= waves, Some(if wave <= waves { 0 } else { 64 })),
+                "{said}"
+            );
+            assert!(wave < waves || log.is_empty(), "the last wave and the one beyond have nothing to send: {log:?}");
+        }
+        assert_eq!(run_script(folder.path(), &[]).0.status.code(), Some(0));
+    }
+}
+
+#[test]
 fn names_that_are_none_are_refused() {
     let mut snapshot = cluster().snapshot;
     let problem = Problem::new(&snapshot).unwrap();

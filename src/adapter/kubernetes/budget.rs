@@ -1,7 +1,6 @@
 //! How many pods of a workload may be down at once? What disruption budgets allow now, and a careful default where there is none.
 
 use super::cluster::Cluster;
-use super::pod::Pod;
 use super::quantity::Quantity;
 use super::records::Budget;
 use super::selector::Selector;
@@ -25,10 +24,17 @@ pub fn apply(cluster: &mut Cluster, budgets: &[Budget], notes: &mut Notes) {
         let mut pods = cluster.matching(|face| face.namespace == *namespace && selector.matches(&face.labels));
         pods.retain(|pod| cluster.tasks[*pod].kind != TaskKind::Vm);
         pods.iter().for_each(|pod| budget_count[*pod] += 1);
-        // A pod that is being deleted is no longer asked for, nor healthy, however long it takes.
-        let living: Vec<&Pod> = pods.iter().map(|pod| &cluster.pods[*pod]).filter(|pod| !pod.ends).collect();
-        let healthy = living.iter().filter(|pod| pod.ready).count();
-        share(cluster, &pods, allowed(budget, healthy, living.len()), &mut caps, notes);
+        // A pod that is being deleted is not healthy, however long it takes. Its workload asks for one in its place, which may not be
+        // among the documents yet: what is asked for does not become less.
+        let healthy = pods.iter().filter(|pod| cluster.pods[**pod].ready && !cluster.pods[**pod].ends).count();
+        let allowed = said(budget).unwrap_or_else(|| {
+            notes.add(
+                Fate::LeftOut,
+                "how many pods a disruption budget expects, without a current status: those listed are counted",
+            );
+            guessed(budget, healthy, pods.len())
+        });
+        share(cluster, &pods, allowed, &mut caps, notes);
     }
     for (pod, _) in budget_count.iter().enumerate().filter(|(_, count)| **count > 1) {
         cluster.pin(pod, "two disruption budgets mean it: Kubernetes evicts no such pod", notes);
@@ -71,14 +77,17 @@ fn share(cluster: &mut Cluster, pods: &[usize], allowed: usize, caps: &mut BTree
     }
 }
 
-/// Disruptions that a budget allows now: as its controller says, or as that would work it out where its word is missing or out of
-/// date. How many pods the workloads ask for is not among the documents: the pods there are stand for it, waiting ones included.
-fn allowed(budget: &Budget, healthy: usize, living: usize) -> usize {
+/// Disruptions that a budget allows now, as its controller says; `None` where its word is missing or out of date.
+fn said(budget: &Budget) -> Option<usize> {
     let is_current = budget.status.observed_generation >= budget.metadata.generation;
-    if let Some(allowed) = budget.status.disruptions_allowed.filter(|_| is_current) {
-        return usize::try_from(allowed).unwrap_or(0);
-    }
-    let expected = usize::try_from(budget.status.expected_pods).unwrap_or(0).max(living);
+    let allowed = budget.status.disruptions_allowed.filter(|_| is_current)?;
+    Some(usize::try_from(allowed).unwrap_or(0))
+}
+
+/// Disruptions that a budget allows now, as its controller would work it out. How many pods the workloads ask for is not among the
+/// documents: the pods there are stand for it, those that wait and those that end included.
+fn guessed(budget: &Budget, healthy: usize, listed: usize) -> usize {
+    let expected = usize::try_from(budget.status.expected_pods).unwrap_or(0).max(listed);
     let desired = match (&budget.spec.max_unavailable, &budget.spec.min_available) {
         (Some(most), _) => expected.saturating_sub(count(most, expected).unwrap_or(0)),
         (None, Some(least)) => count(least, expected).unwrap_or(expected),
@@ -100,8 +109,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn allowed_of(budget: serde_json::Value, healthy: usize, living: usize) -> usize {
-        allowed(&serde_json::from_value(budget).unwrap(), healthy, living)
+    fn allowed_of(budget: serde_json::Value, healthy: usize, listed: usize) -> usize {
+        let budget = serde_json::from_value(budget).unwrap();
+        said(&budget).unwrap_or_else(|| guessed(&budget, healthy, listed))
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is a snapshot in the making? Tasks with their groups, and the few ways in which rules of Kubernetes narrow them.
 
 use super::documents::Objects;
-use super::nodes::Nodes;
+use super::nodes::{Nodes, tolerates};
 use super::pod::{Pod, Tables};
 use super::records::{NodeSelector, Texts};
 use crate::adapter::notes::{Fate, Notes};
@@ -118,6 +118,29 @@ impl Cluster {
             let filter = &tables.filters.list[filter];
             nodes.iter().map(|node| filter.passes(&node.name, &node.labels)).collect()
         })
+    }
+
+    /// Nodes all of whose taints some toleration of a list lets pass, as the scheduler sees it.
+    pub fn tolerated(&self, tolerations: usize) -> Vec<bool> {
+        let list = &self.tables.tolerations.list[tolerations];
+        let passes = |taint: &TaintSpec| list.iter().any(|toleration| tolerates(toleration, &taint.key, &taint.value));
+        self.nodes.list.iter().map(|node| node.taints.iter().all(passes)).collect()
+    }
+
+    /// Nodes that a pod may come to, by all that is said of it so far.
+    pub fn open_to(&self, pod: usize) -> Vec<bool> {
+        let task = &self.tasks[pod];
+        let is_accepted = |taint: &TaintSpec| {
+            let (key, value) = (Some(&taint.key), Some(&taint.value));
+            task.tolerations.iter().any(|known| known.key.as_ref() == key && known.value.as_ref() == value)
+        };
+        let is_open = |node: &NodeSpec| {
+            let has = |(key, values): (&String, &Vec<String>)| {
+                node.labels.get(key).is_some_and(|value| values.contains(value))
+            };
+            !node.cordoned && node.taints.iter().all(is_accepted) && task.selector.iter().all(has)
+        };
+        self.nodes.list.iter().map(is_open).collect()
     }
 
     /// Value of a label of each node.

@@ -8,6 +8,7 @@ use super::fields::Fields;
 use super::pod::{Pod, Tables};
 use super::records::{self, *};
 use super::stream::{Batch, Cutter, Part};
+use super::volume::{self, Volume};
 use crate::adapter::notes::{Fate, Notes, Refused, Stream};
 use crate::model::Faults;
 use serde::Deserialize;
@@ -31,7 +32,7 @@ pub struct Objects {
     /// By namespace and name.
     pub claims: HashMap<(String, String), ClaimSpec>,
     /// By name.
-    pub volumes: HashMap<String, PersistentVolumeSpec>,
+    pub volumes: HashMap<String, Volume>,
     /// Whether it can migrate live, by (namespace, name).
     pub machines: HashMap<(String, String), bool>,
     /// What pods share.
@@ -322,7 +323,8 @@ impl<'a> Reader<'a> {
                 read.objects.claims.insert((metadata.namespace, metadata.name), spec);
             }),
             Found::Volume(volume) => self.once(volume, |read, PersistentVolume { metadata, spec }| {
-                read.objects.volumes.insert(metadata.name, spec);
+                let zones = volume::zones(&metadata.labels);
+                read.objects.volumes.insert(metadata.name, Volume { spec, zones });
             }),
             Found::Machine(machine) => self.once(machine, |read, MachineInstance { metadata, status }| {
                 let can = status.conditions.iter().any(|c| c.kind == "LiveMigratable" && c.status == "True");

@@ -17,9 +17,10 @@
 //! | no budget | a quarter of the group, at least one pod, as a Deployment rolls |
 //! | priority | weight, see [`Weight`] |
 //! | `pod-deletion-cost`, `eviction-cost` | added to a move's cost of 1, at most 1000 |
-//! | persistent volumes | the nodes that they can be reached from; local ones and unknown ones pin |
+//! | persistent volumes | the nodes that they can be reached from, by affinity and by zone and region labels; local and unknown ones pin |
+//! | volume limits per node (CSINode) | not read: a plan may bring a node more volumes than it can attach, and the pod waits there |
 //! | volumes for one node or one pod at a time | pods that share one stay; who waits for it starts where it is in use, or not at all |
-//! | pods that are being deleted | pinned, and they hold what they have; for spread and budgets they are gone already |
+//! | pods that are being deleted | pinned, and they hold what they have; for spread they are gone already, for budgets they are down |
 //! | daemon sets, static and bare pods, hostPath, emptyDir, ephemeral claims, do-not-disrupt and its like | pinned; the reason is in `origin` |
 //! | KubeVirt machines | tasks of the kind `vm`; pinned unless their instance is `LiveMigratable` |
 //!

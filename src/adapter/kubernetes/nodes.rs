@@ -1,7 +1,7 @@
 //! How do nodes become nodes? Capacity, labels, taints, domains, devices.
 
 use super::pod::{Tables, amount, unit};
-use super::records::{Node, Taint};
+use super::records::{Node, Taint, Toleration};
 use crate::adapter::notes::{Fate, Notes};
 use crate::model::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -182,6 +182,21 @@ fn taint_key(taint: &Taint) -> String {
         "NoSchedule" => taint.key.clone(),
         effect => format!("{}:{effect}", taint.key),
     }
+}
+
+/// Key and effect of a taint as they are in Kubernetes, from its key here.
+pub fn effect_of(key: &str) -> (&str, &str) {
+    key.strip_suffix(":NoExecute").map_or((key, "NoSchedule"), |key| (key, "NoExecute"))
+}
+
+/// Whether the scheduler would let a pod with this toleration pass a taint, for however short a time; the key is that of a snapshot.
+pub fn tolerates(toleration: &Toleration, key: &str, value: &str) -> bool {
+    let (plain, effect) = effect_of(key);
+    let is_known = matches!(toleration.operator.as_str(), "" | "Equal" | "Exists");
+    is_known
+        && (toleration.effect.is_empty() || toleration.effect == effect)
+        && (toleration.key == plain || (toleration.key.is_empty() && toleration.operator == "Exists"))
+        && (toleration.operator == "Exists" || toleration.value == value)
 }
 
 /// `nvidia.com/gpu` is a `gpu`; the maker shows in the model, or in the kind where there are several.

@@ -60,6 +60,8 @@ pub struct Spread {
     pub selector: Selector,
     /// Index of the filter of nodes whose domains count; `None` = all nodes.
     pub filter: Option<usize>,
+    /// Index of the tolerations without which the domain of a node with taints does not count; `None` = taints do not matter.
+    pub tolerations: Option<usize>,
 }
 
 /// The controller of a pod.
@@ -155,7 +157,9 @@ impl Pod {
         hard.retain(|constraint| constraint.when_unsatisfiable != "ScheduleAnyway");
         let keys: BTreeSet<String> = hard.iter().map(|constraint| constraint.topology_key.clone()).collect();
         let keys: Vec<String> = keys.into_iter().collect();
-        let spread = |constraint| tables.spreads.index(Spread::new(constraint, &metadata, filter, keys.clone()));
+        let tolerations = tables.tolerations.index(spec.tolerations);
+        let spread =
+            |constraint| tables.spreads.index(Spread::new(constraint, &metadata, [filter, tolerations], keys.clone()));
         let spreads = hard.into_iter().map(spread).collect();
         let own = |key: &str| metadata.annotations.get(key);
         let costs = ["controller.kubernetes.io/pod-deletion-cost", "scheduling.koordinator.sh/eviction-cost"];
@@ -163,7 +167,7 @@ impl Pod {
         Some(Pod {
             owner,
             filter,
-            tolerations: tables.tolerations.index(spec.tolerations),
+            tolerations,
             apart,
             together,
             spreads,
@@ -219,7 +223,9 @@ fn workload(owner: &OwnerReference, pod: &Metadata) -> Owner {
 }
 
 impl Spread {
-    fn new(constraint: SpreadConstraint, pod: &Metadata, filter: usize, keys: Vec<String>) -> Spread {
+    /// A constraint of a pod with this filter and these tolerations.
+    fn new(constraint: SpreadConstraint, pod: &Metadata, own: [usize; 2], keys: Vec<String>) -> Spread {
+        let [filter, tolerations] = own;
         let mut selector = Selector::new(constraint.label_selector);
         selector.require_own(&constraint.match_label_keys, &pod.labels, "In");
         Spread {
@@ -229,7 +235,9 @@ impl Spread {
             min_domains: constraint.min_domains.unwrap_or(1),
             namespace: pod.namespace.clone(),
             selector,
+            // Where nothing is said, affinity matters and taints do not.
             filter: (constraint.node_affinity_policy != "Ignore").then_some(filter),
+            tolerations: (constraint.node_taints_policy == "Honor").then_some(tolerations),
         }
     }
 }

@@ -259,6 +259,7 @@ record! {
         label_selector: Option<LabelSelector>,
         min_domains: Option<i64>,
         node_affinity_policy: String,
+        node_taints_policy: String,
         match_label_keys: Vec<String>,
     }
 }

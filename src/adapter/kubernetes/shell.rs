@@ -51,8 +51,8 @@ migrate() { post "/apis/kubevirt.io/v1/namespaces/$1/virtualmachineinstancemigra
 
 /// The script.
 pub fn script(snapshot: &Snapshot, plan: &Plan, steps: &[Step<'_>], unknown: Option<usize>) -> String {
-    let known = steps.iter().map(|step| step.wave + 1).max().unwrap_or(0);
-    let waves = unknown.map_or(known, |_| plan.waves.len());
+    // As for objects of one wave: a plan with nothing to do has a first wave, and a wave that Kubernetes has no words for is one.
+    let waves = plan.waves.len().max(1);
     let mut text = format!(
         "#!/usr/bin/env bash\n\
          # Made by Bayplan for the snapshot {}: {} commands in {waves} waves.\n\
@@ -70,14 +70,15 @@ pub fn script(snapshot: &Snapshot, plan: &Plan, steps: &[Step<'_>], unknown: Opt
             unknown + 1
         )),
     );
-    for (s, step) in steps.iter().enumerate() {
-        if s == 0 || steps[s - 1].wave != step.wave {
-            let _ = write!(text, "\nwave {}\n", step.wave + 1);
+    let mut rest = steps.iter().peekable();
+    for wave in 0..waves {
+        let _ = write!(text, "\nwave {}\n", wave + 1);
+        if unknown.is_some_and(|unknown| wave >= unknown) {
+            text.push_str("anew\n");
         }
-        text.push_str(&command(snapshot, step));
-    }
-    for wave in unknown.into_iter().flat_map(|unknown| unknown..plan.waves.len()) {
-        let _ = write!(text, "\nwave {}\nanew\n", wave + 1);
+        while let Some(step) = rest.next_if(|step| step.wave == wave) {
+            text.push_str(&command(snapshot, step));
+        }
     }
     text
 }

@@ -8,7 +8,10 @@
 use super::cluster::Cluster;
 use super::pod::Spread;
 use crate::adapter::notes::{Fate, Notes};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// What is said of where a pod may run: its selector so far, and the index of its tolerations.
+type Said = (BTreeMap<String, Vec<String>>, usize);
 
 /// Applies all constraints.
 pub fn apply(cluster: &mut Cluster, notes: &mut Notes) {
@@ -46,10 +49,14 @@ fn one(cluster: &mut Cluster, spread: usize, holders: Vec<usize>, notes: &mut No
         cluster.nodes.list.iter().map(|node| rule.keys.iter().all(|key| node.labels.contains_key(key))).collect();
     // The scheduler lets nobody onto a node without the keys; here it would be a domain of its own.
     cluster.restrict(&holders, "domain", has_keys.clone());
-    let counted: Vec<bool> = match rule.filter {
-        Some(filter) => cluster.passing(filter).iter().zip(has_keys).map(|(passes, has)| *passes && has).collect(),
-        None => has_keys,
-    };
+    let mut counted = has_keys;
+    let mut count_only = |nodes: &[bool]| counted.iter_mut().zip(nodes).for_each(|(counted, node)| *counted &= node);
+    if let Some(filter) = rule.filter {
+        count_only(cluster.passing(filter));
+    }
+    if let Some(tolerations) = rule.tolerations {
+        count_only(&cluster.tolerated(tolerations));
+    }
     let own: Vec<Option<&String>> =
         values.iter().zip(counted).map(|(value, counted)| value.as_ref().filter(|_| counted)).collect();
     let names: BTreeSet<&String> = own.iter().flatten().copied().collect();
@@ -124,17 +131,18 @@ impl Case {
     fn start(&mut self, cluster: &mut Cluster, notes: &mut Notes) {
         let others = self.meant.iter().filter(|pod| !self.has(**pod));
         let waiting: Vec<usize> = self.holders.iter().chain(others).copied().collect();
-        // Domains that the pods of each filter can come to.
-        let mut reach: BTreeMap<usize, Vec<bool>> = BTreeMap::new();
+        // Domains that pods can come to, by all that is said of them so far: another constraint may have given them a domain already,
+        // and one of this constraint beside that would leave them no node at all.
+        let mut reach: HashMap<Said, Vec<bool>> = HashMap::new();
         let (outside, mut sent_outside) = (self.outside(), Vec::new());
         for pod in waiting {
             if cluster.place[pod].is_some() || cluster.tasks[pod].pinned {
                 continue;
             }
-            let filter = cluster.pods[pod].filter;
-            let reach = reach.entry(filter).or_insert_with(|| {
+            let said = (cluster.tasks[pod].selector.clone(), cluster.pods[pod].tolerations);
+            let reach = reach.entry(said).or_insert_with(|| {
                 let mut reach = vec![false; self.names.len()];
-                let nodes = self.domains.iter().zip(cluster.passing(filter)).filter(|(_, passes)| **passes);
+                let nodes = self.domains.iter().zip(cluster.open_to(pod)).filter(|(_, is_open)| *is_open);
                 nodes.filter_map(|(domain, _)| *domain).for_each(|domain| reach[domain] = true);
                 reach
             });

@@ -1,7 +1,7 @@
 //! How does a pod become a task? Name, weight, requirement, devices, place, selector, tolerations.
 
 use super::cluster::Cluster;
-use super::nodes::device_kind;
+use super::nodes::{device_kind, effect_of, tolerates};
 use super::pod::{Pod, amount};
 use super::records::{PriorityClass, Toleration};
 use super::{Options, Weight};
@@ -120,17 +120,9 @@ fn take_devices(node: &NodeSpec, given: &mut u64, request: Option<&DeviceRequest
 fn accepted(tolerations: &[Toleration], taints: &BTreeSet<(String, String)>) -> Vec<TolerationSpec> {
     let mut list: Vec<TolerationSpec> = Vec::new();
     for (key, value) in taints {
-        let (plain, effect) =
-            key.strip_suffix(":NoExecute").map_or((key.as_str(), "NoSchedule"), |key| (key, "NoExecute"));
-        let accepts = |toleration: &Toleration| {
-            let is_known = matches!(toleration.operator.as_str(), "" | "Equal" | "Exists");
-            is_known
-                && (toleration.effect.is_empty() || toleration.effect == effect)
-                && (toleration.key == plain || (toleration.key.is_empty() && toleration.operator == "Exists"))
-                && (toleration.operator == "Exists" || toleration.value == *value)
-                && (toleration.toleration_seconds.is_none() || effect != "NoExecute")
-        };
-        if tolerations.iter().any(accepts) {
+        let is_for_ever =
+            |toleration: &&Toleration| toleration.toleration_seconds.is_none() || effect_of(key).1 != "NoExecute";
+        if tolerations.iter().filter(is_for_ever).any(|toleration| tolerates(toleration, key, value)) {
             list.push(TolerationSpec { key: Some(key.clone()), value: Some(value.clone()) });
         }
     }

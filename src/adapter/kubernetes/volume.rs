@@ -4,7 +4,7 @@
 use super::Options;
 use super::cluster::Cluster;
 use super::documents::Objects;
-use super::records::{ClaimSpec, PersistentVolumeSpec};
+use super::records::{ClaimSpec, NodeSelector, NodeTerm, PersistentVolumeSpec, Requirement, Texts};
 use crate::adapter::notes::Notes;
 use crate::model::TaskKind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +14,46 @@ use std::collections::{BTreeMap, BTreeSet};
 enum Scope {
     Pod,
     Node,
+}
+
+/// Labels by which volumes and nodes say where they are: as they are called now, and as they were before.
+const ZONE_LABELS: [[&str; 2]; 2] = [
+    ["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"],
+    ["topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region"],
+];
+/// What stands between the zones of a volume that is in several.
+const ZONE_SEPARATOR: &str = "__";
+
+/// A persistent volume.
+pub struct Volume {
+    pub spec: PersistentVolumeSpec,
+    /// Nodes that the scheduler takes for it, by each of its labels that say where it is.
+    pub zones: Vec<NodeSelector>,
+}
+
+/// What the labels of a volume require of its node, as the scheduler's filter VolumeZone reads them: a node that says nowhere where it
+/// is will do, a name from before matches the one of now, and a label with an empty zone says nothing.
+pub fn zones(labels: &Texts) -> Vec<NodeSelector> {
+    let condition = |key: &str, operator: &str, values: &[String]| Requirement {
+        key: key.to_string(),
+        operator: operator.to_string(),
+        values: values.to_vec(),
+    };
+    let all = |match_expressions| NodeTerm { match_expressions, match_fields: Vec::new() };
+    let says_nowhere =
+        || all(ZONE_LABELS.as_flattened().iter().map(|key| condition(key, "DoesNotExist", &[])).collect());
+    let selector = |key: &str, now: &str| {
+        let values: Vec<String> = labels.get(key)?.split(ZONE_SEPARATOR).map(|zone| zone.trim().to_string()).collect();
+        if values.contains(&String::new()) {
+            return None;
+        }
+        let mut terms = vec![says_nowhere(), all(vec![condition(key, "In", &values)])];
+        if key != now {
+            terms.push(all(vec![condition(key, "DoesNotExist", &[]), condition(now, "In", &values)]));
+        }
+        Some(NodeSelector { node_selector_terms: terms })
+    };
+    ZONE_LABELS.iter().flat_map(|&[now, before]| [selector(now, now), selector(before, now)]).flatten().collect()
 }
 
 /// Pods that use a claim, ascending; by scope, namespace and name.
@@ -52,13 +92,7 @@ pub fn apply(cluster: &mut Cluster, objects: &Objects, options: &Options, notes:
 }
 
 /// Ties a pod to where a volume of it is.
-fn tie(
-    cluster: &mut Cluster,
-    pod: usize,
-    claim: Option<&ClaimSpec>,
-    volume: Option<&PersistentVolumeSpec>,
-    notes: &mut Notes,
-) {
+fn tie(cluster: &mut Cluster, pod: usize, claim: Option<&ClaimSpec>, volume: Option<&Volume>, notes: &mut Notes) {
     match (claim, volume) {
         (None, _) => cluster.pin(pod, "a PersistentVolumeClaim of it is not among the documents", notes),
         // Where the volume will be is decided together with the pod's node, by the scheduler: a binding would not ask for it.
@@ -68,24 +102,23 @@ fn tie(
             }
         }
         (Some(_), None) => cluster.pin(pod, "a PersistentVolume of it is not among the documents", notes),
-        (Some(_), Some(volume)) if volume.local.is_some() || volume.host_path.is_some() => {
+        (Some(_), Some(volume)) if volume.spec.local.is_some() || volume.spec.host_path.is_some() => {
             cluster.pin(pod, "local volume: PersistentVolume on its node", notes);
         }
         (Some(_), Some(volume)) => {
-            if let Some(required) = &volume.node_affinity.required {
-                cluster.select(pod, "volume", required);
-            }
+            let required = volume.spec.node_affinity.required.iter().chain(&volume.zones);
+            required.for_each(|required| cluster.select(pod, "volume", required));
         }
     }
 }
 
 /// Who can use a claim at a time; `None` = pods on any number of nodes. The scheduler goes by the claim for single pods, what attaches
 /// volumes by the volume for single nodes; a mode for many nodes lets both use it, whatever is beside it.
-fn scope(claim: &ClaimSpec, volume: Option<&PersistentVolumeSpec>) -> Option<Scope> {
+fn scope(claim: &ClaimSpec, volume: Option<&Volume>) -> Option<Scope> {
     if claim.access_modes.iter().any(|mode| mode == "ReadWriteOncePod") {
         return Some(Scope::Pod);
     }
-    let own = volume.map(|volume| &volume.access_modes).filter(|modes| !modes.is_empty());
+    let own = volume.map(|volume| &volume.spec.access_modes).filter(|modes| !modes.is_empty());
     let modes = own.unwrap_or(&claim.access_modes);
     let is_for_many = |mode: &String| matches!(mode.as_str(), "ReadWriteMany" | "ReadOnlyMany");
     (!modes.is_empty() && !modes.iter().any(is_for_many)).then_some(Scope::Node)

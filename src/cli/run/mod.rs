@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What is known of a run.
+#[derive(Clone)]
 struct Record {
     name: String,
     began: Timestamp,
@@ -61,6 +62,7 @@ impl Record {
 }
 
 /// A plan in figures; points are scaled, pairs are before and after.
+#[derive(Clone)]
 struct Facts {
     reasons: Vec<Reason>,
     waves: usize,
@@ -107,12 +109,11 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let mut record = Record::begin(&settings.name);
     let about = json!({"run": record.name, "version": env!("CARGO_PKG_VERSION"), "process": std::process::id()});
     tell("started", &format!("run {} of {}", record.name, args.file), about);
-    let last_success = folder.last_success();
-    let (metrics, quit) = (settings.metrics.clone(), Record { last_success, ..Record::begin(&settings.name) });
+    let (metrics, quit) = (settings.metrics.clone(), Record { last_success: folder.last_success(), ..record.clone() });
     signal::before_quitting(move || tell_the_end(metrics.as_ref(), quit));
     let made = make(&settings, &text, &folder, &mut record);
     // From here on a signal waits until the run's end is told: what has its name is no run that was stopped.
-    let _ending = signal::ending();
+    signal::ending();
     let ended = made.and_then(|(draft, exit)| publish(&settings, &folder, draft, &mut record).map(|()| exit));
     record.code = ended.as_ref().map_or_else(Failure::code, |exit| exit.code());
     record.last_success = folder.last_success();

@@ -104,7 +104,7 @@ fn check_targets(run: &Run, source: &Source, faults: &mut Faults) {
         if let Some(file) = file
             && let Err(failure) = Target::File(base.join(file)).check()
         {
-            faults.add("F305", place, failure.to_string(), "make its folder, or name a file in one that is there");
+            faults.add("F305", place, failure.to_string(), "name a file that can be written where it is to go");
         }
     }
 }
