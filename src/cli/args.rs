@@ -159,7 +159,7 @@ pub struct PlanArgs {
     pub min_gain: i64,
     #[command(flatten)]
     pub focus: FocusArgs,
-    /// Threads; the plan does not depend on them [default: all cores]
+    /// Threads of the search; the plan does not depend on them [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// Where the search runs; the plan does not depend on it: auto takes a GPU where one is there and the cluster is large
