@@ -521,6 +521,209 @@ fn devices_of_nomad_are_those_that_are_held() {
     assert!(told(&imported).contains("left out: 1 devices of allocations that their node does not have"));
 }
 
+#[test]
+fn answers_of_nomad_without_resources_are_refused() {
+    for (file, field) in [("nomad/nodes.json", "NodeResources"), ("nomad/allocations.json", "AllocatedResources")] {
+        let documents = changed(&NOMAD, file, |value| drop(value[0].as_object_mut().unwrap().remove(field)));
+        let said = refusals(nomad::import, &documents);
+        assert!(said.contains("I301") && said.contains(field) && said.contains("?resources=true"), "{said}");
+    }
+    // One that is over holds nothing, and one on a node that is not listed is left out.
+    let documents = changed(&NOMAD, "nomad/allocations.json", |value| {
+        for i in [5, 6] {
+            value[i].as_object_mut().unwrap().remove("AllocatedResources");
+        }
+    });
+    assert_eq!(told(&sound(nomad::import, &documents)), golden(nomad::import, &NOMAD));
+}
+
+#[test]
+fn a_job_of_nomad_says_more_than_its_line_in_the_list() {
+    let line = |id: &str| json!({"ID": id, "Name": id, "Namespace": "default", "Type": "service", "Priority": 60});
+    let bytes = serde_json::to_vec(&[line("web"), line("bound")]).unwrap();
+    let lines = vec![Document { name: "list".into(), bytes }];
+    let expected = golden(nomad::import, &NOMAD);
+    for documents in [[recorded(&NOMAD), lines.clone()].concat(), [lines.clone(), recorded(&NOMAD)].concat()] {
+        assert_eq!(told(&sound(nomad::import, &documents)), expected);
+    }
+    // Without the jobs themselves nobody knows of their constraints, and it is told for all that may move.
+    let said = told(&sound(nomad::import, &[recorded(&NOMAD[..3]), lines].concat()));
+    assert!(said.contains("left out: 4 constraints of jobs that are only in the list"), "{said}");
+}
+
+#[test]
+fn allocations_of_nomad_hold_their_place_until_their_client_says_otherwise() {
+    let with = |desired: &str, status: &str| {
+        let documents = changed(&NOMAD, "nomad/allocations.json", |value| {
+            value[0]["DesiredStatus"] = json!(desired);
+            value[0]["ClientStatus"] = json!(status);
+        });
+        sound(nomad::import, &documents)
+    };
+    for (desired, status) in [("stop", "running"), ("evict", "pending"), ("run", "unknown")] {
+        let imported = with(desired, status);
+        let held = task(&imported, "web.app[0].00001000");
+        assert!(held.pinned && held.requirement["cpu"] == 2000, "{desired} {status}");
+        assert_eq!(held.group.is_some(), desired == "run", "one that stops does not keep the next one away");
+    }
+    for (desired, status) in [("run", "failed"), ("run", "lost"), ("stop", "complete")] {
+        let imported = with(desired, status);
+        assert!(imported.snapshot.tasks.iter().all(|task| task.name != "web.app[0].00001000"), "{desired} {status}");
+    }
+}
+
+#[test]
+fn tasks_of_an_allocation_count_while_they_run() {
+    let needs = |cpu: u32, memory: u32| json!({"Cpu": {"CpuShares": cpu}, "Memory": {"MemoryMB": memory}});
+    let with = |lifecycles: Value| {
+        let documents = changed(&NOMAD, "nomad/allocations.json", |value| {
+            let given = &mut value[0]["AllocatedResources"];
+            given["Tasks"] = json!({
+                "fetch": needs(3000, 100), "proxy": needs(500, 500), "main": needs(1000, 1000), "warm": needs(200, 200),
+                "clean": needs(100, 9000)
+            });
+            given["TaskLifecycles"] = lifecycles.clone();
+        });
+        let imported = sound(nomad::import, &documents);
+        let requirement = &task(&imported, "web.app[0].00001000").requirement;
+        (requirement["cpu"], requirement["memory"])
+    };
+    let hook = |hook: &str, is_sidecar: bool| json!({"Hook": hook, "Sidecar": is_sidecar});
+    let lifecycles = |clean: Value| {
+        json!({
+            "fetch": hook("prestart", false), "proxy": hook("prestart", true), "main": null, "warm": hook("poststart", false),
+            "clean": clean
+        })
+    };
+    assert_eq!(with(lifecycles(hook("poststop", false))), (3000 + 500, 9000));
+    assert_eq!(with(lifecycles(hook("poststart", true))), (3000 + 500, 500 + 1000 + 200 + 9000));
+    assert_eq!(with(Value::Null), (4800, 10800));
+}
+
+#[test]
+fn whole_allocations_of_nomad_have_their_job_inside() {
+    let documents = changed(&NOMAD, "nomad/allocations.json", |value| {
+        value[2].as_object_mut().unwrap().remove("JobType");
+        value[2]["Job"] = json!({"ID": "cache", "Namespace": "default", "Type": "system", "TaskGroups": []});
+    });
+    let imported = sound(nomad::import, &documents);
+    assert_eq!(task(&imported, "cache.redis[2].00001002").origin["pinned"], "it belongs to its node (system job)");
+}
+
+#[test]
+fn hypervisors_of_unknown_size_are_refused() {
+    let files: Vec<&str> = OPENSTACK.into_iter().filter(|name| !name.contains("inventories")).collect();
+    let said = refusals(openstack::import, &recorded(&files));
+    assert!(said.contains("I301") && said.contains("microversion 2.87"), "{said}");
+    let documents = changed(&files, "openstack/hypervisors.json", |value| {
+        for hypervisor in value["hypervisors"].as_array_mut().unwrap() {
+            hypervisor["vcpus"] = json!(48);
+            hypervisor["memory_mb"] = json!(256_000);
+            hypervisor["local_gb"] = json!(2000);
+        }
+    });
+    let imported = sound(openstack::import, &documents);
+    assert_eq!(imported.snapshot.nodes[0].allocatable["VCPU"], 48);
+    assert!(told(&imported).contains("kept stricter: 3 hypervisors without an inventory"), "{}", told(&imported));
+}
+
+#[test]
+fn servers_of_a_cell_that_does_not_answer_are_told() {
+    let documents = changed(&OPENSTACK, "openstack/servers.json", |value| {
+        let server =
+            json!({"created": "2026-01-10T09:00:30Z", "id": "x", "status": "UNKNOWN", "tenant_id": "t", "links": []});
+        value["servers"].as_array_mut().unwrap().push(server);
+    });
+    let told = told(&sound(openstack::import, &documents));
+    let rest = told.replace("left out: 1 servers of a cell that does not answer\n", "");
+    assert_ne!(told, rest);
+    let figures = |text: &str| text.lines().filter(|line| !line.starts_with("no bearing")).count();
+    assert_eq!(figures(&rest), figures(&golden(openstack::import, &OPENSTACK)));
+}
+
+#[test]
+fn servers_with_devices_of_their_host_stay() {
+    for key in ["resources:VGPU", "resources1:VGPU", "resources2:PGPU", "accel:device_profile", "pci_passthrough:alias"]
+    {
+        let documents = changed(&OPENSTACK, "openstack/servers.json", |value| {
+            value["servers"][0]["flavor"]["extra_specs"][key] = json!("1");
+        });
+        assert!(task(&sound(openstack::import, &documents), "web-1").pinned, "{key}");
+    }
+}
+
+#[test]
+fn rules_against_nodes_of_proxmox_leave_the_others() {
+    let with = |affinity: &str| {
+        let documents = changed(&PROXMOX, "proxmox/ha-rules.json", |value| {
+            for i in [2, 3] {
+                value["data"][i]["affinity"] = json!(affinity);
+            }
+        });
+        sound(proxmox::import, &documents)
+    };
+    assert_eq!(told(&with("positive")), golden(proxmox::import, &PROXMOX));
+    let imported = with("negative");
+    assert_eq!(task(&imported, "102-db").selector["node"], ["pve3"]);
+    assert!(task(&imported, "103-dns").selector.is_empty(), "it is not strict");
+    assert!(told(&imported).contains("left out: 1 HA rules and groups that only prefer nodes"), "{}", told(&imported));
+    assert!(task(&with("orbital"), "102-db").pinned);
+}
+
+/// The answer of Proxmox with one item changed.
+fn proxmox_with(id: &str, change: impl Fn(&mut serde_json::Map<String, Value>)) -> Vec<Document> {
+    changed(&PROXMOX, "proxmox/resources.json", |value| {
+        let item = value.as_array_mut().unwrap().iter_mut().find(|item| item["id"] == id).expect("it is there");
+        change(item.as_object_mut().unwrap());
+    })
+}
+
+#[test]
+fn nodes_of_proxmox_of_unknown_size_are_refused() {
+    for field in ["maxmem", "maxcpu"] {
+        let without = |id: &str| proxmox_with(id, |item| drop(item.remove(field)));
+        let said = refusals(proxmox::import, &without("node/pve1"));
+        assert!(said.contains("I301") && said.contains("Sys.Audit"), "{said}");
+        // One that is off says nothing, and takes nobody.
+        assert!(sound(proxmox::import, &without("node/pve3")).snapshot.nodes[2].cordoned);
+    }
+}
+
+#[test]
+fn a_guest_of_unknown_size_closes_its_node() {
+    let imported = sound(proxmox::import, &proxmox_with("lxc/103", |item| drop(item.remove("maxmem"))));
+    let cordoned: Vec<bool> = imported.snapshot.nodes.iter().map(|node| node.cordoned).collect();
+    assert_eq!(cordoned, [false, true, true]);
+    for task in &imported.snapshot.tasks {
+        assert_eq!(task.pinned, task.placement[0].node == "pve2", "{}", task.name);
+    }
+    let said = told(&imported);
+    assert!(said.contains("kept stricter: 1 nodes with a guest that does not say how large it is"), "{said}");
+}
+
+#[test]
+fn a_part_of_a_cpu_counts_as_a_whole_one() {
+    for (limit, cpus) in [(json!(0.5), 1), (json!("0.5"), 1), (json!(1.5), 2), (json!(2), 2)] {
+        let imported = sound(proxmox::import, &proxmox_with("lxc/103", |item| item["maxcpu"] = limit.clone()));
+        assert_eq!(task(&imported, "103-dns").requirement["cpu"], cpus, "{limit}");
+    }
+    for bad in [json!(-0.5), json!("many"), json!("NaN"), json!(1e300)] {
+        let said = refusals(proxmox::import, &proxmox_with("lxc/103", |item| item["maxcpu"] = bad.clone()));
+        assert!(said.contains("I201"), "{said}");
+    }
+}
+
+#[test]
+fn what_the_host_sees_of_a_guest_is_what_it_uses() {
+    let memory = |of_host: u64| {
+        let with =
+            |item: &mut serde_json::Map<String, Value>| drop(item.insert("memhost".into(), json!(of_host << 30)));
+        sound(proxmox::import, &proxmox_with("qemu/100", with)).snapshot.nodes[0].allocatable["memory"]
+    };
+    // The node has 64 GiB and uses 20, of which the guests say that they use 6 each.
+    assert_eq!((memory(0), memory(7)), ((64 - 2) << 10, (64 - 1) << 10));
+}
+
 /// What no format expects: a fault each time, or a snapshot, and never a panic. The tables are of `csv`, `openb` and `roadef`.
 #[test]
 fn hostile_documents_never_panic() {

@@ -5,15 +5,18 @@
 //!
 //! * Capacity is what a node has less what it reserves: CPU in MHz, memory and disk in MiB, healthy GPUs as devices, other healthy
 //!   devices as a resource `device/VENDOR/TYPE/NAME`. An allocation that holds devices is pinned, on those that it holds.
-//! * A running allocation is a task. Those of system and sysbatch jobs are pinned: they belong to their node. A job's priority is
-//!   the weight of its allocations.
+//! * An allocation is a task until its client says that it is complete, failed or lost. One that is to stop, or whose client is not
+//!   heard of, holds its place: it is pinned. So are those of system and sysbatch jobs: they belong to their node. A job's priority
+//!   is the weight of its allocations.
+//! * An allocation needs what its tasks need at the same time: those before the main ones, the main ones, or those after them.
 //! * A constraint `distinct_hosts` keeps the allocations of a job apart; an allocation stays in its datacenter and node pool. Any other
 //!   constraint is counted, and pins the allocations of its job.
 //!
 //! Nomad has no command that moves an allocation to a node: one that is stopped is placed anew by Nomad's scheduler. So `export`
 //! gives hints only.
 //!
-//! Sources: hashicorp/nomad `api/nodes.go`, `api/allocations.go`, `api/jobs.go`, `api/constraint.go`.
+//! Sources: hashicorp/nomad `api/nodes.go`, `api/allocations.go`, `api/jobs.go`, `api/constraint.go`, `nomad/structs/structs.go`
+//! (`AllocatedResources.Comparable`).
 
 use super::notes::{Document, Exported, Fate, Imported, Notes};
 use super::record::{Kind, Record, figure, values, whole};
@@ -73,7 +76,9 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
         let record = node_kind.record(value, place.clone(), &mut faults);
         nodes.extend(record.map(|record| node(&record, &mut faults)));
     }
-    let jobs: HashMap<(String, String), Job> = job_items.iter().map(|(_, value)| Job::read(value)).collect();
+    // Whole allocations (`/v1/allocation/ID`) have their job inside.
+    let embedded = allocation_items.iter().filter_map(|(_, value)| value.get("Job"));
+    let jobs = jobs(embedded.chain(job_items.iter().map(|(_, value)| value)));
     let index: HashMap<&str, &(NodeSpec, Devices)> =
         nodes.iter().map(|node: &(NodeSpec, Devices)| (node.0.origin["node_id"].as_str(), node)).collect();
     let mut tasks = Vec::new();
@@ -125,7 +130,15 @@ fn inside(record: &Record<'_>, path: &[&'static str], faults: &mut Faults) -> i6
     figure(record.inner(path), || format!("{}, {}", record.place, path.join(".")), faults).unwrap_or(0)
 }
 
+/// Without `?resources=true` the answers lack what nodes have and allocations hold, and all of it would look like nothing.
+fn require(record: &Record<'_>, field: &'static str, faults: &mut Faults) {
+    if record.get(field).is_none() {
+        faults.add("I301", &record.place, format!("it has no {field}"), "ask with ?resources=true");
+    }
+}
+
 fn node(record: &Record<'_>, faults: &mut Faults) -> (NodeSpec, Devices) {
+    require(record, "NodeResources", faults);
     let mut left = |group: &'static str, field: &'static str| {
         let own = inside(record, &["NodeResources", group, field], faults);
         own.saturating_sub(inside(record, &["ReservedResources", group, field], faults)).max(0)
@@ -219,6 +232,19 @@ struct Job {
     keeps_apart: bool,
     /// It has constraints that are not understood.
     is_bound: bool,
+    /// Its constraints are known: it is more than a line of the list of jobs.
+    is_whole: bool,
+}
+
+/// Jobs by namespace and id. A line of the list says less than the job itself, in whatever order they come.
+fn jobs<'a>(values: impl Iterator<Item = &'a Value>) -> HashMap<(String, String), Job> {
+    let mut jobs: HashMap<(String, String), Job> = HashMap::new();
+    for (id, job) in values.map(Job::read) {
+        if job.is_whole || !jobs.get(&id).is_some_and(|known| known.is_whole) {
+            jobs.insert(id, job);
+        }
+    }
+    jobs
 }
 
 impl Job {
@@ -237,6 +263,7 @@ impl Job {
             priority: priority.clamp(1, AMOUNT_MAX),
             keeps_apart: apart > 0,
             is_bound: constraints.len() > apart,
+            is_whole: value.get("TaskGroups").is_some(),
         };
         let namespace = if text("Namespace").is_empty() { "default".into() } else { text("Namespace") };
         ((namespace, text("ID")), job)
@@ -251,11 +278,12 @@ fn task(
     faults: &mut Faults,
 ) -> Option<TaskSpec> {
     let (id, name, node_id) = (record.text("ID"), record.text("Name"), record.text("NodeID"));
-    let (namespace, job_id, kind) = (record.text("Namespace"), record.text("JobID"), record.text("JobType"));
+    let (namespace, job_id) = (record.text("Namespace"), record.text("JobID"));
+    let kind = record.get("JobType").or_else(|| record.inner(&["Job", "Type"])).and_then(Value::as_str);
     let namespace = if namespace.is_empty() { "default".to_string() } else { namespace };
     record.text("TaskGroup");
-    if record.text("DesiredStatus") != "run" || !["running", "pending"].contains(&record.text("ClientStatus").as_str())
-    {
+    let (desired, status) = (record.text("DesiredStatus"), record.text("ClientStatus"));
+    if ["complete", "failed", "lost"].contains(&status.as_str()) {
         notes.add(Fate::Irrelevant, "allocations that are over");
         return None;
     }
@@ -266,7 +294,11 @@ fn task(
     let (requirement, gpus) = wants(record, devices, notes, faults);
     let job = jobs.get(&(namespace.clone(), job_id.clone()));
     let pinned = match job {
-        _ if ["system", "sysbatch"].contains(&kind.as_str()) => Some("it belongs to its node (system job)"),
+        _ if desired != "run" => Some("it is to stop, and holds its place until then"),
+        _ if !["running", "pending"].contains(&status.as_str()) => Some("nobody knows whether it still runs"),
+        _ if kind.is_some_and(|kind| ["system", "sysbatch"].contains(&kind)) => {
+            Some("it belongs to its node (system job)")
+        }
         Some(job) if job.is_bound => Some("its job has constraints that are not understood here"),
         // What it asks of them is in its job, where nobody looks for it.
         _ if !gpus.is_empty() || requirement.keys().any(|name| name.starts_with("device/")) => Some("it holds devices"),
@@ -277,6 +309,12 @@ fn task(
     }
     if job.is_none() {
         notes.add(Fate::LeftOut, "jobs of allocations that are in no list of jobs: their priority and constraints");
+    }
+    if pinned.is_none() && job.is_some_and(|job| !job.is_whole) {
+        notes.add(
+            Fate::LeftOut,
+            "constraints of jobs that are only in the list: allocations whose /v1/job/ID is not there",
+        );
     }
     let mut origin =
         BTreeMap::from([("allocation_id".to_string(), id.clone()), ("namespace".to_string(), namespace.clone())]);
@@ -296,11 +334,23 @@ fn task(
         pinned: pinned.is_some(),
         move_cost: 1,
         tenant: Some(namespace.clone()),
-        group: job.filter(|job| job.keeps_apart).map(|_| format!("{namespace}/{job_id}")),
+        // Nomad lets the next one come while this one still stops.
+        group: job.filter(|job| job.keeps_apart && desired == "run").map(|_| format!("{namespace}/{job_id}")),
         selector: [here("datacenter"), here("node_pool")].into(),
         origin,
         ..TaskSpec::default()
     })
+}
+
+/// Does a task of an allocation run before the main ones, beside them, after them?
+fn stages(lifecycle: Option<&Value>) -> [bool; 3] {
+    let field = |name: &str| lifecycle.and_then(|lifecycle| lifecycle.get(name));
+    let is_sidecar = field("Sidecar") == Some(&Value::Bool(true));
+    match field("Hook").and_then(Value::as_str) {
+        Some("prestart") => [true, is_sidecar, false],
+        Some("poststop") => [false, is_sidecar, true],
+        _ => [false, true, false],
+    }
 }
 
 /// What an allocation was given, and the numbers of its GPUs.
@@ -310,20 +360,22 @@ fn wants(
     notes: &mut Notes,
     faults: &mut Faults,
 ) -> (BTreeMap<String, i64>, Vec<u32>) {
-    let (mut cpu, mut memory, mut gpus) = (0i64, 0i64, Vec::new());
+    require(record, "AllocatedResources", faults);
+    let (mut cpu, mut memory, mut gpus) = ([0i64; 3], [0i64; 3], Vec::new());
     let mut others: BTreeMap<String, i64> = BTreeMap::new();
-    for task in record
-        .inner(&["AllocatedResources", "Tasks"])
-        .and_then(Value::as_object)
-        .into_iter()
-        .flat_map(|tasks| tasks.values())
+    let lifecycles = record.inner(&["AllocatedResources", "TaskLifecycles"]);
+    for (name, task) in record.inner(&["AllocatedResources", "Tasks"]).and_then(Value::as_object).into_iter().flatten()
     {
         let mut of_task = |path: &str| {
             let place = || format!("{}, AllocatedResources{path}", record.place);
             figure(task.pointer(path), place, faults).unwrap_or(0)
         };
-        cpu = cpu.saturating_add(of_task("/Cpu/CpuShares"));
-        memory = memory.saturating_add(of_task("/Memory/MemoryMB"));
+        let (own_cpu, own_memory) = (of_task("/Cpu/CpuShares"), of_task("/Memory/MemoryMB"));
+        let runs = stages(lifecycles.and_then(|lifecycles| lifecycles.get(name)));
+        for stage in (0..runs.len()).filter(|stage| runs[*stage]) {
+            cpu[stage] = cpu[stage].saturating_add(own_cpu);
+            memory[stage] = memory[stage].saturating_add(own_memory);
+        }
         for held in task.get("Devices").and_then(Value::as_array).into_iter().flatten() {
             let device = Device::of(held);
             let ids = held.get("DeviceIDs").and_then(Value::as_array).into_iter().flatten();
@@ -340,6 +392,7 @@ fn wants(
     }
     gpus.sort_unstable();
     let disk = inside(record, &["AllocatedResources", "Shared", "DiskMB"], faults);
+    let [cpu, memory] = [cpu, memory].map(|stages| stages.into_iter().fold(0, i64::max));
     others.extend([("cpu", cpu), ("memory", memory), ("disk", disk)].map(|(name, amount)| (name.to_string(), amount)));
     (others, gpus)
 }

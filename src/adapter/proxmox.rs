@@ -11,6 +11,7 @@
 //! Memory is what a guest may use at most, and what a node has less what its own processes use. A CPU of a node counts
 //! [`CPUS_PER_CPU`] times, since Proxmox itself sets no limit. Only running guests are tasks: a stopped one holds nothing.
 //! `/cluster/resources` does not say where disks are: a guest with local disks moves with them, which takes long.
+//! It says how large nodes are only to accounts with Sys.Audit. A guest of unknown size closes its node: whoever is there stays.
 //!
 //! Sources: pve-manager `PVE/API2/Cluster.pm`, pve-ha-manager `src/PVE/HA/Rules`, and `man qm`, `man pct`.
 
@@ -29,7 +30,7 @@ const MIB: i64 = 1 << 20;
 const MOVE_COSTS: [i64; 2] = [1, 10];
 
 /// Fields without bearing on placement.
-const IRRELEVANT: [&str; 24] = [
+const IRRELEVANT: [&str; 23] = [
     "cgroup-mode",
     "cpu",
     "disk",
@@ -39,7 +40,6 @@ const IRRELEVANT: [&str; 24] = [
     "id",
     "level",
     "maxdisk",
-    "memhost",
     "netin",
     "netout",
     "pool",
@@ -121,14 +121,18 @@ fn items(documents: &[Document], faults: &mut Faults) -> Vec<(String, Value)> {
 }
 
 fn node(record: &Record<'_>, faults: &mut Faults) -> (NodeSpec, i64) {
-    let name = record.text("node");
+    let (name, status) = (record.text("node"), record.text("status"));
+    if status == "online" && (record.get("maxmem").is_none() || record.get("maxcpu").is_none()) {
+        let remedy = "ask with an account that has Sys.Audit";
+        faults.add("I301", &record.place, "it is online and does not say how large it is", remedy);
+    }
     let mut figure = |field| record.whole(field, faults).unwrap_or(0);
     let cpu = figure("maxcpu").saturating_mul(CPUS_PER_CPU);
     let (memory, used) = (figure("maxmem") / MIB, figure("mem"));
     let node = NodeSpec {
         allocatable: [("cpu".to_string(), cpu), ("memory".to_string(), memory)].into(),
         labels: [("node".to_string(), name.clone())].into(),
-        cordoned: record.text("status") != "online" || record.text("hastate") == "maintenance",
+        cordoned: status != "online" || record.text("hastate") == "maintenance",
         name,
         ..NodeSpec::default()
     };
@@ -143,6 +147,7 @@ struct Guest {
     kind: usize,
     cpu: i64,
     memory: i64,
+    has_size: bool,
     used: i64,
     pinned: Option<String>,
     vmid: String,
@@ -150,12 +155,24 @@ struct Guest {
 
 const KINDS: [&str; 2] = ["qemu", "lxc"];
 
+/// CPUs that a guest may use: a part of one, as with `cpulimit: 0.5`, counts as a whole one.
+fn cpus(record: &Record<'_>, faults: &mut Faults) -> i64 {
+    match record.text("maxcpu").parse::<f64>() {
+        Ok(count) if (0.0..1e6).contains(&count) => count.ceil() as i64,
+        _ => record.whole("maxcpu", faults).unwrap_or(0),
+    }
+}
+
 impl Guest {
     fn read(record: &Record<'_>, notes: &mut Notes, faults: &mut Faults) -> Option<Guest> {
         let vmid = record.text("vmid");
         let kind = usize::from(record.text("type") == "lxc");
+        let cpu = cpus(record, faults);
         let mut figure = |field| record.whole(field, faults).unwrap_or(0);
-        let (cpu, memory, used, template) = (figure("maxcpu"), figure("maxmem"), figure("mem"), figure("template"));
+        let (memory, template) = (figure("maxmem"), figure("template"));
+        // What the host sees (9.0) is what the node counts as in use.
+        let (inside, of_host) = (figure("mem"), figure("memhost"));
+        let used = if of_host > 0 { of_host } else { inside };
         let (status, lock) = (record.text("status"), record.text("lock"));
         let words = record.words("tags");
         notes.add_many(Fate::LeftOut, "guests with tags", u64::from(!words.is_empty()));
@@ -176,6 +193,7 @@ impl Guest {
             name: record.text("name"),
             node: record.text("node"),
             memory: memory.saturating_add(MIB - 1) / MIB,
+            has_size: record.get("maxmem").is_some() && record.get("maxcpu").is_some(),
             kind,
             cpu,
             used,
@@ -189,7 +207,7 @@ impl Guest {
         let mut selector: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for rule in rules.iter().filter(|rule| rule.guests.contains(&self.sid)) {
             match &rule.says {
-                Says::Nodes { nodes, is_strict: true } => {
+                Says::Nodes { nodes, is_strict: true, .. } => {
                     // Several rules: what all of them allow.
                     let allowed = selector
                         .get("node")
@@ -240,6 +258,8 @@ enum Says {
     Nodes {
         nodes: Vec<String>,
         is_strict: bool,
+        /// All nodes but these.
+        is_negative: bool,
     },
     Together,
     Apart,
@@ -251,12 +271,15 @@ enum Says {
 
 impl Rule {
     fn read(record: &Record<'_>) -> Rule {
-        let is_node_rule = record.text("type") == "node-affinity";
-        let says = match record.text("affinity").as_str() {
+        let says = match (record.text("type").as_str(), record.text("affinity").as_str()) {
             _ if is_on(record, "disable") => Says::Nothing,
-            _ if is_node_rule => Says::Nodes { nodes: node_names(record), is_strict: is_on(record, "strict") },
-            "negative" => Says::Apart,
-            "positive" => Says::Together,
+            ("node-affinity", affinity @ ("" | "positive" | "negative")) => Says::Nodes {
+                nodes: node_names(record),
+                is_strict: is_on(record, "strict"),
+                is_negative: affinity == "negative",
+            },
+            ("resource-affinity", "negative") => Says::Apart,
+            ("resource-affinity", "positive") => Says::Together,
             _ => Says::Unknown,
         };
         Rule { name: record.text("rule"), guests: record.words("resources").into_iter().collect(), says }
@@ -264,7 +287,8 @@ impl Rule {
 
     /// A group of nodes, of the time before rules.
     fn group(record: &Record<'_>) -> Rule {
-        let says = Says::Nodes { nodes: node_names(record), is_strict: is_on(record, "restricted") };
+        let is_strict = is_on(record, "restricted");
+        let says = Says::Nodes { nodes: node_names(record), is_strict, is_negative: false };
         Rule { name: record.text("group"), guests: BTreeSet::new(), says }
     }
 }
@@ -309,6 +333,32 @@ impl Cluster {
         self.rules = joined.into_iter().rev().chain(others).collect();
     }
 
+    /// Rules against nodes become rules for all others.
+    fn turn_negative(&mut self) {
+        let all: Vec<&String> = self.nodes.iter().map(|(node, _)| &node.name).collect();
+        for rule in &mut self.rules {
+            if let Says::Nodes { nodes, is_negative: true, .. } = &mut rule.says {
+                *nodes = all.iter().filter(|name| !nodes.contains(name)).map(|name| name.to_string()).collect();
+            }
+        }
+    }
+
+    /// Nobody can tell how much room there is beside a guest of unknown size, neither now nor when others leave.
+    fn close_unknown(&mut self, notes: &mut Notes) {
+        let unknown = self.guests.iter().filter(|guest| !guest.has_size);
+        let closed: BTreeSet<String> = unknown.map(|guest| guest.node.clone()).collect();
+        for (node, _) in self.nodes.iter_mut().filter(|(node, _)| closed.contains(&node.name)) {
+            node.cordoned = true;
+            notes.add(Fate::Stricter, "nodes with a guest that does not say how large it is: nobody comes to them");
+        }
+        for guest in &mut self.guests {
+            if closed.contains(&guest.node) && guest.pinned.is_none() {
+                guest.pinned = Some("it, or another on its node, does not say how large it is".into());
+                notes.add(Fate::Pinned, "guests on nodes with a guest that does not say how large it is");
+            }
+        }
+    }
+
     fn snapshot(mut self, notes: &mut Notes) -> Snapshot {
         for (sid, group) in &self.in_group {
             if let Some(group) = self.groups.iter_mut().find(|rule| rule.name == *group) {
@@ -317,6 +367,8 @@ impl Cluster {
         }
         self.rules.append(&mut self.groups);
         self.join_apart(notes);
+        self.turn_negative();
+        self.close_unknown(notes);
         let soft = |rule: &&Rule| matches!(rule.says, Says::Nodes { is_strict: false, .. });
         notes.add_many(
             Fate::LeftOut,

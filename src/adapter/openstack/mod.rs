@@ -5,7 +5,7 @@
 //! | request | use |
 //! |---|---|
 //! | `GET /servers/detail?all_tenants=1` | tasks; the flavor inside (2.47) or the one of `/flavors/detail` |
-//! | `GET /os-hypervisors/detail` | nodes: name, host, state; totals only where there is no inventory |
+//! | `GET /os-hypervisors/detail` | nodes: name, host, state; totals (2.87 or older) only where there is no inventory |
 //! | `GET /flavors/detail`, `/os-server-groups?all_projects=1`, `/os-services` | sizes; rules; zones |
 //! | `GET /resource_providers` | which provider is which hypervisor |
 //! | `GET /resource_providers/UUID/inventories`, `/usages`, `/traits` | capacity, what is in use, traits. These do not say whose they are: name the file after the UUID, or wrap them as `{"UUID": {…}}` |
@@ -256,6 +256,10 @@ fn node(
                 "inventories with min_unit, max_unit or step_size that limit a single server",
                 provider.stepped,
             );
+        }
+        _ if record.get("vcpus").is_none() => {
+            let remedy = "add its inventories, or ask for hypervisors with microversion 2.87 or older";
+            faults.add("I301", &record.place, "nothing says how large it is", remedy);
         }
         _ => {
             notes.add(

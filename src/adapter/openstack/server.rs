@@ -154,15 +154,19 @@ impl Server {
         let mut servers = Vec::new();
         for (place, value) in list {
             if let Some(record) = kind.record(value, place.clone(), faults) {
-                servers.push(Server::of(&record, flavors, notes, faults));
+                servers.extend(Server::of(&record, flavors, notes, faults));
             }
         }
         kind.count_rest(list.iter().map(|(_, value)| value), &IRRELEVANT, notes);
         servers
     }
 
-    fn of(record: &Record<'_>, flavors: &Flavors, notes: &mut Notes, faults: &mut Faults) -> Server {
-        let inside = record.get("flavor").unwrap_or(&Value::Null);
+    fn of(record: &Record<'_>, flavors: &Flavors, notes: &mut Notes, faults: &mut Faults) -> Option<Server> {
+        // Nova (2.69 or later) lists little more than the ids of those that it cannot ask about.
+        let Some(inside) = record.get("flavor") else {
+            notes.add(Fate::LeftOut, "servers of a cell that does not answer");
+            return None;
+        };
         let id = inside.get("id").and_then(Value::as_str).unwrap_or_default();
         let flavor = match inside.get("vcpus") {
             Some(_) => Flavor::read(inside, &record.place, faults),
@@ -181,7 +185,7 @@ impl Server {
         // An image that is an empty text means that it boots from a volume.
         let boots_from_volume = record.get("image").is_some_and(|image| image.as_str() == Some(""));
         record.text("OS-EXT-STS:vm_state");
-        Server {
+        Some(Server {
             id: record.text("id"),
             tenant: record.text("tenant_id"),
             name: record.text("name"),
@@ -190,7 +194,7 @@ impl Server {
             zone,
             pinned,
             specs: flavor.specs,
-        }
+        })
     }
 
     /// As a task on the node where it is.
@@ -271,8 +275,12 @@ fn pinned(record: &Record<'_>, flavor: &Flavor) -> Option<String> {
     if record.flag("locked") {
         return Some("it is locked".into());
     }
-    let holds = |key: &String| {
-        key.starts_with("pci_passthrough:") || key.starts_with("resources:VGPU") || key.starts_with("resources:PGPU")
+    // Requests may come in groups: `resources1:VGPU`.
+    let is_gpu = |class: &str| class.starts_with("VGPU") || class.starts_with("PGPU");
+    let holds = |key: &String| match key.split_once(':') {
+        Some(("pci_passthrough", _) | ("accel", "device_profile")) => true,
+        Some((group, class)) => group.starts_with("resources") && is_gpu(class),
+        None => false,
     };
     flavor.specs.keys().any(holds).then(|| "it holds a device of its host".into())
 }
