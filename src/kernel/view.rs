@@ -99,7 +99,7 @@ pub(super) struct View<'a, const L: usize> {
     domain_nodes: Vec<u128>,
     /// Domains that the block has nodes of. Shape: levels.
     present: Vec<u128>,
-    /// Domains with one member that somebody depends on. Shape: rows.
+    /// Domains with one member, as far as they may have to keep it. Shape: rows.
     single: Vec<u128>,
     pub home_penalty: i64,
     /// Points per quantum above the soft limit.
@@ -348,7 +348,7 @@ impl<'a, const L: usize> View<'a, L> {
         }
     }
 
-    /// Takes a task off its node.
+    /// Takes a task off its node. It has to arrive somewhere before its group's rules are asked again.
     pub fn leave(&mut self, t: usize) {
         let at = self.tasks[t].at;
         if at == self.pool() {
@@ -362,11 +362,14 @@ impl<'a, const L: usize> View<'a, L> {
     pub fn arrive(&mut self, t: usize, at: u8, devices: u64) {
         self.tasks[t].at = at;
         self.tasks[t].row.devices = devices;
-        if at == self.pool() {
-            return;
+        let group = self.tasks[t].row.group;
+        if at != self.pool() {
+            self.change(t, at, true);
+            self.count(group, at, true);
         }
-        self.change(t, at, true);
-        self.count(self.tasks[t].row.group, at, true);
+        if group != NO_GROUP {
+            self.find_rules(group as usize);
+        }
     }
 
     /// Members of a group when one comes or goes.
@@ -390,7 +393,6 @@ impl<'a, const L: usize> View<'a, L> {
             let bit = 1 << domain;
             self.single[r] = if *count == 1 { self.single[r] | bit } else { self.single[r] & !bit };
         }
-        self.find_rules(group as usize);
     }
 
     /// Rows and devices of a node when a task comes or goes.
