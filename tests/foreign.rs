@@ -882,3 +882,62 @@ proptest! {
         survives(import, &documents);
     }
 }
+
+#[test]
+fn what_slurm_would_refuse_is_not_planned() {
+    let asks = [
+        json!({"core_spec": 1}),
+        json!({"threads_per_core": {"set": true, "infinite": false, "number": 1}}),
+        json!({"sockets_per_node": 2}),
+        json!({"mcs_label": "red"}),
+        json!({"batch_features": "ssd"}),
+        json!({"contiguous": true}),
+    ];
+    for more in asks {
+        let imported = sound(slurm::import, &slurm_with(json!([waiting(7, 2, more.clone())]), ""));
+        assert!(imported.snapshot.tasks.is_empty(), "{more}");
+        assert!(told(&imported).contains("left out: 1 waiting jobs with"), "{}", told(&imported));
+    }
+    let unset =
+        json!({"core_spec": null, "threads_per_core": {"set": false, "infinite": false, "number": 0}, "mcs_label": ""});
+    assert_eq!(sound(slurm::import, &slurm_with(json!([waiting(7, 1, unset)]), "")).snapshot.tasks.len(), 1);
+    // Only nodes with the temporary disk, and none that is kept for somebody or has lost a device.
+    let mut documents = slurm_with(json!([waiting(7, 1, json!({"minimum_tmp_disk_per_node": 500}))]), "");
+    let mut value: Value = serde_json::from_slice(&documents[0].bytes).unwrap();
+    value["nodes"][1]["temporary_disk"] = json!(500);
+    value["nodes"][2]["owner"] = json!("ada");
+    value["nodes"][3]["gres_drained"] = json!("gpu:a100:1");
+    documents[0].bytes = value.to_string().into_bytes();
+    let imported = sound(slurm::import, &documents);
+    let label = task(&imported, "job-7").selector.keys().find(|key| key.contains("disk")).expect("a label").clone();
+    let nodes = &imported.snapshot.nodes;
+    assert_eq!([0, 1, 2, 3].map(|n| nodes[n].labels.contains_key(&label)), [false, true, false, false]);
+    assert_eq!([0, 1, 2, 3].map(|n| nodes[n].cordoned), [false, false, true, true]);
+    // A list that slurmctld could not complete is none.
+    value["errors"] = json!([{"error_number": 1007, "description": "Protocol authentication error"}]);
+    documents[0].bytes = value.to_string().into_bytes();
+    let said = refusals(slurm::import, &documents);
+    assert!(said.contains("I114") && said.contains("Protocol authentication error"), "{said}");
+}
+
+#[test]
+fn what_a_partition_allows_of_a_node_is_kept() {
+    let limit = |most: Value| {
+        let partition = json!({"name": "main", "maximums": {"cpus_per_node": most}});
+        json!({"partitions": [partition]}).to_string()
+    };
+    let jobs = json!([waiting(7, 1, json!({"cpus": 2})), waiting(8, 1, json!({"cpus": 2, "partition": "main,other"}))]);
+    let two = json!({"set": true, "infinite": false, "number": 2});
+    let imported = sound(slurm::import, &slurm_with(jobs.clone(), &limit(two)));
+    let name = "cpu of partition main";
+    assert_eq!((imported.snapshot.nodes[0].allocatable[name], task(&imported, "job-7").requirement[name]), (2, 2));
+    assert!(told(&imported).contains("left out: 1 waiting jobs with several partitions"), "{}", told(&imported));
+    let none = json!({"set": false, "infinite": true, "number": 0});
+    let imported = sound(slurm::import, &slurm_with(jobs.clone(), &limit(none)));
+    assert!(imported.snapshot.tasks.len() == 2 && !told(&imported).contains(name));
+    let down = json!([waiting(7, 1, json!({"state_reason": "PartitionDown"}))]);
+    let imported = sound(slurm::import, &slurm_with(down, ""));
+    assert!(imported.snapshot.tasks.len() == 1 && told(&imported).contains("planned as if it were up"));
+    let said = told(&sound(slurm::import, &slurm_with(jobs, "")));
+    assert!(said.contains("limits of partitions"), "{said}");
+}

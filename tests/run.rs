@@ -142,6 +142,12 @@ fn a_run_leaves_a_whole_folder_metrics_and_a_log() {
     assert_eq!(fs::read_link(site.path("runs/latest")).unwrap(), Path::new(&run));
     let at = site.path("runs/latest");
     assert_eq!(fs::read(at.join("run.toml")).unwrap(), fs::read(site.path("run.toml")).unwrap());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(at.join("run.toml")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "the line of a command may hold secrets");
+    }
     assert!(fs::read_to_string(at.join("summary.txt")).unwrap().contains("verified: "));
     let stream = fs::read_to_string(at.join("moves.ndjson")).unwrap();
     assert_eq!(records(&stream).last().unwrap()["type"], "summary");
@@ -286,6 +292,9 @@ fn a_file_can_be_checked_without_a_run() {
     site.edit("keep = 3", "keep = 'all'");
     check(65);
     assert!(!site.path("runs").exists());
+    site.edit("keep = 'all'", "keep = 3");
+    fs::create_dir_all(site.path("runs/latest")).unwrap();
+    check(1);
 }
 
 #[test]

@@ -90,7 +90,8 @@ pub struct DocumentsArgs {
 }
 
 const SLURM_AFTER: &str = "Examples:
-  (scontrol show nodes --json; squeue --json; scontrol show topology) | bayplan import slurm - -o snapshot.json
+  (scontrol show nodes --json; scontrol show partitions --json; squeue --json; scontrol show topology) |
+    bayplan import slurm - -o snapshot.json
   sinfo --json > nodes.json; squeue --json > jobs.json                     # Slurm 22.05
   bayplan import slurm nodes.json jobs.json -o snapshot.json
 

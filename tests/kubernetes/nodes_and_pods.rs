@@ -149,6 +149,12 @@ fn each_reason_pins_and_is_told() {
     let claim = |name: &str| volume(json!({"name": "v", "persistentVolumeClaim": {"claimName": name}}));
     let p = |name: &str, changes: &[(&str, Value)]| with(pod(name, "web", "n1"), changes);
     let ports = json!([{"containerPort": 80, "hostPort": 80}]);
+    let mapping =
+        json!({"requestMappings": [{"containerName": "c", "resourceName": "example.com/nic", "requestName": "r"}]});
+    let claimed = [
+        ("/spec/containers/0/resources/requests/example.com~1nic", json!("1")),
+        ("/status/extendedResourceClaimStatus", mapping),
+    ];
     let cases = [
         (p("free", &[]), ""),
         (p("ds", &[("/metadata/ownerReferences", owner("DaemonSet"))]), "daemon set"),
@@ -163,12 +169,18 @@ fn each_reason_pins_and_is_told() {
         (p("koordinator", &note("scheduling.koordinator.sh/eviction-cost", "2147483647")), "annotation"),
         (p("gated", &[("/spec/schedulingGates", json!([{"name": "g"}]))]), "gates"),
         (p("group", &[("/spec/schedulingGroup", json!({"podGroupName": "g"}))]), "pod group"),
+        (p("workload", &[("/spec/workloadRef", json!({"name": "w"}))]), "pod group"),
+        (p("volcano", &note("scheduling.k8s.io/group-name", "g")), "pod group"),
+        (p("coscheduling", &[("/metadata/labels/scheduling.x-k8s.io~1pod-group", json!("g"))]), "pod group"),
         (p("claims", &[("/spec/resourceClaims", json!([{"name": "g"}]))]), "resource claims"),
         (p("host-path", &volume(json!({"name": "v", "hostPath": {"path": "/data"}}))), "hostPath"),
         (p("scratch", &volume(json!({"name": "v", "emptyDir": {}}))), "emptyDir"),
         (p("generic", &volume(json!({"name": "v", "ephemeral": {"volumeClaimTemplate": {}}}))), "ends with the pod"),
         (p("config", &volume(json!({"name": "v", "configMap": {"name": "c"}}))), ""),
         (p("port", &[("/spec/containers/0/ports", ports)]), "port of its node"),
+        (p("dynamic", &claimed), "resource claims"),
+        (with(pod("bare-waits", "web", ""), &[("/metadata/ownerReferences", json!(null))]), ""),
+        (with(pod("keep-waits", "web", ""), &note("karpenter.sh/do-not-disrupt", "true")), ""),
         (
             p("part", &[("/spec/containers/0/resources/requests/koordinator.sh~1gpu-core", json!("50"))]),
             "part of a device",
@@ -212,6 +224,8 @@ fn each_reason_pins_and_is_told() {
         assert!(reason.is_empty() || seen.told(Fate::Pinned, reason) > 0, "{reason}");
     }
     assert_eq!(seen.nodes_of("zonal"), ["n2"]);
+    // What a claim gave it is not sought among what its node has.
+    assert!(!seen.task("dynamic").requirement.contains_key("example.com/nic"));
     let seen = imported_with(&items, Options { delete_emptydir_data: true, ..Options::default() });
     assert_eq!(seen.pinned("scratch"), "");
     items.push(json!({
@@ -395,4 +409,100 @@ fn every_fault_is_told_with_its_object() {
     assert!(faults.to_string().contains("Node n2"), "{faults}");
     let faults = import(&[document(&[pod("p", "web", "")])], &Options::default()).unwrap_err();
     assert_eq!(faults.list()[0].code, "I112");
+}
+
+#[test]
+fn a_list_that_is_not_all_and_an_answer_that_is_a_refusal_are_no_cluster() {
+    let codes = |metadata: Value, items: &[Value]| {
+        let list = json!({"kind": "List", "items": items, "metadata": metadata});
+        let document = Document { name: "list.json".into(), bytes: list.to_string().into_bytes() };
+        match import(&[document], &Options::default()) {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults.list().iter().map(|fault| fault.code).collect(),
+        }
+    };
+    let cluster = [node("n1", "a"), pod("p", "web", "n1")];
+    assert_eq!(codes(json!({"continue": "", "remainingItemCount": null}), &cluster), [""; 0]);
+    assert_eq!(codes(json!({"continue": "eyJ2Ijoi", "remainingItemCount": 2}), &cluster), ["I113"]);
+    let status =
+        |status: &str| json!({"kind": "Status", "status": status, "message": "pods is forbidden", "code": 403});
+    assert_eq!(codes(json!({}), &[node("n1", "a"), status("Failure")]), ["I114"]);
+    assert_eq!(codes(json!({}), &[node("n1", "a"), status("Success")]), [""; 0]);
+    let alone = Document { name: "answer".into(), bytes: status("Failure").to_string().into_bytes() };
+    let faults = import(&[document(&cluster), alone], &Options::default()).unwrap_err();
+    assert!(faults.to_string().contains("pods is forbidden"), "{faults}");
+}
+
+#[test]
+fn a_node_takes_nobody_made_for_another_system() {
+    let mut nodes = vec![node("n1", "a"), node("n2", "a"), node("n3", "a")];
+    for (node, system) in nodes.iter_mut().zip(["linux", "windows"]) {
+        node["metadata"]["labels"]["kubernetes.io/os"] = json!(system);
+    }
+    nodes.extend([with(pod("p", "web", "n1"), &[("/spec/os", json!({"name": "linux"}))]), pod("any", "any", "n1")]);
+    let seen = imported(&nodes);
+    assert_eq!((seen.nodes_of("p"), seen.nodes_of("any").len()), (vec!["n1", "n3"], 3));
+}
+
+#[test]
+fn what_the_scheduler_keeps_for_a_waiting_pod_is_not_given_away() {
+    let cpu = |n: usize, seen: &Imported| seen.snapshot.nodes[n].allocatable["cpu"];
+    let nominated = with(pod("boss", "boss", ""), &[("/status/nominatedNodeName", json!("n1"))]);
+    let field = json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n2"]}]}]);
+    let affinity =
+        json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": field}}});
+    let daemon =
+        with(pod("ds", "ds", ""), &[("/metadata/ownerReferences", owner("DaemonSet")), ("/spec/affinity", affinity)]);
+    let large = with(pod("w", "web", "n2"), &[("/spec/containers/0/resources/requests/cpu", json!("7800m"))]);
+    let seen = imported(&[node("n1", "a"), node("n2", "a"), nominated, daemon, large]);
+    assert_eq!(["boss", "ds"].map(|name| seen.pinned(name).is_empty()), [false; 2]);
+    assert_eq!((cpu(0, &seen), cpu(1, &seen)), (7500, 7800), "no more than what is free");
+    assert_eq!(seen.told(Fate::Stricter, "kept for waiting pods"), 2);
+}
+
+#[test]
+fn machines_migrate_one_at_a_time_and_to_nodes_that_have_their_cpu() {
+    let vmi = |name: &str, changes: &[(&str, Value)]| {
+        let machine = json!({
+            "kind": "VirtualMachineInstance", "metadata": {"name": name, "namespace": "shop"},
+            "spec": {"domain": {"cpu": {}}}, "status": {"conditions": [{"type": "LiveMigratable", "status": "True"}]}
+        });
+        with(machine, changes)
+    };
+    let launcher = |name: &str, vmi: &str, on: &str| {
+        let mut owner = owner("VirtualMachineInstance");
+        owner[0]["name"] = json!(vmi);
+        with(pod(name, "vm", on), &[("/metadata/ownerReferences", owner)])
+    };
+    let mut nodes = vec![node("n1", "a"), node("n2", "a"), node("n3", "a"), node("n4", "a")];
+    let labels = |node: &mut Value, keys: &[&str]| {
+        keys.iter().for_each(|key| node["metadata"]["labels"][*key] = json!("true"));
+    };
+    let (model, feature) = ("cpu-model-migration.node.kubevirt.io/Skylake", "cpu-feature.node.kubevirt.io/avx2");
+    let of_host = ["host-model-cpu.node.kubevirt.io/Skylake", "host-model-required-features.node.kubevirt.io/avx2"];
+    labels(&mut nodes[0], &of_host);
+    labels(&mut nodes[0], &[model, feature]);
+    labels(&mut nodes[1], &[model, feature]);
+    labels(&mut nodes[2], &[model]);
+    nodes[3]["status"]["conditions"][0]["status"] = json!("Unknown");
+    let host = [("/spec/domain/cpu/model", json!("host-model"))];
+    let under_way = [("/status/migrationState", json!({"targetNode": "n2"}))];
+    let done = [("/status/migrationState", json!({"targetNode": "n1", "completed": true}))];
+    nodes.extend([vmi("host", &host), vmi("lost", &host), vmi("busy", &under_way), vmi("done", &done)]);
+    nodes.extend([vmi("cut-off", &[]), vmi("twice", &[])]);
+    nodes.extend([launcher("host", "host", "n1"), launcher("lost", "lost", "n2"), launcher("busy", "busy", "n1")]);
+    nodes.extend([launcher("done", "done", "n1"), launcher("cut-off", "cut-off", "n4")]);
+    nodes.extend([launcher("old", "twice", "n1"), launcher("new", "twice", "n2")]);
+    let seen = imported(&nodes);
+    assert_eq!((seen.pinned("host"), seen.nodes_of("host")), ("", vec!["n1", "n2"]));
+    assert_eq!((seen.pinned("done"), seen.nodes_of("done").len()), ("", 4));
+    for (name, reason) in [
+        ("lost", "does not say"),
+        ("busy", "under way"),
+        ("old", "under way"),
+        ("new", "under way"),
+        ("cut-off", "not ready"),
+    ] {
+        assert!(seen.pinned(name).contains(reason), "{name}: {:?}", seen.pinned(name));
+    }
 }

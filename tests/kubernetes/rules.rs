@@ -330,3 +330,76 @@ fn a_budget_without_a_word_of_its_controller_counts_ready_pods() {
     let told = cluster([pod("w0", "web", "n1"), budget("web", json!({}), 1)]);
     assert_eq!(told.told(Fate::LeftOut, guessed), 0);
 }
+
+#[test]
+fn labels_that_are_called_like_levels_are_levels_of_their_own() {
+    for (key, level) in [("zone", "label zone"), ("node", "label node"), ("rack", "rack")] {
+        let mut all = nodes();
+        for (node, value) in all.iter_mut().zip(["x", "x", "x", "y"]) {
+            node["metadata"]["labels"][key] = json!(value);
+        }
+        all.extend([apart(pod("w1", "web", "n1"), term("web", key)), apart(pod("w2", "web", "n4"), term("web", key))]);
+        all.extend([
+            apart(pod("z1", "zonal", "n1"), term("zonal", ZONE)),
+            apart(pod("z2", "zonal", ""), term("zonal", ZONE)),
+        ]);
+        let seen = imported(&all);
+        assert_eq!(seen.group("web").conflict, [level]);
+        assert_eq!(seen.group("zonal").conflict, ["zone"]);
+        let first = &seen.snapshot.nodes[0].domains;
+        assert_eq!((first[level].as_str(), first["zone"].as_str()), ("x", "a"));
+    }
+}
+
+#[test]
+fn namespaces_that_nobody_told_of_are_on_the_safe_side() {
+    let selector = |condition: Value| {
+        let mut wide = term("quiet", ZONE);
+        wide["namespaceSelector"] = condition;
+        wide
+    };
+    let elsewhere = |name: &str, on: &str| with(pod(name, "quiet", on), &[("/metadata/namespace", json!("elsewhere"))]);
+    let red = json!({"matchLabels": {"team": "red"}});
+    let namespace =
+        |team: &str| json!({"kind": "Namespace", "metadata": {"name": "elsewhere", "labels": {"team": team}}});
+    let seen = |rule: fn(Value, Value) -> Value, condition: &Value, more: Option<Value>| {
+        let pods = [rule(pod("loud", "loud", "n1"), selector(condition.clone())), elsewhere("q", "n3")];
+        cluster(pods.into_iter().chain(more))
+    };
+    let guess = "anti-affinity with namespaces";
+    // Unknown: kept apart as if it were meant.
+    let unknown = seen(apart, &red, None);
+    assert!(!unknown.pinned("loud").is_empty() && unknown.told(Fate::Stricter, guess) == 1);
+    assert_eq!(seen(apart, &red, Some(namespace("blue"))).pinned("loud"), "");
+    assert!(!seen(apart, &red, Some(namespace("red"))).pinned("loud").is_empty());
+    // Its name is known of every namespace.
+    let named = json!({"matchLabels": {"kubernetes.io/metadata.name": "elsewhere"}});
+    assert_eq!(seen(apart, &named, None).told(Fate::Stricter, guess), 0);
+    // Unknown: nobody relies on it.
+    let absent = json!({"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]});
+    assert!(seen(together, &absent, None).pinned("loud").contains("not among the documents"));
+}
+
+#[test]
+fn one_pod_has_to_meet_all_terms_and_a_follower_is_no_leader() {
+    let both = json!([term("cache", ZONE), term("queue", ZONE)]);
+    let two = with(
+        pod("w", "web", "n1"),
+        &[("/spec/affinity", json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": both}}))],
+    );
+    let seen = cluster([two, pod("c", "cache", "n1"), pod("q", "queue", "n2")]);
+    assert!(seen.pinned("w").contains("one pod has to match all"), "{}", seen.pinned("w"));
+    assert!(seen.group("web").depends_on.is_empty());
+    let same = json!([term("cache", ZONE), term("cache", HOST)]);
+    let two = with(
+        pod("w", "web", "n1"),
+        &[("/spec/affinity", json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": same}}))],
+    );
+    assert_eq!(cluster([two, pod("c", "cache", "n1")]).group("web").depends_on.len(), 2);
+    let leads = json!({"labelSelector": {"matchLabels": {"role": "leader"}}, "topologyKey": ZONE});
+    let leader = |on: &str| with(pod("l", "own", on), &[("/metadata/labels/role", json!("leader"))]);
+    let follower = || together(pod("f", "own", ""), leads.clone());
+    assert!(cluster([leader(""), follower()]).pinned("f").contains("do not run yet"));
+    let seen = cluster([leader("n1"), follower()]);
+    assert_eq!((seen.pinned("f"), seen.group("own").gang.is_some()), ("", true));
+}

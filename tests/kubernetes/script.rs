@@ -492,7 +492,7 @@ fn objects_of(path: &str) -> Vec<Value> {
 
 /// What a role that only reads, and only what the importer reads, must not say.
 fn role_objections(role: &Value) -> Vec<String> {
-    const READ: [(&str, &str); 7] = [
+    const READ: [(&str, &str); 8] = [
         ("", "nodes"),
         ("", "pods"),
         ("", "namespaces"),
@@ -500,6 +500,7 @@ fn role_objections(role: &Value) -> Vec<String> {
         ("", "persistentvolumeclaims"),
         ("policy", "poddisruptionbudgets"),
         ("scheduling.k8s.io", "priorityclasses"),
+        ("kubevirt.io", "virtualmachineinstances"),
     ];
     let mut objections = Vec::new();
     let words = |rule: &Value, name: &str| -> Vec<String> {
@@ -596,12 +597,14 @@ fn what_is_deployed_only_reads_and_fits_together() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let asked = text.lines().find_map(|line| line.trim().strip_prefix("\"nodes,")).expect("what kubectl lists");
     let asked = format!("nodes,{}", asked.trim_end_matches(['"', ']', ',']));
-    let allowed: std::collections::BTreeSet<&str> = roles[0]["rules"]
+    let mut allowed: std::collections::BTreeSet<&str> = roles[0]["rules"]
         .as_array()
         .unwrap()
         .iter()
         .flat_map(|rule| rule["resources"].as_array().unwrap().iter().map(|resource| resource.as_str().unwrap()))
         .collect();
+    // Whoever has KubeVirt adds its machines to the list, as the file says.
+    assert!(allowed.remove("virtualmachineinstances") && text.contains("add virtualmachineinstances"));
     assert_eq!(asked.split(',').collect::<std::collections::BTreeSet<_>>(), allowed);
 
     // And kubectl would create all of it, in a dry run that sends nothing.

@@ -13,6 +13,8 @@ struct Case {
     key: String,
     holders: Vec<usize>,
     meant: Vec<usize>,
+    /// Of some of them it is not known whether they are meant, since their namespaces are not among the documents.
+    is_guess: bool,
 }
 
 enum Side {
@@ -33,10 +35,15 @@ fn cases(cluster: &Cluster, side: Side) -> Vec<Case> {
         };
         terms.iter().for_each(|term| holders[*term].push(p));
     }
-    let case = |(term, holders): (&super::selector::PodTerm, Vec<usize>)| Case {
-        key: term.key.clone(),
-        meant: cluster.matching(|face| term.matches(face, &cluster.namespaces)),
-        holders,
+    let case = |(term, holders): (&super::selector::PodTerm, Vec<usize>)| {
+        let is_unknown = |face: &super::pod::Face| !term.is_known(face, &cluster.namespaces);
+        let is_meant = |face: &super::pod::Face| term.matches(face, &cluster.namespaces) || is_unknown(face);
+        Case {
+            key: term.key.clone(),
+            meant: cluster.matching(is_meant),
+            is_guess: !cluster.matching(is_unknown).is_empty(),
+            holders,
+        }
     };
     table.list.iter().zip(holders).map(case).collect()
 }
@@ -44,6 +51,12 @@ fn cases(cluster: &Cluster, side: Side) -> Vec<Case> {
 /// Anti-affinity.
 pub fn apart(cluster: &mut Cluster, notes: &mut Notes) {
     for case in cases(cluster, Side::Apart) {
+        if case.is_guess {
+            notes.add(
+                Fate::Stricter,
+                "anti-affinity with namespaces whose labels are not among the documents: with all of them",
+            );
+        }
         let (holders, meant) = (cluster.by_group(&case.holders), cluster.by_group(&case.meant));
         for (group, holding) in holders.iter().filter_map(|(group, pods)| Some(((*group)?, pods))) {
             let Some(own) = meant.get(&Some(group)).filter(|_| cluster.members[group].len() > 1) else { continue };
@@ -103,7 +116,9 @@ fn keep_apart(cluster: &mut Cluster, key: &str, holders: &[usize], others: &[usi
 
 /// Affinity.
 pub fn together(cluster: &mut Cluster, notes: &mut Notes) {
-    for case in cases(cluster, Side::Together) {
+    let mut cases = cases(cluster, Side::Together);
+    pin_unsaid(cluster, &mut cases, notes);
+    for case in cases {
         let meant = cluster.by_group(&case.meant);
         for (group, holding) in cluster.by_group(&case.holders) {
             let Some(group) = group else { continue };
@@ -136,6 +151,33 @@ pub fn together(cluster: &mut Cluster, notes: &mut Notes) {
             }
         }
     }
+}
+
+/// Pins those of whom a snapshot cannot say what they need, and takes them out of the cases.
+fn pin_unsaid(cluster: &mut Cluster, cases: &mut [Case], notes: &mut Notes) {
+    let mut first: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut unsaid: BTreeMap<usize, &str> = BTreeMap::new();
+    for (c, case) in cases.iter().enumerate() {
+        let is_met = case.meant.iter().any(|pod| cluster.place[*pod].is_some());
+        let owners: BTreeSet<Option<usize>> = case.meant.iter().map(|pod| cluster.pods[*pod].owner).collect();
+        for pod in &case.holders {
+            // One pod has to match all terms.
+            if cases[*first.entry(*pod).or_insert(c)].meant != case.meant {
+                unsaid.insert(*pod, "affinity terms that mean different pods: one pod has to match all");
+            }
+            if case.is_guess {
+                unsaid.insert(*pod, "affinity to namespaces whose labels are not among the documents");
+            }
+            // Who does not match its own term cannot be the first of its kind.
+            if !is_met && owners.contains(&cluster.pods[*pod].owner) && case.meant.binary_search(pod).is_err() {
+                unsaid.insert(*pod, "affinity to pods that do not run yet");
+            }
+        }
+    }
+    for (pod, reason) in &unsaid {
+        cluster.pin(*pod, reason, notes);
+    }
+    cases.iter_mut().for_each(|case| case.holders.retain(|pod| !unsaid.contains_key(pod)));
 }
 
 /// Keeps a group in the one domain it is in; `false` when it is in several, which Kubernetes leaves as it is.

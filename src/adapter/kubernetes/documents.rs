@@ -5,6 +5,7 @@
 //! what comes of them does not depend on who was first. Pods are made small at once (`pod.rs`), since there are many.
 
 use super::fields::Fields;
+use super::machine::Machine;
 use super::pod::{Pod, Tables};
 use super::records::{self, *};
 use super::stream::{Batch, Cutter, Part};
@@ -33,8 +34,8 @@ pub struct Objects {
     pub claims: HashMap<(String, String), ClaimSpec>,
     /// By name.
     pub volumes: HashMap<String, Volume>,
-    /// Whether it can migrate live, by (namespace, name).
-    pub machines: HashMap<(String, String), bool>,
+    /// By namespace and name.
+    pub machines: HashMap<(String, String), Machine>,
     /// What pods share.
     pub tables: Tables,
 }
@@ -44,8 +45,27 @@ pub struct Objects {
 struct Frame {
     #[serde(default)]
     kind: String,
+    #[serde(default)]
+    metadata: Option<ListMetadata>,
     #[serde(default, rename = "items")]
     _items: Option<Vec<Gap>>,
+}
+
+/// What a list says of itself.
+#[derive(Deserialize)]
+struct ListMetadata {
+    /// There is more: the list is one page of it.
+    #[serde(default, rename = "continue")]
+    more: Option<String>,
+}
+
+/// What the API server answers when it does not do what it is asked.
+#[derive(Deserialize)]
+struct Status {
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    message: String,
 }
 
 /// Where an item was. Anything else there is no object.
@@ -144,6 +164,14 @@ fn object(kind: &str, text: &str, fields: &mut Fields) -> Found {
             let remedy = "give what kubectl get -o json prints: a list, or an object with its kind";
             Found::Fault(("I111", "it does not say what kind of object it is".into(), remedy))
         }
+        "Status" => match serde_json::from_str::<Status>(text) {
+            Ok(Status { status, message }) if status == "Failure" => {
+                let cause = format!("the API server refused to answer: {message}");
+                Found::Fault(("I114", cause, "ask again, with the rights that deploy/ names"))
+            }
+            Ok(_) => Found::Other(kind.to_string()),
+            Err(error) => unreadable("object", &error),
+        },
         // What is no JSON might be several objects, to whoever counts brackets only.
         other => match serde_json::from_str::<IgnoredAny>(text) {
             Ok(_) => Found::Other(other.to_string()),
@@ -174,7 +202,13 @@ fn found(part: &Part, bytes: &[u8], fields: &mut Fields) -> Found {
         Part::Frame { has_items, .. } => match serde_json::from_str::<Frame>(text) {
             // Where in it does not help: its items are not there any more.
             Err(error) => Found::Fault(("I110", without_place(&error), GIVE)),
-            Ok(frame) if *has_items => Found::End(frame.kind),
+            Ok(frame) if *has_items => match frame.metadata.and_then(|metadata| metadata.more) {
+                Some(more) if !more.is_empty() => {
+                    let cause = "the list is one page of several: what is on the others would count as absent";
+                    Found::Fault(("I113", cause.into(), "ask for all of it (kubectl get --chunk-size=0)"))
+                }
+                _ => Found::End(frame.kind),
+            },
             Ok(frame) => object(&frame.kind, text, fields),
         },
     }
@@ -326,9 +360,9 @@ impl<'a> Reader<'a> {
                 let zones = volume::zones(&metadata.labels);
                 read.objects.volumes.insert(metadata.name, Volume { spec, zones });
             }),
-            Found::Machine(machine) => self.once(machine, |read, MachineInstance { metadata, status }| {
-                let can = status.conditions.iter().any(|c| c.kind == "LiveMigratable" && c.status == "True");
-                read.objects.machines.insert((metadata.namespace, metadata.name), can);
+            Found::Machine(machine) => self.once(machine, |read, machine| {
+                let key = (machine.metadata.namespace.clone(), machine.metadata.name.clone());
+                read.objects.machines.insert(key, Machine::new(&machine));
             }),
             Found::Other(kind) => self.notes.add(Fate::LeftOut, &format!("objects of the kind {kind}")),
             Found::Fault((code, cause, remedy)) => {

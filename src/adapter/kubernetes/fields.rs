@@ -35,7 +35,6 @@ const IRRELEVANT: [(&str, &[&str]); 8] = [
             "spec.hostname",
             "spec.hostnameOverride",
             "spec.imagePullSecrets",
-            "spec.os",
             "spec.preemptionPolicy",
             "spec.readinessGates",
             "spec.restartPolicy",

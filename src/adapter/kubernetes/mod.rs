@@ -22,9 +22,12 @@
 //! | volumes for one node or one pod at a time | pods that share one stay; who waits for it starts where it is in use, or not at all |
 //! | pods that are being deleted | pinned, and they hold what they have; for spread they are gone already, for budgets they are down |
 //! | daemon sets, static and bare pods, hostPath, emptyDir, ephemeral claims, do-not-disrupt and its like | pinned; the reason is in `origin` |
-//! | KubeVirt machines | tasks of the kind `vm`; pinned unless their instance is `LiveMigratable` |
+//! | waiting pods with a nominated node, or of a daemon set | pinned; what is free of their request on their node is taken off its capacity |
+//! | pods of a gang of another scheduler | pinned |
+//! | KubeVirt machines | tasks of the kind `vm`; pinned unless their instance is `LiveMigratable`, or while one migrates; `host-model` keeps to nodes that can take its CPU over |
 //!
-//! Codes: I101 no text, I110 no JSON or a wrong type, I111 no kind or name, I112 no nodes, I208 no quantity, I303 a task that is not
+//! Codes: I101 no text, I110 no JSON or a wrong type, I111 no kind or name, I112 no nodes, I113 a page of a list, I114 an answer that is
+//! a refusal, I208 no quantity, I303 a task that is not
 //! from Kubernetes, I304 a name that Kubernetes would not take, I305 a pod that moves twice, I306 a wave that the plan does not have.
 
 mod affinity;
@@ -33,6 +36,7 @@ mod cluster;
 mod documents;
 mod export;
 mod fields;
+mod machine;
 mod nodes;
 mod pinned;
 mod pod;
@@ -97,11 +101,13 @@ pub fn import<'a>(streams: impl IntoIterator<Item = Stream<'a>>, options: &Optio
     let nodes = Nodes::new(std::mem::take(&mut objects.nodes), &objects.tables, &requests, &mut faults, &mut notes);
     let mut cluster = Cluster::new(&mut objects, nodes, place);
     task::make(&mut cluster, &objects.classes, options, &mut notes);
+    machine::apply(&mut cluster, &objects.machines, &mut notes);
     volume::apply(&mut cluster, &objects, options, &mut notes);
     affinity::apart(&mut cluster, &mut notes);
     affinity::together(&mut cluster, &mut notes);
     spread::apply(&mut cluster, &mut notes);
     budget::apply(&mut cluster, &objects.budgets, &mut notes);
+    task::reserve(&mut cluster, &mut notes);
     if faults.is_empty() { Ok(Imported { snapshot: snapshot(cluster), notes }) } else { Err(faults.into()) }
 }
 

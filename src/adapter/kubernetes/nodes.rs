@@ -16,13 +16,11 @@ const MODEL_LABELS: [&str; 5] = [
     "karpenter.k8s.aws/instance-gpu-name",
     "gpu.nvidia.com/model",
 ];
-/// Topology keys with a short name.
-const LEVELS: [(&str, &str); 4] = [
-    ("topology.kubernetes.io/zone", "zone"),
-    ("topology.kubernetes.io/region", "region"),
-    ("failure-domain.beta.kubernetes.io/zone", "zone"),
-    ("failure-domain.beta.kubernetes.io/region", "region"),
-];
+/// Topology keys with a short name, which no other key gets.
+const LEVELS: [(&str, &str); 2] =
+    [("topology.kubernetes.io/zone", "zone"), ("topology.kubernetes.io/region", "region")];
+/// The level that every snapshot has.
+const NODE: &str = "node";
 /// Topology key of the node itself.
 const HOSTNAME: &str = "kubernetes.io/hostname";
 
@@ -33,6 +31,8 @@ pub struct Nodes {
     pub resources: Vec<String>,
     /// Resources that are devices.
     pub devices: BTreeSet<String>,
+    /// Whether each node says that it is ready, or says nothing.
+    pub ready: Vec<bool>,
     /// Topology key by level other than `node`.
     levels: BTreeMap<String, String>,
     /// Whether the hostname label tells nodes apart.
@@ -60,6 +60,7 @@ impl Nodes {
             list: Vec::with_capacity(nodes.len()),
             resources,
             devices,
+            ready: nodes.iter().map(is_ready).collect(),
             levels: BTreeMap::new(),
             has_hostnames: false,
             marks: HashMap::new(),
@@ -74,6 +75,7 @@ impl Nodes {
     }
 
     fn node(&self, node: Node, faults: &mut Faults, notes: &mut Notes) -> NodeSpec {
+        let is_ready = is_ready(&node);
         let Node { metadata, spec, status } = node;
         let mut allocatable = BTreeMap::new();
         let mut devices = Vec::new();
@@ -96,8 +98,6 @@ impl Nodes {
                 notes.add(Fate::Irrelevant, &format!("resource {name} of nodes, for which no pod asks"));
             }
         }
-        let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
-        let is_ready = ready.is_none_or(|condition| condition.status == "True");
         if !is_ready {
             notes.add(Fate::Stricter, "nodes that are not ready: no task may come");
         }
@@ -134,9 +134,9 @@ impl Nodes {
     /// The level of a topology key; made on first use.
     pub fn level(&mut self, key: &str) -> String {
         if key == HOSTNAME && self.has_hostnames {
-            return "node".to_string();
+            return NODE.to_string();
         }
-        let name = LEVELS.iter().find(|(known, _)| *known == key).map_or(key, |(_, level)| level).to_string();
+        let name = level_name(key);
         if !self.levels.contains_key(&name) {
             for node in &mut self.list {
                 if let Some(value) = node.labels.get(key).cloned() {
@@ -150,8 +150,8 @@ impl Nodes {
 
     /// Names of the levels that came into use; zone and region always do where nodes have them.
     pub fn level_names(&mut self) -> Vec<String> {
-        for (key, _) in LEVELS.iter().take(2) {
-            if self.list.iter().any(|node| node.labels.contains_key(*key)) {
+        for (key, _) in LEVELS {
+            if self.list.iter().any(|node| node.labels.contains_key(key)) {
                 self.level(key);
             }
         }
@@ -173,6 +173,20 @@ impl Nodes {
     /// Taints of all nodes that keep pods away, without repetition.
     pub fn taints(&self) -> BTreeSet<(String, String)> {
         self.list.iter().flat_map(|node| &node.taints).map(|taint| (taint.key.clone(), taint.value.clone())).collect()
+    }
+}
+
+fn is_ready(node: &Node) -> bool {
+    let ready = node.status.conditions.iter().find(|condition| condition.kind == "Ready");
+    ready.is_none_or(|condition| condition.status == "True")
+}
+
+/// A label may be called like a level that is not its own.
+fn level_name(key: &str) -> String {
+    match LEVELS.iter().find(|(known, _)| *known == key) {
+        Some((_, level)) => level.to_string(),
+        None if key == NODE || LEVELS.iter().any(|(_, level)| *level == key) => format!("label {key}"),
+        None => key.to_string(),
     }
 }
 

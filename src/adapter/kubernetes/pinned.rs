@@ -12,6 +12,17 @@ const DEVICE_PARTS: [&str; 6] = [
     "gpu-memory",
 ];
 
+/// Its devices are assigned to it by name.
+pub const HOLDS_CLAIMS: &str = "it holds resource claims (dynamic resource allocation)";
+/// By which other schedulers know the pods of a gang.
+const GANG_KEYS: [&str; 5] = [
+    "scheduling.k8s.io/group-name",
+    "scheduling.x-k8s.io/pod-group",
+    "pod-group.scheduling.sigs.k8s.io",
+    "gang.scheduling.koordinator.sh/name",
+    "yunikorn.apache.org/task-group-name",
+];
+
 /// The first reason that applies.
 pub fn reason(metadata: &Metadata, spec: &PodSpec) -> Option<&'static str> {
     let annotation = |key: &str| metadata.annotations.get(key).map(String::as_str);
@@ -20,30 +31,33 @@ pub fn reason(metadata: &Metadata, spec: &PodSpec) -> Option<&'static str> {
     if metadata.deletion_timestamp.is_some() {
         return Some("it is being deleted");
     }
+    let waits = spec.node_name.is_empty();
     match controller.map(|owner| owner.kind.as_str()) {
         _ if is_mirror => return Some("static pod"),
         Some("Node") => return Some("static pod"),
         Some("DaemonSet") => return Some("daemon set"),
-        None => return Some("no controller would start it again"),
-        Some(_) => {}
+        None if !waits => return Some("no controller would start it again"),
+        None | Some(_) => {}
     }
     let says = |key: &str, value: &str| annotation(key) == Some(value);
-    if says("karpenter.sh/do-not-disrupt", "true")
+    let keeps = says("karpenter.sh/do-not-disrupt", "true")
         || says("karpenter.sh/do-not-evict", "true")
         || says("cluster-autoscaler.kubernetes.io/safe-to-evict", "false")
         || says("scheduling.koordinator.sh/eviction-cost", "2147483647")
-        || annotation("descheduler.alpha.kubernetes.io/prefer-no-eviction").is_some()
-    {
+        || annotation("descheduler.alpha.kubernetes.io/prefer-no-eviction").is_some();
+    // What has not started is not disrupted.
+    if keeps && !waits {
         return Some("an annotation asks not to disrupt it");
     }
     if !spec.scheduling_gates.is_empty() {
         return Some("scheduling gates hold it back");
     }
-    if spec.scheduling_group.is_some() {
+    let is_in_gang = GANG_KEYS.iter().any(|key| annotation(key).is_some() || metadata.labels.contains_key(*key));
+    if spec.scheduling_group.is_some() || spec.workload_ref.is_some() || is_in_gang {
         return Some("it is scheduled together with its pod group");
     }
     if !spec.resource_claims.is_empty() {
-        return Some("it holds resource claims (dynamic resource allocation)");
+        return Some(HOLDS_CLAIMS);
     }
     if spec.volumes.iter().any(|volume| volume.host_path.is_some()) {
         return Some("local volume: hostPath");
@@ -54,7 +68,7 @@ pub fn reason(metadata: &Metadata, spec: &PodSpec) -> Option<&'static str> {
     let mut containers = spec.containers.iter().chain(&spec.init_containers);
     let has_port = |container: &Container| container.ports.iter().any(|port| port.host_port > 0 || spec.host_network);
     if containers.clone().any(has_port) {
-        return Some("it listens on a port of its node");
+        return Some(if waits { "it needs a port of its node" } else { "it listens on a port of its node" });
     }
     let wants_part = |container: &Container| {
         let names = container.resources.requests.keys().chain(container.resources.limits.keys());

@@ -113,6 +113,10 @@ pub struct Pod {
     pub move_cost: i64,
     /// Why it may not move.
     pub pinned: Option<&'static str>,
+    /// Name of the node that is kept for it while it waits.
+    pub awaited: Option<String>,
+    /// The operating system it is made for.
+    pub os: Option<Box<str>>,
     /// It is being deleted.
     pub ends: bool,
     /// Its condition says that it is.
@@ -130,10 +134,19 @@ impl Pod {
             notes.add(Fate::Irrelevant, "pods that have ended");
             return None;
         }
-        let pinned = super::pinned::reason(&metadata, &spec);
+        let claimed: BTreeSet<&str> =
+            status.extended_resource_claim_status.request_mappings.iter().map(|m| m.resource_name.as_str()).collect();
+        let pinned = match super::pinned::reason(&metadata, &spec) {
+            None if !claimed.is_empty() => Some(super::pinned::HOLDS_CLAIMS),
+            reason => reason,
+        };
         tell_preferences(&spec, notes);
         let request = match request::effective(&spec, &status) {
-            Ok(request) => request.into_iter().map(|(name, nanos)| (tables.resources.index(name), nanos)).collect(),
+            // What comes from a claim is not counted among what the node has.
+            Ok(request) => {
+                let own = request.into_iter().filter(|(name, _)| !claimed.contains(name.as_str()));
+                own.map(|(name, nanos)| (tables.resources.index(name), nanos)).collect()
+            }
             Err((path, Quantity(text))) => {
                 let cause = format!("{path}: {text:?} is no quantity from 0 to 2^63");
                 let place = match metadata.namespace.as_str() {
@@ -146,6 +159,13 @@ impl Pod {
         };
         let controller = metadata.owner_references.iter().find(|owner| owner.controller).cloned();
         let owner = controller.as_ref().map(|owner| tables.owners.index(workload(owner, &metadata)));
+        let is_daemon = controller.as_ref().is_some_and(|owner| owner.kind == "DaemonSet");
+        let awaited = match status.nominated_node_name {
+            _ if !spec.node_name.is_empty() => None,
+            name if !name.is_empty() => Some(name),
+            _ if is_daemon => spec.affinity.node_affinity.required.as_ref().and_then(only_node),
+            _ => None,
+        };
         let filter = Filter { selector: spec.node_selector, affinity: spec.affinity.node_affinity.required };
         let filter = tables.filters.index(filter);
         let terms = |table: &mut Table<PodTerm>, terms: Vec<records::PodTerm>| -> Vec<usize> {
@@ -184,6 +204,8 @@ impl Pod {
             may_lose_data: own("cluster-autoscaler.kubernetes.io/safe-to-evict").is_some_and(|value| value == "true"),
             move_cost: 1 + cost.clamp(0, MOVE_COST_MAX),
             pinned,
+            awaited,
+            os: Some(spec.os.name).filter(|name| !name.is_empty()).map(String::into_boxed_str),
             ends: metadata.deletion_timestamp.is_some(),
             ready: status.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True"),
             controller,
@@ -191,6 +213,16 @@ impl Pod {
             uid: metadata.uid,
             face: tables.faces.index(Face { namespace: metadata.namespace, labels: metadata.labels }),
         })
+    }
+}
+
+/// The one node that a selector means by its name, as a daemon set says where its pod belongs.
+fn only_node(selector: &NodeSelector) -> Option<String> {
+    let [NodeTerm { match_fields, .. }] = selector.node_selector_terms.as_slice() else { return None };
+    let [Requirement { key, operator, values }] = match_fields.as_slice() else { return None };
+    match values.as_slice() {
+        [name] if key == "metadata.name" && operator == "In" => Some(name.clone()),
+        _ => None,
     }
 }
 

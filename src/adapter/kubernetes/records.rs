@@ -126,6 +126,7 @@ record! {
         #[serde(rename = "type")]
         kind: String,
         status: String,
+        reason: String,
     }
 }
 record! {
@@ -152,9 +153,16 @@ record! {
         scheduler_name: String,
         scheduling_gates: Vec<Present>,
         scheduling_group: Option<Present>,
+        workload_ref: Option<Present>,
+        os: OperatingSystem,
         resource_claims: Vec<Present>,
         host_network: bool,
         volumes: Vec<Volume>,
+    }
+}
+record! {
+    OperatingSystem {
+        name: String,
     }
 }
 record! {
@@ -280,8 +288,23 @@ record! {
     PodStatus {
         phase: String,
         conditions: Vec<Condition>,
+        nominated_node_name: String,
+        resources: Resources,
+        allocated_resources: Quantities,
+        extended_resource_claim_status: ResourceClaims,
         container_statuses: Vec<ContainerStatus>,
         init_container_statuses: Vec<ContainerStatus>,
+    }
+}
+record! {
+    /// Extended resources that a claim stands for.
+    ResourceClaims {
+        request_mappings: Vec<ClaimMapping>,
+    }
+}
+record! {
+    ClaimMapping {
+        resource_name: String,
     }
 }
 record! {
@@ -364,12 +387,36 @@ record! {
     /// VirtualMachineInstance (kubevirt.io/v1).
     MachineInstance {
         metadata: Metadata,
+        spec: MachineSpec,
         status: MachineStatus,
+    }
+}
+record! {
+    MachineSpec {
+        domain: MachineDomain,
+    }
+}
+record! {
+    MachineDomain {
+        cpu: MachineCpu,
+    }
+}
+record! {
+    MachineCpu {
+        model: String,
     }
 }
 record! {
     MachineStatus {
         conditions: Vec<Condition>,
+        migration_state: Option<MigrationState>,
+    }
+}
+record! {
+    MigrationState {
+        completed: bool,
+        failed: bool,
+        end_timestamp: Option<String>,
     }
 }
 

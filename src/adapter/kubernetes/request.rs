@@ -14,12 +14,15 @@ pub type Unreadable = (String, Quantity);
 /// Billionths by resource; a slot of the node's `pods` included.
 pub fn effective(spec: &PodSpec, status: &PodStatus) -> Result<Nanos, Unreadable> {
     let mut running = Nanos::new();
+    // What was wished cannot be had on this node: what runs is what was granted.
+    let is_refused = |condition: &Condition| condition.kind == "PodResizePending" && condition.reason == "Infeasible";
+    let is_refused = status.conditions.iter().any(is_refused);
     for container in &spec.containers {
-        add(&mut running, &container_request(container, &status.container_statuses)?);
+        add(&mut running, &container_request(container, &status.container_statuses, is_refused)?);
     }
     let (mut sidecars, mut peak) = (Nanos::new(), Nanos::new());
     for container in &spec.init_containers {
-        let request = container_request(container, &status.init_container_statuses)?;
+        let request = container_request(container, &status.init_container_statuses, is_refused)?;
         if container.restart_policy == "Always" {
             add(&mut running, &request);
             add(&mut sidecars, &request);
@@ -31,7 +34,12 @@ pub fn effective(spec: &PodSpec, status: &PodStatus) -> Result<Nanos, Unreadable
         }
     }
     raise(&mut running, &peak);
-    for (name, nanos) in requested(&spec.resources, "spec.resources")? {
+    let mut own = requested(&spec.resources, "spec.resources")?;
+    if !own.is_empty() {
+        let granted = granted(&status.allocated_resources, &status.resources, "status.resources")?;
+        settle(&mut own, granted, is_refused);
+    }
+    for (name, nanos) in own {
         if matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-") {
             running.insert(name, nanos);
         }
@@ -42,14 +50,29 @@ pub fn effective(spec: &PodSpec, status: &PodStatus) -> Result<Nanos, Unreadable
 }
 
 /// What the container asks for, or what it was granted if that is more (a resize that is not through yet).
-fn container_request(container: &Container, statuses: &[ContainerStatus]) -> Result<Nanos, Unreadable> {
+fn container_request(
+    container: &Container,
+    statuses: &[ContainerStatus],
+    is_refused: bool,
+) -> Result<Nanos, Unreadable> {
     let place = format!("container {}", container.name);
     let mut request = requested(&container.resources, &place)?;
     if let Some(status) = statuses.iter().find(|status| status.name == container.name) {
-        raise(&mut request, &read(&status.allocated_resources, &place)?);
-        raise(&mut request, &read(&status.resources.requests, &place)?);
+        settle(&mut request, granted(&status.allocated_resources, &status.resources, &place)?, is_refused);
     }
     Ok(request)
+}
+
+/// What was granted, by both accounts of it.
+fn granted(allocated: &Quantities, actual: &Resources, place: &str) -> Result<Nanos, Unreadable> {
+    let mut granted = read(allocated, place)?;
+    raise(&mut granted, &read(&actual.requests, place)?);
+    Ok(granted)
+}
+
+/// The larger of wish and grant; where the wish was refused, the grant as far as there is one.
+fn settle(wish: &mut Nanos, granted: Nanos, is_refused: bool) {
+    if is_refused { wish.extend(granted) } else { raise(wish, &granted) }
 }
 
 /// Requests; where one is missing, the limit is the request.
@@ -134,6 +157,26 @@ mod tests {
         let status = json!({"containerStatuses": [{"name": "c", "allocatedResources": {"cpu": "2"}}]});
         assert_eq!(cpu(json!({"spec": {"containers": [container("1")]}, "status": status})), 2000);
         assert_eq!(cpu(json!({"spec": {"containers": [container("4")]}, "status": status})), 4000);
+    }
+
+    #[test]
+    fn a_resize_that_was_refused_counts_with_what_was_granted() {
+        let status = |reason: &str| {
+            json!({"containerStatuses": [{"name": "c", "allocatedResources": {"cpu": "1"}}],
+                "conditions": [{"type": "PodResizePending", "status": "True", "reason": reason}]})
+        };
+        let pod = |reason: &str| json!({"spec": {"containers": [container("100")]}, "status": status(reason)});
+        assert_eq!((cpu(pod("Infeasible")), cpu(pod("Deferred"))), (1000, 100_000));
+    }
+
+    #[test]
+    fn a_resize_of_the_pod_itself_counts() {
+        let spec = json!({"containers": [container("100m")], "resources": {"requests": {"cpu": "1"}}});
+        let status = |cpu: &str| json!({"resources": {"requests": {"cpu": cpu}}, "allocatedResources": {"cpu": "2"}});
+        assert_eq!(cpu(json!({"spec": spec, "status": status("3")})), 3000);
+        assert_eq!(cpu(json!({"spec": spec, "status": status("500m")})), 2000);
+        let spec = json!({"containers": [container("100m")]});
+        assert_eq!(cpu(json!({"spec": spec, "status": status("3")})), 100, "only where the pod asks for itself");
     }
 
     #[test]

@@ -54,6 +54,9 @@ fn holds(requirement: &Requirement, value: Option<&String>) -> bool {
     }
 }
 
+/// The label of every namespace that has its name.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
 /// Namespaces that a term of pod affinity looks into.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Scope {
@@ -86,6 +89,15 @@ impl PodTerm {
         }
     }
 
+    /// False when whether it means pods with this face depends on labels of their namespace that nobody has told.
+    pub fn is_known(&self, face: &Face, namespaces: &HashMap<String, Texts>) -> bool {
+        let asks_for_more = |all: &Vec<Requirement>| all.iter().any(|requirement| requirement.key != NAMESPACE_NAME);
+        namespaces.contains_key(&face.namespace)
+            || self.scope.names.contains(&face.namespace)
+            || !self.selector.matches(&face.labels)
+            || !self.scope.selector.0.as_ref().is_some_and(asks_for_more)
+    }
+
     /// Whether it means pods with this face; `namespaces` has the labels of each namespace.
     pub fn matches(&self, face: &Face, namespaces: &HashMap<String, Texts>) -> bool {
         self.selector.matches(&face.labels) && self.covers(&face.namespace, namespaces)
@@ -96,10 +108,7 @@ impl PodTerm {
             || match namespaces.get(namespace) {
                 Some(labels) => self.scope.selector.matches(labels),
                 // Every namespace has its name as a label, whether or not its object is among the documents.
-                None => self
-                    .scope
-                    .selector
-                    .matches(&Texts::from([("kubernetes.io/metadata.name".to_string(), namespace.clone())])),
+                None => self.scope.selector.matches(&Texts::from([(NAMESPACE_NAME.to_string(), namespace.clone())])),
             }
     }
 }

@@ -5,7 +5,7 @@ use super::nodes::{device_kind, effect_of, tolerates};
 use super::pod::{Pod, amount};
 use super::records::{PriorityClass, Toleration};
 use super::{Options, Weight};
-use crate::adapter::notes::Notes;
+use crate::adapter::notes::{Fate, Notes};
 use crate::model::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -58,9 +58,52 @@ pub fn make(cluster: &mut Cluster, classes: &[PriorityClass], options: &Options,
         cluster.tasks.push(task);
     }
     select(cluster);
+    keep_to_system(cluster);
     for p in 0..cluster.pods.len() {
         if let Some(reason) = cluster.pods[p].pinned {
             cluster.pin(p, reason, notes);
+        }
+    }
+}
+
+/// A node lets nobody in who is made for another operating system.
+fn keep_to_system(cluster: &mut Cluster) {
+    let mut by_system: BTreeMap<Box<str>, Vec<usize>> = BTreeMap::new();
+    for (p, pod) in cluster.pods.iter().enumerate() {
+        pod.os.iter().for_each(|os| by_system.entry(os.clone()).or_default().push(p));
+    }
+    let systems = cluster.values("kubernetes.io/os");
+    for (os, pods) in by_system {
+        let runs = systems.iter().map(|system| system.as_deref().is_none_or(|system| system == &*os)).collect();
+        cluster.restrict(&pods, "os", runs);
+    }
+}
+
+/// Takes what is free of the request of a waiting pod off the node that is kept for it: the scheduler gives that to nobody of lower
+/// priority.
+pub fn reserve(cluster: &mut Cluster, notes: &mut Notes) {
+    let index: HashMap<String, usize> =
+        cluster.nodes.list.iter().enumerate().map(|(n, node)| (node.name.clone(), n)).collect();
+    let awaited: Vec<(usize, usize)> =
+        (0..cluster.pods.len()).filter_map(|p| Some((p, *index.get(cluster.pods[p].awaited.as_ref()?)?))).collect();
+    if awaited.is_empty() {
+        return;
+    }
+    let mut used: HashMap<usize, BTreeMap<String, i64>> = awaited.iter().map(|(_, n)| (*n, BTreeMap::new())).collect();
+    for (task, place) in cluster.tasks.iter().zip(&cluster.place) {
+        let Some(used) = place.and_then(|node| used.get_mut(&node)) else { continue };
+        task.requirement.iter().for_each(|(name, amount)| *used.entry(name.clone()).or_default() += amount);
+    }
+    for (p, n) in awaited {
+        cluster.pin(p, "the scheduler keeps a node for it", notes);
+        notes.add(Fate::Stricter, "what is free on nodes that are kept for waiting pods");
+        let (task, node) = (&cluster.tasks[p], &mut cluster.nodes.list[n]);
+        // Devices cannot be taken off one by one.
+        node.cordoned |= task.device.is_some();
+        for (name, amount) in &task.requirement {
+            let Some(capacity) = node.allocatable.get_mut(name) else { continue };
+            let free = (*capacity - used[&n].get(name).copied().unwrap_or(0)).max(0);
+            *capacity -= free.min(*amount);
         }
     }
 }

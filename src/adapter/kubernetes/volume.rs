@@ -59,20 +59,15 @@ pub fn zones(labels: &Texts) -> Vec<NodeSelector> {
 /// Pods that use a claim, ascending; by scope, namespace and name.
 type Users = BTreeMap<(Scope, String, String), Vec<usize>>;
 
-/// Pins pods or narrows where they may run, after their volumes; machines after whether they can migrate live.
+/// Pins pods or narrows where they may run, after their volumes.
 pub fn apply(cluster: &mut Cluster, objects: &Objects, options: &Options, notes: &mut Notes) {
     let mut users = Users::new();
     for p in 0..cluster.pods.len() {
         let pod = &cluster.pods[p];
         let namespace = cluster.tables.faces.list[pod.face].namespace.clone();
-        if cluster.tasks[p].kind == TaskKind::Vm {
-            let machine = pod.controller.as_ref().map(|owner| (namespace.clone(), owner.name.clone()));
-            match machine.and_then(|key| objects.machines.get(&key)) {
-                None => cluster.pin(p, "its VirtualMachineInstance is not among the documents", notes),
-                Some(false) => cluster.pin(p, "its VirtualMachineInstance cannot migrate live", notes),
-                Some(true) => {}
-            }
-        } else if pod.has_empty_dir && !pod.may_lose_data && !options.delete_emptydir_data && pod.node.is_some() {
+        // The data of a machine migrates with it.
+        let is_lost = pod.has_empty_dir && !pod.may_lose_data && pod.node.is_some();
+        if is_lost && !options.delete_emptydir_data && cluster.tasks[p].kind != TaskKind::Vm {
             cluster.pin(p, "local volume: emptyDir (see --delete-emptydir-data)", notes);
         }
         // A pod may name a claim twice.

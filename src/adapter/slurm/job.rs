@@ -8,12 +8,11 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Fields without bearing on where a job may run: who, when, why, and where its files are.
-pub const IRRELEVANT: [&str; 66] = [
+pub const IRRELEVANT: [&str; 65] = [
     "accrue_time",
     "admin_comment",
     "allocating_node",
     "association_id",
-    "batch_features",
     "batch_flag",
     "batch_host",
     "billable_tres",
@@ -153,6 +152,12 @@ pub struct Job {
     pub cpus_per_gpu: i64,
     /// Most switches that its nodes should be on; 0 = any number.
     pub switches: i64,
+    /// MiB of temporary disk that each of its nodes must have.
+    pub temporary_disk: i64,
+    /// It waits until its partition is up again, as it is to be while a plan is made.
+    pub waits_for_partition: bool,
+    /// What it asks for and a snapshot cannot say.
+    pub unsaid: Option<&'static str>,
     /// Nobody else on its nodes.
     pub is_exclusive: bool,
     /// How much of memory the job has been given says whether Slurm counts it.
@@ -201,7 +206,10 @@ impl Job {
                 .into_iter()
                 .find_map(|name| record.whole(name, faults).filter(|switches| *switches > 0))
                 .unwrap_or(0),
-            is_exclusive: ["shared", "exclusive"].iter().any(|name| is_exclusive(&record.words(name))),
+            temporary_disk: record.whole("minimum_tmp_disk_per_node", faults).unwrap_or(0),
+            waits_for_partition: record.text("state_reason").starts_with("Partition"),
+            unsaid: unsaid(record, nodes, faults),
+            is_exclusive: ["shared", "exclusive"].map(|name| is_exclusive(&record.words(name))).contains(&true),
             memory_given: tres(&given, "mem"),
             id,
             tenant,
@@ -212,6 +220,25 @@ impl Job {
             cpus,
         }
     }
+}
+
+/// The first field by which a job asks for what a snapshot cannot say.
+fn unsaid(record: &Record<'_>, nodes: i64, faults: &mut Faults) -> Option<&'static str> {
+    const FIGURES: [&str; 7] = [
+        "core_spec",
+        "thread_spec",
+        "sockets_per_node",
+        "cores_per_socket",
+        "threads_per_core",
+        "tasks_per_core",
+        "tasks_per_socket",
+    ];
+    // All are asked for, so that none counts as a field that nobody reads.
+    let figures = FIGURES.map(|name| (name, record.whole(name, faults).unwrap_or(0) > 0));
+    let words = ["mcs_label", "batch_features"].map(|name| (name, !record.text(name).is_empty()));
+    let is_contiguous = [("contiguous", record.flag("contiguous") && nodes > 1)];
+    let all = figures.into_iter().chain(words).chain(is_contiguous);
+    all.filter(|(_, is_asked)| *is_asked).map(|(name, _)| name).next()
 }
 
 /// `--exclusive` in the words of several versions; exclusive per user or account counts as wholly exclusive.

@@ -13,6 +13,7 @@
 //!   is one within the level `switch`, where `scontrol show topology` says which node is on which.
 //! * An exclusive job, or one that wants all memory of its nodes, takes all of a resource `exclusive`, of which every other task
 //!   takes one part in [`EXCLUSIVE_PARTS`].
+//! * Where a partition bounds the CPUs that its jobs have of a node, these are a resource of their own.
 //! * Jobs that wait for anything but room are left out and counted; so is whatever no snapshot can say.
 //!
 //! Sources: `man scontrol`, `man sbatch`, and the documents that slurmctld 22.05.8 prints.
@@ -22,6 +23,7 @@ mod gres;
 mod hostlist;
 mod job;
 mod node;
+mod partition;
 mod place;
 mod running;
 mod topology;
@@ -34,6 +36,7 @@ use super::record::{Kind, values};
 use crate::model::*;
 use job::{Job, State};
 use node::Node;
+use partition::{Partition, Partitions};
 use place::Places;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -56,8 +59,13 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
         (!is_blank(&rest) || is_blank(document)).then_some(rest)
     };
     let documents: Vec<Document> = documents.iter().filter_map(take).collect();
-    let (node_values, job_values) = lists(&documents, &mut faults);
-    let (node_kind, job_kind) = (Kind::new("nodes"), Kind::new("jobs"));
+    let [node_values, job_values, partition_values] = lists(&documents, &mut faults);
+    let (node_kind, job_kind, partition_kind) = (Kind::new("nodes"), Kind::new("jobs"), Kind::new("partitions"));
+    let mut partitions = Partitions::new();
+    for (place, value) in &partition_values {
+        let record = partition_kind.record(value, place.clone(), &mut faults);
+        partitions.extend(record.map(|record| Partition::read(&record, &mut faults)));
+    }
     let mut nodes = Vec::new();
     for (place, value) in &node_values {
         let record = node_kind.record(value, place.clone(), &mut faults);
@@ -73,24 +81,36 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     }
     node_kind.count_rest(node_values.iter().map(|(_, value)| value), &node::IRRELEVANT, &mut notes);
     job_kind.count_rest(job_values.iter().map(|(_, value)| value), &job::IRRELEVANT, &mut notes);
+    if partitions.is_empty() {
+        notes.add(
+            Fate::LeftOut,
+            "limits of partitions: add what scontrol show partitions --json prints (23.02 and later)",
+        );
+    }
     for node in &mut nodes {
         let switch = switches.get(&node.spec.name).map(|switch| (topology::LEVEL.to_string(), switch.clone()));
         node.spec.domains.extend(switch);
     }
-    let snapshot = snapshot(nodes, &mut jobs, &mut notes);
+    let snapshot = snapshot(nodes, &mut jobs, &partitions, &mut notes);
     Ok(Imported { snapshot, notes })
 }
 
 /// A value and where it stands.
 type Placed = (String, Value);
 
-/// The nodes and the jobs of all documents. Either may be spread over several; nodes there must be.
-fn lists(documents: &[Document], faults: &mut Faults) -> (Vec<Placed>, Vec<Placed>) {
-    let (mut nodes, mut jobs) = (Vec::new(), Vec::new());
+/// The nodes, the jobs and the partitions of all documents. Each may be spread over several; nodes there must be.
+fn lists(documents: &[Document], faults: &mut Faults) -> [Vec<Placed>; 3] {
+    let (mut nodes, mut jobs, mut partitions) = (Vec::new(), Vec::new(), Vec::new());
     for document in documents {
         for mut value in values(document, faults) {
             let mut is_known = false;
-            for (name, list) in [("nodes", &mut nodes), ("jobs", &mut jobs)] {
+            let errors = value.get("errors").and_then(Value::as_array);
+            if let Some(error) = errors.and_then(|errors| errors.first()) {
+                let text = ["description", "error"].iter().find_map(|key| error.get(key)?.as_str()).unwrap_or("");
+                let cause = format!("Slurm could not tell all of it: {text}");
+                faults.add("I114", &document.name, cause, "run the command again; see what it prints without --json");
+            }
+            for (name, list) in [("nodes", &mut nodes), ("jobs", &mut jobs), ("partitions", &mut partitions)] {
                 if let Some(Value::Array(items)) = value.get_mut(name).map(Value::take) {
                     is_known = true;
                     let place = |i: usize| format!("{}, {name}[{i}]", document.name);
@@ -110,10 +130,15 @@ fn lists(documents: &[Document], faults: &mut Faults) -> (Vec<Placed>, Vec<Place
         let remedy = "add what scontrol show nodes --json (in 22.05: sinfo --json) prints";
         faults.add("I110", "documents", "there is no node in them", remedy);
     }
-    (nodes, jobs)
+    [nodes, jobs, partitions]
 }
 
-fn snapshot(nodes: Vec<Node>, jobs: &mut [Job], notes: &mut Notes) -> Snapshot {
+fn snapshot(mut nodes: Vec<Node>, jobs: &mut [Job], partitions: &Partitions, notes: &mut Notes) -> Snapshot {
+    for node in &mut nodes {
+        let own = partitions.iter().filter(|(name, _)| node.partitions.contains(*name));
+        let limits = own.filter_map(|(name, limits)| Some((partition::resource(name), limits.cpus_per_node?)));
+        node.spec.allocatable.extend(limits);
+    }
     // The order of the queue: highest priority first, then as Slurm lists them.
     jobs.sort_by_key(|job| std::cmp::Reverse(job.priority));
     let counts_memory = counts_memory(&nodes, jobs);
@@ -121,12 +146,21 @@ fn snapshot(nodes: Vec<Node>, jobs: &mut [Job], notes: &mut Notes) -> Snapshot {
         notes.add(Fate::Irrelevant, "memory: Slurm does not count it here (no job that runs was given any)");
     }
     let mut places = Places::new(&nodes);
-    let mut tasks = running::tasks(&places, &nodes, jobs, notes);
+    let mut tasks = running::tasks(&places, &nodes, jobs, partitions, notes);
     let mut groups = Vec::new();
     for job in jobs.iter() {
         match &job.state {
             State::Barred(why) => notes.add(Fate::LeftOut, &format!("waiting jobs that {}", why_words(why))),
-            State::Waiting => waiting::add(job, jobs, &mut places, counts_memory, &mut tasks, &mut groups, notes),
+            State::Waiting => {
+                if job.waits_for_partition {
+                    notes.add(
+                        Fate::LeftOut,
+                        "that the partition of waiting jobs is down: they are planned as if it were up",
+                    );
+                }
+                let context = waiting::Context { jobs, partitions, counts_memory };
+                waiting::add(job, &context, &mut places, &mut tasks, &mut groups, notes);
+            }
             State::Over => notes.add(Fate::Irrelevant, "jobs that are over"),
             State::Running => {}
         }
@@ -181,7 +215,7 @@ fn finish(mut nodes: Vec<NodeSpec>, mut tasks: Vec<TaskSpec>, groups: Vec<GroupS
     let names: BTreeSet<String> = amounts.flat_map(|amounts| amounts.keys().cloned()).collect();
     let levels: BTreeSet<&String> = nodes.iter().flat_map(|node| node.domains.keys()).collect();
     let unit = |name: &str| match name {
-        "cpu" => "CPUs",
+        _ if name.starts_with("cpu") => "CPUs",
         "memory" => "MiB",
         "exclusive" => "parts",
         _ => "",

@@ -2,12 +2,12 @@
 
 use super::gres::{Gres, gres};
 use crate::adapter::notes::{Fate, Notes};
-use crate::adapter::record::Record;
+use crate::adapter::record::{Record, whole};
 use crate::model::{DevicesSpec, Faults, NodeSpec};
 use std::collections::BTreeSet;
 
 /// Fields without bearing on where a job may run.
-pub const IRRELEVANT: [&str; 39] = [
+pub const IRRELEVANT: [&str; 38] = [
     "address",
     "alloc_idle_cpus",
     "architecture",
@@ -32,7 +32,6 @@ pub const IRRELEVANT: [&str; 39] = [
     "next_state_after_reboot",
     "next_state_after_reboot_flags",
     "operating_system",
-    "owner",
     "port",
     "power",
     "reason",
@@ -89,6 +88,8 @@ pub struct Node {
     pub spec: NodeSpec,
     /// Words that constraints may ask for.
     pub features: BTreeSet<String>,
+    /// MiB of its temporary disk.
+    pub temporary_disk: i64,
     /// Partitions it is in.
     pub partitions: BTreeSet<String>,
     /// CPUs that can only be given together: the threads of a core.
@@ -109,6 +110,7 @@ impl Node {
         let threads = figure("threads").max(1);
         let cores = figure("sockets").saturating_mul(figure("cores"));
         let memory = figure("real_memory").saturating_sub(figure("specialized_memory")).max(0);
+        let temporary_disk = figure("temporary_disk");
         let in_use = [figure("alloc_cpus"), figure("alloc_memory")];
         let cpus = record.whole("effective_cpus", faults).filter(|cpus| *cpus > 0).unwrap_or(all);
         let partitions: Vec<String> = record.words("partitions");
@@ -138,6 +140,7 @@ impl Node {
             // With `CPUs` set to the number of cores, a CPU is a core.
             cpus_per_core: if all > cores { threads } else { 1 },
             in_use,
+            temporary_disk,
             gpus_in_use,
             has_parts_in_use: other.iter().any(|g| is_part_of_gpu(&g.name) && g.count > 0),
             spec,
@@ -157,6 +160,15 @@ fn is_closed(record: &Record<'_>, notes: &mut Notes) -> bool {
     if !record.text("reservation").is_empty() {
         states.push("RESERVED".into());
     }
+    // Kept for one user or one label, who cannot be told apart here.
+    let is_said = |text: &String| !["", "N/A"].contains(&text.as_str());
+    let is_kept = ["owner", "mcs_label"].iter().any(|field| {
+        let is_nobody = record.get(field).is_some_and(|value| matches!(whole(value), Ok(None)));
+        !is_nobody && is_said(&record.text(field))
+    });
+    states.extend(is_kept.then(|| "kept for one user or label".to_string()));
+    // Which of its devices those are is not told.
+    states.extend(is_said(&record.text("gres_drained")).then(|| "some of its devices drained".to_string()));
     if states.is_empty() {
         states.push("UNKNOWN".into());
     }

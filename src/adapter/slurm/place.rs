@@ -81,6 +81,13 @@ impl<'a> Places<'a> {
         selector.insert(label, vec![YES.into()]);
     }
 
+    /// Asks for so much of a temporary disk, in MiB: Slurm looks at its size, whoever uses it.
+    pub fn ask_temporary_disk(&mut self, selector: &mut Selector, least: i64) {
+        if least > 0 {
+            self.ask(selector, format!("temporary_disk/{least}"), |node| node.temporary_disk >= least);
+        }
+    }
+
     /// Asks for any of these partitions.
     pub fn ask_partitions(&mut self, selector: &mut Selector, partitions: &[String]) {
         match partitions {

@@ -4,6 +4,7 @@ use super::EXCLUSIVE_PARTS;
 use super::gres::Gres;
 use super::job::{Job, Part, State};
 use super::node::{Node, is_part_of_gpu};
+use super::partition::{self, Partitions};
 use super::place::Places;
 use crate::adapter::notes::{Fate, Notes};
 use crate::model::*;
@@ -20,7 +21,13 @@ struct Held {
 }
 
 /// One pinned task per running job and node, and one per node for what no job in the list accounts for.
-pub fn tasks(places: &Places<'_>, nodes: &[Node], jobs: &[Job], notes: &mut Notes) -> Vec<TaskSpec> {
+pub fn tasks(
+    places: &Places<'_>,
+    nodes: &[Node],
+    jobs: &[Job],
+    partitions: &Partitions,
+    notes: &mut Notes,
+) -> Vec<TaskSpec> {
     let mut held = vec![Held::default(); nodes.len()];
     let mut tasks = Vec::new();
     for job in jobs.iter().filter(|job| job.state == State::Running) {
@@ -32,7 +39,7 @@ pub fn tasks(places: &Places<'_>, nodes: &[Node], jobs: &[Job], notes: &mut Note
             let devices = devices(part, &nodes[n], &mut held[n], notes);
             held[n].amounts[0] = held[n].amounts[0].saturating_add(part.cpus);
             held[n].amounts[1] = held[n].amounts[1].saturating_add(part.memory);
-            tasks.push(task(job, rank, part, devices));
+            tasks.push(task(job, rank, part, devices, partitions));
             notes.add(Fate::Pinned, &format!("tasks of running jobs: {PINNED}"));
         }
     }
@@ -45,11 +52,15 @@ pub fn tasks(places: &Places<'_>, nodes: &[Node], jobs: &[Job], notes: &mut Note
     tasks
 }
 
-fn task(job: &Job, rank: usize, part: &Part, devices: Vec<u32>) -> TaskSpec {
+fn task(job: &Job, rank: usize, part: &Part, devices: Vec<u32>, partitions: &Partitions) -> TaskSpec {
     let mut requirement = BTreeMap::from([("cpu".to_string(), part.cpus), ("memory".to_string(), part.memory)]);
     for gres in part.gres.iter().filter(|g| g.name != "gpu" && g.count > 0) {
         let amount = requirement.entry(format!("gres/{}", gres.name)).or_insert(0);
         *amount = amount.saturating_add(gres.count);
+    }
+    // One that runs is in one partition.
+    for name in job.partitions.iter().filter(|name| partitions.get(*name).is_some_and(|p| p.cpus_per_node.is_some())) {
+        requirement.insert(partition::resource(name), part.cpus);
     }
     if job.is_exclusive {
         requirement.insert("exclusive".into(), EXCLUSIVE_PARTS);

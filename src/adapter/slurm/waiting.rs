@@ -4,6 +4,7 @@ use super::EXCLUSIVE_PARTS;
 use super::gres::Gres;
 use super::hostlist::{hosts, numbers};
 use super::job::{Job, Memory, State};
+use super::partition::{self, Partitions};
 use super::place::{Places, Selector};
 use super::running::has_parts_of_gpus;
 use crate::adapter::notes::{Fate, Notes};
@@ -13,23 +14,30 @@ use std::collections::BTreeMap;
 /// Most nodes of one job: a mistyped figure must not fill the memory.
 const NODES_MAX: i64 = 1 << 17;
 
+/// What is known besides a job itself.
+pub struct Context<'a> {
+    pub jobs: &'a [Job],
+    pub partitions: &'a Partitions,
+    /// Slurm gives out memory.
+    pub counts_memory: bool,
+}
+
 /// Adds the tasks and groups of one waiting job; what cannot be said is counted.
 pub fn add(
     job: &Job,
-    jobs: &[Job],
+    context: &Context<'_>,
     places: &mut Places<'_>,
-    counts_memory: bool,
     tasks: &mut Vec<TaskSpec>,
     groups: &mut Vec<GroupSpec>,
     notes: &mut Notes,
 ) {
-    match draft(job, places, counts_memory, notes) {
+    match draft(job, context, places, notes) {
         Err(why) => notes.add(Fate::LeftOut, &format!("waiting jobs with {why}")),
         Ok((members, within)) => {
-            if counts_memory && job.memory == Memory::Whole && !job.is_exclusive {
+            if context.counts_memory && job.memory == Memory::Whole && !job.is_exclusive {
                 notes.add(Fate::Stricter, "waiting jobs that name no memory: they get nodes of their own");
             }
-            for id in ids(job, jobs, notes) {
+            for id in ids(job, context.jobs, notes) {
                 add_members(job, &id, &members, within.as_deref(), tasks, groups);
             }
         }
@@ -77,10 +85,13 @@ struct Member {
 /// The tasks of a job and the level in one domain of which they must be, or why it cannot be said.
 fn draft(
     job: &Job,
+    context: &Context<'_>,
     places: &mut Places<'_>,
-    counts_memory: bool,
     notes: &mut Notes,
 ) -> Result<(Vec<Member>, Option<String>), String> {
+    if let Some(field) = job.unsaid {
+        return Err(format!("{field}, which no snapshot can say"));
+    }
     let gres = job.gres.as_ref().map_err(|field| format!("{field} that do not divide evenly by node"))?;
     if has_parts_of_gpus(gres) {
         return Err("parts of GPUs (shard, mps)".into());
@@ -107,7 +118,15 @@ fn draft(
         }
     }
     places.ask_not(&mut selector, &job.excluded).ok_or("excluded nodes that cannot be read")?;
-    let (requirement, device) = wants(job, gres, places.cpus_per_core(&job.partitions), counts_memory);
+    places.ask_temporary_disk(&mut selector, job.temporary_disk);
+    let (mut requirement, device) = wants(job, gres, places.cpus_per_core(&job.partitions), context.counts_memory);
+    let limited =
+        job.partitions.iter().find(|name| context.partitions.get(*name).is_some_and(|p| p.cpus_per_node.is_some()));
+    match (limited, job.partitions.as_slice()) {
+        (Some(name), [_]) => _ = requirement.insert(partition::resource(name), requirement["cpu"]),
+        (Some(_), _) => return Err("several partitions, one of which bounds the CPUs per node".into()),
+        (None, _) => {}
+    }
     let member = |rank: usize| {
         let mut selector = selector.clone();
         if let Some(node) = required.get(rank) {

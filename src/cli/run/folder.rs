@@ -1,7 +1,8 @@
 //! Where does a run's work go? A folder that appears complete or not at all; one run at a time; the oldest ones go.
 //!
 //! ```text
-//! folder/.lock                          held by the run at work; the system lets go of it when the process ends, however it ends
+//! folder/.lock                          held by the run at work; the system lets go of it when the process ends, however it ends;
+//!                                       it says whose runs these are
 //! folder/.bayplan-run-XXXXXX.part       the run at work, or what is left of one that was killed
 //! folder/20260102T030405.678Z           a complete run: when it began, UTC
 //! folder/latest                         link to the newest
@@ -20,6 +21,9 @@ use tempfile::TempDir;
 const PREFIX: &str = ".bayplan-run-";
 const SUFFIX: &str = ".part";
 const LATEST: &str = "latest";
+const LOCK: &str = ".lock";
+/// In the lock, what the name of the run stands behind.
+const OWNER: &str = ", run ";
 /// Form of a run's name; sorted by name, runs are sorted by time.
 const NAME_FORMAT: &str = "%Y%m%dT%H%M%S%.3fZ";
 
@@ -36,25 +40,32 @@ pub struct Draft {
 }
 
 impl Folder {
-    /// Makes the folder where there is none, and holds it; what killed runs left in it is taken away.
-    pub fn hold(path: &Path) -> Result<Folder, Failure> {
+    /// Makes the folder where there is none, and holds it for the runs called `owner`; what killed runs left in it is taken away.
+    pub fn hold(path: &Path, owner: &str) -> Result<Folder, Failure> {
         let failed = |cause| Failure::Io { doing: "use the folder", name: path.display().to_string(), cause };
         fs::create_dir_all(path).map_err(failed)?;
-        let lock = path.join(".lock");
-        let mut file =
-            File::options().read(true).write(true).create(true).truncate(false).open(lock).map_err(failed)?;
-        match file.try_lock() {
+        check(path).map_err(failed)?;
+        let mut file = open_lock(&path.join(LOCK)).map_err(failed)?;
+        let mut holder = String::new();
+        // Nothing, or not yet, written there is no reason to stop for.
+        let locked = file.try_lock();
+        let _ = file.read_to_string(&mut holder);
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Nothing, or not yet, written there is no reason to stop for.
-                let _ = file.read_to_string(&mut holder);
                 let cause = format!("another run is at work there ({})", holder.trim());
                 return Err(failed(std::io::Error::other(cause)));
             }
             Err(TryLockError::Error(cause)) => return Err(failed(cause)),
         }
-        let holder = format!("process {}, since {}\n", std::process::id(), Timestamp::now());
+        // Each would take away what the other keeps.
+        if let Some((_, other)) = holder.trim().split_once(OWNER).filter(|(_, other)| *other != owner) {
+            let cause = format!(
+                "the runs there are those of {other:?}: give {owner:?} a folder of its own, or take the file {LOCK} away"
+            );
+            return Err(failed(std::io::Error::other(cause)));
+        }
+        let holder = format!("process {}, since {}{OWNER}{owner}\n", std::process::id(), Timestamp::now());
         file.set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(holder.as_bytes()))
@@ -171,6 +182,31 @@ impl Draft {
     }
 }
 
+/// Whether runs can be kept in a folder, as far as can be seen before one begins.
+pub fn check(path: &Path) -> std::io::Result<()> {
+    let is_in_the_way = |entry: fs::Metadata| !entry.is_symlink();
+    if fs::symlink_metadata(path.join(LATEST)).is_ok_and(is_in_the_way) {
+        let cause = format!("{LATEST} there is no link: a run could not be linked to; take it away");
+        return Err(std::io::Error::other(cause));
+    }
+    Ok(())
+}
+
+/// Opens the lock itself: a link there would let us write over somebody else's file.
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    if fs::symlink_metadata(path).is_ok_and(|entry| !entry.is_file()) {
+        return Err(std::io::Error::other(format!("{LOCK} there is no plain file: take it away")));
+    }
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(nix::libc::O_NOFOLLOW);
+    }
+    options.open(path)
+}
+
 fn entries(folder: &Path) -> std::io::Result<Vec<String>> {
     fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
@@ -210,11 +246,34 @@ mod tests {
     #[test]
     fn a_second_run_is_refused_until_the_first_has_ended() {
         let dir = tempfile::tempdir().unwrap();
-        let held = Folder::hold(dir.path()).unwrap();
-        let text = Folder::hold(dir.path()).err().expect("it is held").to_string();
+        let held = Folder::hold(dir.path(), "a").unwrap();
+        let text = Folder::hold(dir.path(), "a").err().expect("it is held").to_string();
         assert!(text.contains(&format!("another run is at work there (process {}", std::process::id())), "{text}");
         drop(held);
-        assert!(Folder::hold(dir.path()).is_ok());
+        assert!(Folder::hold(dir.path(), "a").is_ok());
+    }
+
+    #[test]
+    fn a_folder_is_for_runs_of_one_name_and_nothing_in_it_is_followed_or_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = || Folder::hold(dir.path(), "b, run a").err().expect("it is refused").to_string();
+        drop(Folder::hold(dir.path(), "a").unwrap());
+        assert!(refused().contains(r#"the runs there are those of "a""#), "{}", refused());
+        fs::remove_file(dir.path().join(LOCK)).unwrap();
+        drop(Folder::hold(dir.path(), "b, run a").unwrap());
+        assert!(Folder::hold(dir.path(), "b, run a").is_ok(), "whatever it is called");
+        fs::create_dir(dir.path().join(LATEST)).unwrap();
+        assert!(refused().contains("latest there is no link"), "{}", refused());
+        fs::remove_dir(dir.path().join(LATEST)).unwrap();
+        #[cfg(unix)]
+        {
+            let victim = dir.path().join("victim");
+            fs::write(&victim, "mine").unwrap();
+            fs::remove_file(dir.path().join(LOCK)).unwrap();
+            std::os::unix::fs::symlink(&victim, dir.path().join(LOCK)).unwrap();
+            assert!(refused().contains("no plain file"), "{}", refused());
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+        }
     }
 
     #[test]
@@ -222,7 +281,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join(".bayplan-run-killed.part")).unwrap();
         fs::write(dir.path().join("notes.txt"), "not ours").unwrap();
-        let folder = Folder::hold(dir.path()).unwrap();
+        let folder = Folder::hold(dir.path(), "a").unwrap();
         assert_eq!(folder.last_success(), None);
         let began: Timestamp = "2021-01-02T03:04:05.678Z".parse().unwrap();
         for run in 0..4 {

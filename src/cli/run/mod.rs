@@ -21,6 +21,7 @@ use folder::{Draft, Folder};
 use jiff::Timestamp;
 use serde_json::json;
 use settings::Settings;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -100,12 +101,17 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let text = args.file.read()?;
     let settings = Settings::read(&args.file, &text)?;
     if args.check {
+        // Relative to the file, as a run would.
+        start_where_the_file_is(&args.file)?;
+        let failed =
+            |cause| Failure::Io { doing: "use the folder", name: settings.folder.display().to_string(), cause };
+        folder::check(&settings.folder).map_err(failed)?;
         say(&format!("{}: sound", args.file));
         return Ok(Exit::Done);
     }
     start_where_the_file_is(&args.file)?;
     log::open(settings.log.as_deref())?;
-    let folder = Folder::hold(&settings.folder)?;
+    let folder = Folder::hold(&settings.folder, &settings.name)?;
     let mut record = Record::begin(&settings.name);
     let about = json!({"run": record.name, "version": env!("CARGO_PKG_VERSION"), "process": std::process::id()});
     tell("started", &format!("run {} of {}", record.name, args.file), about);
@@ -164,7 +170,9 @@ fn make(settings: &Settings, text: &[u8], folder: &Folder, record: &mut Record) 
     let told = decided.told(phase.began.elapsed());
     write("plan.json", &file::write_plan(&decided.problem, &decided.plan))?;
     write("summary.txt", format!("{}\n", told.join("\n")).as_bytes())?;
-    write("run.toml", text)?;
+    let copy = at.join("run.toml");
+    let failed = |cause| Failure::Io { doing: "write", name: copy.display().to_string(), cause };
+    write_private(&copy, text).map_err(failed)?;
     let facts = Facts::of(&decided);
     phase.end(record, &told[1], facts_json(&facts, &decided));
     record.facts = Some(facts);
@@ -191,6 +199,20 @@ fn make(settings: &Settings, text: &[u8], folder: &Folder, record: &mut Record) 
     let files: Vec<&str> = settings.exports.iter().map(|export| export.file.as_str()).collect();
     phase.end(record, &files.join(", "), json!({"files": files}));
     Ok((draft, exit))
+}
+
+/// For the owner alone: the line of a command may hold what others must not know. Nobody sees the folder yet.
+fn write_private(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let mut options = std::fs::File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file = options.open(path)?;
+    file.write_all(text)?;
+    file.sync_all()
 }
 
 /// Gives a run's folder its name, and takes away those that are too many.
