@@ -330,3 +330,37 @@ fn a_budget_without_a_word_of_its_controller_counts_ready_pods() {
     let told = cluster([pod("w0", "web", "n1"), budget("web", json!({}), 1)]);
     assert_eq!(told.told(Fate::LeftOut, guessed), 0);
 }
+
+/// Processor time of this thread in hundredths of a second; `None` where the system does not tell.
+fn thread_time() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+}
+
+/// Processor time of an import of 20,000 pods, shared out among workloads, that wait for one of 5,000 nodes each, and for a zone.
+fn time_of_waiting(workloads: usize) -> Option<u64> {
+    let mut items: Vec<Value> = (0..5000).map(|n| node(&format!("n{n}"), &format!("z{}", n % 3))).collect();
+    for p in 0..20_000 {
+        let app = format!("app{}", p % workloads);
+        let mut pod = spread(pod(&format!("p{p}"), &app, ""), &app, HOST, 5);
+        let zone = spread(pod.clone(), &app, ZONE, 20_000)["spec"]["topologySpreadConstraints"][0].clone();
+        pod["spec"]["topologySpreadConstraints"].as_array_mut().unwrap().push(zone);
+        items.push(pod);
+    }
+    let documents = [document(&items)];
+    let before = thread_time();
+    let imported = import(&documents, &Options::default()).unwrap();
+    let after = thread_time();
+    let has_both = |task: &TaskSpec| [HOST, ZONE].iter().all(|key| task.selector.contains_key(*key));
+    assert!(imported.snapshot.tasks.iter().all(has_both));
+    Some(after? - before?)
+}
+
+/// Looking at all nodes for every pod and every constraint took six times as long for a thousand workloads as for one.
+#[test]
+fn a_thousand_waiting_workloads_do_not_look_at_all_nodes_each() {
+    if let (Some(one), Some(thousand)) = (time_of_waiting(1), time_of_waiting(1000)) {
+        assert!(thousand < 3 * one, "{thousand} and {one} hundredths of a second");
+    }
+}
