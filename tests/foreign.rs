@@ -4,6 +4,8 @@
 
 #[path = "foreign/openstack_rules.rs"]
 mod openstack_rules;
+#[path = "foreign/proxmox_rules.rs"]
+mod proxmox_rules;
 
 use bayplan::adapter::notes::{Document, Imported, Stream};
 use bayplan::adapter::table::SoftLimit;
