@@ -2,6 +2,8 @@
 //!
 //! The documents and where they are from: `data/README.md` beside this file.
 
+#[path = "foreign/nomad_rules.rs"]
+mod nomad_rules;
 #[path = "foreign/openstack_rules.rs"]
 mod openstack_rules;
 #[path = "foreign/proxmox_rules.rs"]
