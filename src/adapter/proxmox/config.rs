@@ -3,7 +3,7 @@
 //! The configuration of a guest does not say whose it is: the name of its file does, or the name it is wrapped in. VMIDs are unique
 //! in a cluster, so a number is enough.
 //!
-//! Sources: qemu-server `PVE/QemuServer.pm` (`check_local_resources`), `PVE/QemuMigrate.pm`, and `man qm.conf`, `man pct.conf`.
+//! Source: qemu-server, `check_local_resources`; `man qm.conf`, `man pct.conf`.
 
 use crate::adapter::notes::Document;
 use crate::model::Faults;
