@@ -2,6 +2,13 @@
 //!
 //! The documents and where they are from: `data/README.md` beside this file.
 
+#[path = "foreign/nomad_rules.rs"]
+mod nomad_rules;
+#[path = "foreign/openstack_rules.rs"]
+mod openstack_rules;
+#[path = "foreign/proxmox_rules.rs"]
+mod proxmox_rules;
+
 use bayplan::adapter::notes::{Document, Imported, Stream};
 use bayplan::adapter::table::SoftLimit;
 use bayplan::adapter::{kubernetes, nomad, openb, openstack, proxmox, roadef, slurm, table};

@@ -101,25 +101,29 @@ on when the exported plan has been applied.";
 
 const OPENSTACK_AFTER: &str = "Example (every answer in a file of its own, in any order):
   bayplan import openstack servers.json hypervisors.json server_groups.json services.json providers.json \\
-    inventories-*.json usages-*.json traits-*.json -o snapshot.json
+    inventories-*.json usages-*.json traits-*.json aggregates-*.json -o snapshot.json
 
 From GET /servers/detail?all_tenants=1, /os-hypervisors/detail, /os-server-groups?all_projects=1, /os-services (zones),
 /flavors/detail (before microversion 2.47), asked as an administrator, all pages of each; and from Placement
 /resource_providers, and for each of them
-/resource_providers/UUID/inventories, /usages and /traits. The latter do not say whose they are: have the UUID in the name
-of the file, or wrap the answer as {\"UUID\": {...}}.";
+/resource_providers/UUID/inventories, /usages, /traits and, where hosts share a storage, /aggregates. The latter do not say
+whose they are: have the UUID in the name of the file, or wrap the answer as {\"UUID\": {...}}. Servers tell the properties of
+their images since microversion 2.98, and scheduler hints since 2.100.";
 
 const PROXMOX_AFTER: &str = "Example:
   for path in resources ha/rules; do pvesh get /cluster/$path --output-format json; done |
     bayplan import proxmox - -o snapshot.json
 
-Before Proxmox VE 9, ha/groups and ha/resources take the place of ha/rules.";
+Before Proxmox VE 9, ha/groups and ha/resources take the place of ha/rules. Devices and local disks of guests are only in their
+configurations (/nodes/NODE/qemu/VMID/config, or lxc), which do not say whose they are: name each file after the VMID, as in
+100.json, or wrap the answer as {\"100\": {...}}.";
 
 const NOMAD_AFTER: &str = "Example:
   for path in 'nodes?resources=true' 'allocations?resources=true&namespace=*' 'jobs?namespace=*'; do
     nomad operator api \"/v1/$path\"; done | bayplan import nomad - -o snapshot.json
 
-A list of jobs tells priorities, but only single jobs (/v1/job/ID) tell constraints.";
+A list of jobs tells priorities, but only single jobs (/v1/job/ID) tell constraints and volumes; and only single nodes
+(/v1/node/ID, in addition to the list) tell the attributes and metadata that constraints ask for.";
 
 impl ImportFormat {
     /// All it reads.

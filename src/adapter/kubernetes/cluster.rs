@@ -6,7 +6,7 @@ use super::pod::{Pod, Tables};
 use super::records::{NodeSelector, Texts};
 use crate::adapter::notes::{Fate, Notes};
 use crate::model::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Pods and nodes by index, and what has been made of them so far.
 pub struct Cluster {
@@ -28,6 +28,8 @@ pub struct Cluster {
     passing: HashMap<usize, Vec<bool>>,
     /// The label for nodes that pass a selector; `None` = all do.
     marks: HashMap<NodeSelector, Option<String>>,
+    /// Nodes by the values of labels that pods were held against: no label changes once it is there.
+    by_label: HashMap<String, HashMap<String, Vec<usize>>>,
 }
 
 impl Cluster {
@@ -52,6 +54,7 @@ impl Cluster {
             tasks: Vec::with_capacity(pods.len()),
             passing: HashMap::new(),
             marks: HashMap::new(),
+            by_label: HashMap::new(),
             pods,
             place,
             tables,
@@ -127,20 +130,41 @@ impl Cluster {
         self.nodes.list.iter().map(|node| node.taints.iter().all(passes)).collect()
     }
 
-    /// Nodes that a pod may come to, by all that is said of it so far.
-    pub fn open_to(&self, pod: usize) -> Vec<bool> {
+    /// Nodes that a pod may come to, by all that is said of it so far, ascending. Of thousands of nodes a pod that waits for one is
+    /// held against those alone that have one of its labels, whichever the fewest have.
+    pub fn open_to(&mut self, pod: usize) -> Vec<usize> {
         let task = &self.tasks[pod];
+        for key in task.selector.keys() {
+            if !self.by_label.contains_key(key) {
+                let mut nodes: HashMap<String, Vec<usize>> = HashMap::new();
+                for (n, node) in self.nodes.list.iter().enumerate() {
+                    node.labels.get(key).into_iter().for_each(|value| nodes.entry(value.clone()).or_default().push(n));
+                }
+                self.by_label.insert(key.clone(), nodes);
+            }
+        }
         let is_accepted = |taint: &TaintSpec| {
             let (key, value) = (Some(&taint.key), Some(&taint.value));
             task.tolerations.iter().any(|known| known.key.as_ref() == key && known.value.as_ref() == value)
         };
-        let is_open = |node: &NodeSpec| {
+        let is_open = |n: &usize| {
+            let node = &self.nodes.list[*n];
             let has = |(key, values): (&String, &Vec<String>)| {
                 node.labels.get(key).is_some_and(|value| values.contains(value))
             };
             !node.cordoned && node.taints.iter().all(is_accepted) && task.selector.iter().all(has)
         };
-        self.nodes.list.iter().map(is_open).collect()
+        let of_label = |(key, values): (&String, &Vec<String>)| {
+            let nodes: Vec<&Vec<usize>> = values.iter().filter_map(|value| self.by_label[key].get(value)).collect();
+            (nodes.iter().map(|nodes| nodes.len()).sum::<usize>(), nodes)
+        };
+        match task.selector.iter().map(of_label).min_by_key(|(count, _)| *count) {
+            Some((_, nodes)) => {
+                let nodes: BTreeSet<usize> = nodes.into_iter().flatten().copied().collect();
+                nodes.into_iter().filter(is_open).collect()
+            }
+            None => (0..self.nodes.list.len()).filter(is_open).collect(),
+        }
     }
 
     /// Value of a label of each node.

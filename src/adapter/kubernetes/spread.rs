@@ -9,6 +9,7 @@ use super::cluster::Cluster;
 use super::pod::Spread;
 use crate::adapter::notes::{Fate, Notes};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 /// What is said of where a pod may run: its selector so far, and the index of its tolerations.
 type Said = (BTreeMap<String, Vec<String>>, usize);
@@ -19,8 +20,50 @@ pub fn apply(cluster: &mut Cluster, notes: &mut Notes) {
     for (p, pod) in cluster.pods.iter().enumerate() {
         pod.spreads.iter().for_each(|spread| holders[*spread].push(p));
     }
+    let mut grounds = Grounds::new();
     for (spread, holders) in holders.into_iter().enumerate() {
-        one(cluster, spread, holders, notes);
+        one(cluster, spread, holders, &mut grounds, notes);
+    }
+}
+
+/// What a constraint asks of nodes: its key, the keys that nodes must have, a filter and tolerations.
+type Asks = (String, Vec<String>, Option<usize>, Option<usize>);
+
+/// Thousands of workloads ask the same of the same nodes: each ground is looked at once.
+type Grounds = HashMap<Asks, Rc<Ground>>;
+
+/// Nodes as a constraint sees them.
+struct Ground {
+    /// Value of the key of each node.
+    values: Vec<Option<String>>,
+    /// Nodes with all keys.
+    has_keys: Vec<bool>,
+    /// Values of the key, ascending: one per domain.
+    names: Vec<String>,
+    /// The domain of each node whose pods count.
+    domains: Vec<Option<usize>>,
+}
+
+impl Ground {
+    fn new(cluster: &mut Cluster, rule: &Spread) -> Ground {
+        let values = cluster.values(&rule.key);
+        let has_keys: Vec<bool> =
+            cluster.nodes.list.iter().map(|node| rule.keys.iter().all(|key| node.labels.contains_key(key))).collect();
+        let mut counted = has_keys.clone();
+        let mut count_only =
+            |nodes: &[bool]| counted.iter_mut().zip(nodes).for_each(|(counted, node)| *counted &= node);
+        if let Some(filter) = rule.filter {
+            count_only(cluster.passing(filter));
+        }
+        if let Some(tolerations) = rule.tolerations {
+            count_only(&cluster.tolerated(tolerations));
+        }
+        let own: Vec<Option<&String>> =
+            values.iter().zip(counted).map(|(value, counted)| value.as_ref().filter(|_| counted)).collect();
+        let names: BTreeSet<&String> = own.iter().flatten().copied().collect();
+        let names: Vec<String> = names.into_iter().cloned().collect();
+        let domains = own.iter().map(|value| value.and_then(|value| names.binary_search(value).ok())).collect();
+        Ground { values, has_keys, names, domains }
     }
 }
 
@@ -31,43 +74,28 @@ struct Case {
     holders: Vec<usize>,
     /// Pods that it means, ascending.
     meant: Vec<usize>,
-    /// Values of the key, ascending: one per domain.
-    names: Vec<String>,
-    /// The domain of each node whose pods count.
-    domains: Vec<Option<usize>>,
+    ground: Rc<Ground>,
     /// Pods in each domain.
     counts: Vec<i64>,
     /// The count that all others are held against.
     least: i64,
 }
 
-fn one(cluster: &mut Cluster, spread: usize, holders: Vec<usize>, notes: &mut Notes) {
+fn one(cluster: &mut Cluster, spread: usize, holders: Vec<usize>, grounds: &mut Grounds, notes: &mut Notes) {
     let rule = cluster.tables.spreads.list[spread].clone();
     let meant = cluster.matching(|face| face.namespace == rule.namespace && rule.selector.matches(&face.labels));
-    let values = cluster.values(&rule.key);
-    let has_keys: Vec<bool> =
-        cluster.nodes.list.iter().map(|node| rule.keys.iter().all(|key| node.labels.contains_key(key))).collect();
+    let asks = (rule.key.clone(), rule.keys.clone(), rule.filter, rule.tolerations);
+    let ground = match grounds.get(&asks) {
+        Some(ground) => Rc::clone(ground),
+        None => Rc::clone(grounds.entry(asks).or_insert(Rc::new(Ground::new(cluster, &rule)))),
+    };
     // The scheduler lets nobody onto a node without the keys; here it would be a domain of its own.
-    cluster.restrict(&holders, "domain", has_keys.clone());
-    let mut counted = has_keys;
-    let mut count_only = |nodes: &[bool]| counted.iter_mut().zip(nodes).for_each(|(counted, node)| *counted &= node);
-    if let Some(filter) = rule.filter {
-        count_only(cluster.passing(filter));
-    }
-    if let Some(tolerations) = rule.tolerations {
-        count_only(&cluster.tolerated(tolerations));
-    }
-    let own: Vec<Option<&String>> =
-        values.iter().zip(counted).map(|(value, counted)| value.as_ref().filter(|_| counted)).collect();
-    let names: BTreeSet<&String> = own.iter().flatten().copied().collect();
-    let names: Vec<String> = names.into_iter().cloned().collect();
-    let domains: Vec<Option<usize>> =
-        own.iter().map(|value| value.and_then(|value| names.binary_search(value).ok())).collect();
-    let mut counts = vec![0; names.len()];
+    cluster.restrict(&holders, "domain", ground.has_keys.clone());
+    let mut counts = vec![0; ground.names.len()];
     if let Some(group) = whole_group(cluster, &holders, &meant)
         && rule.max_skew == 1
         && meant.len() <= counts.len()
-        && is_one_each(cluster, &meant, &values)
+        && is_one_each(cluster, &meant, &ground.values)
     {
         let level = cluster.nodes.level(&rule.key);
         if !cluster.groups[group].conflict.contains(&level) {
@@ -77,12 +105,12 @@ fn one(cluster: &mut Cluster, spread: usize, holders: Vec<usize>, notes: &mut No
     }
     // A pod that is being deleted counts no more, however long it takes.
     for pod in meant.iter().filter(|pod| !cluster.pods[**pod].ends) {
-        if let Some(domain) = cluster.place[*pod].and_then(|node| domains[node]) {
+        if let Some(domain) = cluster.place[*pod].and_then(|node| ground.domains[node]) {
             counts[domain] += 1;
         }
     }
     let least = if (counts.len() as i64) < rule.min_domains { 0 } else { counts.iter().copied().min().unwrap_or(0) };
-    let mut case = Case { rule, holders, meant, names, domains, counts, least };
+    let mut case = Case { rule, holders, meant, ground, counts, least };
     case.keep(cluster, notes);
     case.start(cluster, notes);
 }
@@ -98,14 +126,14 @@ impl Case {
         let (mut inside, mut outside) = (Vec::new(), Vec::new());
         for pod in concerned {
             let Some(node) = cluster.place[pod].filter(|_| !cluster.tasks[pod].pinned) else { continue };
-            match self.domains[node] {
+            match self.ground.domains[node] {
                 Some(domain) if self.has(pod) && self.counts[domain] - self.least > self.rule.max_skew => cluster.pin(
                     pod,
                     "topology spread is uneven already: the scheduler would refuse it its domain",
                     notes,
                 ),
                 Some(domain) => {
-                    cluster.require(pod, &self.rule.key, std::slice::from_ref(&self.names[domain]));
+                    cluster.require(pod, &self.rule.key, std::slice::from_ref(&self.ground.names[domain]));
                     inside.push(pod);
                 }
                 None if self.has(pod) => cluster.pin(pod, "topology spread: its node is in no domain", notes),
@@ -118,13 +146,13 @@ impl Case {
             "topology spread: pods stay on nodes that count for no domain",
             outside.len() as u64,
         );
-        cluster.restrict(&inside, "spread", self.domains.iter().map(Option::is_some).collect());
+        cluster.restrict(&inside, "spread", self.ground.domains.iter().map(Option::is_some).collect());
         cluster.restrict(&outside, "outside", self.outside());
     }
 
     /// Nodes whose pods count for no domain.
     fn outside(&self) -> Vec<bool> {
-        self.domains.iter().map(Option::is_none).collect()
+        self.ground.domains.iter().map(Option::is_none).collect()
     }
 
     /// Gives those that wait a domain each, first to those that have the constraint. Whoever only counts could spoil it for them.
@@ -133,7 +161,7 @@ impl Case {
         let waiting: Vec<usize> = self.holders.iter().chain(others).copied().collect();
         // Domains that pods can come to, by all that is said of them so far: another constraint may have given them a domain already,
         // and one of this constraint beside that would leave them no node at all.
-        let mut reach: HashMap<Said, Vec<bool>> = HashMap::new();
+        let mut reach: HashMap<Said, BTreeSet<usize>> = HashMap::new();
         let (outside, mut sent_outside) = (self.outside(), Vec::new());
         for pod in waiting {
             if cluster.place[pod].is_some() || cluster.tasks[pod].pinned {
@@ -141,19 +169,15 @@ impl Case {
             }
             let said = (cluster.tasks[pod].selector.clone(), cluster.pods[pod].tolerations);
             let reach = reach.entry(said).or_insert_with(|| {
-                let mut reach = vec![false; self.names.len()];
-                let nodes = self.domains.iter().zip(cluster.open_to(pod)).filter(|(_, is_open)| *is_open);
-                nodes.filter_map(|(domain, _)| *domain).for_each(|domain| reach[domain] = true);
-                reach
+                cluster.open_to(pod).into_iter().filter_map(|node| self.ground.domains[node]).collect()
             });
             // What does not match its own rule does not count.
             let own = i64::from(self.meant.binary_search(&pod).is_ok());
-            let is_free =
-                |domain: &usize| reach[*domain] && self.counts[*domain] + own - self.least <= self.rule.max_skew;
-            match (0..self.names.len()).filter(is_free).min_by_key(|domain| self.counts[*domain]) {
+            let is_free = |domain: &&usize| self.counts[**domain] + own - self.least <= self.rule.max_skew;
+            match reach.iter().filter(is_free).min_by_key(|domain| self.counts[**domain]).copied() {
                 Some(domain) => {
                     self.counts[domain] += own;
-                    cluster.require(pod, &self.rule.key, std::slice::from_ref(&self.names[domain]));
+                    cluster.require(pod, &self.rule.key, std::slice::from_ref(&self.ground.names[domain]));
                     notes.add(Fate::Stricter, "topology spread: a waiting pod has one domain to start in");
                 }
                 None if !self.has(pod) && outside.contains(&true) => sent_outside.push(pod),

@@ -8,42 +8,52 @@
 //! | `GET /os-hypervisors/detail` | nodes: name, host, state; totals (2.87 or older) only where there is no inventory |
 //! | `GET /flavors/detail`, `/os-server-groups?all_projects=1`, `/os-services` | sizes; rules; zones |
 //! | `GET /resource_providers` | which provider is which hypervisor |
-//! | `GET /resource_providers/UUID/inventories`, `/usages`, `/traits` | capacity, what is in use, traits. These do not say whose they are: name the file after the UUID, or wrap them as `{"UUID": {…}}` |
+//! | `GET /resource_providers/UUID/inventories`, `/usages`, `/traits`, `/aggregates` | capacity, what is in use, traits, who shares an inventory. These do not say whose they are: name the file after the UUID, or wrap them as `{"UUID": {…}}` |
 //!
-//! A list may come in pages; the last one must be there.
+//! A list may come in pages; the last one must be there. That of server groups does not say that it goes on: one that is as long as
+//! a page can be is taken for one.
 //!
 //! Capacity is (total − reserved) × allocation_ratio. Only an active server with nothing under way may move; every other one
-//! holds its place. A server stays in its availability zone, anti-affinity is a conflict on the node, and servers of an
-//! affinity group are pinned, since nothing moves them together.
+//! holds its place. A server stays in its availability zone, on hypervisors of its kind, and among those that share its storage;
+//! anti-affinity is a conflict on the node, and servers of an affinity group are pinned, since nothing moves them together. So is
+//! who was told to stay near others, or wants of a host what no document tells (`flavor.rs`).
 //!
 //! Sources: openstack/nova `doc/api_samples`, openstack/placement `api-ref/source/samples`.
 
 mod export;
+mod flavor;
 mod provider;
 mod server;
+mod sharing;
 
 pub use export::export;
 
 use super::notes::{Document, Fate, Imported, Notes};
 use super::record::{Kind, values};
 use crate::model::*;
+use flavor::Flavors;
 use provider::Provider;
 use serde_json::{Map, Value};
-use server::{Flavors, Server, ServerGroup};
+use server::{Around, Server, ServerGroup};
+use sharing::Sharing;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Lists of the Compute API that are read.
 const LISTS: [&str; 5] = ["servers", "hypervisors", "flavors", "server_groups", "services"];
 
+/// How many items Nova answers at most, unless its operator says otherwise (`max_limit`).
+const PAGE: usize = 1000;
+
+/// Labels of nodes that no server can leave behind: nothing moves live from one kind to another.
+const KINDS: [&str; 2] = ["hypervisor_type", "architecture"];
+
 /// Fields of hypervisors without bearing on placement, or of moment only.
-const HYPERVISOR_IRRELEVANT: [&str; 17] = [
-    "cpu_info",
+const HYPERVISOR_IRRELEVANT: [&str; 15] = [
     "current_workload",
     "disk_available_least",
     "free_disk_gb",
     "free_ram_mb",
     "host_ip",
-    "hypervisor_type",
     "hypervisor_version",
     "id",
     "local_gb_used",
@@ -75,12 +85,15 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     kind.count_rest(input.list("hypervisors").iter().map(|(_, value)| value), &HYPERVISOR_IRRELEVANT, &mut notes);
     let names: BTreeSet<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
     let others = input.providers.values().filter(|provider| !names.contains(provider.name.as_str()));
-    let others = others.filter(|provider| !provider.capacity.is_empty()).count();
+    let others = others.filter(|provider| !provider.capacity.is_empty() && !sharing::is_shared(provider)).count();
     notes.add_many(
         Fate::LeftOut,
         "inventories of providers that are no hypervisor (nested ones: GPUs, network)",
         others as u64,
     );
+    if !input.lists.contains_key("server_groups") {
+        notes.add(Fate::LeftOut, "rules of server groups: no list of them is among the documents");
+    }
     let groups = ServerGroup::read(input.list("server_groups"), &mut notes);
     let servers = Server::read(input.list("servers"), &flavors, &mut notes, &mut faults);
     if !faults.is_empty() {
@@ -130,8 +143,17 @@ impl Input {
         }
         for (name, (goes_on, has_last)) in &input.pages {
             if let (Some(document), false) = (goes_on, has_last) {
-                let remedy = format!("add the pages that {name}_links lead to, up to the one without a next");
-                faults.add("I113", document, format!("it is a page of the list of {name}, which goes on"), remedy);
+                let (cause, remedy) = match *name {
+                    "server_groups" => (
+                        format!("it has as many of the {name} as a page can have, so the list may go on"),
+                        format!("add those that /os-server-groups?all_projects=1&offset={PAGE} answers, be it none"),
+                    ),
+                    _ => (
+                        format!("it is a page of the list of {name}, which goes on"),
+                        format!("add the pages that {name}_links lead to, up to the one without a next"),
+                    ),
+                };
+                faults.add("I113", document, cause, remedy);
             }
         }
         let host = ["OS-EXT-SRV-ATTR:host", "OS-EXT-SRV-ATTR:hypervisor_hostname"];
@@ -170,7 +192,8 @@ impl Input {
                 is_known = true;
                 let links = fields.remove(&format!("{name}_links"));
                 let links = links.as_ref().and_then(Value::as_array).into_iter().flatten();
-                let goes_on = links.filter_map(|link| link.get("rel")).any(|rel| rel == "next");
+                let is_full = name == "server_groups" && !items.is_empty() && items.len() % PAGE == 0;
+                let goes_on = is_full || links.filter_map(|link| link.get("rel")).any(|rel| rel == "next");
                 let page = self.pages.entry(name).or_default();
                 match goes_on {
                     true => page.0 = Some(document.to_string()),
@@ -240,12 +263,17 @@ fn node(
         ..NodeSpec::default()
     };
     node.labels.insert("node".into(), name.clone());
+    let architecture = record.get("cpu_info").and_then(|info| info.get("arch")).and_then(Value::as_str);
+    for (label, kind) in KINDS.into_iter().zip([record.text("hypervisor_type").as_str(), architecture.unwrap_or("")]) {
+        node.labels.insert(label.into(), if kind.is_empty() { "unknown" } else { kind }.into());
+    }
     let mut total = |field: &'static str| record.whole(field, faults).unwrap_or(0);
     let totals = [("VCPU", total("vcpus")), ("MEMORY_MB", total("memory_mb")), ("DISK_GB", total("local_gb"))];
     match providers.iter().find(|(_, provider)| provider.name == name) {
         Some((uuid, provider)) if !provider.capacity.is_empty() => {
             node.allocatable = provider.capacity.clone();
-            node.labels.extend(provider.traits.iter().map(|name| (format!("trait/{name}"), "yes".to_string())));
+            node.labels
+                .extend(provider.traits.iter().flatten().map(|name| (format!("trait/{name}"), "yes".to_string())));
             node.origin.insert("provider".into(), uuid.clone());
             if provider.usages.is_none() {
                 notes
@@ -277,10 +305,20 @@ fn node(
     node
 }
 
+/// Where all nodes are of one kind, nothing needs to be said of it.
+fn drop_alike(nodes: &mut [NodeSpec]) {
+    for label in KINDS {
+        let kinds: BTreeSet<&String> = nodes.iter().filter_map(|node| node.labels.get(label)).collect();
+        if kinds.len() <= 1 {
+            nodes.iter_mut().for_each(|node| _ = node.labels.remove(label));
+        }
+    }
+}
+
 fn assemble(
     mut nodes: Vec<NodeSpec>,
     servers: Vec<Server>,
-    groups: Vec<ServerGroup>,
+    (groups, group_ids): (Vec<ServerGroup>, BTreeSet<String>),
     providers: &BTreeMap<String, Provider>,
     notes: &mut Notes,
 ) -> Snapshot {
@@ -296,6 +334,11 @@ fn assemble(
     let of_group: HashMap<&str, &ServerGroup> =
         groups.iter().flat_map(|group| group.members.iter().map(move |member| (member.as_str(), group))).collect();
     let has_zones = nodes.iter().any(|node| node.labels.contains_key("zone"));
+    drop_alike(&mut nodes);
+    let sharing = Sharing::new(&mut nodes, providers, notes);
+    let known = providers.values().filter(|provider| provider.traits.is_some());
+    let traited: BTreeSet<String> = known.map(|provider| provider.name.clone()).collect();
+    let around = Around { groups: &group_ids, traited: &traited, sharing: &sharing, has_zones };
     let mut used: Vec<BTreeMap<String, i64>> = vec![BTreeMap::new(); nodes.len()];
     let mut tasks = Vec::new();
     for server in &servers {
@@ -303,15 +346,15 @@ fn assemble(
             notes.add(Fate::LeftOut, "servers that are on no hypervisor of the list");
             continue;
         };
-        for (name, amount) in &server.requirement {
+        for (name, amount) in &server.asked.requirement {
             let sum = used[n].entry(name.clone()).or_default();
             *sum = sum.saturating_add(*amount);
         }
         let is_only = names.get(&server.name) == Some(&1);
-        tasks.push(server.task(&nodes[n], is_only, of_group.get(server.id.as_str()).copied(), has_zones, notes));
+        tasks.push(server.task(&nodes[n], is_only, of_group.get(server.id.as_str()).copied(), &around, notes));
     }
     tasks.extend(nodes.iter().zip(&used).filter_map(|(node, used)| outside(node, used, providers, notes)));
-    server::mark_forbidden(&mut nodes, &tasks);
+    server::mark_forbidden(&mut nodes, &tasks, &traited);
     let amounts = nodes.iter().map(|node| &node.allocatable).chain(tasks.iter().map(|task| &task.requirement));
     let resources: BTreeSet<String> = amounts.flat_map(|amounts| amounts.keys().cloned()).collect();
     let unit = |name: &str| {

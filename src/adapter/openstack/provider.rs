@@ -3,7 +3,7 @@
 use crate::adapter::record::figure;
 use crate::model::Faults;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One provider, filled from several answers.
 #[derive(Debug, Default)]
@@ -14,8 +14,10 @@ pub struct Provider {
     pub capacity: BTreeMap<String, i64>,
     /// In use, by resource class; `None` where no document says so.
     pub usages: Option<BTreeMap<String, i64>>,
-    /// Names of traits.
-    pub traits: Vec<String>,
+    /// Names of traits; `None` where no document says so.
+    pub traits: Option<Vec<String>>,
+    /// Placement's aggregates, which are no host aggregates of Nova.
+    pub aggregates: BTreeSet<String>,
     /// Inventories that also limit what a single consumer may ask for.
     pub stepped: u64,
 }
@@ -23,7 +25,13 @@ pub struct Provider {
 /// Whether an answer is about one provider.
 pub fn is_part(fields: &Map<String, Value>) -> bool {
     let is = |name: &str| fields.get(name).is_some_and(Value::is_object);
-    is("inventories") || is("usages") || fields.get("traits").is_some_and(Value::is_array)
+    is("inventories") || is("usages") || fields.get("traits").is_some_and(Value::is_array) || has_aggregates(fields)
+}
+
+/// Nova's host aggregates are objects, those of Placement texts.
+fn has_aggregates(fields: &Map<String, Value>) -> bool {
+    fields.contains_key("resource_provider_generation")
+        && fields.get("aggregates").and_then(Value::as_array).is_some_and(|list| list.iter().all(Value::is_string))
 }
 
 impl Provider {
@@ -58,8 +66,13 @@ impl Provider {
             };
             self.usages.get_or_insert_default().extend(usages.iter().map(&mut amount));
         }
-        let traits = fields.get("traits").and_then(Value::as_array).into_iter().flatten();
-        self.traits.extend(traits.filter_map(Value::as_str).map(String::from));
+        let texts = |list: &Vec<Value>| list.iter().filter_map(Value::as_str).map(String::from).collect::<Vec<_>>();
+        if let Some(traits) = fields.get("traits").and_then(Value::as_array) {
+            self.traits.get_or_insert_default().extend(texts(traits));
+        }
+        if has_aggregates(fields) {
+            self.aggregates.extend(fields.get("aggregates").and_then(Value::as_array).map(texts).unwrap_or_default());
+        }
     }
 }
 

@@ -1,14 +1,16 @@
-//! What does Nova say of a server, its flavor and its server group?
+//! What does Nova say of a server and its server group?
 
 use super::Placed;
+use super::flavor::{Asked, Flavor, Flavors, asked, words};
+use super::sharing::Sharing;
 use crate::adapter::notes::{Fate, Notes};
-use crate::adapter::record::{Kind, Record, figure, whole};
+use crate::adapter::record::{Kind, Record, whole};
 use crate::model::*;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Fields without bearing on where a server may run.
-const IRRELEVANT: [&str; 33] = [
+const IRRELEVANT: [&str; 32] = [
     "OS-DCF:diskConfig",
     "OS-EXT-SRV-ATTR:hostname",
     "OS-EXT-SRV-ATTR:instance_name",
@@ -35,7 +37,6 @@ const IRRELEVANT: [&str; 33] = [
     "os-extended-volumes:volumes_attached",
     "progress",
     "security_groups",
-    "server_groups",
     "tags",
     "trusted_image_certificates",
     "updated",
@@ -43,47 +44,6 @@ const IRRELEVANT: [&str; 33] = [
     "locked_reason",
     "fault",
 ];
-
-/// Sizes by flavor id.
-pub struct Flavors(HashMap<String, Flavor>);
-
-/// What a flavor asks for.
-#[derive(Debug, Clone, Default)]
-struct Flavor {
-    vcpus: i64,
-    ram: i64,
-    /// Root disk, which a server that boots from a volume does not use.
-    root: i64,
-    /// Other disks.
-    disk: i64,
-    specs: BTreeMap<String, String>,
-}
-
-impl Flavor {
-    fn read(value: &Value, place: &str, faults: &mut Faults) -> Flavor {
-        let mut amount = |names: &[&str]| {
-            let value = names.iter().find_map(|name| value.get(name));
-            figure(value, || format!("{place}, flavor.{}", names[0]), faults).unwrap_or(0).min(AMOUNT_MAX)
-        };
-        let [vcpus, ram, root] = ["vcpus", "ram", "disk"].map(|name| amount(&[name]));
-        let ephemeral = amount(&["ephemeral", "OS-FLV-EXT-DATA:ephemeral"]);
-        // Swap is in MiB, everything else of the disk in GiB.
-        let disk = ephemeral + (amount(&["swap"]) + 1023) / 1024;
-        let specs = value.get("extra_specs").and_then(Value::as_object).into_iter().flatten();
-        let specs = specs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_string()))).collect();
-        Flavor { vcpus, ram, root, disk, specs }
-    }
-}
-
-impl Flavors {
-    /// From `/flavors/detail`.
-    pub fn read(list: &[Placed], faults: &mut Faults) -> Flavors {
-        let id = |value: &Value| value.get("id").and_then(Value::as_str).map(String::from);
-        Flavors(
-            list.iter().filter_map(|(place, value)| Some((id(value)?, Flavor::read(value, place, faults)))).collect(),
-        )
-    }
-}
 
 /// A server group whose policy matters.
 #[derive(Debug)]
@@ -97,9 +57,9 @@ pub struct ServerGroup {
 }
 
 impl ServerGroup {
-    /// From `/os-server-groups`.
-    pub fn read(list: &[Placed], notes: &mut Notes) -> Vec<ServerGroup> {
-        let mut groups = Vec::new();
+    /// From `/os-server-groups`; and the ids of all of them, those without a rule too.
+    pub fn read(list: &[Placed], notes: &mut Notes) -> (Vec<ServerGroup>, BTreeSet<String>) {
+        let (mut groups, mut ids) = (Vec::new(), BTreeSet::new());
         for (_, value) in list {
             let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
             // `policy` since 2.64, a list `policies` before.
@@ -108,6 +68,7 @@ impl ServerGroup {
             let members = value.get("members").and_then(Value::as_array).into_iter().flatten();
             let members = members.filter_map(Value::as_str).map(String::from).collect();
             let name = format!("{} {}", text("name"), text("id"));
+            ids.insert(text("id"));
             match policy.as_str() {
                 "anti-affinity" => {
                     let most =
@@ -124,7 +85,7 @@ impl ServerGroup {
                 other => notes.add(Fate::LeftOut, &format!("server groups with policy {other:?}, which only prefers")),
             }
         }
-        groups
+        (groups, ids)
     }
 }
 
@@ -137,12 +98,13 @@ pub struct Server {
     pub name: String,
     /// Names of the hypervisor and host it is on; empty texts while it is on none.
     pub hosts: [String; 2],
-    /// By resource class.
-    pub requirement: BTreeMap<String, i64>,
+    /// What it asks of its host.
+    pub asked: Asked,
     zone: String,
     /// Project.
     tenant: String,
-    specs: BTreeMap<String, String>,
+    /// Ids of the server groups that it names.
+    groups: Vec<String>,
     /// Why it may not move.
     pinned: Option<String>,
 }
@@ -170,31 +132,64 @@ impl Server {
         let id = inside.get("id").and_then(Value::as_str).unwrap_or_default();
         let flavor = match inside.get("vcpus") {
             Some(_) => Flavor::read(inside, &record.place, faults),
-            None => flavors.0.get(id).cloned().unwrap_or_else(|| {
+            None => flavors.get(id).unwrap_or_else(|| {
                 let remedy = "add /flavors/detail, or ask for servers with microversion 2.47 or later";
                 faults.add("I301", &record.place, format!("its flavor {id:?} is not among the flavors"), remedy);
                 Flavor::default()
             }),
         };
-        let pinned = pinned(record, &flavor);
-        if let Some(why) = &pinned {
-            notes.add(Fate::Pinned, &format!("servers: {why}"));
+        let image = record.get("image");
+        if image.is_none_or(|image| image.get("properties").is_none()) {
+            notes.add(Fate::LeftOut, "properties of images of servers: from a volume, or older than microversion 2.98");
         }
+        // An image that is an empty text means that it boots from a volume.
+        let boots_from_volume = image.is_some_and(|image| image.as_str() == Some(""));
+        let properties = words(image.and_then(|image| image.get("properties")));
+        let mut asked = asked(&flavor, &properties, boots_from_volume, notes);
+        if asked.requirement.contains_key("PCPU") {
+            notes.add(
+                Fate::LeftOut,
+                "that dedicated CPUs of a server are of one cell of memory, which nothing tells of hosts",
+            );
+        }
+        let groups = hints(record, &mut asked);
         let wanted = record.text("pinned_availability_zone");
         let zone = if wanted.is_empty() { record.text("OS-EXT-AZ:availability_zone") } else { wanted };
-        // An image that is an empty text means that it boots from a volume.
-        let boots_from_volume = record.get("image").is_some_and(|image| image.as_str() == Some(""));
         record.text("OS-EXT-STS:vm_state");
         Some(Server {
             id: record.text("id"),
             tenant: record.text("tenant_id"),
             name: record.text("name"),
             hosts: [record.text("OS-EXT-SRV-ATTR:hypervisor_hostname"), record.text("OS-EXT-SRV-ATTR:host")],
-            requirement: requirement(&flavor, boots_from_volume),
             zone,
-            pinned,
-            specs: flavor.specs,
+            groups,
+            pinned: pinned(record).or(asked.bound.take()),
+            asked,
         })
+    }
+
+    /// The first reason, in a fixed order, why it may not leave the node where it is.
+    fn stays(&self, node: &NodeSpec, group: Option<&ServerGroup>, around: &Around<'_>) -> Option<String> {
+        if self.pinned.is_some() {
+            return self.pinned.clone();
+        }
+        if group.is_some_and(|group| !group.keeps_apart) {
+            return Some("it is in an affinity group, which nothing moves together".into());
+        }
+        if group.is_none() && self.groups.iter().any(|id| !around.groups.contains(id)) {
+            return Some("it is in a server group that is not in the list of them".into());
+        }
+        let lacks = |class: &&String| !node.allocatable.contains_key(*class) && !around.sharing.has(node, class);
+        if let Some(class) = self.asked.requirement.keys().find(lacks) {
+            return Some(format!("nothing says that its hypervisor has {class}, which it holds"));
+        }
+        if !self.asked.traits.is_empty() && !around.traited.contains(&node.name) {
+            return Some("nothing says which traits its hypervisor has, and its flavor or image asks for some".into());
+        }
+        let is_there = node.labels.contains_key("trait/HW_CPU_HYPERTHREADING");
+        let asks = self.asked.traits.get("HW_CPU_HYPERTHREADING").filter(|_| self.asked.has_thread_policy);
+        asks.is_some_and(|asks| *asks != is_there)
+            .then(|| "its policy for threads of CPUs is not that of its hypervisor".to_string())
     }
 
     /// As a task on the node where it is.
@@ -203,27 +198,41 @@ impl Server {
         node: &NodeSpec,
         is_only: bool,
         group: Option<&ServerGroup>,
-        has_zones: bool,
+        around: &Around<'_>,
         notes: &mut Notes,
     ) -> TaskSpec {
+        let pinned = self.stays(node, group, around);
+        pinned.iter().for_each(|why| notes.add(Fate::Pinned, &format!("servers: {why}")));
         let mut selector = BTreeMap::new();
         let mut ask = |label: String, value: &str| selector.insert(label, vec![value.to_string()]);
-        for (key, value) in &self.specs {
-            match key.strip_prefix("trait:").filter(|_| ["required", "forbidden"].contains(&value.as_str())) {
-                Some(name) if value == "required" => drop(ask(format!("trait/{name}"), "yes")),
-                Some(name) => drop(ask(format!("not-trait/{name}"), "yes")),
-                None if key.starts_with("resources:") || key == "hw:cpu_policy" => {}
-                None => notes.add(Fate::LeftOut, &format!("extra spec {key} of flavors of servers")),
+        for (name, is_required) in &self.asked.traits {
+            let is_there = node.labels.contains_key(&format!("trait/{name}"));
+            // Who stays where it is not known to be right breaks no rule that a plan could mend.
+            if pinned.is_none() || around.traited.contains(&node.name) && is_there == *is_required {
+                ask(format!("{}/{name}", if *is_required { "trait" } else { "not-trait" }), "yes");
             }
         }
-        if has_zones && !self.zone.is_empty() {
+        if around.has_zones && !self.zone.is_empty() {
             ask("zone".into(), &self.zone);
         }
-        let mut pinned = self.pinned.clone();
-        if pinned.is_none() && group.is_some_and(|group| !group.keeps_apart) {
-            pinned = Some("it is in an affinity group, which nothing moves together".into());
-            notes.add(Fate::Pinned, "servers of affinity groups, which nothing moves together");
+        for label in super::KINDS {
+            node.labels.get(label).into_iter().for_each(|kind| drop(ask(label.into(), kind)));
         }
+        let mut requirement = self.asked.requirement.clone();
+        for (label, place) in around.sharing.take(node, &mut requirement) {
+            ask(label, &place);
+        }
+        // What it holds of a nested provider, or nobody knows of whom, is not its node's.
+        requirement.retain(|class, _| {
+            let is_of_node = pinned.is_none() || node.allocatable.contains_key(class);
+            if !is_of_node {
+                notes.add(
+                    Fate::LeftOut,
+                    &format!("{class} that servers hold, of which their hypervisor has no inventory"),
+                );
+            }
+            is_of_node
+        });
         let mut origin = BTreeMap::from([("server_id".to_string(), self.id.clone())]);
         origin.extend(pinned.iter().map(|why| ("pinned".to_string(), why.clone())));
         TaskSpec {
@@ -234,7 +243,7 @@ impl Server {
             },
             kind: TaskKind::Vm,
             weight: 1,
-            requirement: self.requirement.clone(),
+            requirement,
             placement: vec![PieceSpec { node: node.name.clone(), ..PieceSpec::default() }],
             pinned: pinned.is_some(),
             move_cost: 1,
@@ -247,24 +256,38 @@ impl Server {
     }
 }
 
-/// By resource class, as Nova asks Placement for it.
-fn requirement(flavor: &Flavor, boots_from_volume: bool) -> BTreeMap<String, i64> {
-    let cpu =
-        if flavor.specs.get("hw:cpu_policy").is_some_and(|policy| policy == "dedicated") { "PCPU" } else { "VCPU" };
-    let disk = flavor.disk + if boots_from_volume { 0 } else { flavor.root };
-    let amounts = [(cpu, flavor.vcpus), ("MEMORY_MB", flavor.ram), ("DISK_GB", disk)];
-    let mut requirement: BTreeMap<String, i64> = amounts.map(|(class, amount)| (class.to_string(), amount)).into();
-    for (key, value) in &flavor.specs {
-        if let (Some(class), Ok(amount)) = (key.strip_prefix("resources:"), value.parse::<i64>()) {
-            requirement.insert(class.to_string(), amount.clamp(0, AMOUNT_MAX));
+/// What a server was told to stay near, or away from, when it was made (2.100); the server groups that it names, there or by
+/// themselves (2.71).
+fn hints(record: &Record<'_>, asked: &mut Asked) -> Vec<String> {
+    let texts = |value: &Value| match value {
+        Value::Array(list) => list.iter().filter_map(Value::as_str).map(String::from).collect(),
+        Value::String(text) => vec![text.clone()],
+        _ => Vec::new(),
+    };
+    let mut groups = record.words("server_groups");
+    for (key, value) in record.get("scheduler_hints").and_then(Value::as_object).into_iter().flatten() {
+        match key.as_str() {
+            "group" => groups.extend(texts(value)),
+            _ => _ = asked.bound.get_or_insert(format!("its scheduler hint {key} holds wherever it goes")),
         }
     }
-    requirement.retain(|_, amount| *amount > 0);
-    requirement
+    groups
 }
 
-/// Why a server may not move, if so.
-fn pinned(record: &Record<'_>, flavor: &Flavor) -> Option<String> {
+/// What there is beside a server.
+pub struct Around<'a> {
+    /// Ids of all server groups.
+    pub groups: &'a BTreeSet<String>,
+    /// Names of the nodes whose traits are known.
+    pub traited: &'a BTreeSet<String>,
+    /// What nodes share.
+    pub sharing: &'a Sharing,
+    /// Some node says in which zone it is.
+    pub has_zones: bool,
+}
+
+/// Why a server may not move, by its own state.
+fn pinned(record: &Record<'_>) -> Option<String> {
     let (status, under_way) = (record.text("status"), record.text("OS-EXT-STS:task_state"));
     if !under_way.is_empty() && under_way != "None" {
         return Some("something is under way with it".into());
@@ -272,25 +295,14 @@ fn pinned(record: &Record<'_>, flavor: &Flavor) -> Option<String> {
     if !["ACTIVE", "PAUSED"].contains(&status.as_str()) {
         return Some(format!("its status is {status}, and only running servers move live"));
     }
-    if record.flag("locked") {
-        return Some("it is locked".into());
-    }
-    // Requests may come in groups: `resources1:VGPU`.
-    let is_gpu = |class: &str| class.starts_with("VGPU") || class.starts_with("PGPU");
-    let holds = |key: &String| match key.split_once(':') {
-        Some(("pci_passthrough", _) | ("accel", "device_profile")) => true,
-        Some((group, class)) => group.starts_with("resources") && is_gpu(class),
-        None => false,
-    };
-    flavor.specs.keys().any(holds).then(|| "it holds a device of its host".into())
+    record.flag("locked").then(|| "it is locked".into())
 }
 
-/// Labels for traits that a task must not meet.
-pub fn mark_forbidden(nodes: &mut [NodeSpec], tasks: &[TaskSpec]) {
+/// Labels for traits that a task must not meet, on nodes that are known not to have them.
+pub fn mark_forbidden(nodes: &mut [NodeSpec], tasks: &[TaskSpec], traited: &BTreeSet<String>) {
     let labels = tasks.iter().flat_map(|task| task.selector.keys());
-    let forbidden: std::collections::BTreeSet<&String> =
-        labels.filter(|label| label.starts_with("not-trait/")).collect();
-    for node in nodes {
+    let forbidden: BTreeSet<&String> = labels.filter(|label| label.starts_with("not-trait/")).collect();
+    for node in nodes.iter_mut().filter(|node| traited.contains(&node.name)) {
         for label in &forbidden {
             if !node.labels.contains_key(label.trim_start_matches("not-")) {
                 node.labels.insert(label.to_string(), "yes".into());

@@ -4,22 +4,28 @@
 //!
 //! | path | use |
 //! |---|---|
-//! | `/cluster/resources` | nodes and guests |
+//! | `/cluster/resources` | nodes, guests, and which storages nodes share |
+//! | `/nodes/NODE/qemu/VMID/config`, `/nodes/NODE/lxc/VMID/config` | what binds a guest to its node (`config.rs`). These do not say whose they are: name the file after the VMID, or wrap them as `{"VMID": {…}}` |
 //! | `/cluster/ha/rules` (9.0) | node affinity → selector; resource affinity negative → conflict on the node, positive → pinned |
 //! | `/cluster/ha/groups`, `/cluster/ha/resources` (before 9.0) | the same for groups of nodes |
 //!
 //! Memory is what a guest may use at most, and what a node has less what its own processes use. A CPU of a node counts
 //! [`CPUS_PER_CPU`] times, since Proxmox itself sets no limit. Only running guests are tasks: a stopped one holds nothing.
-//! `/cluster/resources` does not say where disks are: a guest with local disks moves with them, which takes long.
+//! Only its configuration says what a guest holds of its node: one with a device or a disk of the node stays, one whose disks are
+//! shared stays among the nodes that share them. One without a configuration among the documents is taken to move, with its disks.
+//! A guest that HA is at work with, or has given up (`hastate`), stays; so does one with a rule that HA cannot follow (`errors`).
 //! It says how large nodes are only to accounts with Sys.Audit. A guest of unknown size closes its node: whoever is there stays.
 //!
 //! Sources: pve-manager `PVE/API2/Cluster.pm`, pve-ha-manager `src/PVE/HA/Rules`, and `man qm`, `man pct`.
+
+mod config;
 
 use super::notes::{Document, Exported, Fate, Imported, Notes};
 use super::record::{Kind, Record, values};
 use super::shell::{check_name, comment, head, origin, quoted};
 use crate::model::*;
 use crate::plan::Plan;
+use config::{Configs, Storages};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -30,7 +36,7 @@ const MIB: i64 = 1 << 20;
 const MOVE_COSTS: [i64; 2] = [1, 10];
 
 /// Fields without bearing on placement.
-const IRRELEVANT: [&str; 23] = [
+const IRRELEVANT: [&str; 22] = [
     "cgroup-mode",
     "cpu",
     "disk",
@@ -44,7 +50,6 @@ const IRRELEVANT: [&str; 23] = [
     "netout",
     "pool",
     "uptime",
-    "hastate",
     "content",
     "plugintype",
     "shared",
@@ -62,9 +67,9 @@ const IRRELEVANT: [&str; 23] = [
 /// Every fault, with document and place.
 pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     let (mut faults, mut notes) = (Faults::new(), Notes::default());
-    let items = items(documents, &mut faults);
-    let kind = Kind::new("nodes and guests");
     let mut cluster = Cluster::default();
+    let items = items(documents, &mut cluster.configs, &mut faults);
+    let kind = Kind::new("nodes and guests");
     for (place, value) in &items {
         let Some(record) = kind.record(value, place.clone(), &mut faults) else { continue };
         match record.text("type").as_str() {
@@ -79,6 +84,9 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
             // A kind of rule that a later version has.
             _ if !record.text("rule").is_empty() && !record.text("resources").is_empty() => {
                 cluster.rules.push(Rule::read(&record));
+            }
+            "storage" if is_on(&record, "shared") => {
+                cluster.storages.add(record.text("storage"), record.text("node"));
             }
             "storage" | "pool" | "sdn" | "network" => notes.add(Fate::Irrelevant, "storages, pools and networks"),
             other => notes.add(Fate::LeftOut, &format!("items of type {other:?}")),
@@ -99,13 +107,14 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
 }
 
 /// The items of every list, with their places.
-fn items(documents: &[Document], faults: &mut Faults) -> Vec<(String, Value)> {
+fn items(documents: &[Document], configs: &mut Configs, faults: &mut Faults) -> Vec<(String, Value)> {
     let mut all = Vec::new();
     for document in documents {
         for mut value in values(document, faults) {
             if let Some(data) = value.get_mut("data") {
                 value = data.take();
             }
+            let Some(value) = config::take(document, value, configs, faults) else { continue };
             match value {
                 Value::Array(list) => {
                     all.extend(list.into_iter().enumerate().map(|(i, item)| (format!("{}[{i}]", document.name), item)));
@@ -132,7 +141,7 @@ fn node(record: &Record<'_>, faults: &mut Faults) -> (NodeSpec, i64) {
     let node = NodeSpec {
         allocatable: [("cpu".to_string(), cpu), ("memory".to_string(), memory)].into(),
         labels: [("node".to_string(), name.clone())].into(),
-        cordoned: status != "online" || record.text("hastate") == "maintenance",
+        cordoned: status != "online" || !["", "online"].contains(&record.text("hastate").as_str()),
         name,
         ..NodeSpec::default()
     };
@@ -180,10 +189,13 @@ impl Guest {
             notes.add(Fate::LeftOut, if template > 0 { "templates" } else { "stopped guests, which hold nothing" });
             return None;
         }
-        let pinned = match (lock.as_str(), status.as_str()) {
-            ("", "running") => None,
-            ("", other) => Some(format!("its status is {other:?}")),
-            (lock, _) => Some(format!("it is locked ({lock})")),
+        let ha = record.text("hastate");
+        let pinned = match (lock.as_str(), status.as_str(), ha.as_str()) {
+            // HA does nothing with those that it ignores.
+            ("", "running", "" | "started" | "ignored") => None,
+            ("", "running", ha) => Some(format!("its state in HA is {ha:?}")),
+            ("", other, _) => Some(format!("its status is {other:?}")),
+            (lock, ..) => Some(format!("it is locked ({lock})")),
         };
         if let Some(why) = &pinned {
             notes.add(Fate::Pinned, &format!("guests: {why}"));
@@ -202,7 +214,35 @@ impl Guest {
         })
     }
 
-    fn task(&self, notes: &mut Notes, rules: &[Rule]) -> TaskSpec {
+    /// What its configuration says of where it may run, where that is known.
+    fn bind(
+        &self,
+        configs: &Configs,
+        storages: &Storages,
+        pinned: &mut Option<String>,
+        selector: &mut BTreeMap<String, Vec<String>>,
+        notes: &mut Notes,
+    ) {
+        if pinned.is_some() {
+            return;
+        }
+        let Some(config) = configs.get(&self.vmid) else {
+            let what =
+                "configurations of guests, which tell devices and disks of their nodes: none among the documents";
+            return notes.add(Fate::LeftOut, what);
+        };
+        if let Some(why) = config.binds(&self.node, storages) {
+            notes.add(Fate::Pinned, &format!("guests: {why}"));
+            *pinned = Some(why);
+            return;
+        }
+        for nodes in config.reach(storages) {
+            let allowed = selector.entry("node".into()).or_insert_with(|| nodes.iter().cloned().collect());
+            allowed.retain(|node| nodes.contains(node));
+        }
+    }
+
+    fn task(&self, notes: &mut Notes, rules: &[Rule], configs: &Configs, storages: &Storages) -> TaskSpec {
         let mut pinned = self.pinned.clone();
         let mut selector: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for rule in rules.iter().filter(|rule| rule.guests.contains(&self.sid)) {
@@ -225,6 +265,7 @@ impl Guest {
                 _ => {}
             }
         }
+        self.bind(configs, storages, &mut pinned, &mut selector, notes);
         let group = rules.iter().find(|rule| rule.says == Says::Apart && rule.guests.contains(&self.sid));
         let mut origin: BTreeMap<String, String> = [("vmid", &self.vmid), ("type", &KINDS[self.kind].to_string())]
             .map(|(key, value)| (key.to_string(), value.clone()))
@@ -273,6 +314,10 @@ impl Rule {
     fn read(record: &Record<'_>) -> Rule {
         let says = match (record.text("type").as_str(), record.text("affinity").as_str()) {
             _ if is_on(record, "disable") => Says::Nothing,
+            // HA passes over it until somebody mends it, and nobody knows how it will read then.
+            _ if record.get("errors").is_some_and(|errors| errors.as_object().is_none_or(|list| !list.is_empty())) => {
+                Says::Unknown
+            }
             ("node-affinity", affinity @ ("" | "positive" | "negative")) => Says::Nodes {
                 nodes: node_names(record),
                 is_strict: is_on(record, "strict"),
@@ -311,6 +356,8 @@ struct Cluster {
     rules: Vec<Rule>,
     groups: Vec<Rule>,
     in_group: Vec<(String, String)>,
+    configs: Configs,
+    storages: Storages,
 }
 
 impl Cluster {
@@ -393,11 +440,13 @@ impl Cluster {
             *memory = memory.saturating_sub(own.saturating_add(MIB - 1) / MIB).max(0);
             nodes.push(node);
         }
+        self.storages.nodes = nodes.len();
         let known: BTreeSet<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
         let (here, gone): (Vec<&Guest>, Vec<&Guest>) =
             self.guests.iter().partition(|guest| known.contains(guest.node.as_str()));
         notes.add_many(Fate::LeftOut, "guests on nodes that are not in the list", gone.len() as u64);
-        let tasks = here.into_iter().map(|guest| guest.task(notes, &self.rules)).collect();
+        let tasks =
+            here.into_iter().map(|guest| guest.task(notes, &self.rules, &self.configs, &self.storages)).collect();
         let resource = |(name, unit): (&str, &str)| ResourceSpec {
             name: name.into(),
             unit: unit.into(),

@@ -9,28 +9,43 @@
 //!   heard of, holds its place: it is pinned. So are those of system and sysbatch jobs: they belong to their node. A job's priority
 //!   is the weight of its allocations.
 //! * An allocation needs what its tasks need at the same time: those before the main ones, the main ones, or those after them.
-//! * A constraint `distinct_hosts` keeps the allocations of a job apart; an allocation stays in its datacenter and node pool. Any other
-//!   constraint is counted, and pins the allocations of its job.
+//! * `distinct_hosts` keeps the allocations of a job, or of a group of it, apart, `distinct_property` on the nodes that have the
+//!   property; an allocation stays in its datacenter and node pool. Other constraints and host volumes become a label of the nodes
+//!   that are known to meet them; who is on another one stays there. Lines of `/v1/nodes` tell few attributes: whole nodes
+//!   (`/v1/node/ID`), which take the place of their line, tell all.
+//! * Who has a volume of a plugin, or to itself, ports by number, or a sticky disk without migration is pinned. Affinities and spreads
+//!   only prefer: they are counted.
+//! * Cores that tasks reserve are a resource `cores`, where a node can have them reserved; who has some stays among nodes whose cores
+//!   are as fast, since their shares of CPU depend on it.
 //!
 //! Nomad has no command that moves an allocation to a node: one that is stopped is placed anew by Nomad's scheduler. So `export`
 //! gives hints only.
 //!
-//! Sources: hashicorp/nomad `api/nodes.go`, `api/allocations.go`, `api/jobs.go`, `api/constraint.go`, `nomad/structs/structs.go`
-//! (`AllocatedResources.Comparable`).
+//! Sources: hashicorp/nomad `api/nodes.go`, `api/allocations.go`, `nomad/structs/structs.go` (`AllocatedResources.Comparable`).
+
+mod constraint;
+mod fits;
+mod job;
+mod node;
 
 use super::notes::{Document, Exported, Fate, Imported, Notes};
-use super::record::{Kind, Record, figure, values, whole};
+use super::record::{Kind, Record, figure, values};
 use super::shell::{comment, head, origin, quoted};
 use crate::model::*;
 use crate::plan::Plan;
+use fits::Fits;
+use job::{Job, JobId, PRIORITY_DEFAULT, jobs};
+use node::{Device, Devices, Node, node};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// Priority of a job that says nothing.
-const PRIORITY_DEFAULT: i64 = 50;
+/// Cores that tasks have to themselves.
+const CORES: &str = "cores";
+/// The label that tells how fast they are.
+const CORE_MHZ: &str = "core_mhz";
 
 /// Fields without bearing on placement.
-const NODE_IRRELEVANT: [&str; 11] = [
+const NODE_IRRELEVANT: [&str; 26] = [
     "Address",
     "Attributes",
     "CreateIndex",
@@ -42,6 +57,21 @@ const NODE_IRRELEVANT: [&str; 11] = [
     "StatusDescription",
     "Version",
     "Meta",
+    "CSIControllerPlugins",
+    "CSINodePlugins",
+    "CgroupParent",
+    "ComputedClass",
+    "Events",
+    "HTTPAddr",
+    "HostNetworks",
+    "LastAllocUpdateIndex",
+    "LastMissedHeartbeatIndex",
+    "Links",
+    "Reserved",
+    "Resources",
+    "SecretID",
+    "StatusUpdatedAt",
+    "TLSEnabled",
 ];
 const ALLOCATION_IRRELEVANT: [&str; 17] = [
     "ClientDescription",
@@ -70,21 +100,26 @@ const ALLOCATION_IRRELEVANT: [&str; 17] = [
 pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     let (mut faults, mut notes) = (Faults::new(), Notes::default());
     let [node_items, allocation_items, job_items] = items(documents, &mut faults);
+    let node_items = without_lines(node_items);
     let (node_kind, allocation_kind) = (Kind::new("nodes"), Kind::new("allocations"));
     let mut nodes = Vec::new();
     for (place, value) in &node_items {
         let record = node_kind.record(value, place.clone(), &mut faults);
-        nodes.extend(record.map(|record| node(&record, &mut faults)));
+        nodes.extend(record.map(|record| node(&record, value, &mut faults)));
     }
     // Whole allocations (`/v1/allocation/ID`) have their job inside.
     let embedded = allocation_items.iter().filter_map(|(_, value)| value.get("Job"));
-    let jobs = jobs(embedded.chain(job_items.iter().map(|(_, value)| value)));
-    let index: HashMap<&str, &(NodeSpec, Devices)> =
-        nodes.iter().map(|node: &(NodeSpec, Devices)| (node.0.origin["node_id"].as_str(), node)).collect();
+    let jobs = jobs(embedded.chain(job_items.iter().map(|(_, value)| value)), &mut notes);
+    let of = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
+    let in_use: HashSet<(String, String)> =
+        allocation_items.iter().map(|(_, value)| (of(value, "JobID"), of(value, "TaskGroup"))).collect();
+    let fits = Fits::new(&jobs, &in_use, &mut nodes);
+    let index: HashMap<&str, usize> =
+        nodes.iter().enumerate().map(|(n, node): (usize, &Node)| (node.spec.origin["node_id"].as_str(), n)).collect();
     let mut tasks = Vec::new();
     for (place, value) in &allocation_items {
         let record = allocation_kind.record(value, place.clone(), &mut faults);
-        tasks.extend(record.and_then(|record| task(&record, &index, &jobs, &mut notes, &mut faults)));
+        tasks.extend(record.and_then(|record| task(&record, &nodes, &index, &jobs, &fits, &mut notes, &mut faults)));
     }
     if faults.is_empty() && nodes.is_empty() {
         faults.add("I110", "documents", "there is no node in them", "add what /v1/nodes?resources=true answers");
@@ -94,7 +129,7 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     }
     node_kind.count_rest(node_items.iter().map(|(_, value)| value), &NODE_IRRELEVANT, &mut notes);
     allocation_kind.count_rest(allocation_items.iter().map(|(_, value)| value), &ALLOCATION_IRRELEVANT, &mut notes);
-    Ok(Imported { snapshot: snapshot(nodes.into_iter().map(|(node, _)| node).collect(), tasks), notes })
+    Ok(Imported { snapshot: snapshot(nodes, tasks, &jobs), notes })
 }
 
 type Placed = (String, Value);
@@ -125,6 +160,15 @@ fn items(documents: &[Document], faults: &mut Faults) -> [Vec<Placed>; 3] {
     sorted
 }
 
+/// A whole node says all that its line in the list does.
+fn without_lines(items: Vec<Placed>) -> Vec<Placed> {
+    let id = |value: &Value| value.get("ID").and_then(Value::as_str).map(String::from);
+    let whole: BTreeSet<String> =
+        items.iter().filter(|(_, value)| constraint::is_whole(value)).filter_map(|(_, value)| id(value)).collect();
+    let is_line = |value: &Value| !constraint::is_whole(value) && id(value).is_some_and(|id| whole.contains(&id));
+    items.into_iter().filter(|(_, value)| !is_line(value)).collect()
+}
+
 /// A whole number inside objects, 0 where there is none.
 fn inside(record: &Record<'_>, path: &[&'static str], faults: &mut Faults) -> i64 {
     figure(record.inner(path), || format!("{}, {}", record.place, path.join(".")), faults).unwrap_or(0)
@@ -137,143 +181,12 @@ fn require(record: &Record<'_>, field: &'static str, faults: &mut Faults) {
     }
 }
 
-fn node(record: &Record<'_>, faults: &mut Faults) -> (NodeSpec, Devices) {
-    require(record, "NodeResources", faults);
-    let mut left = |group: &'static str, field: &'static str| {
-        let own = inside(record, &["NodeResources", group, field], faults);
-        own.saturating_sub(inside(record, &["ReservedResources", group, field], faults)).max(0)
-    };
-    let amounts =
-        [("cpu", left("Cpu", "CpuShares")), ("memory", left("Memory", "MemoryMB")), ("disk", left("Disk", "DiskMB"))];
-    let (name, id) = (record.text("Name"), record.text("ID"));
-    let is_open =
-        record.text("Status") == "ready" && record.text("SchedulingEligibility") == "eligible" && !record.flag("Drain");
-    let mut node = NodeSpec {
-        allocatable: amounts.map(|(name, amount)| (name.to_string(), amount)).into(),
-        cordoned: !is_open,
-        origin: [("node_id".to_string(), id)].into(),
-        ..NodeSpec::default()
-    };
-    for (label, value) in
-        [("node", name.clone()), ("datacenter", record.text("Datacenter")), ("node_pool", record.text("NodePool"))]
-    {
-        node.labels.insert(label.into(), value);
-    }
-    let devices = Devices::of(record);
-    for (device, instances) in &devices.0 {
-        match u32::try_from(instances.len()) {
-            Ok(count) if device.is_gpu() && count > 0 => {
-                node.devices.push(DevicesSpec { kind: "gpu".into(), model: device.name.clone(), count });
-            }
-            _ if device.is_gpu() => {}
-            _ => _ = node.allocatable.insert(device.resource(), instances.len() as i64),
-        }
-    }
-    node.name = name;
-    (node, devices)
-}
-
-/// What devices are called: those of one group are alike.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Device {
-    vendor: String,
-    kind: String,
-    name: String,
-}
-
-impl Device {
-    fn of(value: &Value) -> Device {
-        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
-        Device { vendor: text("Vendor"), kind: text("Type"), name: text("Name") }
-    }
-
-    fn is_gpu(&self) -> bool {
-        self.kind == "gpu"
-    }
-
-    /// Devices that are no GPUs are counted only.
-    fn resource(&self) -> String {
-        format!("device/{}/{}/{}", self.vendor, self.kind, self.name)
-    }
-}
-
-/// The groups of devices of a node, each with the ids of its instances: those that are not healthy are left out, as Nomad gives
-/// none of them away.
-struct Devices(Vec<(Device, Vec<String>)>);
-
-impl Devices {
-    fn of(node: &Record<'_>) -> Devices {
-        let list = node.inner(&["NodeResources", "Devices"]).and_then(Value::as_array);
-        let ids = |value: &Value| -> Vec<String> {
-            let instances = value.get("Instances").and_then(Value::as_array).into_iter().flatten();
-            let healthy = instances.filter(|instance| instance.get("Healthy") != Some(&Value::Bool(false)));
-            healthy.map(|instance| instance.get("ID").and_then(Value::as_str).unwrap_or_default().to_string()).collect()
-        };
-        Devices(list.into_iter().flatten().map(|value| (Device::of(value), ids(value))).collect())
-    }
-
-    /// Is it one of its node's that work?
-    fn has(&self, device: &Device, id: &str) -> bool {
-        self.0.iter().any(|(group, ids)| group == device && ids.iter().any(|known| known == id))
-    }
-
-    /// The number of a GPU among those of its node.
-    fn number(&self, device: &Device, id: &str) -> Option<u32> {
-        let gpus = self.0.iter().filter(|(group, _)| group.is_gpu());
-        let mut all = gpus.flat_map(|(group, ids)| ids.iter().map(move |id| (group, id)));
-        u32::try_from(all.position(|(group, known)| group == device && known == id)?).ok()
-    }
-}
-
-/// What matters of a job.
-#[derive(Debug, Clone)]
-struct Job {
-    priority: i64,
-    keeps_apart: bool,
-    /// It has constraints that are not understood.
-    is_bound: bool,
-    /// Its constraints are known: it is more than a line of the list of jobs.
-    is_whole: bool,
-}
-
-/// Jobs by namespace and id. A line of the list says less than the job itself, in whatever order they come.
-fn jobs<'a>(values: impl Iterator<Item = &'a Value>) -> HashMap<(String, String), Job> {
-    let mut jobs: HashMap<(String, String), Job> = HashMap::new();
-    for (id, job) in values.map(Job::read) {
-        if job.is_whole || !jobs.get(&id).is_some_and(|known| known.is_whole) {
-            jobs.insert(id, job);
-        }
-    }
-    jobs
-}
-
-impl Job {
-    fn read(value: &Value) -> ((String, String), Job) {
-        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
-        let lists = |value: &Value| value.get("Constraints").and_then(Value::as_array).cloned().unwrap_or_default();
-        let mut constraints = lists(value);
-        for group in value.get("TaskGroups").and_then(Value::as_array).into_iter().flatten() {
-            constraints.extend(lists(group));
-            constraints.extend(group.get("Tasks").and_then(Value::as_array).into_iter().flatten().flat_map(lists));
-        }
-        let is_apart = |c: &&Value| c.get("Operand").and_then(Value::as_str) == Some("distinct_hosts");
-        let apart = constraints.iter().filter(is_apart).count();
-        let priority = value.get("Priority").and_then(|v| whole(v).ok().flatten()).unwrap_or(PRIORITY_DEFAULT);
-        let job = Job {
-            priority: priority.clamp(1, AMOUNT_MAX),
-            keeps_apart: apart > 0,
-            is_bound: constraints.len() > apart,
-            is_whole: value.get("TaskGroups").is_some(),
-        };
-        let namespace = if text("Namespace").is_empty() { "default".into() } else { text("Namespace") };
-        ((namespace, text("ID")), job)
-    }
-}
-
 fn task(
     record: &Record<'_>,
-    nodes: &HashMap<&str, &(NodeSpec, Devices)>,
-    jobs: &HashMap<(String, String), Job>,
+    nodes: &[Node],
+    index: &HashMap<&str, usize>,
+    jobs: &BTreeMap<JobId, Job>,
+    fits: &Fits,
     notes: &mut Notes,
     faults: &mut Faults,
 ) -> Option<TaskSpec> {
@@ -281,27 +194,39 @@ fn task(
     let (namespace, job_id) = (record.text("Namespace"), record.text("JobID"));
     let kind = record.get("JobType").or_else(|| record.inner(&["Job", "Type"])).and_then(Value::as_str);
     let namespace = if namespace.is_empty() { "default".to_string() } else { namespace };
-    record.text("TaskGroup");
+    let group_name = record.text("TaskGroup");
     let (desired, status) = (record.text("DesiredStatus"), record.text("ClientStatus"));
     if ["complete", "failed", "lost"].contains(&status.as_str()) {
         notes.add(Fate::Irrelevant, "allocations that are over");
         return None;
     }
-    let Some((node, devices)) = nodes.get(node_id.as_str()) else {
+    let Some(n) = index.get(node_id.as_str()).copied() else {
         notes.add(Fate::LeftOut, "allocations on nodes that are not in the list");
         return None;
     };
-    let (requirement, gpus) = wants(record, devices, notes, faults);
-    let job = jobs.get(&(namespace.clone(), job_id.clone()));
+    let node = &nodes[n];
+    let (mut requirement, gpus) = wants(record, &node.devices, notes, faults);
+    let job_key = (namespace.clone(), job_id.clone());
+    let job = jobs.get(&job_key);
+    let kind = kind.or(job.map(|job| job.kind.as_str()));
+    let group = job.and_then(|job| job.groups.get(&group_name));
+    let fit = fits.get(&job_key, &group_name);
+    let is_met = fit.map_or(Some(true), |fit| fit.is_met[n]);
     let pinned = match job {
         _ if desired != "run" => Some("it is to stop, and holds its place until then"),
         _ if !["running", "pending"].contains(&status.as_str()) => Some("nobody knows whether it still runs"),
         _ if kind.is_some_and(|kind| ["system", "sysbatch"].contains(&kind)) => {
             Some("it belongs to its node (system job)")
         }
-        Some(job) if job.is_bound => Some("its job has constraints that are not understood here"),
+        Some(job) if job.is_whole && group.is_none() => Some("its job has no longer the group that it is of"),
+        _ if group.is_some_and(|group| group.bound.is_some()) => group.and_then(|group| group.bound),
+        _ if is_met.is_none() => Some("its job has constraints that are not understood here"),
+        _ if is_met == Some(false) => Some("its node does not meet the constraints of its job as they are now"),
         // What it asks of them is in its job, where nobody looks for it.
         _ if !gpus.is_empty() || requirement.keys().any(|name| name.starts_with("device/")) => Some("it holds devices"),
+        _ if requirement.contains_key(CORES) && node.cores.is_none() => {
+            Some("it holds cores that its node does not tell of")
+        }
         _ => None,
     };
     if let Some(why) = pinned {
@@ -319,7 +244,21 @@ fn task(
     let mut origin =
         BTreeMap::from([("allocation_id".to_string(), id.clone()), ("namespace".to_string(), namespace.clone())]);
     origin.extend(pinned.map(|why| ("pinned".to_string(), why.to_string())));
-    let here = |label: &str| (label.to_string(), vec![node.labels.get(label).cloned().unwrap_or_default()]);
+    let here = |label: &str| (label.to_string(), vec![node.spec.labels.get(label).cloned().unwrap_or_default()]);
+    let mut selector: BTreeMap<String, Vec<String>> = [here("datacenter"), here("node_pool")].into();
+    // Who stays on a node that does not meet its job breaks no rule that a plan could mend.
+    let label = fit.filter(|_| is_met == Some(true)).and_then(|fit| fit.label.clone());
+    selector.extend(label.map(|label| (label, vec!["yes".to_string()])));
+    requirement.retain(|name, _| name != CORES || node.cores.is_some());
+    if let Some((_, speed)) = node.cores.filter(|_| requirement.contains_key(CORES)) {
+        notes.add(Fate::Stricter, "allocations that reserve cores: they stay among nodes whose cores are as fast");
+        selector.insert(CORE_MHZ.into(), vec![speed.to_string()]);
+    }
+    let apart = job.zip(group).and_then(|(job, group)| match (job.apart.is_empty(), group.apart.is_empty()) {
+        (true, true) => None,
+        (true, false) => Some(format!("{namespace}/{job_id}/{group_name}")),
+        (false, _) => Some(format!("{namespace}/{job_id}")),
+    });
     Some(TaskSpec {
         name: format!("{name}.{}", id.chars().take(8).collect::<String>()),
         weight: job.map_or(PRIORITY_DEFAULT, |job| job.priority),
@@ -330,13 +269,13 @@ fn task(
             milli: DEVICE_MILLI,
             models: Vec::new(),
         }),
-        placement: vec![PieceSpec { node: node.name.clone(), share: None, devices: gpus }],
+        placement: vec![PieceSpec { node: node.spec.name.clone(), share: None, devices: gpus }],
         pinned: pinned.is_some(),
         move_cost: 1,
         tenant: Some(namespace.clone()),
         // Nomad lets the next one come while this one still stops.
-        group: job.filter(|job| job.keeps_apart && desired == "run").map(|_| format!("{namespace}/{job_id}")),
-        selector: [here("datacenter"), here("node_pool")].into(),
+        group: apart.filter(|_| desired == "run"),
+        selector,
         origin,
         ..TaskSpec::default()
     })
@@ -361,7 +300,7 @@ fn wants(
     faults: &mut Faults,
 ) -> (BTreeMap<String, i64>, Vec<u32>) {
     require(record, "AllocatedResources", faults);
-    let (mut cpu, mut memory, mut gpus) = ([0i64; 3], [0i64; 3], Vec::new());
+    let (mut cpu, mut memory, mut cores, mut gpus) = ([0i64; 3], [0i64; 3], [0i64; 3], Vec::new());
     let mut others: BTreeMap<String, i64> = BTreeMap::new();
     let lifecycles = record.inner(&["AllocatedResources", "TaskLifecycles"]);
     for (name, task) in record.inner(&["AllocatedResources", "Tasks"]).and_then(Value::as_object).into_iter().flatten()
@@ -371,10 +310,12 @@ fn wants(
             figure(task.pointer(path), place, faults).unwrap_or(0)
         };
         let (own_cpu, own_memory) = (of_task("/Cpu/CpuShares"), of_task("/Memory/MemoryMB"));
+        let own_cores = task.pointer("/Cpu/ReservedCores").and_then(Value::as_array).map_or(0, Vec::len) as i64;
         let runs = stages(lifecycles.and_then(|lifecycles| lifecycles.get(name)));
         for stage in (0..runs.len()).filter(|stage| runs[*stage]) {
             cpu[stage] = cpu[stage].saturating_add(own_cpu);
             memory[stage] = memory[stage].saturating_add(own_memory);
+            cores[stage] += own_cores;
         }
         for held in task.get("Devices").and_then(Value::as_array).into_iter().flatten() {
             let device = Device::of(held);
@@ -392,12 +333,28 @@ fn wants(
     }
     gpus.sort_unstable();
     let disk = inside(record, &["AllocatedResources", "Shared", "DiskMB"], faults);
-    let [cpu, memory] = [cpu, memory].map(|stages| stages.into_iter().fold(0, i64::max));
+    let [cpu, memory, cores] = [cpu, memory, cores].map(|stages| stages.into_iter().fold(0, i64::max));
+    others.extend((cores > 0).then(|| (CORES.to_string(), cores)));
     others.extend([("cpu", cpu), ("memory", memory), ("disk", disk)].map(|(name, amount)| (name.to_string(), amount)));
     (others, gpus)
 }
 
-fn snapshot(nodes: Vec<NodeSpec>, tasks: Vec<TaskSpec>) -> Snapshot {
+fn snapshot(mut nodes: Vec<Node>, tasks: Vec<TaskSpec>, jobs: &BTreeMap<JobId, Job>) -> Snapshot {
+    if tasks.iter().any(|task| task.requirement.contains_key(CORES)) {
+        for node in &mut nodes {
+            let Some((cores, speed)) = node.cores else { continue };
+            node.spec.allocatable.insert(CORES.into(), cores);
+            node.spec.labels.insert(CORE_MHZ.into(), speed.to_string());
+        }
+    }
+    let groups = groups(&tasks, jobs);
+    let levels: BTreeSet<String> =
+        groups.iter().flat_map(|group| &group.conflict).filter(|level| *level != "node").cloned().collect();
+    for node in &mut nodes {
+        let domain = |level: &String| Some((level.clone(), node.facts.property(level)?.to_string()));
+        node.spec.domains = levels.iter().filter_map(domain).collect();
+    }
+    let nodes: Vec<NodeSpec> = nodes.into_iter().map(|node| node.spec).collect();
     let amounts = nodes.iter().map(|node| &node.allocatable).chain(tasks.iter().map(|task| &task.requirement));
     let names: BTreeSet<&String> = amounts.flat_map(|amounts| amounts.keys()).collect();
     let unit = |name: &str| match name {
@@ -411,17 +368,37 @@ fn snapshot(nodes: Vec<NodeSpec>, tasks: Vec<TaskSpec>) -> Snapshot {
         transient: true,
         ..ResourceSpec::default()
     };
-    let groups: BTreeSet<String> = tasks.iter().filter_map(|task| task.group.clone()).collect();
-    let group = |name: String| GroupSpec { name, conflict: vec!["node".into()], ..GroupSpec::default() };
     Snapshot {
         name: "nomad".into(),
         resources: names.into_iter().map(resource).collect(),
-        groups: groups.into_iter().map(group).collect(),
+        levels: levels.into_iter().collect(),
+        groups,
         nodes,
         tasks,
         objective: ObjectiveSpec { task_move_weight: 1, ..ObjectiveSpec::default() },
         ..Snapshot::default()
     }
+}
+
+/// Tasks that are kept apart. Where a job says so for all of its groups, what one of them says in addition holds for all: a task has
+/// one group.
+fn groups(tasks: &[TaskSpec], jobs: &BTreeMap<JobId, Job>) -> Vec<GroupSpec> {
+    let used: BTreeSet<&String> = tasks.iter().filter_map(|task| task.group.as_ref()).collect();
+    let mut conflicts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for ((namespace, id), job) in jobs {
+        for (name, group) in &job.groups {
+            let whole = format!("{namespace}/{id}");
+            let name = if job.apart.is_empty() { format!("{whole}/{name}") } else { whole };
+            conflicts.entry(name).or_default().extend(job.apart.iter().chain(&group.apart).cloned());
+        }
+    }
+    conflicts.retain(|name, _| used.contains(name));
+    let spec = |(name, conflict): (String, BTreeSet<String>)| GroupSpec {
+        name,
+        conflict: conflict.into_iter().collect(),
+        ..GroupSpec::default()
+    };
+    conflicts.into_iter().map(spec).collect()
 }
 
 const ABOUT: &str = "\

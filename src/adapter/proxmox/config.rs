@@ -1,0 +1,186 @@
+//! What binds a guest to its node? Devices that it was handed, and disks that no other node can reach.
+//!
+//! The configuration of a guest does not say whose it is: the name of its file does, or the name it is wrapped in. VMIDs are unique
+//! in a cluster, so a number is enough.
+//!
+//! Source: qemu-server, `check_local_resources`; `man qm.conf`, `man pct.conf`.
+
+use crate::adapter::notes::Document;
+use crate::model::Faults;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What matters of a guest's configuration.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// It has something of its node that is no disk.
+    device: Option<String>,
+    /// It is locked.
+    lock: Option<String>,
+    /// Its disks are here.
+    storages: BTreeSet<String>,
+    /// It has a disk that is a file or device of its node.
+    has_path: bool,
+}
+
+/// By VMID.
+pub type Configs = BTreeMap<String, Config>;
+
+/// Takes an answer of `/nodes/NODE/qemu/VMID/config` or of the same for `lxc`, or several of them under the names of their guests.
+/// Gives back what is none.
+pub fn take(document: &Document, value: Value, configs: &mut Configs, faults: &mut Faults) -> Option<Value> {
+    let Value::Object(fields) = &value else { return Some(value) };
+    if fields.get("digest").is_some_and(Value::is_string) {
+        match number(document.name.trim_end_matches(".json").trim_end_matches(".conf")) {
+            Some(vmid) => _ = configs.insert(vmid, Config::read(fields)),
+            None => {
+                let remedy = "name the file after the guest, as in 100.json, or wrap it as {\"100\": {…}}";
+                faults.add("I301", &document.name, "nothing says whose configuration it is", remedy);
+            }
+        }
+        return None;
+    }
+    let inner = |(name, value): (&String, &Value)| Some((number(name)?, Config::read(value.as_object()?)));
+    let has_digest = |value: &Value| value.get("digest").is_some_and(Value::is_string);
+    let wrapped: Option<Vec<(String, Config)>> = fields.iter().map(inner).collect();
+    match wrapped.filter(|list| !list.is_empty() && fields.values().all(has_digest)) {
+        Some(list) => {
+            configs.extend(list);
+            None
+        }
+        None => Some(value),
+    }
+}
+
+/// The VMID at the end of a name such as `qemu/100`.
+fn number(name: &str) -> Option<String> {
+    let digits = name.rsplit(|c: char| !c.is_ascii_digit()).next()?;
+    (!digits.is_empty()).then(|| digits.to_string())
+}
+
+impl Config {
+    fn read(fields: &Map<String, Value>) -> Config {
+        let mut config = Config::default();
+        for (key, value) in fields {
+            let Some(value) = value.as_str() else {
+                // Raw lines of LXC are a list of pairs.
+                config.device = config.device.take().or((key == "lxc").then(|| key.clone()));
+                continue;
+            };
+            let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
+            match (name, key != name) {
+                ("usb", true) if ["spice", "host=spice"].contains(&value.split(',').next().unwrap_or("")) => {}
+                ("serial", true) if value == "socket" => {}
+                ("hostpci" | "usb" | "serial" | "parallel" | "virtiofs" | "dev", true)
+                | ("ivshmem" | "args", false) => {
+                    _ = config.device.get_or_insert(key.clone());
+                }
+                ("lock", false) => config.lock = Some(value.to_string()),
+                ("ide" | "sata" | "scsi" | "virtio" | "efidisk" | "tpmstate" | "unused" | "mp", true)
+                | ("rootfs", false) => config.disk(value),
+                _ => {}
+            }
+        }
+        config
+    }
+
+    /// `STORAGE:VOLUME,…`, a path of the node, its drive (`cdrom`), or nothing (`none`).
+    fn disk(&mut self, value: &str) {
+        let mut parts = value.split(',').map(str::trim);
+        let volume = parts.clone().find_map(|part| part.strip_prefix("file=").or(part.strip_prefix("volume=")));
+        let volume = volume.or(parts.next()).unwrap_or("");
+        match volume.split_once(':').filter(|_| !volume.starts_with('/')) {
+            Some((storage, _)) => _ = self.storages.insert(storage.to_string()),
+            // Whoever says so vouches that the path is the same everywhere.
+            None => self.has_path |= volume != "none" && !value.split(',').any(|part| part.trim() == "shared=1"),
+        }
+    }
+
+    /// Why the guest stays where it is, if it does.
+    pub fn binds(&self, node: &str, storages: &Storages) -> Option<String> {
+        if let Some(lock) = &self.lock {
+            return Some(format!("it is locked ({lock})"));
+        }
+        if self.device.is_some() {
+            return Some("it holds a device of its node".into());
+        }
+        let is_local = |name: &String| !storages.shared.get(name).is_some_and(|nodes| nodes.contains(node));
+        (self.has_path || self.storages.iter().any(is_local)).then(|| "it has a disk of its node".into())
+    }
+
+    /// Nodes that reach all of its disks, where not all nodes do.
+    pub fn reach<'a>(&'a self, storages: &'a Storages) -> impl Iterator<Item = &'a BTreeSet<String>> {
+        let nodes = self.storages.iter().filter_map(|name| storages.shared.get(name));
+        nodes.filter(|nodes| nodes.len() < storages.nodes)
+    }
+}
+
+/// Storages that several nodes share, each with the nodes that have it.
+#[derive(Debug, Default)]
+pub struct Storages {
+    /// How many nodes there are.
+    pub nodes: usize,
+    shared: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Storages {
+    /// One of a node, as `/cluster/resources` lists it.
+    pub fn add(&mut self, name: String, node: String) {
+        self.shared.entry(name).or_default().insert(node);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_binds_a_guest() {
+        let mut storages = Storages::default();
+        storages.add("ceph".into(), "pve1".into());
+        let binds = |key: &str, value: &str| {
+            let fields =
+                json!({"digest": "x", "scsi0": "ceph:vm-100-disk-0,size=32G", "ide2": "none,media=cdrom", key: value});
+            Config::read(fields.as_object().unwrap()).binds("pve1", &storages)
+        };
+        for (key, value) in [
+            ("usb0", "spice"),
+            ("usb1", "host=spice,usb3=1"),
+            ("serial0", "socket"),
+            ("net0", "virtio=BC:24,bridge=vmbr0"),
+            ("mp0", "/mnt/all,mp=/data,shared=1"),
+            ("rootfs", "volume=ceph:x,size=8G"),
+            ("virtio1", "iothread=1,file=ceph:y"),
+            ("scsihw", "virtio-scsi-pci"),
+        ] {
+            assert_eq!(binds(key, value), None, "{key}: {value}");
+        }
+        for (key, value) in [
+            ("usb0", "host=1234:5678"),
+            ("serial0", "/dev/ttyS0"),
+            ("hostpci0", "0000:01:00.0"),
+            ("hostpci1", "mapping=gpu"),
+            ("args", "-device vfio-pci"),
+            ("dev0", "/dev/dri/renderD128"),
+            ("mp0", "/mnt/bulk,mp=/data"),
+            ("scsi1", "local-lvm:vm-100-disk-1,size=8G"),
+            ("ide0", "local:iso/debian.iso,media=cdrom"),
+            ("ide0", "cdrom,media=cdrom"),
+            ("scsi2", "/dev/disk/by-id/x"),
+            ("efidisk0", "file=local:100/x.qcow2"),
+            ("lock", "backup"),
+        ] {
+            assert!(binds(key, value).is_some(), "{key}: {value}");
+        }
+    }
+
+    #[test]
+    fn names_end_in_the_number_of_the_guest() {
+        for (name, vmid) in
+            [("qemu/100", Some("100")), ("pve2-101", Some("101")), ("102", Some("102")), ("config", None)]
+        {
+            assert_eq!(number(name).as_deref(), vmid, "{name}");
+        }
+    }
+}
