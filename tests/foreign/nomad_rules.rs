@@ -261,3 +261,13 @@ fn reserved_cores_are_a_resource() {
         "a node is not overfull by what it does not tell of"
     );
 }
+
+#[test]
+fn a_task_needs_a_driver_that_works() {
+    let drivers = |healthy: bool| json!({"Drivers": {"docker": {"Detected": true, "Healthy": healthy}}});
+    let imported = sound(nomad::import, &with([drivers(true), drivers(false), drivers(true)], |_| {}));
+    assert_eq!(
+        (why(&imported, WEB[0]), open(&imported, WEB[0])),
+        (String::new(), vec!["client-1".into(), "client-3".into()])
+    );
+}

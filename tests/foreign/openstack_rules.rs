@@ -293,3 +293,31 @@ fn servers_that_are_locked_or_have_something_under_way_stay() {
         assert!(task(&sound(openstack::import, &documents), "web-1").pinned, "{field} {value}");
     }
 }
+
+#[test]
+fn placement_gives_only_whole_units_and_a_host_that_is_down_gives_nobody_away() {
+    let inventory = |units: Value| {
+        let mut vcpu = json!({"total": 64, "allocation_ratio": 16.0});
+        vcpu.as_object_mut().unwrap().extend(units.as_object().unwrap().clone());
+        json!({UUIDS[1]: {"inventories": {"VCPU": vcpu, "MEMORY_MB": {"total": 262_144}, "DISK_GB": {"total": 2000}}}})
+    };
+    let open = |units: Value| {
+        let imported = sound(openstack::import, &and(recorded(&OPENSTACK), inventory(units)));
+        let web = task(&imported, "web-1");
+        let label = web.selector.keys().find(|key| key.starts_with("unit/VCPU/")).cloned();
+        label.map(|label| imported.snapshot.nodes.iter().map(|node| node.labels.contains_key(&label)).collect())
+    };
+    let not_the_second = Some(vec![true, false, true]);
+    for (units, expected) in [
+        (json!({"max_unit": 1}), not_the_second.clone()),
+        (json!({"min_unit": 4}), not_the_second.clone()),
+        (json!({"step_size": 3}), not_the_second),
+        (json!({"min_unit": 1, "step_size": 2, "max_unit": 2}), None),
+    ] {
+        assert_eq!(open(units.clone()), expected, "{units}");
+    }
+    let down =
+        changed(&OPENSTACK, "openstack/hypervisors.json", |value| value["hypervisors"][0]["state"] = json!("down"));
+    let imported = sound(openstack::import, &down);
+    assert!(task(&imported, "web-1").origin["pinned"].contains("down"), "{}", told(&imported));
+}

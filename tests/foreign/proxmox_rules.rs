@@ -152,3 +152,24 @@ fn templates_and_locked_guests() {
     assert!(imported.snapshot.tasks.iter().all(|task| task.name != "100-web"));
     assert!(told(&imported).contains("left out: 2 templates"), "{}", told(&imported));
 }
+
+#[test]
+fn no_machine_comes_to_a_node_with_fewer_cpus_than_it_has() {
+    let wide = |kind: &str| {
+        let documents = changed(&PROXMOX, "proxmox/resources.json", |value| {
+            for item in value.as_array_mut().unwrap() {
+                match (item["type"].as_str().unwrap(), item["node"].as_str()) {
+                    ("node", node) => item["maxcpu"] = json!(if node == Some("pve2") { 8 } else { 16 }),
+                    (guest, _) if guest == kind => item["maxcpu"] = json!(12),
+                    _ => {}
+                }
+            }
+        });
+        let imported = sound(proxmox::import, &documents);
+        let guests = imported.snapshot.tasks.iter().filter(|task| !task.pinned && task.requirement["cpu"] == 12);
+        guests.map(|task| task.selector.get("node").cloned().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    let machines = wide("qemu");
+    assert!(!machines.is_empty() && machines.iter().all(|nodes| !nodes.is_empty() && !nodes.contains(&"pve2".into())));
+    assert!(wide("lxc").iter().all(|nodes| nodes.is_empty() || nodes.contains(&"pve2".into())));
+}

@@ -18,6 +18,8 @@ pub struct Facts {
     is_whole: bool,
     /// Host volumes by name: whether they can be written to.
     volumes: BTreeMap<String, bool>,
+    /// Drivers by name: whether they work; `None` where the node says nothing of them.
+    drivers: Option<BTreeMap<String, bool>>,
 }
 
 /// What a target stands for on a node.
@@ -48,7 +50,11 @@ impl Facts {
         let volumes = node.get("HostVolumes").and_then(Value::as_object).into_iter().flatten();
         let may_write = |volume: &Value| volume.get("ReadOnly") != Some(&Value::Bool(true));
         let volumes = volumes.map(|(name, volume)| (name.clone(), may_write(volume))).collect();
-        Facts { words, is_whole: is_whole(node), volumes }
+        let is_on = |driver: &Value, name: &str| driver.get(name) != Some(&Value::Bool(false));
+        let works =
+            |(name, driver): (&String, &Value)| (name.clone(), is_on(driver, "Detected") && is_on(driver, "Healthy"));
+        let drivers = node.get("Drivers").and_then(Value::as_object).map(|all| all.iter().map(works).collect());
+        Facts { words, is_whole: is_whole(node), volumes, drivers }
     }
 
     /// What is known of a property, by its name without `${}`.
@@ -81,6 +87,8 @@ pub enum Demand {
     Volume(String, bool),
     /// A property that it must have, whatever it is.
     Property(String),
+    /// A driver of tasks.
+    Driver(String),
 }
 
 impl Demand {
@@ -91,6 +99,7 @@ impl Demand {
             Demand::Volume(name, writes) => {
                 Some(facts.volumes.get(name).is_some_and(|may_write| *may_write || !writes))
             }
+            Demand::Driver(name) => Some(facts.drivers.as_ref()?.get(name) == Some(&true)),
             Demand::Property(target) => match facts.resolve(target) {
                 Found::Word(_) => Some(true),
                 Found::Missing => Some(false),
@@ -255,6 +264,12 @@ mod tests {
     #[test]
     fn what_a_list_of_nodes_leaves_out_is_unknown() {
         let line = json!({"Name": "c1", "Attributes": {"os.name": "debian"}});
+        let driver = |node: &Value, name: &str| Demand::Driver(name.into()).is_met(&Facts::read(node));
+        let drivers =
+            json!({"docker": {"Detected": true, "Healthy": true}, "java": {"Detected": true, "Healthy": false}});
+        let able = json!({"Drivers": drivers});
+        assert_eq!(["docker", "java", "qemu"].map(|name| driver(&able, name)), [Some(true), Some(false), Some(false)]);
+        assert_eq!(driver(&line, "docker"), None);
         assert_eq!(met(&line, "${attr.os.name}", "=", "debian"), Some(true));
         assert_eq!(met(&line, "${attr.kernel.name}", "=", "linux"), None);
         assert_eq!(met(&line, "${meta.rack}", "is_not_set", ""), None);

@@ -88,6 +88,8 @@ impl Job {
             job.prefers += count(group);
             for task in list(group, "Tasks") {
                 own.constrain(task);
+                let driver = text(task, "Driver");
+                own.demands.extend((!driver.is_empty()).then_some(Demand::Driver(driver)));
                 job.prefers += list(task, "Affinities").len() as u64;
             }
             job.groups.insert(text(group, "Name"), own);

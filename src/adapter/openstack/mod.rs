@@ -32,7 +32,7 @@ use super::notes::{Document, Fate, Imported, Notes};
 use super::record::{Kind, values};
 use crate::model::*;
 use flavor::Flavors;
-use provider::Provider;
+use provider::{Provider, Units};
 use serde_json::{Map, Value};
 use server::{Around, Server, ServerGroup};
 use sharing::Sharing;
@@ -257,11 +257,15 @@ fn node(
     let service =
         |field: &str| record.get("service").and_then(|s| s.get(field)).and_then(Value::as_str).unwrap_or_default();
     let host = if service("host").is_empty() { name.clone() } else { service("host").to_string() };
+    let is_down = record.text("state") != "up";
     let mut node = NodeSpec {
-        cordoned: record.text("state") != "up" || record.text("status") != "enabled",
+        cordoned: is_down || record.text("status") != "enabled",
         origin: [("host".to_string(), host.clone())].into(),
         ..NodeSpec::default()
     };
+    if is_down {
+        node.origin.insert(server::DOWN.into(), "yes".into());
+    }
     node.labels.insert("node".into(), name.clone());
     let architecture = record.get("cpu_info").and_then(|info| info.get("arch")).and_then(Value::as_str);
     for (label, kind) in KINDS.into_iter().zip([record.text("hypervisor_type").as_str(), architecture.unwrap_or("")]) {
@@ -279,11 +283,6 @@ fn node(
                 notes
                     .add(Fate::LeftOut, "what is in use on hypervisors without usages, beyond the servers of the list");
             }
-            notes.add_many(
-                Fate::LeftOut,
-                "inventories with min_unit, max_unit or step_size that limit a single server",
-                provider.stepped,
-            );
         }
         _ if record.get("vcpus").is_none() => {
             let remedy = "add its inventories, or ask for hypervisors with microversion 2.87 or older";
@@ -311,6 +310,29 @@ fn drop_alike(nodes: &mut [NodeSpec]) {
         let kinds: BTreeSet<&String> = nodes.iter().filter_map(|node| node.labels.get(label)).collect();
         if kinds.len() <= 1 {
             nodes.iter_mut().for_each(|node| _ = node.labels.remove(label));
+        }
+    }
+}
+
+/// Placement gives a server no part of an inventory in units that it does not come in, however much is free.
+fn keep_units(nodes: &mut [NodeSpec], tasks: &mut [TaskSpec], providers: &BTreeMap<String, Provider>) {
+    let units: Vec<Option<&BTreeMap<String, Units>>> = nodes
+        .iter()
+        .map(|node| Some(&node.origin.get("provider").and_then(|uuid| providers.get(uuid))?.units))
+        .collect();
+    for task in tasks.iter_mut().filter(|task| !task.pinned) {
+        for (class, amount) in task.requirement.iter().filter(|(_, amount)| **amount > 0) {
+            let allows = |units: &Option<&BTreeMap<String, Units>>| {
+                units.and_then(|units| units.get(class)).is_none_or(|units| units.allow(*amount))
+            };
+            if units.iter().all(allows) {
+                continue;
+            }
+            let label = format!("unit/{class}/{amount}");
+            for (node, _) in nodes.iter_mut().zip(&units).filter(|(_, units)| allows(units)) {
+                node.labels.insert(label.clone(), "yes".into());
+            }
+            task.selector.insert(label, vec!["yes".into()]);
         }
     }
 }
@@ -355,6 +377,7 @@ fn assemble(
     }
     tasks.extend(nodes.iter().zip(&used).filter_map(|(node, used)| outside(node, used, providers, notes)));
     server::mark_forbidden(&mut nodes, &tasks, &traited);
+    keep_units(&mut nodes, &mut tasks, providers);
     let amounts = nodes.iter().map(|node| &node.allocatable).chain(tasks.iter().map(|task| &task.requirement));
     let resources: BTreeSet<String> = amounts.flat_map(|amounts| amounts.keys().cloned()).collect();
     let unit = |name: &str| {

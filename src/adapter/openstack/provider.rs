@@ -18,8 +18,23 @@ pub struct Provider {
     pub traits: Option<Vec<String>>,
     /// Placement's aggregates, which are no host aggregates of Nova.
     pub aggregates: BTreeSet<String>,
-    /// Inventories that also limit what a single consumer may ask for.
-    pub stepped: u64,
+    /// What a single consumer may ask for, where that is not any amount; by resource class.
+    pub units: BTreeMap<String, Units>,
+}
+
+/// Bounds of an amount that one consumer may ask for.
+#[derive(Debug)]
+pub struct Units {
+    least: i64,
+    step: i64,
+    most: i64,
+}
+
+impl Units {
+    /// Whether an amount keeps them.
+    pub fn allow(&self, amount: i64) -> bool {
+        (self.least..=self.most).contains(&amount) && amount % self.step == 0
+    }
 }
 
 /// Whether an answer is about one provider.
@@ -50,7 +65,10 @@ impl Provider {
             };
             let own = get("total", 0).saturating_sub(get("reserved", 0)).max(0);
             let (least, step, most) = (get("min_unit", 1), get("step_size", 1), get("max_unit", i64::MAX));
-            self.stepped += u64::from(least > 1 || step > 1 || most < own);
+            let units = Units { least, step: step.max(1), most };
+            if least > 1 || step > 1 || most < i64::MAX {
+                self.units.insert(class.clone(), units);
+            }
             let capacity = times(own, inventory.get("allocation_ratio"));
             if capacity.is_none() {
                 let place = format!("{place}, {class}.allocation_ratio");

@@ -89,6 +89,9 @@ impl ServerGroup {
     }
 }
 
+/// Where a node says that its hypervisor does not answer.
+pub const DOWN: &str = "down";
+
 /// A server as it matters here.
 #[derive(Debug)]
 pub struct Server {
@@ -172,6 +175,9 @@ impl Server {
     fn stays(&self, node: &NodeSpec, group: Option<&ServerGroup>, around: &Around<'_>) -> Option<String> {
         if self.pinned.is_some() {
             return self.pinned.clone();
+        }
+        if node.origin.contains_key(DOWN) {
+            return Some("its hypervisor is down: nobody there could migrate it".into());
         }
         if group.is_some_and(|group| !group.keeps_apart) {
             return Some("it is in an affinity group, which nothing moves together".into());

@@ -445,8 +445,18 @@ impl Cluster {
         let (here, gone): (Vec<&Guest>, Vec<&Guest>) =
             self.guests.iter().partition(|guest| known.contains(guest.node.as_str()));
         notes.add_many(Fate::LeftOut, "guests on nodes that are not in the list", gone.len() as u64);
-        let tasks =
-            here.into_iter().map(|guest| guest.task(notes, &self.rules, &self.configs, &self.storages)).collect();
+        let task = |guest: &Guest| {
+            let mut task = guest.task(notes, &self.rules, &self.configs, &self.storages);
+            // A virtual machine does not start on a node with fewer CPUs than it has itself.
+            let is_wide_enough =
+                |node: &&NodeSpec| guest.kind > 0 || node.allocatable["cpu"] / CPUS_PER_CPU >= guest.cpu;
+            let wide: Vec<String> = nodes.iter().filter(is_wide_enough).map(|node| node.name.clone()).collect();
+            if wide.len() < nodes.len() && !task.pinned {
+                task.selector.entry("node".into()).or_insert_with(|| wide.clone()).retain(|node| wide.contains(node));
+            }
+            task
+        };
+        let tasks = here.into_iter().map(task).collect();
         let resource = |(name, unit): (&str, &str)| ResourceSpec {
             name: name.into(),
             unit: unit.into(),
