@@ -9,7 +9,7 @@
 //! eject     where devices are shared: a waiting task takes the place of several    eject.rs
 //! drain     where nodes in use have a price: empty some                            drain.rs
 //! trim      send home what brings nothing, and what max_moves leaves over  trim.rs
-//! fill      grow elastic and divisible tasks into what is free         fill.rs
+//! fill      grow elastic and divisible tasks into what is free         fill.rs, grant.rs
 //! ```
 //!
 //! The result depends on the problem, seed and effort only: not on threads, time (unless a limit ends the search) or device.
@@ -23,6 +23,7 @@ mod drain;
 mod eject;
 mod fill;
 mod gather;
+mod grant;
 mod image;
 mod levels;
 mod pack;
