@@ -105,6 +105,9 @@ fn full_plan() -> Value {
             "reason": "repair", "gain": "-1/3",
             "wave": 1, "objective": {"before": "31/12", "after": "9/4"}, "binding": "hint"
         }]],
+        "granted": [
+            {"task": "B", "share": "1/4", "amounts": {"unit": 2}}, {"task": "C", "share": "1/6", "amounts": {"unit": 1}}
+        ],
         "unplaced": [{"task": "B", "reason": "no room"}],
         "blocked": [{"task": "C", "to": [], "rule": "gain", "node": "node-1", "by": "A"}],
         "reserve": {
@@ -113,6 +116,12 @@ fn full_plan() -> Value {
         },
         "summary": {"moves": 1, "waves": 1, "unplaced": 1, "blocked": 1}
     })
+}
+
+/// What the tasks of `abc.json` are granted before anything moves.
+fn grants_at_the_start() -> Value {
+    let grant = |task: &str, share: &str, unit: i64| json!({"task": task, "share": share, "amounts": {"unit": unit}});
+    json!([grant("A", "3/10", 3), grant("B", "1/4", 2), grant("C", "1/6", 1)])
 }
 
 /// Form and meaning together: what a user meets.
@@ -432,7 +441,14 @@ fn every_kind_of_bad_plan_is_told_with_place_cause_and_remedy() {
             |p| p["waves"][0][0]["binding"] = json!("bound"),
             ["F203", "waves[0][0].binding", "does not follow", "as it was written"],
         ),
-        (|p| p["waves"][0] = json!([]), ["F203", "summary.moves", "it says 1, and the plan has 0", "cut or edited"]),
+        (
+            |p| (p["waves"][0], p["granted"]) = (json!([]), grants_at_the_start()),
+            ["F203", "summary.moves", "it says 1, and the plan has 0", "cut or edited"],
+        ),
+        (
+            |p| p["granted"][0]["amounts"]["unit"] = json!(3),
+            ["F203", "granted[0]", "\"B\" is granted", "cut or edited"],
+        ),
         (|p| p["summary"] = json!({"moves": 1}), ["F104", "summary", "is missing", "add it"]),
     ];
     for (change, expected) in cases {

@@ -49,7 +49,7 @@ pub struct Builder<'a> {
     /// Members per group.
     members: Vec<Vec<u32>>,
     /// Where the gang that is being started is tried, if it is bound to a domain.
-    gang_domain: Option<u32>,
+    pub gang_domain: Option<u32>,
     /// Where tiles are scored; `None` = here.
     tiles: Option<Tiles>,
     /// What went wrong there.
@@ -266,7 +266,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn waiting(&self) -> Vec<u32> {
+    /// What waits, densest and largest first.
+    pub fn waiting(&self) -> Vec<u32> {
         let pack = self.pack;
         let mut total = vec![1i64; pack.lanes];
         for row in pack.capacity.chunks(pack.lanes) {
@@ -349,33 +350,72 @@ impl<'a> Builder<'a> {
     }
 
     /// Places the waiting members of a gang that find room, if enough of it runs then, or none. Where it is bound to a domain and
-    /// none of it runs, domains are tried in turn, that of the best node first.
+    /// none of it runs, domains are tried in turn, that of the best node first, until one has room for all; else that which brings
+    /// most.
     fn admit_gang(&mut self, group: u32, control: &Control) -> Vec<u32> {
-        let waiting = |task: &u32| self.state.at[*task as usize] == NOWHERE && self.pack.movable[*task as usize];
-        let members: Vec<u32> = self.members[group as usize].iter().copied().filter(waiting).collect();
-        let packed = self.pack.groups[group as usize];
-        let bound = (packed.row..packed.row + packed.row_count).find(|r| self.pack.rows[*r as usize].within);
-        let Some(row) = bound.filter(|r| self.present[*r as usize].is_empty()) else {
-            return self.admit_members(group, &members);
+        let members = self.waiting_members(group);
+        let Some(row) = self.open_row(group) else {
+            return self.admit_members(group, &members).1;
         };
         let level = LevelId(self.pack.rows[row as usize].level);
-        let domain = |node: u32| self.problem.domain(NodeId(node), level).0;
-        let first = members.first().and_then(|task| self.best(*task as usize)).map(|target| domain(target.node));
-        let all = 0..self.problem.levels[level.index()].domains.len() as u32;
-        let domains = first.into_iter().chain(all.filter(|d| Some(*d) != first));
-        for domain in domains.take(GANG_DOMAINS_MAX).take_while(|_| !control.must_stop()) {
-            self.gang_domain = Some(domain);
-            let done = self.admit_members(group, &members);
-            self.gang_domain = None;
-            if !done.is_empty() {
+        let first = members.first().and_then(|task| self.best(*task as usize));
+        let mut best: Option<(i64, u32)> = None;
+        for domain in self.domains(level, first).into_iter().take_while(|_| !control.must_stop()) {
+            let (gain, done) = self.admit_within(domain, group, &members);
+            if done.len() == members.len() {
                 return done;
             }
+            if !done.is_empty() && best.is_none_or(|(most, _)| gain > most) {
+                best = Some((gain, domain));
+            }
+            self.withdraw(&members);
         }
-        Vec::new()
+        best.map_or_else(Vec::new, |(_, domain)| self.admit_within(domain, group, &members).1)
     }
 
-    /// Places these members of a gang, as far as there is room; all are taken back when too few run then, or for no gain.
-    fn admit_members(&mut self, group: u32, members: &[u32]) -> Vec<u32> {
+    /// Members of a group that wait and may start.
+    pub fn waiting_members(&self, group: u32) -> Vec<u32> {
+        let waiting = |task: &u32| self.state.at[*task as usize] == NOWHERE && self.pack.movable[*task as usize];
+        self.members[group as usize].iter().copied().filter(waiting).collect()
+    }
+
+    /// How many members of a group run.
+    pub fn running(&self, group: u32) -> u32 {
+        self.placed[group as usize]
+    }
+
+    /// The row by which a gang is bound to a domain, while none of it runs.
+    pub fn open_row(&self, group: u32) -> Option<u32> {
+        let packed = self.pack.groups[group as usize];
+        let bound = (packed.row..packed.row + packed.row_count).find(|r| self.pack.rows[*r as usize].within);
+        bound.filter(|r| self.present[*r as usize].is_empty())
+    }
+
+    /// Domains of a level that a gang is tried in, that of a target first.
+    pub fn domains(&self, level: LevelId, first: Option<Target>) -> Vec<u32> {
+        let first = first.map(|target| self.problem.domain(NodeId(target.node), level).0);
+        let all = 0..self.problem.levels[level.index()].domains.len() as u32;
+        first.into_iter().chain(all.filter(|d| Some(*d) != first)).take(GANG_DOMAINS_MAX).collect()
+    }
+
+    fn admit_within(&mut self, domain: u32, group: u32, members: &[u32]) -> (i64, Vec<u32>) {
+        self.gang_domain = Some(domain);
+        let done = self.admit_members(group, members);
+        self.gang_domain = None;
+        done
+    }
+
+    fn withdraw(&mut self, members: &[u32]) {
+        for task in members {
+            if self.state.at[*task as usize] != NOWHERE {
+                self.relocate(*task as usize, NOWHERE, 0);
+            }
+        }
+    }
+
+    /// Places these members of a gang, as far as there is room; all are taken back when too few run then, or for no gain. The gain and
+    /// the nodes.
+    fn admit_members(&mut self, group: u32, members: &[u32]) -> (i64, Vec<u32>) {
         let least = self.pack.groups[group as usize].least;
         let mut done = Vec::new();
         let mut gain = 0;
@@ -394,12 +434,10 @@ impl<'a> Builder<'a> {
             done.push(target.node);
         }
         if self.placed[group as usize] < least || gain < 0 {
-            let came: Vec<u32> =
-                members.iter().copied().filter(|task| self.state.at[*task as usize] != NOWHERE).collect();
-            came.iter().for_each(|task| self.relocate(*task as usize, NOWHERE, 0));
-            return Vec::new();
+            self.withdraw(members);
+            return (0, Vec::new());
         }
-        done
+        (gain, done)
     }
 
     /// Moves tasks out of broken rules as long as the total excess shrinks.

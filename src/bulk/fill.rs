@@ -1,13 +1,16 @@
 //! Who gets what is left? Grows elastic tasks on their nodes and pours divisible ones into the free amounts.
 //!
-//! The most valuable per unit of the scarcest resource comes first. On a node the points of one task's share are concave:
-//! value is linear, load and balance are convex and piecewise linear, variance is a convex square. So the best share is at
-//! a kink or an end, all of which are tried, or, where variance counts, at the top of a curve, which is searched. One task at a
-//! time: for several tasks on several resources this is a heuristic, which `exact` does not share.
+//! First one task at a time, the most valuable per unit of the scarcest resource first. On a node the points of one task's share are
+//! concave: value is linear, load and balance are convex and piecewise linear, variance is a convex square. So the best share is at
+//! a kink or an end, all of which are tried, or, where variance counts, at the top of a curve, which is searched. Then the elastic tasks
+//! of each node are weighed against each other, all of its resources and costs at once (`grant.rs`), and divisible ones take what that
+//! leaves. Where to pour divisible tasks is a question about all nodes, and first come is a heuristic for it, which `exact` does not share.
 
+use super::grant::{Holder, better};
 use crate::model::{
     NodeId, Piece, Placement, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId, Usage, newcomer_forbidden, node_cost,
 };
+use rayon::prelude::*;
 
 /// The placement with the free amounts handed out.
 pub fn fill(problem: &Problem, mut placement: Placement) -> Placement {
@@ -37,7 +40,17 @@ pub fn fill(problem: &Problem, mut placement: Placement) -> Placement {
     let usage = Usage::of(problem, &placement);
     let mut used: Vec<Vec<i128>> = problem.node_ids().map(|node| usage.amounts(node).to_vec()).collect();
     hold_for_leavers(problem, &placement, &mut room);
+    pour(problem, &order, &room, &mut used, &mut placement);
+    share_nodes(problem, &order, &room, &mut used, &mut placement);
+    order.retain(|task| problem.tasks[task.index()].sharing == Sharing::Divisible);
+    pour(problem, &order, &room, &mut used, &mut placement);
+    placement
+}
+
+/// Gives each task in turn the most points that are left for it.
+fn pour(problem: &Problem, order: &[TaskId], room: &[Vec<i128>], used: &mut [Vec<i128>], placement: &mut Placement) {
     for task in order {
+        let task = *task;
         let spec = &problem.tasks[task.index()];
         if spec.pinned {
             continue;
@@ -66,7 +79,46 @@ pub fn fill(problem: &Problem, mut placement: Placement) -> Placement {
         }
         placement.set(task, Spot::from_pieces(pieces));
     }
-    placement
+}
+
+/// Shares each node out among its elastic tasks anew, where that brings points.
+fn share_nodes(
+    problem: &Problem,
+    order: &[TaskId],
+    room: &[Vec<i128>],
+    used: &mut [Vec<i128>],
+    placement: &mut Placement,
+) {
+    let mut holders: Vec<Vec<Holder>> = vec![Vec::new(); problem.nodes.len()];
+    for task in order.iter().copied().filter(|task| !problem.tasks[task.index()].pinned) {
+        if let (Sharing::Elastic { min }, Spot::On(piece)) = (problem.tasks[task.index()].sharing, placement.spot(task))
+        {
+            let parts = piece.share.parts();
+            holders[piece.node.index()].push(Holder { task, least: min.parts().min(parts), parts });
+        }
+    }
+    // What a task held of transient resources stays held where all moves are one wave: nobody can take it over.
+    let is_held = |holder: &Holder| {
+        let before = problem.current.spot(holder.task).pieces();
+        problem.moves.simultaneous && before.iter().any(|piece| piece.share.parts() > holder.least)
+    };
+    let shared = |(node, (holders, used)): (usize, (&Vec<Holder>, &Vec<i128>))| {
+        let is_open = !holders.is_empty() && !holders.iter().any(is_held);
+        is_open.then(|| better(problem, NodeId::new(node), holders, &room[node], used)).flatten()
+    };
+    let shares: Vec<Option<Vec<u32>>> =
+        holders.par_iter().zip(&*used).enumerate().map(|(node, given)| shared((node, given))).collect();
+    for ((holders, shares), used) in holders.iter().zip(shares).zip(used) {
+        for (holder, parts) in holders.iter().zip(shares.into_iter().flatten()) {
+            for (slot, amount) in used.iter_mut().zip(problem.requirement(holder.task)) {
+                *slot += i128::from(*amount) * (i128::from(parts) - i128::from(holder.parts));
+            }
+            if let Spot::On(piece) = *placement.spot(holder.task) {
+                let share = Share::from_parts(parts).expect("never above 1");
+                placement.set(holder.task, Spot::On(Piece { share, ..piece }));
+            }
+        }
+    }
 }
 
 /// Pinned tasks have exactly the share they had.
@@ -105,7 +157,14 @@ fn divisible_nodes(problem: &Problem, task: TaskId) -> Vec<NodeId> {
 }
 
 /// The number of parts, up to `most`, that brings most points on this node; the larger of equals.
-fn best_parts(problem: &Problem, task: TaskId, node: NodeId, room: &[i128], used: &[i128], most: u32) -> u32 {
+pub(super) fn best_parts(
+    problem: &Problem,
+    task: TaskId,
+    node: NodeId,
+    room: &[i128],
+    used: &[i128],
+    most: u32,
+) -> u32 {
     let requirement = problem.requirement(task);
     let mut limit = i128::from(most);
     for (r, amount) in requirement.iter().enumerate().filter(|(_, amount)| **amount > 0) {

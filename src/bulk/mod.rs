@@ -7,9 +7,10 @@
 //! anneal    rounds: cut into blocks → anneal each → put together       round.rs, kernel/anneal.rs
 //! settle    the same at temperature 0, ties go home; then what still waits and fits is placed
 //! eject     where devices are shared: a waiting task takes the place of several    eject.rs
+//! room      for gangs that wait, and from gangs of which more run than must         room.rs
 //! drain     where nodes in use have a price: empty some                            drain.rs
 //! trim      send home what brings nothing, and what max_moves leaves over  trim.rs
-//! fill      grow elastic and divisible tasks into what is free         fill.rs
+//! fill      grow elastic and divisible tasks into what is free         fill.rs, grant.rs
 //! ```
 //!
 //! The result depends on the problem, seed and effort only: not on threads, time (unless a limit ends the search) or device.
@@ -23,12 +24,14 @@ mod drain;
 mod eject;
 mod fill;
 mod gather;
+mod grant;
 mod image;
 mod levels;
 mod pack;
 mod prefix;
 mod race;
 mod resume;
+mod room;
 mod round;
 mod schedule;
 mod state;
@@ -62,6 +65,8 @@ const ANNEALING_PART: f64 = 0.6;
 /// Where whole nodes are emptied after it, it has at most this part: annealing takes all the time it is given, and without the other half
 /// of it few nodes are emptied. In a small cluster that takes no time.
 const ANNEALING_PART_BEFORE_DRAIN: f64 = 0.5;
+/// Where gangs may have to make room or need it, annealing leaves at least this part.
+const ANNEALING_PART_BEFORE_ROOM: f64 = 0.9;
 /// Nodes times tasks of a small cluster.
 const SMALL_DRAIN: usize = 1 << 22;
 /// Ejection has this part of what annealing leaves, and this one where whole nodes are emptied after it.
@@ -121,8 +126,13 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let (ejects, drains) = (eject::suits(&pack), drain::suits(&pack));
     // Ejection and emptying get what annealing leaves of the time.
     let drains_long = drains && pack.price.len().saturating_mul(pack.movable_count) > SMALL_DRAIN;
-    let part = if drains_long { ANNEALING_PART_BEFORE_DRAIN } else { ANNEALING_PART };
-    let annealing = match control.time_left().filter(|_| ejects || drains_long) {
+    let makes_room = room::suits(&pack);
+    let part = match () {
+        () if drains_long => ANNEALING_PART_BEFORE_DRAIN,
+        () if ejects => ANNEALING_PART,
+        () => ANNEALING_PART_BEFORE_ROOM,
+    };
+    let annealing = match control.time_left().filter(|_| ejects || drains_long || makes_room) {
         Some(left) => control.within(left.mul_f64(part)),
         None => control.clone(),
     };
@@ -149,6 +159,7 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
         is_timed |= most.is_none() && ejecting.must_stop();
         editor.admit(control);
     }
+    room::room(&pack, &mut editor, control);
     drain::drain(&pack, &mut editor, control);
     let target = trim::trim(problem, &pack, editor, control);
     let placement = fill::fill(problem, target);
@@ -177,6 +188,7 @@ fn settle(problem: &Problem, options: &Options, control: &Control) -> Placement 
         eject::eject(&pack, &mut editor, options.seed, most, control);
         editor.admit(control);
     }
+    room::room(&pack, &mut editor, control);
     drain::drain(&pack, &mut editor, control);
     not_worse(problem, fill::fill(problem, trim::trim(problem, &pack, editor, control)), control)
 }

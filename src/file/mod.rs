@@ -2,6 +2,7 @@
 //!
 //! The schemas in `data/schema` say the same for other programs; tests hold the two together.
 
+mod granted;
 mod json;
 mod loads;
 mod ndjson;

@@ -5,11 +5,13 @@
 //! | version | `format`, and the head of the plan: snapshot, solver, seed, effort, backend, status, unexplored, objective, bound |
 //! | wave | number, moves, objective before and after: the gain curve |
 //! | move | as in the plan file |
+//! | granted | as in the plan file: a task that is not rigid, its share, and its amounts by resource |
 //! | unplaced, blocked | as in the plan file: the task, and what keeps it |
 //! | summary | what the plan file's summary counts |
 //!
 //! The same plan always gives the same bytes.
 
+use super::granted;
 use super::plan::{blocked_fields, head, line, points_json, summary_json};
 use super::reserve;
 use super::told::told;
@@ -37,6 +39,10 @@ pub fn write_stream(problem: &Problem, plan: &Plan) -> Vec<u8> {
             line(problem, step, &told).into_iter().for_each(|(name, value)| record[name] = value);
             records.push(record);
         }
+    }
+    for mut record in granted::records(problem, plan) {
+        record["type"] = json!("granted");
+        records.push(record);
     }
     let name = |task: crate::model::TaskId| &problem.tasks[task.index()].name;
     let unplaced = plan.unplaced.iter();

@@ -6,6 +6,7 @@
 //! Codes: F1xx as in `json.rs`; F201 a name the snapshot does not have, F202 a figure that cannot be read, F203 a summary
 //! that does not match.
 
+use super::granted;
 use super::json::{Path, Reader, Value, parse};
 use super::proof;
 use super::reserve;
@@ -50,6 +51,10 @@ pub fn write_plan(problem: &Problem, plan: &Plan) -> Vec<u8> {
         fields.push(("proof", proof::write(problem, proof)));
     }
     fields.push(("waves", list("  ", waves)));
+    let granted: Vec<String> = granted::records(problem, plan).iter().map(|record| record.to_string()).collect();
+    if !granted.is_empty() {
+        fields.push(("granted", list("  ", granted)));
+    }
     fields.push(("unplaced", list("  ", unplaced)));
     fields.push(("blocked", list("  ", blocked)));
     if let Some(reserve) = &plan.reserve {
@@ -183,6 +188,7 @@ impl Names<'_> {
         let proof = fields.optional("proof", |r, p, v| proof::read(problem, r, p, v));
         let waves = fields
             .required("waves", |r, p, v| Some(r.list(p, v, |p, v| Some(r.list(p, v, |p, v| self.step(r, p, v))))));
+        let granted = fields.optional("granted", |r, p, v| Some(r.list(p, v, |p, v| self.grant(r, p, v))));
         let unplaced = fields.required("unplaced", |r, p, v| Some(r.list(p, v, |p, v| self.unplaced(r, p, v))));
         let blocked = fields.required("blocked", |r, p, v| Some(r.list(p, v, |p, v| self.blocked(r, p, v))));
         let reserve = fields.optional("reserve", |r, p, v| self.reserve(problem, r, p, v));
@@ -212,6 +218,7 @@ impl Names<'_> {
         // A list with faulty items is shorter than the file says; that is not the summary's fault.
         if reader.faults.borrow().is_empty() {
             told::check(reader, problem, &plan, &given_told);
+            granted.iter().for_each(|given| granted::check(reader, problem, &plan, given));
             for ((name, counted), given) in COUNTS.iter().zip(summary(&plan)).zip(given?) {
                 if given != counted {
                     let cause = format!("it says {given}, and the plan has {counted}");

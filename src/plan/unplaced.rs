@@ -15,6 +15,8 @@ pub fn waiting(problem: &Problem) -> Vec<(TaskId, String)> {
 pub(super) struct Room<'a> {
     problem: &'a Problem,
     ground: Ground<'a>,
+    /// Gangs of which fewer than enough run.
+    torn: HashSet<GroupId>,
     /// Tasks that a plan would start if it could; `None` = nobody has planned.
     blocked: Option<HashSet<TaskId>>,
     /// Reasons already worked out, by everything that they depend on.
@@ -34,7 +36,13 @@ impl<'a> Room<'a> {
     pub(super) fn new(problem: &'a Problem, reached: &Placement, blocked: Option<&[TaskId]>) -> Room<'a> {
         let ground = Ground::new(problem, reached);
         let blocked = blocked.map(|blocked| blocked.iter().copied().collect());
-        Room { problem, ground, blocked, known: HashMap::new() }
+        let is_torn = |id: &GroupId| {
+            let group = &problem.groups[id.index()];
+            let running = || group.members.iter().filter(|task| reached.spot(**task).is_placed()).count();
+            group.gang.is_some_and(|gang| running() < gang.least as usize)
+        };
+        let torn = problem.group_ids().filter(is_torn).collect();
+        Room { problem, ground, torn, blocked, known: HashMap::new() }
     }
 
     /// One sentence for people.
@@ -86,8 +94,8 @@ impl<'a> Room<'a> {
         counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let nodes = |count: usize| format!("{count} node{}", if count == 1 { "" } else { "s" });
         let list: Vec<String> = counts.iter().map(|(name, count)| format!("{name} on {}", nodes(*count))).collect();
-        let is_gang =
-            self.problem.tasks[task.index()].group.is_some_and(|g| self.problem.groups[g.index()].gang.is_some());
+        // Of a gang that runs, whoever waits is one of those that are not needed.
+        let is_gang = self.problem.tasks[task.index()].group.is_some_and(|group| self.torn.contains(&group));
         match (fits, fits_empty) {
             (0, 0) if list.is_empty() => "there is no node".to_string(),
             (0, 0) => format!("fits no node: {}", list.join(", ")),
