@@ -908,6 +908,8 @@ fn what_slurm_would_refuse_is_not_planned() {
     let unset =
         json!({"core_spec": null, "threads_per_core": {"set": false, "infinite": false, "number": 0}, "mcs_label": ""});
     assert_eq!(sound(slurm::import, &slurm_with(json!([waiting(7, 1, unset)]), "")).snapshot.tasks.len(), 1);
+    let unset = json!({"core_spec": 0, "thread_spec": 32766});
+    assert_eq!(sound(slurm::import, &slurm_with(json!([waiting(7, 1, unset)]), "")).snapshot.tasks.len(), 1);
     // Only nodes with the temporary disk, and none that is kept for somebody or has lost a device.
     let mut documents = slurm_with(json!([waiting(7, 1, json!({"minimum_tmp_disk_per_node": 500}))]), "");
     let mut value: Value = serde_json::from_slice(&documents[0].bytes).unwrap();
@@ -939,6 +941,12 @@ fn what_a_partition_allows_of_a_node_is_kept() {
     let name = "cpu of partition main";
     assert_eq!((imported.snapshot.nodes[0].allocatable[name], task(&imported, "job-7").requirement[name]), (2, 2));
     assert!(told(&imported).contains("left out: 1 waiting jobs with several partitions"), "{}", told(&imported));
+    // What no job says, and Slurm finds out when it tries to start one.
+    let strict = |maximums: Value| json!({"partitions": [{"name": "main", "maximums": maximums}]}).to_string();
+    let exclusive = sound(slurm::import, &slurm_with(json!([waiting(7, 1, json!({}))]), &strict(json!({"shares": 0}))));
+    assert!(task(&exclusive, "job-7").requirement.contains_key("exclusive"));
+    let narrow = sound(slurm::import, &slurm_with(json!([waiting(7, 2, json!({}))]), &strict(json!({"nodes": 1}))));
+    assert!(narrow.snapshot.tasks.is_empty() && told(&narrow).contains("more nodes than their partition allows"));
     let none = json!({"set": false, "infinite": true, "number": 0});
     let imported = sound(slurm::import, &slurm_with(jobs.clone(), &limit(none)));
     assert!(imported.snapshot.tasks.len() == 2 && !told(&imported).contains(name));

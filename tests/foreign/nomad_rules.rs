@@ -70,19 +70,19 @@ fn constraints_become_labels_of_the_nodes_that_meet_them() {
 fn constraints_that_nobody_can_tell_or_the_node_does_not_meet_pin() {
     for (left, operand, right, words) in [
         ("${meta.rack}", "=", "r2", "its node does not meet the constraints"),
-        ("${meta.rack}", "regexp", "^r[12]$", "constraints that are not understood"),
-        ("${attr.docker}", "version", "~> 24", "constraints that are not understood"),
-        ("${meta.rack}", "resembles", "r1", "constraints that are not understood"),
+        ("${meta.rack}", "regexp", "^r[12]$", "nobody can tell"),
+        ("${attr.docker}", "version", "~> 24", "nobody can tell"),
+        ("${meta.rack}", "resembles", "r1", "nobody can tell"),
     ] {
         let documents = with(racks(), |job| job["Constraints"] = constraint(left, operand, right));
         let imported = sound(nomad::import, &documents);
         assert!(why(&imported, WEB[0]).contains(words), "{operand}: {}", why(&imported, WEB[0]));
-        assert!(told(&imported).contains("pinned: 2 allocations: its "), "{}", told(&imported));
+        assert!(told(&imported).contains("pinned: 2 allocations: "), "{}", told(&imported));
         assert_eq!(open(&imported, WEB[0]).len(), 3, "who stays breaks no rule by staying");
     }
     // A line of the list of nodes does not tell.
     let documents = with(stubs(), |job| job["Constraints"] = constraint("${meta.rack}", "=", "r1"));
-    assert!(why(&sound(nomad::import, &documents), WEB[0]).contains("constraints that are not understood"));
+    assert!(why(&sound(nomad::import, &documents), WEB[0]).contains("nobody can tell"));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_distinct_property_keeps_apart_on_its_values() {
     let mut nodes = racks();
     nodes[0]["Meta"] = json!({});
     assert!(why(&property("${meta.rack}", "1", nodes), WEB[0]).contains("its node does not meet"));
-    assert!(why(&property("${meta.rack}", "1", stubs()), WEB[0]).contains("not understood"));
+    assert!(why(&property("${meta.rack}", "1", stubs()), WEB[0]).contains("nobody can tell"));
     assert!(why(&property("${meta.rack}", "2", racks()), WEB[0]).contains("several allocations"));
     let imported = property("${node.datacenter}", "1", stubs());
     assert_eq!(imported.snapshot.nodes[1].domains["node.datacenter"], "dc1");
@@ -270,4 +270,30 @@ fn a_task_needs_a_driver_that_works() {
         (why(&imported, WEB[0]), open(&imported, WEB[0])),
         (String::new(), vec!["client-1".into(), "client-3".into()])
     );
+}
+
+#[test]
+fn networks_and_ports_that_not_every_node_has_bind() {
+    for network in [
+        json!([{"Mode": "cni/foo"}]),
+        json!([{"Mode": "host", "DynamicPorts": [{"Label": "http", "HostNetwork": "public"}]}]),
+    ] {
+        let imported = sound(nomad::import, &with(racks(), |job| job["TaskGroups"][0]["Networks"] = network.clone()));
+        assert!(why(&imported, WEB[0]).contains("a network that not every node has"), "{network}");
+    }
+    let plain = json!([{"Mode": "bridge", "DynamicPorts": [{"Label": "http", "HostNetwork": "default"}]}]);
+    assert_eq!(
+        why(&sound(nomad::import, &with(racks(), |job| job["TaskGroups"][0]["Networks"] = plain.clone())), WEB[0]),
+        ""
+    );
+    // The allocation itself tells, where its job is only in the list.
+    let mut documents = recorded(&NOMAD);
+    let mut allocations: Value = serde_json::from_slice(&documents[1].bytes).unwrap();
+    let held = json!([{"ReservedPorts": [{"Label": "http", "Value": 8080}]}]);
+    allocations[0]["AllocatedResources"]["Shared"]["Networks"] = held;
+    let name = allocations[0]["Name"].as_str().unwrap().to_string();
+    documents[1].bytes = serde_json::to_vec(&allocations).unwrap();
+    let imported = sound(nomad::import, &documents);
+    let of_it = imported.snapshot.tasks.iter().find(|task| task.name.starts_with(&name)).unwrap();
+    assert!(of_it.origin["pinned"].contains("ports by number"), "{}", told(&imported));
 }

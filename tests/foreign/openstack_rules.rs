@@ -321,3 +321,12 @@ fn placement_gives_only_whole_units_and_a_host_that_is_down_gives_nobody_away() 
     let imported = sound(openstack::import, &down);
     assert!(task(&imported, "web-1").origin["pinned"].contains("down"), "{}", told(&imported));
 }
+
+#[test]
+fn keys_of_anybody_elses_scope_choose_no_host() {
+    let specs = json!({"scs:cpu-type": "shared-core", ":category": "General Purpose", "hw:pmu": "True"});
+    assert_eq!(cpus(&with(specs, json!({}))), ([2, 0], String::new()));
+    for key in ["ssd", "capabilities:cpu_info:vendor", "aggregate_instance_extra_specs:ssd"] {
+        assert!(cpus(&with(json!({key: "true"}), json!({}))).1.contains("no document tells"), "{key}");
+    }
+}

@@ -173,3 +173,17 @@ fn no_machine_comes_to_a_node_with_fewer_cpus_than_it_has() {
     assert!(!machines.is_empty() && machines.iter().all(|nodes| !nodes.is_empty() && !nodes.contains(&"pve2".into())));
     assert!(wide("lxc").iter().all(|nodes| nodes.is_empty() || nodes.contains(&"pve2".into())));
 }
+
+#[test]
+fn what_is_said_of_ha_is_no_configuration_and_two_of_one_guest_are_a_fault() {
+    let document =
+        |name: &str, value: Value| Document { name: name.into(), bytes: serde_json::to_vec(&value).unwrap() };
+    let real = || document("100.json", config(json!({"hostpci0": "0000:01:00.0"})));
+    let ha =
+        document("ha-resources-100.json", json!({"sid": "vm:100", "type": "vm", "digest": "abc", "state": "started"}));
+    let all = |more: Document| recorded(&PROXMOX).into_iter().chain([real(), more]).collect::<Vec<_>>();
+    assert!(refusals(proxmox::import, &all(ha)).contains("I110"));
+    assert!(
+        refusals(proxmox::import, &all(document("other-100.json", config(json!({}))))).contains("two configurations")
+    );
+}

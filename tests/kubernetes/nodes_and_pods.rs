@@ -228,12 +228,16 @@ fn each_reason_pins_and_is_told() {
     assert!(!seen.task("dynamic").requirement.contains_key("example.com/nic"));
     let seen = imported_with(&items, Options { delete_emptydir_data: true, ..Options::default() });
     assert_eq!(seen.pinned("scratch"), "");
+    items.push(json!({"kind": "PodGroup", "metadata": {"name": "g", "namespace": "shop"}, "spec": {"minMember": 1}}));
     items.push(json!({
         "kind": "VirtualMachineInstance", "metadata": {"name": "own", "namespace": "shop"},
         "status": {"conditions": [{"type": "LiveMigratable", "status": "True"}]}
     }));
     let seen = imported(&items);
     assert_eq!((seen.pinned("vm"), seen.task("vm").kind), ("", TaskKind::Vm));
+    // A gang of one pod binds nobody.
+    assert_eq!((seen.pinned("volcano"), seen.pinned("coscheduling")), ("", ""));
+    assert_eq!(seen.pinned("group"), "it is scheduled together with its pod group");
 }
 
 #[test]
@@ -458,6 +462,19 @@ fn what_the_scheduler_keeps_for_a_waiting_pod_is_not_given_away() {
     assert_eq!(["boss", "ds"].map(|name| seen.pinned(name).is_empty()), [false; 2]);
     assert_eq!((cpu(0, &seen), cpu(1, &seen)), (7500, 7800), "no more than what is free");
     assert_eq!(seen.told(Fate::Stricter, "kept for waiting pods"), 2);
+    // Who can never come keeps nobody away, and devices are kept one by one.
+    let gpus = |name: &str, count: &str, on: &str| {
+        with(pod(name, name, on), &[("/spec/containers/0/resources/requests/nvidia.com~1gpu", json!(count))])
+    };
+    let never = with(
+        pod("never", "ds", ""),
+        &[("/status/nominatedNodeName", json!("n1")), ("/spec/containers/0/resources/requests/cpu", json!("100"))],
+    );
+    let accelerated = with(node("n1", "a"), &[("/status/allocatable/nvidia.com~1gpu", json!("8"))]);
+    let boss = with(gpus("boss", "3", ""), &[("/status/nominatedNodeName", json!("n1"))]);
+    let seen = imported(&[accelerated, never, boss, gpus("w", "4", "n1")]);
+    let first = &seen.snapshot.nodes[0];
+    assert_eq!((first.devices[0].count, first.allocatable["cpu"], first.cordoned), (5, 7500, false));
 }
 
 #[test]

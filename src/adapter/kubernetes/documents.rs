@@ -36,6 +36,8 @@ pub struct Objects {
     pub volumes: HashMap<String, Volume>,
     /// By namespace and name.
     pub machines: HashMap<(String, String), Machine>,
+    /// Gangs of one pod or none, which bind nobody; by namespace and name.
+    pub loose: HashSet<(String, String)>,
     /// What pods share.
     pub tables: Tables,
 }
@@ -116,6 +118,7 @@ enum Found {
     Claim(Claim),
     Volume(PersistentVolume),
     Machine(MachineInstance),
+    Gang(PodGroup),
     /// An object of another kind.
     Other(String),
     /// An item that does not say its kind, in a list whose kind is not known yet.
@@ -160,6 +163,7 @@ fn object(kind: &str, text: &str, fields: &mut Fields) -> Found {
         Claim::KIND => typed(text, fields, Found::Claim),
         PersistentVolume::KIND => typed(text, fields, Found::Volume),
         MachineInstance::KIND => typed(text, fields, Found::Machine),
+        PodGroup::KIND => typed(text, fields, Found::Gang),
         "" => {
             let remedy = "give what kubectl get -o json prints: a list, or an object with its kind";
             Found::Fault(("I111", "it does not say what kind of object it is".into(), remedy))
@@ -363,6 +367,11 @@ impl<'a> Reader<'a> {
             Found::Machine(machine) => self.once(machine, |read, machine| {
                 let key = (machine.metadata.namespace.clone(), machine.metadata.name.clone());
                 read.objects.machines.insert(key, Machine::new(&machine));
+            }),
+            Found::Gang(group) => self.once(group, |read, PodGroup { metadata, spec }| {
+                if spec.min_member <= 1 {
+                    read.objects.loose.insert((metadata.namespace, metadata.name));
+                }
             }),
             Found::Other(kind) => self.notes.add(Fate::LeftOut, &format!("objects of the kind {kind}")),
             Found::Fault((code, cause, remedy)) => {

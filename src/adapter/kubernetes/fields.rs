@@ -5,7 +5,7 @@ use serde_ignored::Path;
 use std::collections::{BTreeMap, HashMap};
 
 /// Kinds whose objects are read, with the paths below which nothing bears on placement (or is what was read, once more).
-const IRRELEVANT: [(&str, &[&str]); 8] = [
+const IRRELEVANT: [(&str, &[&str]); 9] = [
     (
         "Node",
         &[
@@ -90,6 +90,7 @@ const IRRELEVANT: [(&str, &[&str]); 8] = [
         ],
     ),
     ("VirtualMachineInstance", &["metadata", "spec", "status"]),
+    ("PodGroup", &["metadata", "spec.priorityClassName", "spec.queue", "spec.scheduleTimeoutSeconds", "status"]),
 ];
 
 /// What a container or init container may say without bearing on placement.

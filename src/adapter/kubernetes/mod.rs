@@ -23,7 +23,7 @@
 //! | pods that are being deleted | pinned, and they hold what they have; for spread they are gone already, for budgets they are down |
 //! | daemon sets, static and bare pods, hostPath, emptyDir, ephemeral claims, do-not-disrupt and its like | pinned; the reason is in `origin` |
 //! | waiting pods with a nominated node, or of a daemon set | pinned; what is free of their request on their node is taken off its capacity |
-//! | pods of a gang of another scheduler | pinned |
+//! | pods of a gang of another scheduler | pinned, unless its PodGroup wants one pod only |
 //! | KubeVirt machines | tasks of the kind `vm`; pinned unless their instance is `LiveMigratable`, or while one migrates; `host-model` keeps to nodes that can take its CPU over |
 //!
 //! Codes: I101 no text, I110 no JSON or a wrong type, I111 no kind or name, I112 no nodes, I113 a page of a list, I114 an answer that is
@@ -101,6 +101,7 @@ pub fn import<'a>(streams: impl IntoIterator<Item = Stream<'a>>, options: &Optio
     let nodes = Nodes::new(std::mem::take(&mut objects.nodes), &objects.tables, &requests, &mut faults, &mut notes);
     let mut cluster = Cluster::new(&mut objects, nodes, place);
     task::make(&mut cluster, &objects.classes, options, &mut notes);
+    task::bind_gangs(&mut cluster, &objects.loose, &mut notes);
     machine::apply(&mut cluster, &objects.machines, &mut notes);
     volume::apply(&mut cluster, &objects, options, &mut notes);
     affinity::apart(&mut cluster, &mut notes);

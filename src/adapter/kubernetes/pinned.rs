@@ -15,13 +15,20 @@ const DEVICE_PARTS: [&str; 6] = [
 /// Its devices are assigned to it by name.
 pub const HOLDS_CLAIMS: &str = "it holds resource claims (dynamic resource allocation)";
 /// By which other schedulers know the pods of a gang.
-const GANG_KEYS: [&str; 5] = [
+const GANG_KEYS: [&str; 7] = [
     "scheduling.k8s.io/group-name",
     "scheduling.x-k8s.io/pod-group",
     "pod-group.scheduling.sigs.k8s.io",
     "gang.scheduling.koordinator.sh/name",
     "yunikorn.apache.org/task-group-name",
+    "leaderworkerset.sigs.k8s.io/name",
+    "pod-group-name",
 ];
+
+/// The name of the gang that another scheduler knows a pod by.
+pub fn gang(metadata: &Metadata) -> Option<String> {
+    GANG_KEYS.iter().find_map(|key| metadata.annotations.get(*key).or(metadata.labels.get(*key)).cloned())
+}
 
 /// The first reason that applies.
 pub fn reason(metadata: &Metadata, spec: &PodSpec) -> Option<&'static str> {
@@ -52,8 +59,7 @@ pub fn reason(metadata: &Metadata, spec: &PodSpec) -> Option<&'static str> {
     if !spec.scheduling_gates.is_empty() {
         return Some("scheduling gates hold it back");
     }
-    let is_in_gang = GANG_KEYS.iter().any(|key| annotation(key).is_some() || metadata.labels.contains_key(*key));
-    if spec.scheduling_group.is_some() || spec.workload_ref.is_some() || is_in_gang {
+    if spec.scheduling_group.is_some() || spec.workload_ref.is_some() {
         return Some("it is scheduled together with its pod group");
     }
     if !spec.resource_claims.is_empty() {

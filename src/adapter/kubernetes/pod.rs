@@ -115,6 +115,8 @@ pub struct Pod {
     pub pinned: Option<&'static str>,
     /// Name of the node that is kept for it while it waits.
     pub awaited: Option<String>,
+    /// The gang that another scheduler knows it by.
+    pub gang: Option<Box<str>>,
     /// The operating system it is made for.
     pub os: Option<Box<str>>,
     /// It is being deleted.
@@ -205,6 +207,7 @@ impl Pod {
             move_cost: 1 + cost.clamp(0, MOVE_COST_MAX),
             pinned,
             awaited,
+            gang: super::pinned::gang(&metadata).map(String::into_boxed_str),
             os: Some(spec.os.name).filter(|name| !name.is_empty()).map(String::into_boxed_str),
             ends: metadata.deletion_timestamp.is_some(),
             ready: status.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True"),

@@ -420,6 +420,19 @@ record! {
     }
 }
 
+record! {
+    /// PodGroup of Volcano (scheduling.volcano.sh) or of the scheduler plugins (scheduling.x-k8s.io).
+    PodGroup {
+        metadata: Metadata,
+        spec: PodGroupSpec,
+    }
+}
+record! {
+    PodGroupSpec {
+        min_member: i64,
+    }
+}
+
 /// An object of the API: its kind, and how it is called.
 pub trait Object: serde::de::DeserializeOwned {
     const KIND: &'static str;
@@ -446,4 +459,5 @@ objects! {
     Claim "PersistentVolumeClaim",
     PersistentVolume "PersistentVolume",
     MachineInstance "VirtualMachineInstance",
+    PodGroup "PodGroup",
 }

@@ -7,7 +7,7 @@ use super::records::{PriorityClass, Toleration};
 use super::{Options, Weight};
 use crate::adapter::notes::{Fate, Notes};
 use crate::model::*;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Weight of a pod of the lowest priority: a move costs 1.
 const WEIGHT_LEAST: i64 = 1000;
@@ -79,6 +79,17 @@ fn keep_to_system(cluster: &mut Cluster) {
     }
 }
 
+/// Pins pods of gangs, of which other schedulers start all or none.
+pub fn bind_gangs(cluster: &mut Cluster, loose: &HashSet<(String, String)>, notes: &mut Notes) {
+    for p in 0..cluster.pods.len() {
+        let Some(gang) = &cluster.pods[p].gang else { continue };
+        let namespace = &cluster.tables.faces.list[cluster.pods[p].face].namespace;
+        if !loose.contains(&(namespace.clone(), gang.to_string())) {
+            cluster.pin(p, "it is scheduled together with its pod group", notes);
+        }
+    }
+}
+
 /// Takes what is free of the request of a waiting pod off the node that is kept for it: the scheduler gives that to nobody of lower
 /// priority.
 pub fn reserve(cluster: &mut Cluster, notes: &mut Notes) {
@@ -90,16 +101,28 @@ pub fn reserve(cluster: &mut Cluster, notes: &mut Notes) {
         return;
     }
     let mut used: HashMap<usize, BTreeMap<String, i64>> = awaited.iter().map(|(_, n)| (*n, BTreeMap::new())).collect();
+    let mut held: HashMap<usize, u32> = HashMap::new();
     for (task, place) in cluster.tasks.iter().zip(&cluster.place) {
-        let Some(used) = place.and_then(|node| used.get_mut(&node)) else { continue };
-        task.requirement.iter().for_each(|(name, amount)| *used.entry(name.clone()).or_default() += amount);
+        let Some((node, used)) = place.and_then(|node| Some((node, used.get_mut(&node)?))) else { continue };
+        for (name, amount) in &task.requirement {
+            let sum = used.entry(name.clone()).or_default();
+            *sum = sum.saturating_add(*amount);
+        }
+        *held.entry(node).or_default() += task.device.as_ref().map_or(0, |device| device.count);
     }
     for (p, n) in awaited {
         cluster.pin(p, "the scheduler keeps a node for it", notes);
-        notes.add(Fate::Stricter, "what is free on nodes that are kept for waiting pods");
         let (task, node) = (&cluster.tasks[p], &mut cluster.nodes.list[n]);
-        // Devices cannot be taken off one by one.
-        node.cordoned |= task.device.is_some();
+        let has = |(name, amount): (&String, &i64)| node.allocatable.get(name).is_some_and(|has| has >= amount);
+        if !task.requirement.iter().all(has) {
+            // It will not come, whoever leaves.
+            continue;
+        }
+        notes.add(Fate::Stricter, "what is free on nodes that are kept for waiting pods");
+        // Pods hold the first devices of their kind, so the last are free.
+        if let (Some(wanted), [devices]) = (&task.device, node.devices.as_mut_slice()) {
+            devices.count -= wanted.count.min(devices.count.saturating_sub(held.get(&n).copied().unwrap_or(0)));
+        }
         for (name, amount) in &task.requirement {
             let Some(capacity) = node.allocatable.get_mut(name) else { continue };
             let free = (*capacity - used[&n].get(name).copied().unwrap_or(0)).max(0);

@@ -146,6 +146,15 @@ impl Group {
         }
         let of_tasks = list(group, "Tasks").iter().filter_map(|task| task.get("Resources"));
         let mut networks = std::iter::once(group).chain(of_tasks).flat_map(|value| list(value, "Networks"));
+        let is_common = |name: &str| ["", "default", "host", "bridge", "none"].contains(&name);
+        let is_special = |network: &Value| {
+            let ports = ["DynamicPorts", "ReservedPorts"].into_iter().flat_map(|name| list(network, name));
+            !is_common(&text(network, "Mode"))
+                || !ports.map(|port| text(port, "HostNetwork")).all(|name| is_common(&name))
+        };
+        if networks.clone().any(is_special) {
+            self.bind("its job asks for a network that not every node has");
+        }
         if networks.any(|network| !list(network, "ReservedPorts").is_empty()) {
             self.bind("its job asks for ports by number, which others on a node may have");
         }

@@ -220,8 +220,11 @@ fn task(
         }
         Some(job) if job.is_whole && group.is_none() => Some("its job has no longer the group that it is of"),
         _ if group.is_some_and(|group| group.bound.is_some()) => group.and_then(|group| group.bound),
-        _ if is_met.is_none() => Some("its job has constraints that are not understood here"),
+        _ if is_met.is_none() => {
+            Some("nobody can tell here which nodes meet its job: whole nodes (/v1/node/ID) tell most")
+        }
         _ if is_met == Some(false) => Some("its node does not meet the constraints of its job as they are now"),
+        _ if has_fixed_ports(record) => Some("it has ports by number, which others on a node may have"),
         // What it asks of them is in its job, where nobody looks for it.
         _ if !gpus.is_empty() || requirement.keys().any(|name| name.starts_with("device/")) => Some("it holds devices"),
         _ if requirement.contains_key(CORES) && node.cores.is_none() => {
@@ -293,6 +296,16 @@ fn stages(lifecycle: Option<&Value>) -> [bool; 3] {
 }
 
 /// What an allocation was given, and the numbers of its GPUs.
+/// Whether an allocation holds ports that its job names by number, as it says itself.
+fn has_fixed_ports(record: &Record<'_>) -> bool {
+    let tasks = record.inner(&["AllocatedResources", "Tasks"]).and_then(Value::as_object);
+    let parts = record.inner(&["AllocatedResources", "Shared"]).into_iter();
+    let parts = parts.chain(tasks.into_iter().flat_map(|tasks| tasks.values()));
+    let list = |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut networks = parts.flat_map(|part| list(part, "Networks"));
+    networks.any(|network| !list(&network, "ReservedPorts").is_empty())
+}
+
 fn wants(
     record: &Record<'_>,
     devices: &Devices,

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub type Words = BTreeMap<String, String>;
 
 /// Extra specs that say how a server is run, wherever that is; `:` at the end stands for all that begin so.
-const SPECS_IRRELEVANT: [&str; 18] = [
+const SPECS_IRRELEVANT: [&str; 19] = [
     "quota:",
     "hw_rng:",
     "hw_video:",
@@ -32,6 +32,7 @@ const SPECS_IRRELEVANT: [&str; 18] = [
     "hw:cpu_threads",
     "hw:hide_hypervisor_id",
     "hw:input_bus",
+    "hw:pmu",
     "hw:serial_port_count",
     "hw:vif_multiqueue_enabled",
     "hw:watchdog_action",
@@ -136,6 +137,9 @@ pub fn words(value: Option<&Value>) -> Words {
     fields.filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect()
 }
 
+/// Scopes of extra specs by which Nova may choose a host.
+const SCOPES: [&str; 4] = ["capabilities", "aggregate_instance_extra_specs", "hw", "os"];
+
 /// What a server asks of its host.
 #[derive(Debug, Default)]
 pub struct Asked {
@@ -184,6 +188,10 @@ impl Asked {
                 .any(|known| key == *known || known.ends_with(':') && key.starts_with(known)) =>
             {
                 notes.add(Fate::Irrelevant, "extra specs of flavors that say how a server is run");
+            }
+            // Nova's filters pass over keys of anybody else's scope.
+            _ if key.contains(':') && !SCOPES.contains(&head) && !head.starts_with("trait") => {
+                notes.add(Fate::Irrelevant, "extra specs of flavors with a scope that is not Nova's");
             }
             _ => self.bind(format!("its flavor says {key}, and no document tells which hosts will do")),
         }

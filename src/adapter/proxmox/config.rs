@@ -30,9 +30,15 @@ pub type Configs = BTreeMap<String, Config>;
 /// Gives back what is none.
 pub fn take(document: &Document, value: Value, configs: &mut Configs, faults: &mut Faults) -> Option<Value> {
     let Value::Object(fields) = &value else { return Some(value) };
-    if fields.get("digest").is_some_and(Value::is_string) {
+    // An answer about HA has a digest, too.
+    let is_config = |fields: &Map<String, Value>| {
+        fields.get("digest").is_some_and(Value::is_string)
+            && !fields.contains_key("sid")
+            && !fields.contains_key("rule")
+    };
+    if is_config(fields) {
         match number(document.name.trim_end_matches(".json").trim_end_matches(".conf")) {
-            Some(vmid) => _ = configs.insert(vmid, Config::read(fields)),
+            Some(vmid) => insert(document, vmid, Config::read(fields), configs, faults),
             None => {
                 let remedy = "name the file after the guest, as in 100.json, or wrap it as {\"100\": {…}}";
                 faults.add("I301", &document.name, "nothing says whose configuration it is", remedy);
@@ -41,14 +47,22 @@ pub fn take(document: &Document, value: Value, configs: &mut Configs, faults: &m
         return None;
     }
     let inner = |(name, value): (&String, &Value)| Some((number(name)?, Config::read(value.as_object()?)));
-    let has_digest = |value: &Value| value.get("digest").is_some_and(Value::is_string);
     let wrapped: Option<Vec<(String, Config)>> = fields.iter().map(inner).collect();
-    match wrapped.filter(|list| !list.is_empty() && fields.values().all(has_digest)) {
+    match wrapped
+        .filter(|list| !list.is_empty() && fields.values().all(|value| value.as_object().is_some_and(is_config)))
+    {
         Some(list) => {
-            configs.extend(list);
+            list.into_iter().for_each(|(vmid, config)| insert(document, vmid, config, configs, faults));
             None
         }
         None => Some(value),
+    }
+}
+
+fn insert(document: &Document, vmid: String, config: Config, configs: &mut Configs, faults: &mut Faults) {
+    if configs.insert(vmid.clone(), config).is_some() {
+        let cause = format!("there are two configurations of the guest {vmid}");
+        faults.add("I301", &document.name, cause, "give one, as it is now");
     }
 }
 

@@ -222,6 +222,9 @@ impl Job {
     }
 }
 
+/// In 16 bits, from here on no figure is one: cores and threads that nobody asked for are this or 65,534.
+const UNSET: i64 = 0x7ffe;
+
 /// The first field by which a job asks for what a snapshot cannot say.
 fn unsaid(record: &Record<'_>, nodes: i64, faults: &mut Faults) -> Option<&'static str> {
     const FIGURES: [&str; 7] = [
@@ -234,7 +237,7 @@ fn unsaid(record: &Record<'_>, nodes: i64, faults: &mut Faults) -> Option<&'stat
         "tasks_per_socket",
     ];
     // All are asked for, so that none counts as a field that nobody reads.
-    let figures = FIGURES.map(|name| (name, record.whole(name, faults).unwrap_or(0) > 0));
+    let figures = FIGURES.map(|name| (name, (1..UNSET).contains(&record.whole(name, faults).unwrap_or(0))));
     let words = ["mcs_label", "batch_features"].map(|name| (name, !record.text(name).is_empty()));
     let is_contiguous = [("contiguous", record.flag("contiguous") && nodes > 1)];
     let all = figures.into_iter().chain(words).chain(is_contiguous);

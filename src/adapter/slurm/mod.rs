@@ -87,6 +87,12 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
             "limits of partitions: add what scontrol show partitions --json prints (23.02 and later)",
         );
     }
+    let values = partition_values.iter().map(|(_, value)| value);
+    partition_kind.count_rest(values, &partition::IRRELEVANT, &mut notes);
+    for job in &mut jobs {
+        let of_job = || job.partitions.iter().filter_map(|name| partitions.get(name));
+        job.is_exclusive |= job.state == State::Waiting && of_job().any(|partition| partition.is_exclusive);
+    }
     for node in &mut nodes {
         let switch = switches.get(&node.spec.name).map(|switch| (topology::LEVEL.to_string(), switch.clone()));
         node.spec.domains.extend(switch);

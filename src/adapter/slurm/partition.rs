@@ -1,14 +1,34 @@
 //! Which limits do partitions set? From `scontrol show partitions --json` of 23.02 and later; without it they are not known.
 
-use crate::adapter::record::{Record, figure};
+use crate::adapter::record::{Record, figure, whole};
 use crate::model::Faults;
 use std::collections::BTreeMap;
+
+/// Fields without bearing on which nodes a job gets.
+pub const IRRELEVANT: [&str; 12] = [
+    "accounts",
+    "alternate",
+    "cluster",
+    "cpus",
+    "defaults",
+    "grace_time",
+    "groups",
+    "node_sets",
+    "nodes",
+    "priority",
+    "suspend_time",
+    "timeouts",
+];
 
 /// A partition as it matters here.
 #[derive(Debug)]
 pub struct Partition {
     /// CPUs that its jobs may have of a node, together.
     pub cpus_per_node: Option<i64>,
+    /// Nodes that a job may have.
+    pub nodes: Option<i64>,
+    /// Its jobs share their nodes with nobody.
+    pub is_exclusive: bool,
 }
 
 /// Partitions by name.
@@ -20,7 +40,10 @@ impl Partition {
         let most = record.inner(&["maximums", "cpus_per_node"]);
         let place = || format!("{}, maximums.cpus_per_node", record.place);
         let cpus_per_node = figure(most, place, faults).filter(|most| *most > 0);
-        (record.text("name"), Partition { cpus_per_node })
+        let place = || format!("{}, maximums.nodes", record.place);
+        let nodes = figure(record.inner(&["maximums", "nodes"]), place, faults);
+        let is_exclusive = record.inner(&["maximums", "shares"]).is_some_and(|shares| whole(shares) == Ok(Some(0)));
+        (record.text("name"), Partition { cpus_per_node, nodes, is_exclusive })
     }
 }
 

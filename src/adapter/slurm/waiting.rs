@@ -99,6 +99,12 @@ fn draft(
     if job.nodes > NODES_MAX {
         return Err(format!("more than {NODES_MAX} nodes"));
     }
+    let is_beyond = |name: &String| {
+        context.partitions.get(name).and_then(|partition| partition.nodes).is_some_and(|most| job.nodes > most)
+    };
+    if job.partitions.iter().any(is_beyond) {
+        return Err("more nodes than their partition allows".into());
+    }
     let required = hosts(&job.required).ok_or("required nodes that cannot be read")?;
     if required.len() as i64 > job.nodes {
         return Err("more required nodes than it wants".into());

@@ -59,7 +59,7 @@ impl Folder {
             Err(TryLockError::Error(cause)) => return Err(failed(cause)),
         }
         // Each would take away what the other keeps.
-        if let Some((_, other)) = holder.trim().split_once(OWNER).filter(|(_, other)| *other != owner) {
+        if let Some((_, other)) = holder.trim_end_matches('\n').split_once(OWNER).filter(|(_, other)| *other != owner) {
             let cause = format!(
                 "the runs there are those of {other:?}: give {owner:?} a folder of its own, or take the file {LOCK} away"
             );
@@ -259,6 +259,11 @@ mod tests {
         let refused = || Folder::hold(dir.path(), "b, run a").err().expect("it is refused").to_string();
         drop(Folder::hold(dir.path(), "a").unwrap());
         assert!(refused().contains(r#"the runs there are those of "a""#), "{}", refused());
+        fs::remove_file(dir.path().join(LOCK)).unwrap();
+        drop(Folder::hold(dir.path(), "b, run a").unwrap());
+        fs::remove_file(dir.path().join(LOCK)).unwrap();
+        drop(Folder::hold(dir.path(), " a ").unwrap());
+        drop(Folder::hold(dir.path(), " a ").expect("the same name, blanks and all"));
         fs::remove_file(dir.path().join(LOCK)).unwrap();
         drop(Folder::hold(dir.path(), "b, run a").unwrap());
         assert!(Folder::hold(dir.path(), "b, run a").is_ok(), "whatever it is called");
