@@ -704,6 +704,9 @@ fn buying_goes_on_where_no_order_leads() {
         ],
     );
     snapshot.resources = resources(&["cpu", "mem"]);
+    // A move holds both places: that is what closes the ways.
+    snapshot.resources.iter_mut().for_each(|resource| resource.transient = true);
+    snapshot.tasks.iter_mut().for_each(|task| task.evictable = false);
     let shape = NodeShape { node: node("shape", &[("cpu", 5), ("mem", 8)]), most: None };
     let addition = advice(&snapshot, &Ask { nodes: vec![shape.clone()], ..Ask::default() }).addition.unwrap();
     assert!(addition.is_enough, "{addition:?}");

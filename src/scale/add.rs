@@ -584,8 +584,8 @@ fn bins(problem: &Problem, node: NodeId, tasks: &[TaskId]) -> usize {
     (closed + open.len()).max(conflicts.map(|(_, count)| count).max().unwrap_or(0))
 }
 
-/// Least amounts of a task, then milli by kind of device, scaled; a fraction of a device counts half or all of one, so that what fits in sum
-/// fits on devices.
+/// Least amounts of a task, then milli by kind of device, scaled; a fraction of a device counts half or all of one, so that what fits
+/// in sum fits on devices.
 fn need(problem: &Problem, task: TaskId) -> Vec<i128> {
     let mut need = super::cover::least(problem, task);
     let request = problem.tasks[task.index()].device.as_ref();

@@ -451,8 +451,8 @@ impl Ground<'_> {
             let is_whole = all_run(&played, &found) && plan.blocked.is_empty();
             (plan, is_whole)
         };
-        // The place for everything that was found, on the nodes that were bought. Where there is none, or no way leads there, as much as can
-        // be found now.
+        // The place for everything that was found, on the nodes that were bought. Where there is none, or no way leads there, as much
+        // as can be found now.
         let known = self.bought.placement.as_ref().map(|placement| planned(self.bought.on(placement, &nodes)));
         let (plan, is_whole) = match known {
             Some((plan, true)) => (plan, true),

@@ -86,8 +86,8 @@ fn fresh(name: &str, taken: &BTreeSet<&str>, count: usize) -> Vec<String> {
     names.filter(|name| !taken.contains(name.as_str())).take(count).collect()
 }
 
-/// The kinds of nodes of a snapshot, most frequent first, as shapes named after the first of them. Labels that tell every node from every other
-/// (a host name) are no part of a shape.
+/// The kinds of nodes of a snapshot, most frequent first, as shapes named after the first of them. Labels that tell every node from
+/// every other (a host name) are no part of a shape.
 pub(super) fn own_shapes(snapshot: &Snapshot) -> Vec<NodeShape> {
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut holders: BTreeMap<&str, usize> = BTreeMap::new();
