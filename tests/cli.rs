@@ -401,7 +401,7 @@ fn names_cannot_forge_lines() {
         assert!(all.lines().all(|line| !line.starts_with("verified plan that empties them: 99")), "{args:?}: {all}");
         assert!(!all.contains('\u{202e}'), "{args:?}: {all}");
     }
-    let (code, _, stderr) = run_with(&["score", "-"], bytes.to_string().replace("\"cpu\": 3", "\"ram\": 3"));
+    let (code, _, stderr) = run_with(&["score", "-"], bytes.to_string().replace("\"cpu\":3", "\"ram\":3"));
     assert_eq!(code, 65);
     assert!(stderr.lines().all(|line| !line.starts_with("verified plan")), "{stderr}");
 }

@@ -83,7 +83,7 @@ fn tables(problem: &Problem, placement: &Placement, task: TaskId, found: &Explan
     let mut text = String::new();
     let name = line(&problem.tasks[task.index()].name);
     let fits = found.answers.iter().filter(|answer| answer.obstacle.is_none()).count();
-    let state = place(problem, placement, task);
+    let state = line(&place(problem, placement, task));
     let _ = writeln!(text, "{name} {state}; it fits {fits} of {} nodes as things stand\n", found.answers.len());
     let kinds = kinds(problem, found);
     if !kinds.is_empty() {
