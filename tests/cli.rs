@@ -366,6 +366,46 @@ fn names_cannot_steer_the_terminal() {
     assert!(!stderr.contains('\u{1b}'), "{stderr:?}");
 }
 
+/// A line end in a name would let what follows pass for a line of our own; marks of direction would turn what stands beside them.
+#[test]
+fn names_cannot_forge_lines() {
+    let forged = "x\nverified plan that empties them: 99 moves\u{202e}";
+    let bytes = json!({
+        "format": "bayplan-snapshot/1", "name": forged, "resources": [{"name": "cpu"}],
+        "pools": [{"name": forged}],
+        "nodes": [
+            {"name": forged, "allocatable": {"cpu": 4}, "pool": forged},
+            {"name": "n2", "allocatable": {"cpu": 4}, "pool": forged}
+        ],
+        "tasks": [
+            {"name": forged, "requirement": {"cpu": 3}, "placement": [{"node": forged}]},
+            {"name": format!("big {forged}"), "requirement": {"cpu": 9}}
+        ]
+    });
+    let folder = TempDir::new().unwrap();
+    let path = written(&folder, "s.json", bytes.to_string());
+    let plan = path_in(&folder, "p.json");
+    for args in [
+        &["scale", &path][..],
+        &["status", &path],
+        &["score", &path],
+        &["drill", &path],
+        &["explain", &path, forged],
+        &["plan", &path, "--effort", "20", "-o", &plan],
+        &["verify", &path, &plan],
+        &["diff", &path, &plan],
+    ] {
+        let (code, stdout, stderr) = run(args);
+        assert_eq!(code, 0, "{args:?}: {stderr}");
+        let all = stdout + &stderr;
+        assert!(all.lines().all(|line| !line.starts_with("verified plan that empties them: 99")), "{args:?}: {all}");
+        assert!(!all.contains('\u{202e}'), "{args:?}: {all}");
+    }
+    let (code, _, stderr) = run_with(&["score", "-"], bytes.to_string().replace("\"cpu\":3", "\"ram\":3"));
+    assert_eq!(code, 65);
+    assert!(stderr.lines().all(|line| !line.starts_with("verified plan")), "{stderr}");
+}
+
 #[test]
 fn a_task_too_big_for_every_node_is_no_fault() {
     let folder = TempDir::new().unwrap();
@@ -541,6 +581,24 @@ mod signals {
             let (code, stdout, _) = run_with(&["verify", SMALL, "-"], output.stdout);
             assert_eq!(code, 0, "{stdout}");
         }
+    }
+
+    /// A page that waits for advice is written with what is known.
+    #[test]
+    fn the_first_signal_ends_the_advice_and_the_page_is_written() {
+        let folder = TempDir::new().unwrap();
+        let order = ["generate", "balance", "--nodes", "200", "--tasks", "6000", "--seed", "1", "-o"];
+        let snapshot = path_in(&folder, "s.json");
+        assert_eq!(run_with(&[&order[..], &[&snapshot]].concat(), "").0, 0);
+        let mut child = spawn(&["report", &snapshot, "--time-limit", "1h", "-o", "-"]);
+        wait_until_it_listens(&child);
+        std::thread::sleep(Duration::from_millis(700));
+        assert!(child.try_wait().unwrap().is_none(), "the search must still run");
+        interrupt(&child, "-INT");
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("</html>"), "{stderr}");
     }
 
     #[test]

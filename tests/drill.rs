@@ -597,6 +597,58 @@ fn plans_survive_every_drill_that_they_promise() {
     assert!(kept > 5 && open > 0, "{kept} kept, {open} open");
 }
 
+fn bayplan(args: &[&str]) -> (i32, String) {
+    let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_bayplan")).args(args).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+/// Plans with a reserve for any one node: the code and what is said. Whatever comes of it, there is a plan, and `verify` agrees to it.
+fn with_a_reserve(snapshot: &Snapshot, more: &[&str]) -> (i32, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let (from, to) = (path("s.json"), path("p.json"));
+    std::fs::write(&from, bayplan::file::write_snapshot(snapshot)).unwrap();
+    let line = [&["plan", &from, "--reserve", "node", "--effort", "50", "-o", &to], more].concat();
+    let (code, said) = bayplan(&line);
+    let (verified, text) = bayplan(&["verify", &from, &to]);
+    assert_eq!(verified, 0, "{said}\n{text}");
+    (code, said)
+}
+
+/// What only this run leaves alone may go elsewhere when its node fails, and is no excuse for a promise that cannot be kept.
+#[test]
+fn an_excluded_task_is_part_of_the_promise() {
+    let nodes = || ["a", "b"].map(|name| node(name, &[("cpu", 10)])).to_vec();
+    let mut snapshot =
+        cluster(nodes(), vec![at(task("x", 1, &[("cpu", 6)]), "a"), at(task("y", 1, &[("cpu", 6)]), "b")]);
+    snapshot.resources = resources(&["cpu"]);
+    let (code, said) = with_a_reserve(&snapshot, &["--exclude", "x,y"]);
+    assert_eq!(code, 3, "{said}");
+    snapshot.tasks.iter_mut().for_each(|task| task.requirement = amounts(&[("cpu", 5)]));
+    let (code, said) = with_a_reserve(&snapshot, &["--exclude", "x,y"]);
+    assert_eq!(code, 0, "{said}");
+}
+
+/// A node with nothing on it but a pinned member of a gang whose other member runs on: nothing comes back, and the gang is broken.
+#[test]
+fn a_gang_that_loses_a_pinned_member_is_not_covered() {
+    let mut snapshot = cluster(
+        vec![node("n0", &[("cpu", 6)]), node("n1", &[("cpu", 7)])],
+        vec![at(task("t1", 1, &[("cpu", 6)]), "n1"), at(task("t2", 1, &[("cpu", 2)]), "n0")],
+    );
+    snapshot.resources = resources(&["cpu"]);
+    snapshot.tasks[1].pinned = true;
+    snapshot.tasks.iter_mut().for_each(|task| task.group = Some("g".to_string()));
+    snapshot.groups =
+        vec![GroupSpec { name: "g".to_string(), gang: Some(GangSpec::default()), ..GroupSpec::default() }];
+    let problem = Problem::new(&snapshot).unwrap();
+    let (plan, uncovered) = reserving(&problem, LevelId(0));
+    assert_eq!(plan::verify(&problem, &plan).violations, []);
+    assert_eq!(plan.reserve.unwrap().uncovered(&problem).count(), uncovered);
+    let (code, said) = with_a_reserve(&snapshot, &[]);
+    assert_eq!(code, 3, "{said}");
+}
+
 /// The most weight that can run on three nodes of 10 so that any one may fail, all placements tried.
 fn best_reserved(problem: &Problem) -> i128 {
     let nodes: Vec<NodeId> = problem.node_ids().collect();

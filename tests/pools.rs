@@ -166,6 +166,60 @@ fn burst_pools_are_used_only_when_the_others_are_full() {
     }
 }
 
+/// The same with a goal: what a burst pool is for does not change with what is planned for.
+#[test]
+fn burst_pools_are_the_last_under_every_goal() {
+    let count = Cell::new(0);
+    for_seeds("burst", 300, |_, rng| {
+        let mut snapshot = random_snapshot(rng, Size::TINY, Kinds::RIGID);
+        snapshot.tasks.iter_mut().for_each(|task| task.weight = task.weight.max(1));
+        let Ok(problem) = Problem::new(&snapshot) else { return };
+        if !snapshot.pools.iter().any(|pool| pool.burst) || !violations(&problem, &problem.current).is_empty() {
+            return;
+        }
+        let Some(all) = all_best_repaired(&problem) else { return };
+        for (word, goal) in Goal::WORDS {
+            let Some((_, best)) = brute_force(&goal.apply(&problem)) else { continue };
+            let wrong = objections(&snapshot, &best, &all);
+            assert!(wrong.is_empty(), "{word}: {wrong:?}");
+            count.set(count.get() + 1);
+        }
+    });
+    assert!(count.get() >= 30 || std::env::var_os("BAYPLAN_TEST_SEED").is_some(), "{count:?}");
+}
+
+/// Two tasks wait, the site has room: none of them goes to the cloud, and what is there comes back.
+#[test]
+fn jobs_that_are_placed_leave_the_cloud_alone() {
+    let home = |task: TaskSpec| TaskSpec { weight: 5, ..task };
+    let mut snapshot = cluster(
+        vec![node("c1", &[("cpu", 100)]), node("s1", &[("cpu", 100)])],
+        vec![
+            home(at(task("a", 1, &[("cpu", 1)]), "c1")),
+            home(task("w1", 1, &[("cpu", 1)])),
+            home(task("w2", 1, &[("cpu", 1)])),
+        ],
+    );
+    snapshot.resources = resources(&["cpu"]);
+    for (node, pool) in snapshot.nodes.iter_mut().zip(["cloud", "site"]) {
+        node.pool = Some(pool.to_string());
+    }
+    snapshot.pools = vec![
+        PoolSpec { name: "cloud".to_string(), burst: true, price: 10, ..PoolSpec::default() },
+        PoolSpec { name: "site".to_string(), ..PoolSpec::default() },
+    ];
+    for (word, goal) in Goal::WORDS {
+        let problem = goal.apply(&problem(&snapshot));
+        let options = bulk::Options { effort: Some(2000), threads: 1, ..bulk::Options::default() };
+        for found in [
+            bulk::solve(&problem, &options, &Control::unlimited()).placement,
+            exact::solve(&problem, &problem.current, &Control::unlimited()).placement,
+        ] {
+            assert!(found.spots().iter().all(|spot| spot.is_on(NodeId(1))), "{word}: {found:?}");
+        }
+    }
+}
+
 #[test]
 fn the_check_of_burst_objects() {
     let snapshot = hybrid();
@@ -255,6 +309,10 @@ fn a_goal_counts_in_the_weights_of_the_snapshot() {
         for (task, spec) in with_goal.tasks.iter().zip(&hybrid().tasks) {
             assert_eq!(task.weight, spec.weight * with_goal.value_scale, "{word}");
         }
-        assert!(with_goal.resources.iter().all(|r| r.meter.is_none() || r.load_weight == 0), "{word}");
+        let meters = || with_goal.resources.iter().filter(|r| r.meter.is_some());
+        assert!(meters().all(|r| r.load_weight > 0), "{word}");
+        let burst = meters().find(|r| r.meter == Some(Meter::Burst)).unwrap();
+        assert!(meters().all(|r| r.load_weight <= burst.load_weight), "{word}");
+        assert!(burst.load_weight < with_goal.value_scale, "{word}: running a task there is worth it");
     }
 }

@@ -530,3 +530,252 @@ fn what_is_asked_wrongly_is_refused() {
     assert_eq!(code, 65);
     assert!(stderr.contains("nodes[0].max") && stderr.contains("allocatable"), "{stderr}");
 }
+
+/// A site and a cloud, one node each; one task on the site.
+fn two_pools(spec: PoolSpec) -> Snapshot {
+    let mut snapshot = cluster(
+        vec![node("s1", &[("cpu", 100)]), node("c1", &[("cpu", 100)])],
+        vec![at(task("a", 1, &[("cpu", 1)]), "s1")],
+    );
+    snapshot.resources = resources(&["cpu"]);
+    for (node, pool) in snapshot.nodes.iter_mut().zip(["site", "cloud"]) {
+        node.pool = Some(pool.to_string());
+    }
+    let site = PoolSpec { name: "site".to_string(), ..PoolSpec::default() };
+    snapshot.pools = vec![site, PoolSpec { name: "cloud".to_string(), price: 10, ..spec }];
+    snapshot
+}
+
+/// That a pool is for bursts or spot is no resource: the answer is that of the same cluster without.
+#[test]
+fn burst_and_spot_are_no_room() {
+    let plain = two_pools(PoolSpec::default());
+    let policies = || {
+        [
+            Policy::Free,
+            Policy::Utilization(rate(500)),
+            Policy::Tasks("a".to_string(), 2),
+            Policy::Survive("node".to_string()),
+        ]
+    };
+    for spec in [
+        PoolSpec { burst: true, ..PoolSpec::default() },
+        PoolSpec { spot_risk: Some("1/10".to_string()), ..PoolSpec::default() },
+    ] {
+        let snapshot = two_pools(spec);
+        for policy in policies() {
+            let ask = Ask { policy, count: vec!["a".to_string()], ..Ask::default() };
+            let (own, other) = (advice(&snapshot, &ask), advice(&plain, &ask));
+            assert_eq!(own.pools, other.pools, "{:?}", ask.policy);
+            assert_eq!((own.is_kept, own.addition.is_none()), (other.is_kept, other.addition.is_none()));
+        }
+        let folder = TempDir::new().unwrap();
+        let path = written(&folder, "s.json", file::write_snapshot(&snapshot));
+        let loads = "{\"format\": \"bayplan-loads/1\"}\n{\"time\": 0, \"pool\": \"site\", \"load\": {\"(burst)\": 9}}";
+        let loads = written(&folder, "loads.ndjson", loads);
+        assert_eq!(run(&["scale", &path, "--series", &loads]).0, 65);
+        let (_, text, _) = run(&["scale", &path, "-o", "json", "--effort", "20"]);
+        assert!(!text.contains("(burst)") && !text.contains("(spot"), "{text}");
+    }
+}
+
+/// A pool's price is part of what a node in it costs, when it is bought as when it is given back.
+#[test]
+fn prices_of_pools_count_for_purchases() {
+    let mut snapshot = cluster(
+        vec![node("d1", &[("cpu", 10)]), node("c1", &[("cpu", 10)])],
+        vec![
+            at(task("a", 1, &[("cpu", 10)]), "d1"),
+            at(task("b", 1, &[("cpu", 10)]), "c1"),
+            task("w", 1, &[("cpu", 10)]),
+        ],
+    );
+    snapshot.resources = resources(&["cpu"]);
+    for (node, pool) in snapshot.nodes.iter_mut().zip(["dear", "cheap"]) {
+        node.pool = Some(pool.to_string());
+    }
+    let pool = |name: &str, price| PoolSpec { name: name.to_string(), price, ..PoolSpec::default() };
+    snapshot.pools = vec![pool("dear", 100), pool("cheap", 1)];
+    let shape = |pool: &str, price| {
+        let node = NodeSpec { price, pool: Some(pool.to_string()), ..node(&format!("in-{pool}"), &[("cpu", 10)]) };
+        NodeShape { node, most: None }
+    };
+    let ask = Ask { nodes: vec![shape("dear", 3), shape("cheap", 4)], ..Ask::default() };
+    let addition = advice(&snapshot, &ask).addition.unwrap();
+    assert_eq!((addition.cost, addition.cost_at_least, addition.is_enough), (5, Some(5), true));
+    assert_eq!((addition.purchases[0].shape.as_str(), addition.purchases[0].price), ("in-cheap", 5));
+    // Without prices of their own, nodes cost what their pool says.
+    let ask = Ask { nodes: vec![shape("dear", 0), shape("cheap", 0)], ..Ask::default() };
+    let addition = advice(&snapshot, &ask).addition.unwrap();
+    assert_eq!((addition.cost, addition.in_nodes), (1, false));
+}
+
+/// What cannot be had holds nothing.
+#[test]
+fn a_shape_of_which_none_is_left_is_not_on_offer() {
+    let snapshot = cluster(vec![node("n", &[("cpu", 4)])], vec![task("big", 1, &[("cpu", 8)])]);
+    let shape = |most| NodeShape { node: NodeSpec { price: 5, ..node("large", &[("cpu", 8)]) }, most: Some(most) };
+    let answer = advice(&snapshot, &Ask { nodes: vec![shape(0)], ..Ask::default() });
+    assert_eq!((answer.hopeless, answer.startable, answer.addition.is_none()), (vec!["big".to_string()], 0, true));
+    let addition = advice(&snapshot, &Ask { nodes: vec![shape(1)], ..Ask::default() }).addition.unwrap();
+    assert_eq!((addition.cost, addition.is_enough), (5, true));
+    // Beside one that can be had, and is too small.
+    let small = NodeShape { node: NodeSpec { price: 1, ..node("small", &[("cpu", 4)]) }, most: None };
+    let answer = advice(&snapshot, &Ask { nodes: vec![shape(0), small], ..Ask::default() });
+    assert_eq!(answer.hopeless, ["big"]);
+}
+
+/// A task that may run in part has a place where its least share has one, however large it is as a whole.
+#[test]
+fn what_may_run_in_part_has_a_place() {
+    let min = Some("1/2".to_string());
+    for (sharing, min_share) in [(SharingSpec::Elastic, min.clone()), (SharingSpec::Divisible, None)] {
+        let part = TaskSpec { sharing, min_share, ..task("part", 1, &[("cpu", 10)]) };
+        let snapshot = cluster(vec![node("a", &[("cpu", 5)])], vec![part.clone()]);
+        let answer = advice(&snapshot, &Ask::default());
+        assert_eq!((answer.waiting, answer.startable, answer.is_kept), (1, 1, true), "{part:?}");
+        assert!(answer.pools[0].release.is_empty() && answer.addition.is_none(), "{part:?}");
+    }
+    // Four of them need two more nodes; each shows room for one more.
+    let part = |n| TaskSpec {
+        sharing: SharingSpec::Elastic,
+        min_share: min.clone(),
+        ..task(&format!("e{n}"), 1, &[("cpu", 10)])
+    };
+    let snapshot = cluster(vec![node("a", &[("cpu", 5)]), node("b", &[("cpu", 5)])], (0..4).map(part).collect());
+    let addition = advice(&snapshot, &Ask::default()).addition.unwrap();
+    assert_eq!((addition.cost, addition.is_enough, addition.is_least), (2, true, true));
+}
+
+/// One more of an elastic shape takes its least share.
+#[test]
+fn elastic_shapes_count_with_their_least_share() {
+    let elastic =
+        TaskSpec { sharing: SharingSpec::Elastic, min_share: Some("1/2".to_string()), ..task("e", 1, &[("cpu", 4)]) };
+    let snapshot = cluster(
+        vec![node("a", &[("cpu", 10)]), node("b", &[("cpu", 10)])],
+        vec![at(task("r", 1, &[("cpu", 8)]), "a"), at(task("r2", 1, &[("cpu", 8)]), "b")],
+    );
+    let ask = |policy| Ask { policy, tasks: vec![elastic.clone()], ..Ask::default() };
+    let answer = advice(&snapshot, &ask(Policy::Free));
+    let fit = &answer.pools[0].fits[0];
+    assert_eq!([fit.now, fit.after, fit.at_most], [2, 2, 2]);
+    let answer = advice(&snapshot, &ask(Policy::Tasks("e".to_string(), 2)));
+    assert_eq!((answer.is_kept, answer.pools[0].rooms[0].headroom), (true, 0));
+    assert!(!advice(&snapshot, &ask(Policy::Tasks("e".to_string(), 3))).is_kept);
+}
+
+/// One pool is near the target, the other empty: what waits goes there, and nothing is bought.
+#[test]
+fn a_target_is_met_by_spreading_before_anything_is_bought() {
+    let mut snapshot = cluster(
+        vec![node("a1", &[("cpu", 10)]), node("b1", &[("cpu", 10)])],
+        vec![at(task("x", 1, &[("cpu", 5)]), "a1"), at(task("y", 1, &[("cpu", 1)]), "b1"), task("w", 1, &[("cpu", 5)])],
+    );
+    for (node, pool) in snapshot.nodes.iter_mut().zip(["a", "b"]) {
+        node.pool = Some(pool.to_string());
+    }
+    let ask = Ask { policy: Policy::Utilization(rate(800)), ..Ask::default() };
+    let answer = advice(&snapshot, &ask);
+    assert!(answer.is_kept && answer.addition.is_none());
+    // A second one of 5 would break the target in one pool: one node more, for 1 + 5 + 5 + 5.
+    snapshot.tasks.push(task("v", 1, &[("cpu", 5)]));
+    let addition = advice(&snapshot, &ask).addition.unwrap();
+    assert_eq!((addition.cost, addition.is_enough), (1, true));
+    // Large for a node and small for a pool: 9 on a node of 10 are more than 80 %, and less than that of three.
+    let mut wide = cluster(["a1", "a2", "a3", "b1"].map(|name| node(name, &[("cpu", 10)])).to_vec(), Vec::new());
+    for (node, pool) in wide.nodes.iter_mut().zip(["a", "a", "a", "b"]) {
+        node.pool = Some(pool.to_string());
+    }
+    wide.tasks = vec![at(task("y", 1, &[("cpu", 1)]), "b1"), task("w", 1, &[("cpu", 9)]), task("v", 1, &[("cpu", 9)])];
+    assert!(advice(&wide, &ask).is_kept);
+}
+
+/// Everything has a place with one node more, but in no safe order: room beside it opens one.
+#[test]
+fn buying_goes_on_where_no_order_leads() {
+    let mut snapshot = cluster(
+        vec![node("n1", &[("cpu", 7), ("mem", 5)]), node("n3", &[("cpu", 5), ("mem", 11)])],
+        vec![
+            task("t0", 1, &[("cpu", 1), ("mem", 5)]),
+            at(task("t1", 1, &[("cpu", 5), ("mem", 5)]), "n3"),
+            task("t2", 1, &[("cpu", 5), ("mem", 6)]),
+            at(task("t4", 1, &[("cpu", 1), ("mem", 1)]), "n1"),
+        ],
+    );
+    snapshot.resources = resources(&["cpu", "mem"]);
+    // A move holds both places: that is what closes the ways.
+    snapshot.resources.iter_mut().for_each(|resource| resource.transient = true);
+    snapshot.tasks.iter_mut().for_each(|task| task.evictable = false);
+    let shape = NodeShape { node: node("shape", &[("cpu", 5), ("mem", 8)]), most: None };
+    let addition = advice(&snapshot, &Ask { nodes: vec![shape.clone()], ..Ask::default() }).addition.unwrap();
+    assert!(addition.is_enough, "{addition:?}");
+    assert_eq!(addition.cost, 2);
+    let problem = Goal::Place.apply(&Problem::new(&addition.snapshot).unwrap());
+    let verdict = plan::verify(&problem, &addition.plan);
+    assert!(verdict.is_right() && verdict.reached.spots().iter().all(Spot::is_placed));
+    // Where no more can be had, it is said that the order is what lacks.
+    let one = NodeShape { most: Some(1), ..shape };
+    let addition = advice(&snapshot, &Ask { nodes: vec![one], ..Ask::default() }).addition.unwrap();
+    assert!(addition.is_enough || addition.unordered > 0, "{addition:?}");
+}
+
+/// Nine kinds of nodes, and the rarest is the one that is needed.
+#[test]
+fn a_rare_kind_of_node_is_on_offer_when_it_is_needed() {
+    let mut nodes: Vec<NodeSpec> = Vec::new();
+    for kind in 0..9 {
+        nodes.extend((0..2).map(|n| node(&format!("k{kind}-{n}"), &[("cpu", 10 + kind)])));
+    }
+    let gpu = DevicesSpec { kind: "gpu".to_string(), model: String::new(), count: 1 };
+    nodes.push(NodeSpec { devices: vec![gpu], ..node("gpu", &[("cpu", 10)]) });
+    let request = || Some(DeviceRequestSpec { kind: "gpu".to_string(), count: 1, milli: 1000, models: Vec::new() });
+    let held = PieceSpec { node: "gpu".to_string(), devices: vec![0], ..PieceSpec::default() };
+    let tasks = vec![
+        TaskSpec { device: request(), placement: vec![held], ..task("g1", 1, &[("cpu", 1)]) },
+        TaskSpec { device: request(), ..task("g2", 1, &[("cpu", 1)]) },
+    ];
+    let answer = advice(&cluster(nodes, tasks), &Ask::default());
+    let addition = answer.addition.unwrap();
+    assert_eq!((addition.purchases[0].shape.as_str(), addition.cost, addition.is_enough), ("gpu", 1, true));
+    assert_eq!(answer.kinds_left_out, 1, "of ten kinds eight and the one that is needed");
+}
+
+fn scheduled(snapshot: &Snapshot, shapes: &str, loads: &str) -> (i32, String, Value) {
+    let folder = TempDir::new().unwrap();
+    let path = written(&folder, "s.json", file::write_snapshot(snapshot));
+    let loads = written(&folder, "l.ndjson", format!("{{\"format\": \"bayplan-loads/1\"}}\n{loads}"));
+    let shapes =
+        written(&folder, "shapes.json", format!("{{\"format\": \"bayplan-shapes/1\", \"nodes\": [{shapes}]}}"));
+    let line = ["scale", &path, "--series", &loads, "--shapes", &shapes];
+    let (code, text, stderr) = run(&line);
+    assert!(stderr.is_empty(), "{stderr}");
+    let (_, json, _) = run(&[&line[..], &["-o", "json"]].concat());
+    (code, text, serde_json::from_str(&json).unwrap())
+}
+
+#[test]
+fn a_series_counts_open_nodes_and_takes_what_is_cheapest() {
+    let mut snapshot = four();
+    snapshot.pools = vec![PoolSpec { name: "p".to_string(), price: 7, ..PoolSpec::default() }];
+    snapshot.nodes.iter_mut().for_each(|node| node.pool = Some("p".to_string()));
+    let load = |cpu: i64| format!("{{\"time\": 0, \"pool\": \"p\", \"load\": {{\"cpu\": {cpu}}}}}");
+    let (_, _, json) = scheduled(&snapshot, "", &load(32));
+    assert_eq!((&json["pools"][0]["start"], &json["pools"][0]["price"]), (&4.into(), &7.into()));
+    assert_eq!(json["pools"][0]["actions"], Value::Array(Vec::new()));
+    // Cordoned nodes take nothing more: 32 / 0.8 = 40 on two nodes and two that come.
+    snapshot.nodes[2].cordoned = true;
+    snapshot.nodes[3].cordoned = true;
+    let (_, _, json) = scheduled(&snapshot, "", &load(32));
+    let action = &json["pools"][0]["actions"][0];
+    assert_eq!((&action["from"], &action["to"]), (&2.into(), &4.into()));
+    let shape = |name: &str, price: i64| {
+        format!("{{\"name\": \"{name}\", \"allocatable\": {{\"cpu\": 10}}, \"pool\": \"p\", \"price\": {price}}}")
+    };
+    let both = [shape("dear", 100), shape("cheap", 1)].join(",");
+    let (_, text, json) = scheduled(&snapshot, &both, &load(80));
+    assert_eq!((&json["pools"][0]["shape"], &json["pools"][0]["price"]), (&"cheap".into(), &8.into()), "{text}");
+    let (code, text, json) = scheduled(&snapshot, "", "");
+    assert_eq!((code, &json["pools"]), (0, &Value::Array(Vec::new())));
+    assert!(text.contains("no samples"), "{text}");
+}

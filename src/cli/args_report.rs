@@ -11,7 +11,8 @@ use std::time::Duration;
     after_help = "Examples:\n  bayplan report snapshot.json plan.json -o report.html\n  bayplan report snapshot.json -o report.html\n\n\
     One page that needs nothing else: no network, no script, legible in print and on a phone. Without a plan it shows the\n\
     cluster as it is. Failures and scaling are looked at in the state that the plan leads to. The same input gives the same\n\
-    bytes, unless the page says that the time limit cut something short. A plan that does not hold is refused with code 3."
+    bytes, unless the page says that something was cut short. A plan that does not hold is refused with code 3.\n\n\
+    The first Ctrl-C (or SIGTERM) ends the search for advice and still writes the page; a second one quits at once."
 )]
 pub struct ReportArgs {
     /// Snapshot (`-` = stdin)

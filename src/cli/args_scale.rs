@@ -23,11 +23,12 @@ const TIME_LIMIT_DEFAULT: Duration = Duration::from_secs(60);
 Per pool: load, available and f(load, available), by default available - load; nodes that can go, with at most how many
 could; how many more tasks of each shape fit now, after the plan that empties nodes, and at most. For what has no place, or
 where the policy is broken: the cheapest nodes found that are enough, with a cost that no others are below. Running tasks stay in
-their pool and go on running.
+their pool and go on running. An elastic task needs room for its least share. Prices are those of nodes with their pool's.
 
 A shapes file is {\"format\": \"bayplan-shapes/1\", \"nodes\": [...], \"tasks\": [...]}, nodes and tasks as in a snapshot; a node may have a
-\"max\" as well. A series is one record per line: {\"format\": \"bayplan-loads/1\"}, then {\"time\": 0, \"pool\": \"a\",
-\"load\": {\"cpu\": 1200}}, time in seconds.
+\"max\" as well. Without a file, the most frequent kinds of nodes are on offer. A series is one record per line:
+{\"format\": \"bayplan-loads/1\"}, then {\"time\": 0, \"pool\": \"a\", \"load\": {\"cpu\": 1200}}, time in seconds. Of several shapes
+for a pool the cheapest that does is taken; cordoned nodes carry nothing.
 
 Exit code 3: what is on offer was not found to be enough, or a sample of the series exceeds what the pool can have.")]
 pub struct ScaleArgs {

@@ -5,7 +5,7 @@ use super::backend::Backend;
 use super::failure::{Exit, Failure};
 use super::figures::grouped;
 use super::io::Target;
-use super::screen::{printable, say, table};
+use super::screen::{line, say, table};
 use super::{read_problem, report, signal, with_goal};
 use bayplan::bound::{self, Device, Options, STEPS_LIMITED};
 use bayplan::control::Control;
@@ -53,7 +53,7 @@ pub fn run(args: &BoundArgs, started: Instant) -> Result<Exit, Failure> {
                 row("backend", backend.text.clone()),
                 row("seconds", format!("{seconds:.1}")),
             ];
-            format!("{}\n\n{}\n", printable(&problem.name), table(&["", "points"], &rows, true)).into_bytes()
+            format!("{}\n\n{}\n", line(&problem.name), table(&["", "points"], &rows, true)).into_bytes()
         }
     };
     Target::Stdout.write(&text)?;

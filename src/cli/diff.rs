@@ -6,7 +6,7 @@ use super::args_waves::{DiffArgs, Form};
 use super::failure::{Exit, Failure};
 use super::figures::{JsonFigure, grouped};
 use super::io::Target;
-use super::screen::{Tone, printable, say_verdict, table};
+use super::screen::{Tone, line, printable, say_verdict, table};
 use super::{read_planned, report, signal};
 use bayplan::model::{NodeId, Placement, Problem, ResourceId, Spot, TaskId, Usage};
 use bayplan::plan;
@@ -101,22 +101,26 @@ fn tables(problem: &Problem, after: &Placement) -> String {
             [false, true] => ": empty before",
             _ => "",
         };
-        let _ = writeln!(text, "node {}{note}", problem.nodes[node.index()].name);
+        let _ = writeln!(text, "node {}{note}", line(&problem.nodes[node.index()].name));
         for task in &changes.go {
-            let _ = writeln!(text, "  - {task} ({})", other_end(task, after, "to", "stops"));
+            let _ = writeln!(text, "  - {} ({})", line(task), other_end(task, after, "to", "stops"));
         }
         for task in &changes.come {
-            let _ = writeln!(text, "  + {task} ({})", other_end(task, &problem.current, "from", "starts"));
+            let _ = writeln!(text, "  + {} ({})", line(task), other_end(task, &problem.current, "from", "starts"));
         }
         for task in &changes.stay {
-            let _ = writeln!(text, "  ~ {task} ({})", change(task));
+            let _ = writeln!(text, "  ~ {} ({})", line(task), change(task));
         }
         for (r, resource) in problem.own_resources().iter().enumerate() {
             let amounts = [&before_usage, &after_usage].map(|usage| usage.amount(node, ResourceId::new(r)));
             if amounts[0] != amounts[1] {
                 let [before, after] = amounts.map(grouped);
-                let _ =
-                    writeln!(text, "    {}: {before} -> {after} of {}", resource.name, problem.allocatable(node)[r]);
+                let _ = writeln!(
+                    text,
+                    "    {}: {before} -> {after} of {}",
+                    line(&resource.name),
+                    problem.allocatable(node)[r]
+                );
             }
         }
     }

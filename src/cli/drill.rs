@@ -5,7 +5,7 @@ use super::backend::Backend;
 use super::failure::{Exit, Failure};
 use super::figures::{JsonFigure, grouped, percent};
 use super::io::Target;
-use super::screen::{printable, say, table};
+use super::screen::{line, say, table};
 use super::{faulty, read_plan_for, read_problem, signal};
 use bayplan::control::Control;
 use bayplan::drill::{Drill, Drilled, Options, Tally, drill};
@@ -74,7 +74,7 @@ fn what(problem: &Problem, tally: &Tally) -> String {
 
 fn tables(problem: &Problem, found: &Drill, state: &str, top: usize) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "{}: {state}\n", printable(&problem.name));
+    let _ = writeln!(text, "{}: {state}\n", line(&problem.name));
     let row = |tally: &Tally| {
         let counts = [tally.scenarios, tally.survives, tally.fails, tally.unknown, tally.left_out];
         [what(problem, tally)].into_iter().chain(counts.map(|count| count.to_string())).collect()
@@ -86,11 +86,14 @@ fn tables(problem: &Problem, found: &Drill, state: &str, top: usize) -> String {
         found.drilled.iter().filter(|one| !one.lost.is_empty() || !one.broken.is_empty()).collect();
     if bad.is_empty() {
         let most = found.drilled.iter().max_by_key(|one| (one.waves, one.moves));
-        let line = most.map_or("nothing can fail".to_string(), |one| {
+        let told = most.map_or("nothing can fail".to_string(), |one| {
             let name = one.scenario.name(problem);
-            format!("nothing is lost; {name} takes longest: {} moves in {} waves at least", one.moves, one.waves)
+            format!(
+                "nothing is lost; {name} takes longest: {} moves in {} waves at least, as found",
+                one.moves, one.waves
+            )
         });
-        let _ = writeln!(text, "{}", printable(&line));
+        let _ = writeln!(text, "{}", line(&told));
         return text;
     }
     let rows: Vec<Vec<String>> = bad.iter().take(top).map(|one| worst(problem, one)).collect();
@@ -108,7 +111,7 @@ fn tables(problem: &Problem, found: &Drill, state: &str, top: usize) -> String {
 }
 
 fn worst(problem: &Problem, one: &Drilled) -> Vec<String> {
-    let mut missing: Vec<String> = (problem.resources.iter().zip(&one.missing))
+    let mut missing: Vec<String> = (problem.own_resources().iter().zip(&one.missing))
         .filter(|(_, amount)| **amount > 0)
         .map(|(resource, amount)| format!("{} {}", grouped(*amount), resource.name))
         .collect();
@@ -188,7 +191,7 @@ pub fn json(problem: &Problem, found: &Drill, after_plan: bool) -> String {
         left_out: tally.left_out,
     };
     let missing = |one: &Drilled| {
-        let all = problem.resources.iter().zip(&one.missing).filter(|(_, amount)| **amount > 0);
+        let all = problem.own_resources().iter().zip(&one.missing).filter(|(_, amount)| **amount > 0);
         all.map(|(resource, amount)| (resource.name.as_str(), JsonFigure(*amount))).collect()
     };
     let scenario = |one: &'_ Drilled| {

@@ -3,7 +3,7 @@
 use super::args::{ExplainArgs, ScoreForm};
 use super::failure::{Exit, Failure};
 use super::io::Target;
-use super::screen::{printable, table};
+use super::screen::{line, table};
 use super::{faulty, read_plan_for, read_problem, signal};
 use bayplan::model::{Faults, NodeId, Placement, Problem, TaskId};
 use bayplan::plan::{Answer, Explanation, explain};
@@ -81,9 +81,9 @@ fn node_name(problem: &Problem, node: NodeId) -> &str {
 
 fn tables(problem: &Problem, placement: &Placement, task: TaskId, found: &Explanation) -> String {
     let mut text = String::new();
-    let name = printable(&problem.tasks[task.index()].name);
+    let name = line(&problem.tasks[task.index()].name);
     let fits = found.answers.iter().filter(|answer| answer.obstacle.is_none()).count();
-    let state = place(problem, placement, task);
+    let state = line(&place(problem, placement, task));
     let _ = writeln!(text, "{name} {state}; it fits {fits} of {} nodes as things stand\n", found.answers.len());
     let kinds = kinds(problem, found);
     if !kinds.is_empty() {
@@ -95,7 +95,7 @@ fn tables(problem: &Problem, placement: &Placement, task: TaskId, found: &Explan
         let rows: Vec<Vec<String>> = kinds.iter().map(row).collect();
         let _ = writeln!(text, "{}\n", table(&["first rule in the way", "nodes", "nearest of them"], &rows, false));
     }
-    let _ = writeln!(text, "{}", printable(&what_it_takes(problem, found, fits)));
+    let _ = writeln!(text, "{}", line(&what_it_takes(problem, found, fits)));
     text
 }
 

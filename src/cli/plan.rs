@@ -5,7 +5,7 @@ use super::backend::{self, Backend};
 use super::beside::Beside;
 use super::failure::{Exit, Failure};
 use super::figures::Figures;
-use super::screen::{ProgressLine, Tone, say, say_verdict};
+use super::screen::{ProgressLine, Tone, line, say, say_verdict};
 use super::{drill, faulty, focus, read_problem, report, reserve, signal, with_goal};
 use bayplan::control::Control;
 use bayplan::drill::Reserved;
@@ -106,14 +106,14 @@ pub fn decide(problem: Problem, args: &PlanArgs, stop: Arc<AtomicBool>, started:
         };
         let search = |narrowed: &Problem| search_again(narrowed, args, &again);
         let planner = reserve::Planner { plan: &plan, search: &search, is_repeatable: args.is_repeatable() };
-        reserve::keep(&problem, level, &found.target, &planner, &again)
+        reserve::keep([&problem, &promised(&problem, &read)], level, &found.target, &planner, &again)
     });
     let (plan, reserved) = match kept {
         Some(kept) => (kept.plan, Some(kept.reserved)),
         None => (plan::sum_up(&problem, ordered, found.meta), None),
     };
     line.finish();
-    let verdict = plan::verify(&problem, &plan);
+    let verdict = verified(&problem, &read, &plan);
     refuse_broken(&problem, &plan, &verdict)?;
     let narrowed = if let Cow::Owned(narrowed) = problem { Some(narrowed) } else { None };
     Ok(Decided { problem: narrowed.unwrap_or(read), plan, verdict, accepted: found.accepted, reserved })
@@ -207,6 +207,29 @@ fn as_asked<'a>(problem: &'a Problem, args: &PlanArgs) -> Result<Cow<'a, Problem
     problem.moves.min_gain = args.min_gain;
     focus::narrow(&mut problem, &args.focus)?;
     Ok(Cow::Owned(problem))
+}
+
+/// The problem under the limits of the command line, but for what `--exclude` pins: a reserve is judged by the snapshot, in which
+/// those tasks may go elsewhere when their node fails.
+fn promised<'a>(problem: &'a Problem, read: &Problem) -> Cow<'a, Problem> {
+    let is_same = problem.tasks.iter().zip(&read.tasks).all(|(task, own)| task.pinned == own.pinned);
+    if is_same {
+        return Cow::Borrowed(problem);
+    }
+    let mut promised = problem.clone();
+    promised.tasks.iter_mut().zip(&read.tasks).for_each(|(task, own)| task.pinned = own.pinned);
+    Cow::Owned(promised)
+}
+
+/// What the verifier says of a plan under the limits of the command line, and of its reserve as [`promised`].
+fn verified(problem: &Problem, read: &Problem, plan: &Plan) -> Verdict {
+    let promised = match promised(problem, read) {
+        Cow::Owned(promised) if plan.reserve.is_some() => promised,
+        _ => return plan::verify(problem, plan),
+    };
+    let own = plan::verify(problem, &Plan { reserve: None, ..plan.clone() });
+    let told = plan::verify(&promised, plan);
+    if told.is_right() { own } else { told }
 }
 
 /// What is kept back of the time left when reading took `reading`: ordering, verifying, measuring and writing go over the
@@ -339,7 +362,7 @@ fn refuse_broken(problem: &Problem, plan: &Plan, verdict: &Verdict) -> Result<()
     let count = verdict.violations.len();
     let mut text = format!("internal error: the plan fails its own verification in {count} places");
     for breach in verdict.violations.iter().take(BREACH_SHOWN_MAX) {
-        let _ = write!(text, "\n  {breach}");
+        let _ = write!(text, "\n  {}", line(&breach.to_string()));
     }
     let Plan { solver, seed, effort, .. } = plan;
     let fingerprint = &problem.fingerprint;
@@ -352,7 +375,7 @@ fn tables(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
     let before = Figures::of(problem, &problem.current);
     let after = Figures::of(problem, &verdict.reached);
     let goal = problem.goal.map_or(String::new(), |goal| format!(", goal {}", goal.word()));
-    let mut text = format!("{}{goal}\n\n{}\n", problem.name, report::before_after(problem, &before, &after));
+    let mut text = format!("{}{goal}\n\n{}\n", line(&problem.name), report::before_after(problem, &before, &after));
     let loads = report::node_loads(problem, &problem.current, &verdict.reached);
     if !loads.is_empty() {
         let _ = write!(text, "\n{loads}\n");

@@ -1,7 +1,7 @@
 //! What does a plan look like on a terminal? Before/after table, node loads, the list of moves, the verdict.
 
 use super::figures::{Figures, grouped, percent};
-use super::screen::table;
+use super::screen::{line, table};
 use bayplan::model::{Piece, Placement, Problem, ResourceId, SHARE_ONE, Share, Spot, TaskId, Usage};
 use bayplan::plan::{Blocked, Move, NO_GAIN, Plan, Reason, Status, Verdict};
 use std::fmt::Write;
@@ -131,7 +131,7 @@ pub fn moves(problem: &Problem, plan: &Plan) -> String {
 /// A spot in words: node, share, devices; `-` for nowhere.
 pub fn spot_text(problem: &Problem, spot: &Spot) -> String {
     let piece = |piece: &Piece| {
-        let mut text = problem.nodes[piece.node.index()].name.clone();
+        let mut text = line(&problem.nodes[piece.node.index()].name);
         if piece.share != Share::ONE {
             let _ = write!(text, " x {}", piece.share);
         }
@@ -175,10 +175,10 @@ fn begins_detour(step: &Move) -> bool {
 
 /// What the plan leaves: tasks that stay unplaced with their reasons, and moves without a safe order.
 pub fn left_over(problem: &Problem, plan: &Plan) -> Vec<String> {
-    let name = |task: TaskId| &problem.tasks[task.index()].name;
+    let name = |task: TaskId| line(&problem.tasks[task.index()].name);
     let mut lines = Vec::new();
     for (task, reason) in plan.unplaced.iter().take(LEFT_SHOWN_MAX) {
-        lines.push(format!("stays unplaced: {} ({reason})", name(*task)));
+        lines.push(format!("stays unplaced: {} ({})", name(*task), line(reason)));
     }
     if plan.unplaced.len() > LEFT_SHOWN_MAX {
         lines.push(format!("... and {} more tasks stay unplaced", plan.unplaced.len() - LEFT_SHOWN_MAX));
@@ -209,18 +209,18 @@ pub fn left_over(problem: &Problem, plan: &Plan) -> Vec<String> {
             lines.push(format!("  ... and {} more", count - LEFT_SHOWN_MAX));
         }
     }
-    lines.extend(plan.unexplored.iter().map(|text| format!("not explored: {text}")));
+    lines.extend(plan.unexplored.iter().map(|text| format!("not explored: {}", line(text))));
     lines
 }
 
 /// A blocked move, and what keeps it.
 fn blocked_text(problem: &Problem, blocked: &Blocked) -> String {
-    let name = |task: TaskId| problem.tasks[task.index()].name.as_str();
+    let name = |task: TaskId| line(&problem.tasks[task.index()].name);
     let way = format!("{} to {}", name(blocked.task), spot_text(problem, &blocked.to));
     if blocked.rule == NO_GAIN {
         return format!("{way} (does not pay without the others)");
     }
-    let at = blocked.node.map_or(String::new(), |node| format!(" on {}", problem.nodes[node.index()].name));
+    let at = blocked.node.map_or(String::new(), |node| format!(" on {}", line(&problem.nodes[node.index()].name)));
     let by = blocked.by.map_or(String::new(), |by| format!(", where {} is in its way", name(by)));
     format!("{way} ({}{at}{by})", blocked.rule)
 }
@@ -230,7 +230,7 @@ pub fn verdict(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
     if !verdict.is_right() {
         let mut text = format!("REFUSED: {} violations", verdict.violations.len());
         for breach in &verdict.violations {
-            let _ = write!(text, "\n  {breach}");
+            let _ = write!(text, "\n  {}", line(&breach.to_string()));
         }
         return text;
     }
@@ -262,7 +262,7 @@ pub fn verdict(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
         let _ = write!(text, "; not to be cut after wave {waves}: up to {} points below the start", grouped(most));
     }
     if let Some(reserve) = &plan.reserve {
-        let level = &problem.levels[reserve.level.index()].name;
+        let level = line(&problem.levels[reserve.level.index()].name);
         let open = reserve.uncovered(problem).count();
         let _ = match (open, reserve.refuges.len()) {
             (0, _) => write!(text, "; any one {level} may fail"),
@@ -270,7 +270,7 @@ pub fn verdict(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
         };
     }
     for violation in &verdict.remaining {
-        let _ = write!(text, "\n  still broken, as before or less: {}", violation.describe(problem));
+        let _ = write!(text, "\n  still broken, as before or less: {}", line(&violation.describe(problem)));
     }
     text
 }
@@ -310,7 +310,10 @@ pub fn gap_text(objective: i128, bound: i128) -> String {
 pub fn blockers_text(rules: &[String]) -> String {
     match rules {
         [] => "proven: no placement keeps all rules".into(),
-        _ => format!("proven: no placement keeps all rules; the least broken one still breaks: {}", rules.join(", ")),
+        _ => format!(
+            "proven: no placement keeps all rules; the least broken one still breaks: {}",
+            line(&rules.join(", "))
+        ),
     }
 }
 

@@ -7,6 +7,7 @@
 //! most and is worse than the start for no domain.
 
 use super::figures::grouped;
+use super::screen::line;
 use bayplan::control::Control;
 use bayplan::drill::{Reserved, largest_part, reserve};
 use bayplan::model::{LevelId, Placement, Problem, Spot, TaskId};
@@ -35,12 +36,19 @@ pub struct Planner<'a> {
     pub is_repeatable: bool,
 }
 
-/// The best plan that keeps room for any one domain of the level, or else the best that is no worse than the start.
-pub fn keep(problem: &Problem, level: LevelId, first: &Placement, planner: &Planner<'_>, control: &Control) -> Kept {
+/// The best plan that keeps room for any one domain of the level, or else the best that is no worse than the start. `promised` is the
+/// problem in which whoever has the two files judges the promise: there, what only this run leaves alone is not pinned.
+pub fn keep(
+    [problem, promised]: [&Problem; 2],
+    level: LevelId,
+    first: &Placement,
+    planner: &Planner<'_>,
+    control: &Control,
+) -> Kept {
     let judge = |plan: Plan| {
         let reached = plan.reached(problem);
         let search_max = if planner.is_repeatable { Duration::ZERO } else { SEARCH_MAX };
-        let reserved = reserve(problem, &reached, level, 0, &control.within(search_max));
+        let reserved = reserve(promised, &reached, level, 0, &control.within(search_max));
         Kept { plan: Plan { reserve: Some(reserved.reserve.clone()), ..plan }, reserved }
     };
     let start = judge((planner.plan)(&problem.current));
@@ -116,13 +124,13 @@ fn start_fewer(
 
 /// What the reserve comes to, for people.
 pub fn text(problem: &Problem, reserved: &Reserved) -> String {
-    let level = &problem.levels[reserved.reserve.level.index()].name;
+    let level = line(&problem.levels[reserved.reserve.level.index()].name);
     let uncovered = &reserved.uncovered;
     if uncovered.is_empty() {
         return format!("reserve: any one {level} may fail, and all that is not pinned runs on");
     }
     let missing = |one: &bayplan::drill::Drilled| {
-        let amounts = problem.resources.iter().zip(&one.missing).filter(|(_, amount)| **amount > 0);
+        let amounts = problem.own_resources().iter().zip(&one.missing).filter(|(_, amount)| **amount > 0);
         let list: Vec<String> = amounts.map(|(r, amount)| format!("{} {}", grouped(*amount), r.name)).collect();
         let name = one.scenario.name(problem);
         if list.is_empty() { name } else { format!("{name} (missing: {})", list.join(", ")) }
@@ -130,5 +138,5 @@ pub fn text(problem: &Problem, reserved: &Reserved) -> String {
     let named: Vec<String> = uncovered.iter().take(NAMED_MAX).map(missing).collect();
     let more = uncovered.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("reserve: the plan does not cover every {level}: {}{more}", named.join(", "))
+    format!("reserve: the plan does not cover every {level}: {}{more}", line(&named.join(", ")))
 }

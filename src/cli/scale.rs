@@ -5,7 +5,7 @@ use super::args_scale::ScaleArgs;
 use super::failure::{Exit, Failure};
 use super::figures::{JsonFigure, grouped, percent, ratio, whole};
 use super::io::Target;
-use super::screen::{printable, say, table};
+use super::screen::{line, say, table};
 use super::{faulty, read_cluster, scale_series, signal};
 use bayplan::control::Control;
 use bayplan::file::{self, Shapes};
@@ -117,6 +117,8 @@ struct ScaleJson<'a> {
     pools: Vec<PoolJson<'a>>,
     release: ReleaseJson,
     waiting: WaitingJson<'a>,
+    /// Kinds of nodes that are there and were not on offer, since there are so many.
+    kinds_left_out: usize,
     /// null = nothing must come.
     add: Option<AddJson<'a>>,
 }
@@ -192,6 +194,8 @@ struct AddJson<'a> {
     cost_at_least: Option<i128>,
     /// Proven: without any one of the nodes it is not enough. false = not proven.
     one_fewer_proven_too_few: bool,
+    /// Everything has a place on these nodes, and for so many moves no safe order leads there.
+    moves_without_order: usize,
     moves: usize,
     waves: usize,
 }
@@ -222,6 +226,7 @@ fn json(problem: &Problem, advice: &Advice) -> String {
             waves: advice.release_plan.waves.len(),
         },
         waiting: WaitingJson { tasks: advice.waiting, startable: advice.startable, hopeless: &advice.hopeless },
+        kinds_left_out: advice.kinds_left_out,
         add: advice.addition.as_ref().map(add_json),
     };
     serde_json::to_string_pretty(&answer).expect("strings and numbers always have a JSON form") + "\n"
@@ -264,6 +269,7 @@ fn add_json(addition: &Addition) -> AddJson<'_> {
         cost_in: if addition.in_nodes { "nodes" } else { "price" },
         cost_at_least: addition.cost_at_least,
         one_fewer_proven_too_few: addition.is_least,
+        moves_without_order: addition.unordered,
         moves: addition.plan.moves().count(),
         waves: addition.plan.waves.len(),
     }
@@ -279,11 +285,11 @@ fn named<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
     let rest = names.len().saturating_sub(NAMED_MAX);
     let shown: Vec<&str> = names.take(NAMED_MAX).map(String::as_str).collect();
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-    printable(&(shown.join(", ") + &more))
+    line(&(shown.join(", ") + &more))
 }
 
 fn tables(problem: &Problem, advice: &Advice) -> String {
-    let mut text = format!("{}: policy {}\n\n", printable(&problem.name), printable(&policy_text(&advice.policy)));
+    let mut text = format!("{}: policy {}\n\n", line(&problem.name), line(&policy_text(&advice.policy)));
     let rows: Vec<Vec<String>> = advice.pools.iter().flat_map(room_rows).collect();
     let header = ["pool", "resource", "load", "available", "utilization", "headroom"];
     let _ = writeln!(text, "{}\n", table(&header, &rows, true));
@@ -327,12 +333,8 @@ fn room_rows(pool: &PoolAdvice) -> Vec<Vec<String>> {
 
 fn release_lines(text: &mut String, advice: &Advice) {
     for pool in advice.pools.iter().filter(|pool| !pool.release.is_empty()) {
-        let _ = writeln!(
-            text,
-            "can go from {}: {}",
-            printable(&pool_name(pool.name.as_deref())),
-            named(pool.release.iter())
-        );
+        let _ =
+            writeln!(text, "can go from {}: {}", line(&pool_name(pool.name.as_deref())), named(pool.release.iter()));
     }
     if advice.held_back > 0 {
         let _ = writeln!(text, "kept for the policy: {} more nodes that could be emptied", advice.held_back);
@@ -351,13 +353,20 @@ fn addition_lines(text: &mut String, advice: &Advice) {
         let names = named(advice.hopeless.iter());
         let _ = writeln!(text, "no node here or on offer can ever hold: {names}");
     }
+    if advice.kinds_left_out > 0 && advice.addition.is_some() {
+        let count = advice.kinds_left_out;
+        let _ = writeln!(
+            text,
+            "{count} more kinds of nodes that are there are not among what is on offer; --shapes says which are"
+        );
+    }
     let Some(addition) = &advice.addition else {
         let _ = writeln!(text, "no node must come: the policy is kept");
         return;
     };
     for purchase in &addition.purchases {
-        let pool = printable(&pool_name(purchase.pool.as_deref()));
-        let shape = printable(&purchase.shape);
+        let pool = line(&pool_name(purchase.pool.as_deref()));
+        let shape = line(&purchase.shape);
         let _ =
             writeln!(text, "must come: {} x {shape} in {pool}, price {}", purchase.count, whole(purchase.price.into()));
     }
@@ -373,4 +382,11 @@ fn addition_lines(text: &mut String, advice: &Advice) {
         (false, _) => "not found to be enough",
     };
     let _ = writeln!(text, "{verdict}: {}", plan_text(&addition.plan));
+    if addition.unordered > 0 {
+        let _ = writeln!(
+            text,
+            "everything has a place with these nodes, but no safe order was found for {} more moves",
+            addition.unordered
+        );
+    }
 }

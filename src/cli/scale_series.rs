@@ -6,12 +6,13 @@ use super::failure::{Exit, Failure};
 use super::faulty;
 use super::io::{Source, Target};
 use super::scale::pool_name;
-use super::screen::{printable, table};
+use super::screen::{line, table};
 use bayplan::file::{self, Load};
 use bayplan::model::{Faults, NodeId, Problem, Snapshot};
-use bayplan::scale::NodeShape;
 use bayplan::scale::series::{Marks, Sample, Schedule, Unit, schedule};
+use bayplan::scale::{NodeShape, price};
 use serde::Serialize;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -37,6 +38,7 @@ pub fn run(
     problem: &Problem,
     shapes: &[NodeShape],
 ) -> Result<Exit, Failure> {
+    let problem = &problem.without_meters();
     let marks = Marks { high: args.high, low: args.low, hold: args.hold.as_secs() as i64 };
     if marks.low >= marks.high {
         return Err(Failure::Usage(
@@ -47,9 +49,18 @@ pub fn run(
     let samples = samples(problem, snapshot, &loads).map_err(|faults| faulty(source, faults))?;
     let scaled: Vec<Scaled> = (samples.into_iter())
         .map(|(pool, samples)| {
-            let (shape, price, unit) = unit(problem, snapshot, shapes, pool.as_ref());
-            let schedule = schedule(&unit, &marks, &samples);
-            Scaled { pool, shape, unit, price, schedule }
+            let unit = |shape: Option<&NodeShape>| {
+                let (shape, price, unit) = unit(problem, snapshot, shape, pool.as_ref());
+                let schedule = schedule(&unit, &marks, &samples);
+                Scaled { pool: pool.clone(), shape, unit, price, schedule }
+            };
+            // Of what is on offer that which carries the samples for least, first what is there already, then what costs least.
+            let offered = shapes.iter().filter(|shape| shape.node.pool == pool).map(|shape| unit(Some(shape)));
+            let cost = |own: &Scaled| {
+                let more = own.schedule.peak - own.unit.start;
+                (own.schedule.short.len(), i128::from(own.price) * i128::from(more), Reverse(own.unit.start), own.price)
+            };
+            offered.min_by_key(cost).unwrap_or_else(|| unit(None))
         })
         .collect();
     let text = match args.output {
@@ -92,39 +103,45 @@ fn samples(
     if faults.is_empty() { Ok(pools) } else { Err(faults) }
 }
 
-/// What a pool is scaled by: the first shape on offer for it, else the most frequent kind of node it has. Nodes of that kind are
-/// counted, the others stay.
-fn unit(problem: &Problem, snapshot: &Snapshot, shapes: &[NodeShape], pool: Option<&String>) -> (String, i64, Unit) {
+/// What a pool is scaled by: a shape on offer for it, else the most frequent kind of node it has. Nodes of that kind are counted, the
+/// others stay. Cordoned nodes take nothing more, so they carry none of the load.
+fn unit(
+    problem: &Problem,
+    snapshot: &Snapshot,
+    offered: Option<&NodeShape>,
+    pool: Option<&String>,
+) -> (String, i64, Unit) {
     let inside: Vec<usize> = (0..snapshot.nodes.len()).filter(|n| snapshot.nodes[*n].pool.as_ref() == pool).collect();
     let amounts = |n: usize| problem.allocatable(NodeId::new(n)).to_vec();
+    let is_open = |n: &usize| !snapshot.nodes[*n].cordoned;
     let mut kinds: BTreeMap<Vec<i64>, (usize, usize)> = BTreeMap::new();
     for n in &inside {
         let kind = kinds.entry(amounts(*n)).or_insert((0, *n));
         kind.0 += 1;
     }
-    let offered = shapes.iter().find(|shape| shape.node.pool.as_ref() == pool);
     let (name, price, node) = match offered {
         Some(shape) => {
             let of = |name: &String| shape.node.allocatable.get(name).copied().unwrap_or(0);
             let own = problem.resources.iter().map(|resource| of(&resource.name)).collect();
-            (shape.node.name.clone(), shape.node.price, own)
+            (shape.node.name.clone(), price(snapshot, &shape.node), own)
         }
         None => {
-            let most = kinds.iter().max_by_key(|(_, (count, first))| (*count, std::cmp::Reverse(*first)));
+            let most = kinds.iter().max_by_key(|(_, (count, first))| (*count, Reverse(*first)));
             let first = most.map_or(0, |(_, (_, first))| *first);
-            (format!("like {}", snapshot.nodes[first].name), snapshot.nodes[first].price, amounts(first))
+            (format!("like {}", snapshot.nodes[first].name), price(snapshot, &snapshot.nodes[first]), amounts(first))
         }
     };
-    let start = kinds.get(&node).map_or(0, |(count, _)| *count) as u64;
+    let open: Vec<usize> = inside.into_iter().filter(is_open).collect();
+    let start = open.iter().filter(|n| amounts(**n) == node).count() as u64;
     let mut fixed = vec![0; node.len()];
-    for n in inside.iter().filter(|n| amounts(**n) != node) {
+    for n in open.iter().filter(|n| amounts(**n) != node) {
         fixed.iter_mut().zip(amounts(*n)).for_each(|(sum, own)| *sum += own);
     }
     let is_pinned = |n: usize| {
         let here = |task: usize| problem.tasks[task].pinned && problem.current.spots()[task].is_on(NodeId::new(n));
         (0..problem.tasks.len()).any(here)
     };
-    let least = inside.iter().filter(|n| amounts(**n) == node && is_pinned(**n)).count() as u64;
+    let least = open.iter().filter(|n| amounts(**n) == node && is_pinned(**n)).count() as u64;
     let most = offered.and_then(|shape| shape.most).map_or(u64::MAX, |most| start + u64::from(most));
     (name, price, Unit { node, fixed, start, least, most })
 }
@@ -202,8 +219,11 @@ fn pool_json(scaled: &Scaled) -> PoolJson<'_> {
 
 fn tables(scaled: &[Scaled]) -> String {
     let mut text = String::new();
+    if scaled.is_empty() {
+        text.push_str("the series has no samples: nothing is said of any pool\n");
+    }
     for Scaled { pool, shape, unit, schedule, .. } in scaled {
-        let (pool, shape) = (printable(&pool_name(pool.as_deref())), printable(shape));
+        let (pool, shape) = (line(&pool_name(pool.as_deref())), line(shape));
         let _ = writeln!(text, "{pool}: nodes {shape}, {} at the start, {} at the peak\n", unit.start, schedule.peak);
         let row = |a: &bayplan::scale::series::Action| {
             vec![a.time.to_string(), word(a.from, a.to).to_string(), a.from.to_string(), a.to.to_string()]

@@ -4,7 +4,7 @@ use super::args::{ScoreArgs, ScoreForm};
 use super::failure::{Exit, Failure};
 use super::figures::{DeviceFigures, Figures, JsonFigure, grouped, percent, ratio};
 use super::io::Target;
-use super::screen::{printable, table};
+use super::screen::{line, table};
 use super::{read_plan_for, read_problem, signal};
 use bayplan::model::{Goal, Problem};
 use serde::Serialize;
@@ -139,7 +139,7 @@ fn json(problem: &Problem, state: &'static str, figures: &Figures) -> String {
 
 fn tables(problem: &Problem, state: &str, figures: &Figures) -> String {
     let goal = problem.goal.map_or(String::new(), |goal| format!(", points of the goal {}", goal.word()));
-    let mut text = format!("{}: {state} state{goal}\n\n", printable(&problem.name));
+    let mut text = format!("{}: {state} state{goal}\n\n", line(&problem.name));
     let rows: Vec<Vec<String>> = figures
         .resources
         .iter()
@@ -178,7 +178,7 @@ fn tables(problem: &Problem, state: &str, figures: &Figures) -> String {
     );
     let _ = writeln!(text, "{} broken rules", figures.violations.len());
     for violation in &figures.violations {
-        let _ = writeln!(text, "  {}", printable(&violation.describe(problem)));
+        let _ = writeln!(text, "  {}", line(&violation.describe(problem)));
     }
     text
 }

@@ -46,9 +46,21 @@ fn print(text: &str) {
     let _ = writeln!(err, "{}", printable(text)).and_then(|()| err.flush());
 }
 
-/// Text whose control characters, line ends excepted, are replaced.
+/// Text in which what steers a terminal, is not seen or turns the text is replaced, line ends excepted.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+    text.chars().map(|c| if is_hidden(c) && c != '\n' { '?' } else { c }).collect()
+}
+
+/// A name from a file, or a sentence with names, in one line: what follows a line end in a name would else pass for our own words.
+pub fn line(text: &str) -> String {
+    text.chars().map(|c| if is_hidden(c) { '?' } else { c }).collect()
+}
+
+/// Controls, marks of direction, spaces without width, separators of lines.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
 /// What a verdict says.
@@ -78,9 +90,9 @@ pub fn say_verdict(text: &str, tone: Tone) {
 /// where there is none, so that a log is the same everywhere.
 pub fn table(header: &[&str], rows: &[Vec<String>], figures: bool) -> String {
     let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header(header.iter().copied());
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header.iter().map(|cell| line(cell)));
     for row in rows {
-        table.add_row(row.iter().map(|cell| printable(cell)));
+        table.add_row(row.iter().map(|cell| line(cell)));
     }
     if figures {
         for column in table.column_iter_mut().skip(1) {
@@ -159,6 +171,8 @@ mod tests {
     #[test]
     fn names_cannot_steer_the_terminal() {
         assert_eq!(printable("a\x1b[31mb\r\n\u{9b}c"), "a?[31mb?\n?c");
+        assert_eq!(line("a\nverified: \u{202e}c\u{2028}d"), "a?verified: ?c?d");
+        assert!(!table(&["no\nde"], &[vec!["x\nverified".to_string()]], false).contains("\nverified"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::args_waves::SimulateArgs;
 use super::failure::{Exit, Failure};
 use super::io::Target;
-use super::screen::{Tone, printable, say_verdict};
+use super::screen::{Tone, line, printable, say_verdict};
 use super::{faulty, focus, read_cluster, read_plan_for, report, signal};
 use bayplan::control::Control;
 use bayplan::model::{Problem, TaskId, total_excess, violations};
@@ -68,10 +68,10 @@ pub fn run(args: &SimulateArgs) -> Result<Exit, Failure> {
         end.tasks.len()
     );
     for violation in &outcome.worse {
-        let _ = writeln!(text, "  worse: {}", violation.describe(&problem));
+        let _ = writeln!(text, "  worse: {}", line(&violation.describe(&problem)));
     }
     for breach in &outcome.refused {
-        let _ = writeln!(text, "  refused: {breach}");
+        let _ = writeln!(text, "  refused: {}", line(&breach.to_string()));
     }
     match &args.output.output {
         Target::Stdout => {}

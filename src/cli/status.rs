@@ -4,7 +4,7 @@ use super::args_status::{StatusArgs, StatusForm};
 use super::failure::{Exit, Failure};
 use super::figures::{JsonFigure, grouped, percent, ratio};
 use super::io::Target;
-use super::screen::{printable, table};
+use super::screen::{line, table};
 use super::{prometheus, read_plan_for, read_problem, signal};
 use bayplan::model::{Goal, Problem};
 use bayplan::status::{Hot, NodeSet, Overview, Quantity, TaskSet, millionths};
@@ -40,7 +40,7 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
 
 fn tables(problem: &Problem, state: &str, overview: &Overview) -> String {
     let goal = problem.goal.map_or(String::new(), |goal| format!(", points of the goal {}", goal.word()));
-    let mut text = format!("{}: {state} state{goal}\n\n", printable(&problem.name));
+    let mut text = format!("{}: {state} state{goal}\n\n", line(&problem.name));
     let _ = writeln!(text, "{}\n", cluster(overview));
     for (title, sets) in node_sections(problem, overview) {
         section(
@@ -185,7 +185,7 @@ fn foot(problem: &Problem, overview: &Overview) -> String {
     }
     let _ = writeln!(text, "{} broken rules", overview.violations.len());
     for violation in overview.violations.iter().take(ROWS_MAX) {
-        let _ = writeln!(text, "  {}", printable(&violation.describe(problem)));
+        let _ = writeln!(text, "  {}", line(&violation.describe(problem)));
     }
     if overview.violations.len() > ROWS_MAX {
         let _ = writeln!(text, "  and {} more; -o json has all", overview.violations.len() - ROWS_MAX);

@@ -2,7 +2,7 @@
 
 use super::{Drilled, Options, drill};
 use crate::control::Control;
-use crate::model::{DomainId, LevelId, Placement, Problem};
+use crate::model::{DomainId, LevelId, Placement, Problem, TaskId};
 use crate::plan::{Refuge, Reserve};
 use std::collections::BTreeMap;
 
@@ -38,10 +38,12 @@ pub fn reserve(problem: &Problem, state: &Placement, level: LevelId, threads: us
 }
 
 fn refuge(problem: &Problem, one: &Drilled) -> Refuge {
-    let tasks = one.scenario.lost.iter().zip(&one.spots).filter(|(task, _)| !problem.tasks[task.index()].pinned);
     let is_lost = |task| one.lost.binary_search(task).is_ok();
-    // Where all come back and yet a rule stays broken, nothing is promised.
+    // Where all come back and yet a rule stays broken, nothing is promised: not even where only pinned tasks are lost, without which a
+    // group of others is not what it should be.
     let is_hollow = !one.is_covered() && one.lost.len() == one.pinned_count;
+    let is_told = |task: &TaskId| is_hollow || !problem.tasks[task.index()].pinned;
+    let tasks = one.scenario.lost.iter().zip(&one.spots).filter(|(task, _)| is_told(task));
     let (lost, back): (Vec<_>, Vec<_>) = tasks.partition(|(task, _)| is_hollow || is_lost(task));
     Refuge {
         domain: one.scenario.domains[0],
@@ -52,12 +54,12 @@ fn refuge(problem: &Problem, one: &Drilled) -> Refuge {
 
 /// Thousandths of the cluster that the largest domain of a level has, in the resource of which it has most, rounded up.
 pub fn largest_part(problem: &Problem, level: LevelId) -> i64 {
-    let width = problem.resources.len();
+    let width = problem.own_resources().len();
     let mut total = vec![0i128; width];
     let mut parts: BTreeMap<DomainId, Vec<i128>> = BTreeMap::new();
     for node in problem.node_ids() {
         let part = parts.entry(problem.domain(node, level)).or_insert_with(|| vec![0; width]);
-        for (r, amount) in problem.allocatable(node).iter().enumerate() {
+        for (r, amount) in problem.allocatable(node)[..width].iter().enumerate() {
             total[r] += i128::from(*amount);
             part[r] += i128::from(*amount);
         }

@@ -85,8 +85,8 @@ impl Problem {
         Aftermath { problem, tasks, lost, is_exact }
     }
 
-    /// Makes an elastic task a rigid one of its least share; false when that is no whole amount, or for a divisible task.
-    fn make_rigid(&mut self, task: TaskId) -> bool {
+    /// Makes an elastic task a rigid one of its least share, amounts rounded up; false when they had to be, or for a divisible task.
+    pub fn make_rigid(&mut self, task: TaskId) -> bool {
         let spec = &mut self.tasks[task.index()];
         let Sharing::Elastic { min } = spec.sharing else { return spec.sharing == Sharing::Rigid };
         spec.sharing = Sharing::Rigid;
@@ -105,7 +105,13 @@ impl Problem {
     pub fn with_less(&self, thousandths: i64) -> Problem {
         let mut problem = self.clone();
         let less = |amount: i64| (i128::from(amount) * i128::from(1000 - thousandths) / 1000) as i64;
-        problem.allocatable.iter_mut().for_each(|amount| *amount = less(*amount));
+        // What burst and spot pools count by is no room.
+        let (own, width) = (self.own_resources().len(), self.resources.len().max(1));
+        problem
+            .allocatable
+            .chunks_mut(width)
+            .flat_map(|row| &mut row[..own])
+            .for_each(|amount| *amount = less(*amount));
         problem
     }
 

@@ -20,7 +20,9 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}; {}", self.code, self.place, self.cause, self.remedy)
+        // A place has names from the file in it: a line end there would let what follows pass for another line.
+        let place = self.place.replace('\n', "?");
+        write!(f, "{} {place}: {}; {}", self.code, self.cause, self.remedy)
     }
 }
 

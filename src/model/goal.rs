@@ -1,8 +1,8 @@
 //! What is a run to achieve, when that is not the snapshot's own objective? Presets of points that follow from the cluster.
 //!
-//! A goal replaces every cost of the objective, those of burst and spot pools among them; rules, values of tasks and the cost of
-//! moving one task relative to another (`move_cost`) stay as the snapshot says. A plan carries its goal, so that whoever checks it
-//! counts in the same points.
+//! A goal replaces every cost of the objective but those of burst and spot pools; rules, values of tasks and the cost of moving one
+//! task relative to another (`move_cost`) stay as the snapshot says. A plan carries its goal, so that whoever checks it counts in the
+//! same points.
 //!
 //! # Balance
 //!
@@ -34,8 +34,15 @@
 //! | place | 0; a weight of 0 counts as 1 | 1 each: what waits starts, with fewest moves |
 //!
 //! The scale exceeds all prices and move costs together as far as figures allow, so that tasks come first.
+//!
+//! # Burst and spot pools
+//!
+//! A point of weight at risk on spot nodes costs as much as `move_cost` 1, and counts for the scale. A task in a burst pool costs more than
+//! all other costs together, and running it there is worth more than both, as far as figures allow: so burst is used only when the other
+//! pools are full, as without a goal (`check/pools.rs`). Under balance all weights of variance are so much smaller that such a price
+//! fits, and nodes above their capacity are not reckoned with.
 
-use super::{AMOUNT_MAX, Node, Objective, Problem};
+use super::{AMOUNT_MAX, Meter, Node, Objective, Problem, Sharing, Task};
 
 /// What to plan for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,6 +66,13 @@ pub const NODE_MOVES: i64 = 100;
 const MOVE_PARTS: i128 = 100_000;
 /// Utilisation above the target by this part of a node is hot.
 const MARGIN_PARTS: i128 = 100;
+/// With burst pools, the weight of a resource's variance over all nodes is this part of what figures allow, shared by the resources; at
+/// least a [`BURST_LEAST`]th of them.
+const BURST_PARTS: i64 = 12;
+/// See [`BURST_PARTS`].
+const BURST_LEAST: i64 = 1 << 12;
+/// A least share below one in so many is taken for that.
+const PARTS_MAX: i128 = 1024;
 /// Largest value of all tasks together, so that no sum of a search overflows.
 const VALUE_MAX: i128 = 1 << 58;
 
@@ -110,30 +124,73 @@ fn tasks_first(problem: &mut Problem, nodes_worth: impl Fn(&Node) -> i64) {
         node.price = nodes_worth(node).min(64) * price;
     }
     let prices: i128 = problem.nodes.iter().map(|node| i128::from(node.price)).sum();
-    let value = problem.tasks.iter().map(|task| i128::from(task.weight)).sum::<i128>().max(1);
-    problem.value_scale = (moves + prices + 1).min(VALUE_MAX / value).clamp(1, i128::from(AMOUNT_MAX)) as i64;
-    for task in &mut problem.tasks {
-        task.weight *= problem.value_scale;
+    let others = moves + prices + at_risk(problem);
+    scale_values(problem, others, others + 1, AMOUNT_MAX);
+    for resource in problem.resources.iter_mut().filter(|resource| resource.meter.is_none()) {
+        (resource.load_weight, resource.variance_weight) = (0, 0);
     }
-    problem.resources.iter_mut().for_each(|resource| (resource.load_weight, resource.variance_weight) = (0, 0));
+    price_spot(problem, 1);
     let objective = std::mem::take(&mut problem.objective);
     problem.objective =
         Objective { task_move_weight: 1, price_weight: 1, move_costs: objective.move_costs, ..Objective::default() };
 }
 
+fn has_burst(problem: &Problem) -> bool {
+    problem.resources.iter().any(|resource| resource.meter == Some(Meter::Burst))
+}
+
+/// Points of weight at risk, were every task on spot nodes of every kind.
+fn at_risk(problem: &Problem) -> i128 {
+    let is_spot = |r: &usize| matches!(problem.resources[*r].meter, Some(Meter::Spot(_)));
+    let all = (0..problem.resources.len()).filter(is_spot);
+    all.flat_map(|r| problem.task_ids().map(move |task| i128::from(problem.requirement(task)[r]))).sum()
+}
+
+fn price_spot(problem: &mut Problem, price: i64) {
+    for resource in problem.resources.iter_mut().filter(|r| matches!(r.meter, Some(Meter::Spot(_)))) {
+        resource.load_weight = price;
+    }
+}
+
+/// Scales the weights so that running a task is worth more than all `others` cost together; with burst pools, also than being in one,
+/// which costs `burst`. The scale is at most `most`.
+fn scale_values(problem: &mut Problem, others: i128, burst: i128, most: i64) {
+    let value = problem.tasks.iter().map(|task| i128::from(task.weight)).sum::<i128>().max(1);
+    let parts = |task: &Task| match task.sharing {
+        Sharing::Elastic { min } => (i128::from(super::SHARE_ONE) / i128::from(min.parts().max(1)) + 1).min(PARTS_MAX),
+        Sharing::Rigid | Sharing::Divisible => 1,
+    };
+    let wanted = match has_burst(problem) {
+        true => burst + others * problem.tasks.iter().map(parts).max().unwrap_or(1) + 1,
+        false => others + 1,
+    };
+    let scale = wanted.min(VALUE_MAX / value).clamp(1, i128::from(most)) as i64;
+    problem.value_scale = scale;
+    problem.tasks.iter_mut().for_each(|task| task.weight *= scale);
+    // Where figures leave no room for all of it, running a task still comes first.
+    let price = burst.min(i128::from(scale / 2)).min(i128::from(AMOUNT_MAX)) as i64;
+    for resource in problem.resources.iter_mut().filter(|resource| resource.meter == Some(Meter::Burst)) {
+        resource.load_weight = price;
+    }
+}
+
 fn balance(problem: &mut Problem) {
     let width = problem.resources.len();
+    let value = problem.tasks.iter().map(|task| i128::from(task.weight)).sum::<i128>().max(1);
+    let most = match has_burst(problem) {
+        true => (AMOUNT_MAX.min((VALUE_MAX / value) as i64) / BURST_PARTS).max(AMOUNT_MAX / BURST_LEAST) / width as i64,
+        false => AMOUNT_MAX,
+    };
     let mut scale = 0;
     // Points for an average task, times the number of tasks.
     let mut points = 0i128;
     for r in 0..width {
         if problem.resources[r].meter.is_some() {
-            problem.resources[r].load_weight = 0;
             continue;
         }
         let amounts = || problem.node_ids().map(|node| i128::from(problem.allocatable(node)[r]));
         let (total, count) = (amounts().sum::<i128>(), amounts().filter(|amount| *amount > 0).count() as i64);
-        let weight = if count > 0 { AMOUNT_MAX / count } else { 0 };
+        let weight = if count > 0 { most / count } else { 0 };
         if total > 0 {
             // Utilisation in 2^20ths of a node of mean capacity; a task larger than its node counts as large as it.
             let share = |task| {
@@ -147,15 +204,18 @@ fn balance(problem: &mut Problem) {
         problem.resources[r].variance_weight = weight;
         scale += weight;
     }
-    let value = problem.tasks.iter().map(|task| i128::from(task.weight)).sum::<i128>().max(1);
-    problem.value_scale = scale.min((VALUE_MAX / value) as i64).max(1);
-    for task in &mut problem.tasks {
-        task.weight *= problem.value_scale;
-    }
     let count = problem.tasks.len().max(1) as i128;
+    let move_weight = (points / (count * MOVE_PARTS)).clamp(1, i128::from(AMOUNT_MAX)) as i64;
+    let moves: i128 = problem.tasks.iter().map(|task| i128::from(task.move_cost)).sum();
+    let moved = i128::from(move_weight) * (moves + at_risk(problem));
+    // Of every resource at most its weight for variance, and half of that for what is hot.
+    let others = i128::from(most) * width as i128 * 3 / 2 + moved;
+    let worth = if has_burst(problem) { others } else { i128::from(scale) - 1 };
+    scale_values(problem, worth, others + 1, i64::MAX);
+    price_spot(problem, move_weight);
     let objective = &mut problem.objective;
     objective.balance.clear();
-    objective.task_move_weight = (points / (count * MOVE_PARTS)).clamp(1, i128::from(AMOUNT_MAX)) as i64;
+    objective.task_move_weight = move_weight;
     objective.group_move_weight = 0;
     objective.node_move_weight = 0;
     objective.price_weight = 0;

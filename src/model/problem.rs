@@ -378,6 +378,21 @@ impl Problem {
         &self.resources[..count]
     }
 
+    /// The problem without what burst and spot pools count by: for whoever adds up what nodes have and tasks require.
+    pub fn without_meters(&self) -> Problem {
+        let (own, width) = (self.own_resources().len(), self.resources.len().max(1));
+        let narrowed = |rows: &[i64]| rows.chunks(width).flat_map(|row| &row[..own]).copied().collect();
+        let mut problem = Problem {
+            allocatable: narrowed(&self.allocatable),
+            soft_limit: narrowed(&self.soft_limit),
+            requirement: narrowed(&self.requirement),
+            ..self.clone()
+        };
+        problem.resources.truncate(own);
+        problem.objective.mix.iter_mut().for_each(|item| item.requirement.truncate(own));
+        problem
+    }
+
     /// A spot under the names of the snapshot.
     pub fn specs(&self, spot: &Spot) -> Vec<PieceSpec> {
         let spec = |piece: &Piece| PieceSpec {

@@ -13,7 +13,7 @@ use super::policy::{Policy, scaled};
 use super::pools::{Pool, capacity, capacity_of, load_of, pools};
 use super::scenario::{Scenarios, left, placed};
 use super::search::{Search, empty_nodes, is_whole, lacking, priced, waiting};
-use super::{NodeShape, stage::Stage};
+use super::{NodeShape, spread::spread, stage::Stage};
 use crate::control::Control;
 use crate::model::{DEVICE_MILLI, Faults, NodeId, Piece, Placement, Problem, Spot, TaskId, Usage, newcomer_forbidden};
 use std::cmp::Reverse;
@@ -41,10 +41,10 @@ const BINS_OPEN: usize = 32;
 pub(super) struct Bought {
     /// By shape.
     pub counts: Vec<usize>,
-    /// Σ price, or the number of nodes where no shape has a price.
-    pub cost: i128,
-    /// See `cost`.
+    /// No shape has a price: the number of nodes is what counts.
     pub in_nodes: bool,
+    /// By shape; 1 each where none has a price.
+    pub prices: Vec<i64>,
     /// No set of nodes that does costs less; `None` = all that can be had is proven to be too little.
     pub bound: Option<i128>,
     /// A place for everything with these nodes, by tasks and nodes of the problem that offers them: the policy is kept. `None` = none was
@@ -103,11 +103,11 @@ struct Market<'a> {
     search: &'a Search,
 }
 
-/// Looks for the cheapest nodes. `lacking` are the tasks that found no place without any.
+/// Looks for the cheapest nodes. `lacking` are the tasks that found no place without any, `hopeless` those that none could ever hold.
 pub(super) fn buy(
     stage: &Stage,
     shapes: &[NodeShape],
-    lacking: &[TaskId],
+    [lacking, hopeless]: [&[TaskId]; 2],
     policy: &Policy,
     search: &Search,
     control: &Control,
@@ -115,10 +115,11 @@ pub(super) fn buy(
     let offer = offered(stage, shapes, lacking, policy)?;
     let (extended, offers) = stage.with_nodes(shapes, &offer);
     let mut problem = extended.problem()?;
-    hopeless(&problem).into_iter().for_each(|task| problem.tasks[task.index()].pinned = true);
+    hopeless.iter().for_each(|task| problem.tasks[task.index()].pinned = true);
     let scenarios = Scenarios::with_offers(&problem, policy, stage.node_count, &offers);
-    let in_nodes = shapes.iter().all(|shape| shape.node.price == 0);
-    let prices = shapes.iter().map(|shape| if in_nodes { 1 } else { shape.node.price }).collect();
+    let prices: Vec<i64> = shapes.iter().map(|shape| stage.price(&shape.node)).collect();
+    let in_nodes = prices.iter().all(|price| *price == 0);
+    let prices = prices.into_iter().map(|price| if in_nodes { 1 } else { price }).collect();
     let mut shape_of = vec![None; problem.nodes.len()];
     for (shape, offer) in offers.iter().enumerate() {
         offer.iter().for_each(|node| shape_of[node.index()] = Some(shape));
@@ -150,16 +151,18 @@ pub(super) fn buy(
         counts.iter().zip(&market.prices).filter(|(count, _)| **count > 0).map(|(_, price)| i128::from(*price)).min();
     let is_least = is_enough && bound.is_some_and(|bound| cheapest.is_none_or(|price| bound > cost - price));
     let placement = found.map(|found| found.placement);
-    Ok(Bought { counts, cost, in_nodes, bound, placement, offers: market.offers, is_least })
+    Ok(Bought { counts, in_nodes, prices: market.prices, bound, placement, offers: market.offers, is_least })
+}
+
+/// Could the node hold the task, were it empty?
+pub(super) fn holds(problem: &Problem, task: TaskId, node: NodeId) -> bool {
+    let mut amounts = problem.allocatable(node).iter().zip(super::cover::need(problem, task));
+    newcomer_forbidden(problem, task, node).is_none() && amounts.all(|(has, need)| *has >= need)
 }
 
 /// Tasks that no node of the problem could ever hold.
 pub(super) fn hopeless(problem: &Problem) -> Vec<TaskId> {
-    let holds = |task: TaskId, node: NodeId| {
-        let amounts = problem.allocatable(node).iter().zip(super::cover::need(problem, task));
-        newcomer_forbidden(problem, task, node).is_none() && amounts.into_iter().all(|(has, need)| *has >= need)
-    };
-    waiting(problem).filter(|task| !problem.node_ids().any(|node| holds(*task, node))).collect()
+    waiting(problem).filter(|task| !problem.node_ids().any(|node| holds(problem, *task, node))).collect()
 }
 
 impl Market<'_> {
@@ -253,6 +256,11 @@ impl Market<'_> {
             match self.placed(&counts, &control.part(3)) {
                 Ok(placement) => {
                     let usage = Usage::of(&self.problem, &placement);
+                    if self.short(&self.stands(&counts, &usage)).is_some()
+                        && let Some(placement) = self.spread(&counts, &control.part(3))
+                    {
+                        return Some(Enough { counts, placement });
+                    }
                     self.meet_target(&mut counts, &usage);
                     let is_short = self.short(&self.stands(&counts, &usage)).is_some();
                     return (!is_short).then_some(Enough { counts, placement });
@@ -399,9 +407,18 @@ impl Market<'_> {
 
     /// Where everything has a place with these nodes, and the policy is kept in every scenario.
     fn enough(&self, counts: Vec<usize>, control: &Control) -> Option<Enough> {
-        let placement = self.placed(&counts, control).ok()?;
-        let is_short = self.short(&self.stands(&counts, &Usage::of(&self.problem, &placement))).is_some();
-        (!is_short).then_some(Enough { counts, placement })
+        let mut placement = self.placed(&counts, control).ok()?;
+        if self.short(&self.stands(&counts, &Usage::of(&self.problem, &placement))).is_some() {
+            placement = self.spread(&counts, control)?;
+        }
+        Some(Enough { counts, placement })
+    }
+
+    /// A place for everything with these nodes in which no pool is loaded above the target.
+    fn spread(&self, counts: &[usize], control: &Control) -> Option<Placement> {
+        let is_within =
+            |placement: &Placement| self.short(&self.stands(counts, &Usage::of(&self.problem, placement))).is_none();
+        spread(&left(&self.problem, &self.unbought(counts)), self.policy, &is_within, self.search, control)
     }
 
     /// A place for everything with these nodes, which are enough in every scenario; or who was left waiting in one.
@@ -522,7 +539,10 @@ fn due(problem: &Problem, policy: &Policy, node: NodeId) -> usize {
     let nodes: Vec<NodeId> = problem.node_ids().collect();
     let mut all = load_of(problem, &Usage::of(problem, &problem.current), &nodes);
     for task in waiting(problem) {
-        all.iter_mut().zip(need(problem, task)).for_each(|(sum, need)| *sum += need);
+        // Whoever may have more may take it.
+        let whole = problem.requirement(task).iter().map(|amount| scaled(*amount));
+        let devices = need(problem, task).into_iter().skip(problem.resources.len());
+        all.iter_mut().zip(whole.chain(devices)).for_each(|(sum, need)| *sum += need);
     }
     let loads = all.into_iter().zip(capacity(problem, node)).filter(|(load, has)| *load > 0 && *has > 0);
     let most = loads.map(|(load, has)| (policy.whole_for(load) + has - 1) / has).max().unwrap_or(0);
@@ -564,10 +584,10 @@ fn bins(problem: &Problem, node: NodeId, tasks: &[TaskId]) -> usize {
     (closed + open.len()).max(conflicts.map(|(_, count)| count).max().unwrap_or(0))
 }
 
-/// Amounts of a task, then milli by kind of device, scaled; a fraction of a device counts half or all of one, so that what fits in sum
-/// fits on devices.
+/// Least amounts of a task, then milli by kind of device, scaled; a fraction of a device counts half or all of one, so that what fits
+/// in sum fits on devices.
 fn need(problem: &Problem, task: TaskId) -> Vec<i128> {
-    let mut need: Vec<i128> = problem.requirement(task).iter().map(|amount| scaled(*amount)).collect();
+    let mut need = super::cover::least(problem, task);
     let request = problem.tasks[task.index()].device.as_ref();
     need.extend((0..problem.device_kinds.len()).map(|kind| {
         let request = request.filter(|request| request.kind as usize == kind);

@@ -454,6 +454,16 @@ pub(super) fn need(problem: &Problem, task: TaskId) -> Vec<i64> {
     own.map(|amount| (i128::from(*amount) * parts).div_euclid(i128::from(SHARE_ONE)) as i64).collect()
 }
 
+/// The same to the last part, scaled.
+pub(super) fn least(problem: &Problem, task: TaskId) -> Vec<i128> {
+    let parts = match problem.tasks[task.index()].sharing {
+        Sharing::Rigid => SHARE_ONE,
+        Sharing::Elastic { min } => min.parts(),
+        Sharing::Divisible => 0,
+    };
+    problem.requirement(task).iter().map(|amount| i128::from(*amount) * i128::from(parts)).collect()
+}
+
 /// Nodes that the largest group among these tasks needs because its members exclude each other, at least 1. Those that share a
 /// domain at the start may go on so.
 fn distinct_nodes(problem: &Problem, tasks: impl Iterator<Item = TaskId>) -> i128 {

@@ -1,13 +1,16 @@
 //! How many more tasks of a shape fit? Three tiers: as things stand, after the plan that empties nodes, and at most.
 //!
+//! An elastic shape takes its least share, a divisible one all of it on one node.
+//!
 //! * **now**: nothing moves. Exact for each node: a shape belongs to no group, so nodes do not matter to each other.
 //! * **after**: the same, where the plan leads, the emptied nodes still there. What it moves together leaves larger pieces free.
 //! * **at most**: no placement of what runs leaves room for more. Per resource and kind of device, what all nodes that admit the shape hold
 //!   less what can be nowhere else.
 
 use super::cover::{self, DoorKey, has_other_devices};
+use super::policy::scaled;
 use crate::model::{
-    DEVICE_MILLI, DEVICE_ROW_COUNT, NodeId, Placement, Problem, SHARE_ONE, TaskId, Usage, newcomer_forbidden,
+    DEVICE_MILLI, DEVICE_ROW_COUNT, NodeId, Placement, Problem, SHARE_ONE, Sharing, TaskId, Usage, newcomer_forbidden,
 };
 use std::collections::HashMap;
 
@@ -33,12 +36,20 @@ pub(super) fn count(problem: &Problem, usage: &Usage, shape: TaskId, nodes: &[No
     nodes.iter().filter(admits).map(|node| on_node(problem, usage, shape, *node)).sum()
 }
 
+/// What one more of a shape takes, scaled: an elastic one its least share, a divisible one all.
+pub(super) fn takes(problem: &Problem, shape: TaskId) -> Vec<i128> {
+    match problem.tasks[shape.index()].sharing {
+        Sharing::Rigid | Sharing::Elastic { .. } => cover::least(problem, shape),
+        Sharing::Divisible => problem.requirement(shape).iter().map(|amount| scaled(*amount)).collect(),
+    }
+}
+
 fn on_node(problem: &Problem, usage: &Usage, shape: TaskId, node: NodeId) -> u64 {
     let one = i128::from(SHARE_ONE);
     let mut count = i128::from(PER_NODE_MAX);
-    for (r, need) in problem.requirement(shape).iter().enumerate().filter(|(_, need)| **need > 0) {
+    for (r, need) in takes(problem, shape).into_iter().enumerate().filter(|(_, need)| *need > 0) {
         let free = i128::from(problem.allocatable(node)[r]) * one - usage.amounts(node)[r];
-        count = count.min(free.max(0) / (i128::from(*need) * one));
+        count = count.min(free.max(0) / need);
     }
     if let Some(request) = &problem.tasks[shape.index()].device {
         let eligible = request.eligible(&problem.nodes[node.index()]);
@@ -72,11 +83,11 @@ pub(super) fn at_most(problem: &Problem, shape: TaskId, nodes: &[NodeId], runnin
     // If all nodes were empty: no node holds more of the shape than that.
     let alone = Usage::of(problem, &Placement::empty(problem.tasks.len()));
     let mut count: i128 = open.iter().map(|node| i128::from(on_node(problem, &alone, shape, *node))).sum();
-    for (r, need) in problem.requirement(shape).iter().enumerate().filter(|(_, need)| **need > 0) {
+    for (r, need) in takes(problem, shape).into_iter().enumerate().filter(|(_, need)| *need > 0) {
         let limit = |node: &NodeId| (i128::from(problem.allocatable(*node)[r]) * one).max(usage.amounts(*node)[r]);
         let held: i128 = inside.iter().map(|task| i128::from(cover::need(problem, *task)[r]) * one).sum();
         let free = open.iter().map(limit).sum::<i128>() - held;
-        count = count.min(free.max(0) / (i128::from(*need) * one));
+        count = count.min(free.max(0) / need);
     }
     if let Some(request) = &problem.tasks[shape.index()].device {
         let units = |k: u32, milli: u32| match k {

@@ -9,6 +9,7 @@
 //! cover     counting: so many nodes, or so much money, at least                  cover.rs, whole.rs
 //! release   nodes that can go, with the plan that empties them                  release.rs
 //! add       nodes that must come                                                add.rs
+//! spread    everything in place and no pool loaded above a target                spread.rs
 //! fit       how many more tasks of a shape fit                                  fit.rs
 //! series    loads over time → a schedule that does not flap                     series.rs
 //! ```
@@ -29,6 +30,7 @@ mod release;
 mod scenario;
 mod search;
 pub mod series;
+mod spread;
 mod stage;
 mod whole;
 
@@ -42,8 +44,15 @@ use pools::{Pool, Reserve, pools, rooms};
 use release::Released;
 use scenario::{Scenarios, level};
 pub use search::Search;
-use search::{all_run, confined, empty_nodes, priced, waiting};
+use search::{all_run, confined, confined_as, empty_nodes, priced, waiting};
+use spread::spread;
 use stage::Stage;
+pub use stage::price;
+
+/// Most nodes of a shape that are bought beyond those that hold everything, where no safe order leads there without.
+const MORE_MAX: usize = 3;
+/// Purchases of that kind that are tried.
+const MORE_TRIES: usize = 8;
 
 /// A kind of node that can be bought.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -125,6 +134,8 @@ pub struct Addition {
     pub is_enough: bool,
     /// Proven: without any one of them it would not be enough. Otherwise only: no such way was found.
     pub is_least: bool,
+    /// Where everything has a place on these nodes and no safe order of moves leads there: so many moves are blocked.
+    pub unordered: usize,
     /// The snapshot with these nodes.
     pub snapshot: Snapshot,
     /// A verified plan for that snapshot in the points of [`Goal::Place`]: what waits starts.
@@ -144,6 +155,8 @@ pub struct Advice {
     pub startable: usize,
     /// Waiting tasks that no node here or on offer can ever hold.
     pub hopeless: Vec<String>,
+    /// Kinds of nodes that are there and were not on offer, since there are so many; 0 where the caller says what is on offer.
+    pub kinds_left_out: usize,
     /// The policy is kept as things are (after moves, if need be).
     pub is_kept: bool,
     /// Empties the nodes that can go, for the snapshot in the points of [`Goal::Consolidate`]; verified.
@@ -211,16 +224,16 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
     }
     let problem = Problem::new(snapshot)?;
     let stage = Stage::new(snapshot, ask);
-    let shapes = if ask.nodes.is_empty() { stage::own_shapes(snapshot) } else { ask.nodes.clone() };
+    let (shapes, kinds_left_out) = on_offer(&stage, ask)?;
     let mut played = stage.problem()?;
     let hopeless = hopeless_with(&stage, &shapes)?;
     // What no node can ever hold is no reason to buy any.
     hopeless.iter().for_each(|task| played.tasks[task.index()].pinned = true);
 
-    let target = ask.search.solve(&priced(&confined(&played), &|_| 1), false, &control.part(3));
-    let lacking: Vec<TaskId> = waiting(&played).filter(|task| !target.spot(*task).is_placed()).collect();
     let pools = pools(&problem);
-    let inner = confined(&problem);
+    let target = target(&played, &ask.policy, &pools, &ask.search, &control.part(3));
+    let lacking: Vec<TaskId> = waiting(&played).filter(|task| !target.spot(*task).is_placed()).collect();
+    let inner = confined(&problem.without_meters());
     let released = release::release(&problem, &played, &target, &ask.policy, &pools, &ask.search, &control.part(3));
     verified("release", &Goal::Consolidate.apply(&problem), &released.plan, |verdict| {
         let empty = empty_nodes(&problem, &verdict.reached);
@@ -234,7 +247,7 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
     let is_kept = lacking.is_empty() && is_possible && holds();
     let addition = match is_kept {
         true => None,
-        false => Some(addition(&stage, &shapes, &lacking, is_possible, ask, control)?),
+        false => Some(addition(&stage, &shapes, [&lacking, &hopeless], is_possible, ask, control)?),
     };
     let waiting_count = waiting(&problem).count();
     let not_startable = lacking.iter().chain(&hopeless).filter(|task| own(task)).count();
@@ -246,10 +259,58 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
         waiting: waiting_count,
         startable: waiting_count - not_startable,
         hopeless: hopeless.iter().filter(|task| own(task)).map(names).collect(),
+        kinds_left_out,
         is_kept,
         release_plan: released.plan,
         held_back: released.held_back,
         addition,
+    })
+}
+
+/// The kinds of nodes that can be had. Where none is given: the most frequent ones of those that are there, then the first of each pool
+/// and those that hold a task which none of the former does. And how many kinds are left out.
+fn on_offer(stage: &Stage, ask: &Ask) -> Result<(Vec<NodeShape>, usize), Faults> {
+    if !ask.nodes.is_empty() {
+        return Ok((ask.nodes.iter().filter(|shape| shape.most != Some(0)).cloned().collect(), 0));
+    }
+    let kinds = stage::own_shapes(&stage.snapshot);
+    let mut is_offered: Vec<bool> = (0..kinds.len()).map(|k| k < stage::OWN_SHAPES_MAX).collect();
+    if kinds.len() > stage::OWN_SHAPES_MAX {
+        let (extended, nodes) = stage.with_nodes(&kinds, &vec![1; kinds.len()]);
+        let problem = extended.problem()?;
+        let mut offer = |is_meant: &dyn Fn(usize) -> bool| {
+            if !(0..kinds.len()).any(|k| is_offered[k] && is_meant(k)) {
+                (0..kinds.len()).find(|k| is_meant(*k)).into_iter().for_each(|k| is_offered[k] = true);
+            }
+        };
+        (0..kinds.len()).for_each(|pool| offer(&|k| kinds[k].node.pool == kinds[pool].node.pool));
+        problem.task_ids().for_each(|task| offer(&|k| add::holds(&problem, task, nodes[k][0])));
+    }
+    let left_out = is_offered.iter().filter(|is_offered| !**is_offered).count();
+    let offered = kinds.into_iter().zip(is_offered).filter(|(_, is_offered)| *is_offered);
+    Ok((offered.map(|(kind, _)| kind).collect(), left_out))
+}
+
+/// Where everything runs that can, on as few nodes as possible. A target utilisation asks for more than that: where this exceeds it in a
+/// pool, what waits is spread over the pools, and then each pool keeps to as few nodes as possible.
+fn target(played: &Problem, policy: &Policy, pools: &[Pool], search: &Search, control: &Control) -> Placement {
+    let packed = |problem: &Problem, control: &Control| search.solve(&priced(problem, &|_| 1), false, control);
+    let first = packed(&confined(played), control);
+    let is_within = |placement: &Placement| is_within(played, placement, policy, pools);
+    if is_within(&first) || !matches!(policy, Policy::Utilization(_)) {
+        return first;
+    }
+    let Some(spread) = spread(played, policy, &is_within, search, &control.part(3)) else { return first };
+    let again = packed(&confined_as(played, &spread), control);
+    if is_within(&again) && all_run(played, &again) { again } else { spread }
+}
+
+/// Is no pool loaded above the target of the policy?
+fn is_within(played: &Problem, placement: &Placement, policy: &Policy, pools: &[Pool]) -> bool {
+    let reserve = Reserve { policy: &Policy::Free, shape: None, level: None };
+    pools.iter().all(|pool| {
+        let rooms = rooms(played, placement, &pool.nodes, &reserve);
+        rooms.iter().all(|room| policy.headroom(room.load, room.available, 0) >= 0)
     })
 }
 
@@ -268,14 +329,10 @@ fn is_kept(
     search: &Search,
     control: &Control,
 ) -> bool {
-    let reserve = Reserve { policy: &Policy::Free, shape: None, level: None };
     match policy {
         // The tasks that it keeps room for were placed with the others.
         Policy::Free | Policy::Tasks(..) => true,
-        Policy::Utilization(_) => pools.iter().all(|pool| {
-            let rooms = rooms(played, target, &pool.nodes, &reserve);
-            rooms.iter().all(|room| policy.headroom(room.load, room.available, 0) >= 0)
-        }),
+        Policy::Utilization(_) => is_within(played, target, policy, pools),
         Policy::Survive(_) => Scenarios::of(played, policy).all_hold(played, &[], search, control),
     }
 }
@@ -298,52 +355,111 @@ fn verified(
 fn addition(
     stage: &Stage,
     shapes: &[NodeShape],
-    lacking: &[TaskId],
+    [lacking, hopeless]: [&[TaskId]; 2],
     is_possible: bool,
     ask: &Ask,
     control: &Control,
 ) -> Result<Addition, ScaleError> {
     // The last search, on what was bought, gets a fifth.
     let most = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / 5 * 4));
-    let bought = add::buy(stage, shapes, lacking, &ask.policy, &ask.search, &most)?;
-    let (grown, nodes) = stage.with_nodes(shapes, &bought.counts);
-    let snapshot = grown.without_reserved();
-    // With the tasks of the policy, then the same without them: what waits starts, and room is left.
-    let mut played = grown.problem()?;
-    add::hopeless(&played).into_iter().for_each(|task| played.tasks[task.index()].pinned = true);
-    let problem = Goal::Place.apply(&Problem::new(&snapshot)?);
-    let planned = |found: Placement| {
-        let target = Placement::from_spots(found.spots()[..problem.tasks.len()].to_vec());
-        let plan = release::planned(&problem, &target, &ask.search, control);
-        let is_whole = all_run(&played, &found) && plan.blocked.is_empty();
-        (plan, is_whole)
-    };
-    // The place for everything that was found, on the nodes that were bought. Where there is none, or no way leads there, as much as can
-    // be found now.
-    let known = bought.placement.as_ref().map(|placement| planned(bought.on(placement, &nodes)));
-    let (plan, is_whole) = match known {
-        Some((plan, true)) => (plan, true),
-        _ => planned(ask.search.solve(&priced(&confined(&played), &|_| 0), true, control)),
-    };
-    verified("addition", &problem, &plan, |_| true)?;
-    let purchases = shapes.iter().zip(&bought.counts).filter(|(_, count)| **count > 0);
+    let bought = add::buy(stage, shapes, [lacking, hopeless], &ask.policy, &ask.search, &most)?;
+    let ground = Ground { stage, shapes, hopeless, bought: &bought, search: &ask.search };
+    let mut counts = bought.counts.clone();
+    let mut grown = ground.grown(&counts, control)?;
+    if bought.placement.is_some() && !grown.is_whole {
+        // A place for everything, and no safe way there: room beside it may open one.
+        let cheap =
+            |more: &Vec<usize>| more.iter().zip(&bought.prices).map(|(n, p)| *n as i128 * i128::from(*p)).sum::<i128>();
+        let mut tries: Vec<Vec<usize>> = ground.a_few_more().collect();
+        tries.sort_by_key(|more| (cheap(more), more.iter().sum::<usize>()));
+        for more in tries.into_iter().take(MORE_TRIES).take_while(|_| !control.must_stop()) {
+            let wider: Vec<usize> = bought.counts.iter().zip(more).map(|(count, more)| count + more).collect();
+            let other = ground.grown(&wider, &control.part(MORE_TRIES as u32))?;
+            if other.is_whole {
+                (counts, grown) = (wider, other);
+                break;
+            }
+        }
+    }
+    verified("addition", &grown.problem, &grown.plan, |_| true)?;
+    let has_more = counts != bought.counts;
+    let unordered = if bought.placement.is_some() && !grown.is_whole { grown.plan.blocked.len() } else { 0 };
+    let purchases = shapes.iter().zip(&counts).filter(|(_, count)| **count > 0);
+    let cost = counts.iter().zip(&bought.prices).map(|(count, price)| *count as i128 * i128::from(*price)).sum();
     Ok(Addition {
         purchases: purchases
             .map(|(shape, count)| Purchase {
                 shape: shape.node.name.clone(),
                 pool: shape.node.pool.clone(),
                 count: *count,
-                price: shape.node.price,
+                price: stage.price(&shape.node),
             })
             .collect(),
-        cost: bought.cost,
+        cost,
         in_nodes: bought.in_nodes,
         cost_at_least: bought.bound.filter(|_| is_possible),
-        is_enough: is_possible && bought.placement.is_some() && is_whole,
-        is_least: bought.is_least,
-        snapshot,
-        plan,
+        is_enough: is_possible && bought.placement.is_some() && grown.is_whole,
+        is_least: bought.is_least && !has_more,
+        unordered,
+        snapshot: grown.snapshot,
+        plan: grown.plan,
     })
+}
+
+/// What is bought, on which everything is planned.
+struct Ground<'a> {
+    stage: &'a Stage,
+    shapes: &'a [NodeShape],
+    hopeless: &'a [TaskId],
+    bought: &'a add::Bought,
+    search: &'a Search,
+}
+
+/// The snapshot with what is bought, and the plan on it.
+struct Grown {
+    snapshot: Snapshot,
+    /// In the points of [`Goal::Place`].
+    problem: Problem,
+    plan: Plan,
+    /// Everything runs at its end.
+    is_whole: bool,
+}
+
+impl Ground<'_> {
+    /// One to three more nodes of one shape, where so many can be had.
+    fn a_few_more(&self) -> impl Iterator<Item = Vec<usize>> {
+        let left = |shape: usize| {
+            let most = self.shapes[shape].most.map_or(usize::MAX, |most| most as usize);
+            most.saturating_sub(self.bought.counts[shape]).min(MORE_MAX)
+        };
+        let count = self.shapes.len();
+        let of = move |shape: usize, more: usize| (0..count).map(|k| if k == shape { more } else { 0 }).collect();
+        (0..count).flat_map(move |shape| (1..=left(shape)).map(move |more| of(shape, more)))
+    }
+
+    /// With so many nodes of each shape.
+    fn grown(&self, counts: &[usize], control: &Control) -> Result<Grown, Faults> {
+        let (grown, nodes) = self.stage.with_nodes(self.shapes, counts);
+        let snapshot = grown.without_reserved();
+        // With the tasks of the policy, then the same without them: what waits starts, and room is left.
+        let mut played = grown.problem()?;
+        self.hopeless.iter().for_each(|task| played.tasks[task.index()].pinned = true);
+        let problem = Goal::Place.apply(&Problem::new(&snapshot)?);
+        let planned = |found: Placement| {
+            let target = Placement::from_spots(found.spots()[..problem.tasks.len()].to_vec());
+            let plan = release::planned(&problem, &target, self.search, control);
+            let is_whole = all_run(&played, &found) && plan.blocked.is_empty();
+            (plan, is_whole)
+        };
+        // The place for everything that was found, on the nodes that were bought. Where there is none, or no way leads there, as much
+        // as can be found now.
+        let known = self.bought.placement.as_ref().map(|placement| planned(self.bought.on(placement, &nodes)));
+        let (plan, is_whole) = match known {
+            Some((plan, true)) => (plan, true),
+            _ => planned(self.search.solve(&priced(&confined(&played), &|_| 0), true, control)),
+        };
+        Ok(Grown { snapshot, problem, plan, is_whole })
+    }
 }
 
 fn pool_advice(
@@ -367,7 +483,7 @@ fn pool_advice(
     let shapes: Vec<TaskSpec> =
         names.iter().copied().chain(wanted).filter_map(|name| stage::task_shape(snapshot, &ask.tasks, name)).collect();
     shaped.tasks.extend(shapes.into_iter().enumerate().map(|(k, shape)| TaskSpec { name: format!("\0{k}"), ..shape }));
-    let shaped = Problem::new(&shaped)?;
+    let shaped = Problem::new(&shaped)?.without_meters();
     let shaped_inner = confined(&shaped);
     let shape = |k: usize| TaskId::new(problem.tasks.len() + k);
     let reserve =

@@ -1,5 +1,6 @@
 //! What does each pool hold, and what is left of it? Load, available and f(load, available) per resource and kind of device.
 
+use super::fit::takes;
 use super::policy::{Policy, scaled};
 use crate::model::{DEVICE_MILLI, DomainId, LevelId, NodeId, Placement, Problem, TaskId, Usage};
 use std::collections::BTreeMap;
@@ -106,8 +107,8 @@ impl Reserve<'_> {
     fn amounts(&self, problem: &Problem, nodes: &[NodeId]) -> Vec<i128> {
         let mut reserved = vec![0; problem.resources.len() + problem.device_kinds.len()];
         if let (Policy::Tasks(_, count), Some(shape)) = (self.policy, self.shape) {
-            for (slot, amount) in reserved.iter_mut().zip(problem.requirement(shape)) {
-                *slot = scaled(*amount) * i128::from(*count);
+            for (slot, amount) in reserved.iter_mut().zip(takes(problem, shape)) {
+                *slot = amount * i128::from(*count);
             }
             if let Some(request) = &problem.tasks[shape.index()].device {
                 let milli = scaled(i64::from(request.count) * i64::from(request.milli));

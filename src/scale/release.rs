@@ -37,6 +37,7 @@ pub(super) fn release(
     control: &Control,
 ) -> Released {
     let consolidated = Goal::Consolidate.apply(problem);
+    let counted = problem.without_meters();
     let own = Placement::from_spots(target.spots()[..problem.tasks.len()].to_vec());
     let plan = planned(&consolidated, &own, search, control);
     let reached = plan.reached(problem);
@@ -48,7 +49,7 @@ pub(super) fn release(
         Policy::Free | Policy::Tasks(..) => empty.clone(),
         Policy::Utilization(_) => {
             let mut allowed: Vec<NodeId> =
-                pools.iter().flat_map(|pool| within(problem, &reached, policy, pool, &empty)).collect();
+                pools.iter().flat_map(|pool| within(&counted, &reached, policy, pool, &empty)).collect();
             allowed.sort_unstable();
             allowed
         }
@@ -77,7 +78,7 @@ pub(super) fn release(
     let mut nodes: Vec<NodeId> = allowed.into_iter().filter(|node| left.binary_search(node).is_ok()).collect();
     if let Policy::Utilization(_) = policy {
         // What waits may have gone to another pool this time.
-        nodes = pools.iter().flat_map(|pool| within(problem, &reached, policy, pool, &nodes)).collect();
+        nodes = pools.iter().flat_map(|pool| within(&counted, &reached, policy, pool, &nodes)).collect();
         nodes.sort_unstable();
     }
     Released { nodes, plan, reached, held_back }

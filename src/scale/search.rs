@@ -5,7 +5,8 @@ use crate::control::{Control, Progress};
 use crate::drill;
 use crate::exact;
 use crate::model::{
-    AMOUNT_MAX, Goal, NodeId, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, violations, worsened,
+    AMOUNT_MAX, Goal, NodeId, Piece, Placement, Problem, SHARE_ONE, Sharing, Spot, Task, TaskId, Usage, violations,
+    worsened,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,8 @@ const EFFORT_MIN: u64 = 20;
 const VALUE_MAX: i128 = 1 << 58;
 /// Most moves that a node is worth, of the dearest: nobody wants a cluster turned over for one node.
 const NODE_MOVES_MAX: i128 = 1024;
+/// A task that may run in part is worth at most so many times as much as one that may not: with this part of it all prices are outweighed.
+const PARTS_MAX: i128 = 1024;
 /// Steps in which sizes of tasks are told apart: below a thousandth of the largest, anything fits in somewhere.
 const SIZES_MAX: i128 = 1024;
 /// Label that keeps a running task in its pool: no file can hold a label of this name by accident.
@@ -71,7 +74,10 @@ impl Search {
         if all_run(problem, &first) || control.must_stop() {
             return first;
         }
-        let second = self.solve(&asked, true, control);
+        let second = match thinned(&asked) {
+            Some(thin) => as_shares(problem, &self.solve(&thin, true, control)),
+            None => self.solve(&asked, true, control),
+        };
         let count = |placement: &Placement| lacking(problem, placement).count();
         if count(&second) <= count(&first) { second } else { first }
     }
@@ -80,6 +86,30 @@ impl Search {
     pub(super) fn all_placed(&self, problem: &Problem, control: &Control) -> Option<Placement> {
         Some(self.most_placed(problem, control)).filter(|found| is_whole(problem, found))
     }
+}
+
+/// The problem in which what waits and is elastic takes its least share and no more: what one has beyond it may be another's room. `None`
+/// where there is no such task.
+fn thinned(problem: &Problem) -> Option<Problem> {
+    let elastic: Vec<TaskId> = waiting(problem).filter(|task| is_elastic(problem, *task)).collect();
+    let mut thin = problem.clone();
+    elastic.iter().for_each(|task| _ = thin.make_rigid(*task));
+    (!elastic.is_empty()).then_some(thin)
+}
+
+fn is_elastic(problem: &Problem, task: TaskId) -> bool {
+    matches!(problem.tasks[task.index()].sharing, Sharing::Elastic { .. })
+}
+
+/// A placement of a thinned problem, with the shares that it means.
+fn as_shares(problem: &Problem, found: &Placement) -> Placement {
+    let spot = |id: TaskId| match (problem.tasks[id.index()].sharing, found.spot(id)) {
+        (Sharing::Elastic { min }, Spot::On(piece)) if !problem.current.spot(id).is_placed() => {
+            Spot::On(Piece { share: min, ..*piece })
+        }
+        (_, spot) => spot.clone(),
+    };
+    Placement::from_spots(problem.task_ids().map(spot).collect())
 }
 
 /// True when everything runs that is to, and no rule is more broken than before.
@@ -106,8 +136,14 @@ pub(super) fn priced(problem: &Problem, price: &dyn Fn(NodeId) -> i64) -> Proble
     let prices: Vec<i128> = problem.node_ids().map(|node| i128::from(price(node))).collect();
     let total: i128 = prices.iter().sum();
     let most = prices.iter().copied().max().unwrap_or(0).max(1);
-    // A price exceeds many moves, and a task all prices, as far as figures allow.
-    let top = (VALUE_MAX / count).min(AMOUNT_MAX.into());
+    // A price exceeds many moves, and a task all prices, as far as figures allow: one that may run in part, with its least share.
+    let parts = |task: &Task| match task.sharing {
+        Sharing::Rigid => 1,
+        Sharing::Elastic { min } => i128::from(SHARE_ONE.div_ceil(min.parts().max(1))).min(PARTS_MAX),
+        Sharing::Divisible => PARTS_MAX,
+    };
+    let most_parts = problem.tasks.iter().map(parts).max().unwrap_or(1);
+    let top = (VALUE_MAX / count).min(AMOUNT_MAX.into()) / most_parts;
     let factor = count.min(NODE_MOVES_MAX).min(top / 2 / total.max(1)).min(i128::from(AMOUNT_MAX) / most);
     let (up, down) = if factor > 0 { (factor, 1) } else { (1, total.max(1) * 2 / top.max(1) + 1) };
     for (node, price) in priced.nodes.iter_mut().zip(&prices) {
@@ -116,7 +152,7 @@ pub(super) fn priced(problem: &Problem, price: &dyn Fn(NodeId) -> i64) -> Proble
     let dearest: i128 = priced.nodes.iter().map(|node| i128::from(node.price)).sum();
     priced.value_scale = (dearest + count).clamp(1, top) as i64;
     for task in &mut priced.tasks {
-        (task.weight, task.evictable) = (priced.value_scale, false);
+        (task.weight, task.evictable) = (priced.value_scale * parts(task) as i64, false);
     }
     priced.objective.move_costs = Default::default();
     priced
@@ -128,7 +164,8 @@ fn sized(problem: &Problem) -> Problem {
     let mut sized = priced(problem, &|_| 0);
     let sizes = drill::sizes(problem);
     let largest = sizes.iter().copied().max().unwrap_or(0).max(1);
-    let most = (VALUE_MAX / (problem.tasks.len() as i128 + 1)).min(AMOUNT_MAX.into()) / i128::from(sized.value_scale);
+    let weight = sized.tasks.iter().map(|task| i128::from(task.weight)).max().unwrap_or(1);
+    let most = (VALUE_MAX / (problem.tasks.len() as i128 + 1)).min(AMOUNT_MAX.into()) / weight.max(1);
     let steps = most.clamp(1, SIZES_MAX);
     for (task, size) in sized.tasks.iter_mut().zip(sizes) {
         task.weight *= (i128::from(size) * steps / i128::from(largest)).max(1) as i64;
@@ -138,17 +175,29 @@ fn sized(problem: &Problem) -> Problem {
 
 /// The problem in which a running task may not leave the pools it is in.
 pub(super) fn confined(problem: &Problem) -> Problem {
+    confined_as(problem, &problem.current)
+}
+
+/// The same where what waits may only go to the pools that it is in there.
+pub(super) fn confined_as(problem: &Problem, there: &Placement) -> Problem {
     let mut confined = problem.clone();
-    let pool = |node: NodeId| problem.nodes[node.index()].pool.map_or(String::new(), |pool| format!("{pool}"));
     for (n, node) in confined.nodes.iter_mut().enumerate() {
-        node.labels.insert(POOL_LABEL.to_string(), pool(NodeId::new(n)));
+        node.labels.insert(POOL_LABEL.to_string(), pool_label(problem, NodeId::new(n)));
     }
-    for (task, spot) in confined.tasks.iter_mut().zip(problem.current.spots()).filter(|(_, spot)| spot.is_placed()) {
-        let pools = spot.pieces().iter().map(|piece| pool(piece.node)).collect();
-        task.selector.insert(POOL_LABEL.to_string(), pools);
-        task.evictable = false;
+    for id in problem.task_ids() {
+        let (now, task) = (problem.current.spot(id), &mut confined.tasks[id.index()]);
+        let spot = if now.is_placed() { now } else { there.spot(id) };
+        if spot.is_placed() {
+            let pools = spot.pieces().iter().map(|piece| pool_label(problem, piece.node)).collect();
+            task.selector.insert(POOL_LABEL.to_string(), pools);
+        }
+        task.evictable &= !now.is_placed();
     }
     confined
+}
+
+fn pool_label(problem: &Problem, node: NodeId) -> String {
+    problem.nodes[node.index()].pool.map_or(String::new(), |pool| format!("{pool}"))
 }
 
 /// The problem with nodes that are gone: what ran there waits, also where it was pinned.

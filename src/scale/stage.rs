@@ -6,8 +6,8 @@ use super::{Ask, NodeShape, Policy};
 use crate::model::{Faults, NodeId, NodeSpec, Problem, Snapshot, TaskSpec};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Shapes of nodes taken from the snapshot when none are given.
-const OWN_SHAPES_MAX: usize = 8;
+/// Kinds of nodes taken from the snapshot when none are given: the most frequent ones. Others only where none of these holds a task.
+pub(super) const OWN_SHAPES_MAX: usize = 8;
 
 /// A snapshot, extended.
 #[derive(Debug, Clone)]
@@ -50,9 +50,14 @@ impl Stage {
         (stage, ids)
     }
 
-    /// The indexed form.
+    /// The indexed form. How burst and spot pools count is no room, and nothing that a node has.
     pub fn problem(&self) -> Result<Problem, Faults> {
-        Problem::new(&self.snapshot)
+        Ok(Problem::new(&self.snapshot)?.without_meters())
+    }
+
+    /// What a node of a shape costs: its own price and that of its pool.
+    pub fn price(&self, shape: &NodeSpec) -> i64 {
+        price(&self.snapshot, shape)
     }
 
     /// Without the tasks of the policy.
@@ -61,6 +66,12 @@ impl Stage {
         snapshot.tasks.truncate(self.task_count);
         snapshot
     }
+}
+
+/// What a node costs in a snapshot: its own price and that of its pool.
+pub fn price(snapshot: &Snapshot, node: &NodeSpec) -> i64 {
+    let pool = snapshot.pools.iter().find(|pool| Some(&pool.name) == node.pool.as_ref());
+    node.price.saturating_add(pool.map_or(0, |pool| pool.price))
 }
 
 /// A shape by its name: one that was given, or a task of the snapshot on its own.
@@ -75,8 +86,8 @@ fn fresh(name: &str, taken: &BTreeSet<&str>, count: usize) -> Vec<String> {
     names.filter(|name| !taken.contains(name.as_str())).take(count).collect()
 }
 
-/// The most frequent kinds of nodes of each snapshot, as shapes named after the first of them. Labels that tell every node from every other
-/// (a host name) are no part of a shape.
+/// The kinds of nodes of a snapshot, most frequent first, as shapes named after the first of them. Labels that tell every node from
+/// every other (a host name) are no part of a shape.
 pub(super) fn own_shapes(snapshot: &Snapshot) -> Vec<NodeShape> {
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut holders: BTreeMap<&str, usize> = BTreeMap::new();
@@ -98,5 +109,5 @@ pub(super) fn own_shapes(snapshot: &Snapshot) -> Vec<NodeShape> {
         kinds[at].2 += 1;
     }
     kinds.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
-    kinds.into_iter().take(OWN_SHAPES_MAX).map(|(_, shape, _)| shape).collect()
+    kinds.into_iter().map(|(_, shape, _)| shape).collect()
 }

@@ -94,7 +94,7 @@ fn ending(one: &Drilled) -> &'static str {
 }
 
 fn missing(problem: &Problem, one: &Drilled) -> Html {
-    let amounts = problem.resources.iter().zip(&one.missing).filter(|(_, amount)| **amount > 0);
+    let amounts = problem.own_resources().iter().zip(&one.missing).filter(|(_, amount)| **amount > 0);
     let mut parts: Vec<Html> =
         amounts.map(|(resource, amount)| html![grouped(*amount), " ", name(&resource.name)]).collect();
     if one.missing_milli > 0 {

@@ -29,10 +29,14 @@ use outlook::Outlook;
 
 /// Runs the command.
 pub fn run(args: &ReportArgs) -> Result<Exit, Failure> {
-    signal::quit_at_once();
     args.output.output.check()?;
-    let (snapshot, mut problem) = read_cluster(&args.snapshot, args.jobs.place.as_ref())?;
-    let plan = args.plan.as_ref().map(|source| read_plan_for(&mut problem, source)).transpose()?;
+    let read = || {
+        let (snapshot, mut problem) = read_cluster(&args.snapshot, args.jobs.place.as_ref())?;
+        let plan = args.plan.as_ref().map(|source| read_plan_for(&mut problem, source)).transpose()?;
+        Ok((snapshot, problem, plan))
+    };
+    let then = Some("the page is written with the advice found so far");
+    let ((snapshot, problem, plan), stop) = signal::read_then_stop_first(then, read)?;
     let verdict = plan.as_ref().map(|plan| plan::verify(&problem, plan));
     if let (Some(plan), Some(verdict)) = (&plan, &verdict)
         && !verdict.is_right()
@@ -42,7 +46,7 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     }
     let planned = plan.as_ref().zip(verdict).map(|(plan, verdict)| Planned::new(&problem, plan, verdict));
     let facts = Facts::new(&problem, planned);
-    let outlook = Outlook::new(&snapshot, &problem, &facts.end().placement, args.time_limit);
+    let outlook = Outlook::new(&snapshot, &problem, &facts.end().placement, args.time_limit, stop);
     args.output.output.write(outline::page(&facts, &outlook).as_bytes())?;
     Ok(Exit::Done)
 }

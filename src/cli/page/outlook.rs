@@ -8,6 +8,8 @@ use bayplan::control::Control;
 use bayplan::drill::{Drill, Options, drill};
 use bayplan::model::{LevelId, Placement, Problem, Snapshot};
 use bayplan::scale::{Advice, Ask, Search, advise};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Most nodes × tasks of a cluster that is looked at: 5,000 × 100,000 take three seconds of one core to drill.
@@ -25,13 +27,19 @@ pub struct Outlook {
     pub drill: Option<Drill>,
     /// The advice, or why there is none.
     pub advice: Result<Advice, String>,
-    /// The time limit has cut the search for nodes short.
+    /// The time limit or a signal has cut the search for nodes short.
     pub was_late: bool,
 }
 
 impl Outlook {
     /// Looks at a state of the problem of a snapshot.
-    pub fn new(snapshot: &Snapshot, problem: &Problem, state: &Placement, limit: Duration) -> Outlook {
+    pub fn new(
+        snapshot: &Snapshot,
+        problem: &Problem,
+        state: &Placement,
+        limit: Duration,
+        stop: Arc<AtomicBool>,
+    ) -> Outlook {
         let settled = problem.settled(state);
         let is_large = problem.nodes.len().saturating_mul(problem.tasks.len()) > SIZE_MAX;
         if is_large {
@@ -43,9 +51,9 @@ impl Outlook {
         let drill = drill(&settled, &Options { levels, ..Options::default() }, &first_look);
         let effort = (CANDIDATES / problem.tasks.len().max(1) as u64).clamp(EFFORT.0, EFFORT.1);
         let ask = Ask { search: Search { effort: Some(effort), ..Search::default() }, ..Ask::default() };
-        let control = Control::unlimited().with_time_limit(limit);
+        let control = Control::unlimited().with_time_limit(limit).with_stop(stop);
         let advice = advise(&problem.snapshot_at(snapshot, state), &ask, &control);
         let advice = advice.map_err(|error| format!("It could not be worked out: {error}"));
-        Outlook { settled, drill: Some(drill), advice, was_late: control.was_late() }
+        Outlook { settled, drill: Some(drill), advice, was_late: control.was_late() || control.is_stopped() }
     }
 }

@@ -22,7 +22,7 @@ pub fn section(facts: &Facts<'_>, outlook: &Outlook) -> Html {
         "In the state {end}, with everything running on and all that waits placed. Running tasks stay in their pool. Headroom is \
          f(load, available) = available − load."
     );
-    let late = "The time limit cut the search short: more nodes may be able to go, and fewer or cheaper ones may do. ";
+    let late = "The time limit or a signal cut the search short: more nodes may be able to go, and fewer or cheaper ones may do. ";
     let note = html![
         outlook.was_late.then(|| Html::from(late)),
         "Prices of nodes are those of the snapshot. bayplan scale searches longer, knows other policies, and writes the plans.",
@@ -94,6 +94,10 @@ fn findings(advice: &Advice) -> Vec<Html> {
         None => items.push("No node must come.".into()),
         Some(addition) => items.extend(coming(addition)),
     }
+    if advice.kinds_left_out > 0 && advice.addition.is_some() {
+        let count = plural(advice.kinds_left_out, "more kind of node", "more kinds of nodes");
+        items.push(format!("{count} that are there were not among what could be bought.").into());
+    }
     items
 }
 
@@ -117,6 +121,9 @@ fn coming(addition: &Addition) -> Vec<Html> {
     let verdict = match (addition.is_enough, addition.is_least) {
         (true, true) => "That is enough, by a verified plan; one node fewer is proven not to be.",
         (true, false) => "That is enough, by a verified plan; one node fewer was not found to be, without proof.",
+        (false, _) if addition.unordered > 0 => {
+            "Everything has a place with that, but no safe order of moves was found."
+        }
         (false, _) => "That was not found to be enough.",
     };
     vec![html!["Must come: ", Html::listed(bought, ", "), total], verdict.into()]
