@@ -244,7 +244,8 @@ fn single_steps(problem: &Problem, placement: &Placement) -> Vec<(TaskId, NodeId
             let mut after = placement.clone();
             after.set(task, Spot::On(Piece::whole(node)));
             let gain = score(problem, &after).objective() - points;
-            if gain > 0 && worsened(&before, &violations(problem, &after)).is_empty() {
+            let now = violations(problem, &after);
+            if gain > 0 && worsened(&before, &now).is_empty() && total_excess(&now) <= total_excess(&before) {
                 found.push((task, node, gain));
             }
         }

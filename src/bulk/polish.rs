@@ -208,19 +208,32 @@ impl<'a> Ground<'a> {
         found.into_iter().take(ASKED_MAX).find(may).map(|(Reverse(gain), _, to)| Step { gain, to })
     }
 
-    /// Would a node be held beyond its capacity by a task that leaves it, where moves are simultaneous? That breaks one rule more.
+    /// Is a node more broken when a task leaves it and still holds its room, where moves are simultaneous?
     fn stays_held(&self, task: TaskId) -> bool {
         let Some(held) = &self.held else { return false };
         let problem = self.problem;
         let home = problem.current.spot(task);
-        let is_full = |node: NodeId| {
-            let capacity = problem.allocatable(node).iter().map(|amount| i128::from(*amount) * i128::from(SHARE_ONE));
-            let rows = held.amounts(node).iter().zip(capacity).zip(&problem.resources);
-            let mut rows = rows.map(|((held, capacity), resource)| resource.transient && *held > capacity);
-            rows.any(|is_beyond| is_beyond) || held.devices(node).iter().any(|milli| *milli > DEVICE_MILLI)
+        let milli = problem.tasks[task.index()].device.as_ref().map_or(0, |request| i128::from(request.milli));
+        // What runs and what is held, each beyond the limit; what is held counts once something has left.
+        let excess = |used: i128, held: i128, limit: i128| {
+            (used - limit).max(0) + if held > used { (held - limit).max(0) } else { 0 }
         };
-        let mut pieces = self.placement.spot(task).pieces().iter();
-        pieces.any(|piece| home.is_on(piece.node) && is_full(piece.node))
+        let is_worse = |piece: &Piece| {
+            let (used, held_here) = (self.usage.amounts(piece.node), held.amounts(piece.node));
+            let mut change = 0;
+            for r in (0..used.len()).filter(|r| problem.resources[*r].transient) {
+                let own = i128::from(problem.requirement(task)[r]) * i128::from(piece.share.parts());
+                let limit = i128::from(problem.allocatable(piece.node)[r]) * i128::from(SHARE_ONE);
+                change += excess(used[r] - own, held_here[r], limit) - excess(used[r], held_here[r], limit);
+            }
+            let devices = self.usage.devices(piece.node).iter().zip(held.devices(piece.node)).enumerate();
+            for (_, (used, held)) in devices.filter(|(d, _)| piece.devices >> d & 1 == 1) {
+                let (used, held, limit) = (i128::from(*used), i128::from(*held), i128::from(DEVICE_MILLI));
+                change += excess(used - milli, held, limit) - excess(used, held, limit);
+            }
+            change > 0
+        };
+        self.placement.spot(task).pieces().iter().filter(|piece| home.is_on(piece.node)).any(is_worse)
     }
 
     /// Points that the nodes of a task lose when it goes.
