@@ -5,6 +5,7 @@ mod common;
 
 use bayplan::bulk::{self, Options};
 use bayplan::control::Control;
+use bayplan::generate;
 use bayplan::model::*;
 use bayplan::plan::{self, Meta};
 use common::*;
@@ -230,4 +231,121 @@ fn the_best_is_never_beaten_and_mostly_found() {
         assert!(enumerated >= 500, "only {enumerated} cases were small enough for brute force");
         assert!(reached * 100 >= enumerated * 90, "the best was found in only {reached} of {enumerated} cases");
     }
+}
+
+/// Every single start or move that brings points and breaks no rule more, rules and points worked out whole. Of rigid tasks without
+/// devices, since there is one way only in which they can be on a node.
+fn single_steps(problem: &Problem, placement: &Placement) -> Vec<(TaskId, NodeId, i128)> {
+    let (before, points) = (violations(problem, placement), score(problem, placement).objective());
+    let is_simple = |task: &Task| task.sharing == Sharing::Rigid && task.device.is_none() && !task.pinned;
+    let mut found = Vec::new();
+    for task in problem.task_ids().filter(|task| is_simple(&problem.tasks[task.index()])) {
+        for node in problem.node_ids().filter(|node| !placement.spot(task).is_on(*node)) {
+            let mut after = placement.clone();
+            after.set(task, Spot::On(Piece::whole(node)));
+            let gain = score(problem, &after).objective() - points;
+            let now = violations(problem, &after);
+            if gain > 0 && worsened(&before, &now).is_empty() && total_excess(&now) <= total_excess(&before) {
+                found.push((task, node, gain));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_single_step_is_left_that_pays() {
+    for_seeds("single steps", 300, |seed, rng| {
+        let problem = Problem::new(&random_snapshot(rng, Size::SMALL, Kinds::ALL)).unwrap();
+        let found = solve(&problem, seed, 50, 1).placement;
+        let left = single_steps(&problem, &found);
+        let told = |(task, node, gain): &(TaskId, NodeId, i128)| {
+            let (task, node) = (&problem.tasks[task.index()].name, &problem.nodes[node.index()].name);
+            format!("{task} to {node} for {}", scaled_text(*gain))
+        };
+        assert!(left.is_empty(), "{:?}", left.iter().map(told).collect::<Vec<_>>());
+    });
+}
+
+/// A divisible task runs, and what waits fits beside its full share on the other node only: room that the search gives away must not
+/// keep the rest waiting. An elastic one has its full share where it costs less, which its least share does not show.
+#[test]
+fn what_shares_is_counted_when_others_start() {
+    let divisible = |task: TaskSpec, share: &str| {
+        let mut task = at(task, "n1");
+        (task.sharing, task.evictable) = (SharingSpec::Divisible, false);
+        task.placement[0].share = Some(share.to_string());
+        task
+    };
+    let nodes = vec![node("n1", &[("cpu", 22), ("mem", 22)]), node("n3", &[("cpu", 23), ("mem", 23)])];
+    let tasks = vec![
+        task("t0", 1, &[("cpu", 1), ("mem", 4)]),
+        divisible(in_group(task("t1", 1, &[("cpu", 8), ("mem", 9)]), "g"), "1/2"),
+        task("t3", 1, &[("cpu", 6), ("mem", 4)]),
+        task("t4", 1, &[("cpu", 6), ("mem", 1)]),
+        at(task("t14", 1, &[("cpu", 6), ("mem", 10)]), "n1"),
+        at(task("t18", 1, &[("cpu", 1), ("mem", 3)]), "n1"),
+    ];
+    let mut snapshot = cluster(nodes, tasks);
+    snapshot.groups = vec![group("g")];
+    snapshot.resources = resources(&["cpu", "mem"]);
+    let problem = Problem::new(&snapshot).unwrap();
+    let found = solve(&problem, 1, 1000, 1).placement;
+    assert!(problem.task_ids().all(|task| found.spot(task).is_placed()), "{found:?}");
+
+    let mut nodes = vec![node("n3", &[("cpu", 9), ("mem", 37)]), node("n4", &[("cpu", 24), ("mem", 30)])];
+    nodes[1].soft_limit = amounts(&[("cpu", 4), ("mem", 6)]);
+    let mut elastic = task("t0", 20, &[("cpu", 6), ("mem", 12)]);
+    (elastic.sharing, elastic.min_share) = (SharingSpec::Elastic, Some("1/4".to_string()));
+    let mut snapshot = cluster(nodes, vec![elastic, at(task("t4", 1, &[("cpu", 2), ("mem", 6)]), "n4")]);
+    snapshot.resources = resources(&["cpu", "mem"]);
+    snapshot.resources[0].load_weight = 3;
+    let problem = Problem::new(&snapshot).unwrap();
+    let found = solve(&problem, 1, 1000, 1).placement;
+    assert_eq!(score(&problem, &found).objective(), scaled(21, 1));
+}
+
+/// With few moves allowed, an annealing search may never see a state within the budget; the best single moves are made all the same.
+#[test]
+fn a_small_budget_of_moves_is_well_spent() {
+    let wish = |nodes, tasks| generate::Wish { nodes: Some(nodes), tasks: Some(tasks), seed: 3, ..Default::default() };
+    for shape in [generate::Shape::Racks, generate::Shape::Balance] {
+        let order = generate::Order::new(shape, wish(12, 120)).unwrap_or_else(|faults| panic!("{faults:?}"));
+        for most in [1, 3] {
+            let mut snapshot = generate::generate(&order);
+            snapshot.moves.max_moves = Some(most);
+            let problem = Problem::new(&snapshot).unwrap();
+            let start = score(&problem, &problem.current).objective();
+            let mut best: Vec<(TaskId, i128)> = Vec::new();
+            for (task, _, gain) in single_steps(&problem, &problem.current) {
+                match best.iter_mut().find(|(known, _)| *known == task) {
+                    Some((_, most)) => *most = gain.max(*most),
+                    None => best.push((task, gain)),
+                }
+            }
+            let best = best.into_iter().map(|(_, gain)| gain).max().expect("some move pays");
+            let outcome = solve(&problem, 1, 400, 1);
+            assert_plan_is_right(&problem, &outcome, 1);
+            let gain = score(&problem, &outcome.placement).objective() - start;
+            let name = shape.name();
+            assert!(gain >= best, "{name}, {most} moves: {} of {}", scaled_text(gain), scaled_text(best));
+            let moved = problem.task_ids().filter(|task| is_moved(&problem, &outcome.placement, *task)).count();
+            assert_eq!(moved, most as usize, "{name}: more would pay");
+        }
+    }
+}
+
+/// Half of a divisible task runs on a node that has room for no more: the other half is worth 2 points elsewhere.
+#[test]
+fn a_divisible_task_spreads_only_for_what_a_move_costs() {
+    let spread = |move_cost: i64| {
+        let mut divided = at(task("d", 4, &[("cpu", 10)]), "a");
+        divided.placement[0].share = Some("1/2".to_string());
+        (divided.sharing, divided.move_cost) = (SharingSpec::Divisible, move_cost);
+        let mut snapshot = cluster(vec![node("a", &[("cpu", 5)]), node("b", &[("cpu", 5)])], vec![divided]);
+        snapshot.objective.task_move_weight = 1;
+        let problem = Problem::new(&snapshot).unwrap();
+        solve(&problem, 1, 100, 1).placement.spot(TaskId(0)).pieces().len()
+    };
+    assert_eq!((spread(1), spread(2), spread(3)), (2, 1, 1));
 }

@@ -720,6 +720,164 @@ fn a_drained_node_is_left_and_the_plan_holds_for_the_snapshot_alone() {
     assert_eq!(run(&["plan", SMALL, "--drain", "nowhere"]).0, 64);
 }
 
+/// Tasks still on node `a` of a plan, by search with an effort and by the exact solver.
+fn left_on_a(snapshot: Value) -> Vec<(Vec<String>, Value)> {
+    let folder = TempDir::new().unwrap();
+    let source = written(&folder, "drained.json", snapshot.to_string());
+    let left = |how: &[&str]| {
+        let plan = planned(&folder, &source, &[&["--drain", "a"], how].concat());
+        let (code, stdout, _) = run(&["verify", &source, &plan, "--states", "json"]);
+        assert_eq!(code, 0, "{stdout}");
+        let states: Value = serde_json::from_str(&stdout).unwrap();
+        let last = states["states"].as_array().unwrap().last().unwrap();
+        let on_a = |(_, nodes): &(&String, &Value)| nodes.as_array().unwrap().contains(&json!("a"));
+        let left = last["placement"].as_object().unwrap().iter().filter(on_a);
+        let plan: Value = serde_json::from_str(&std::fs::read_to_string(&plan).unwrap()).unwrap();
+        assert_eq!(plan["drain"], json!(["a"]), "the plan says what was to be emptied");
+        (left.map(|(task, _)| task.clone()).collect(), plan["blockers"].clone())
+    };
+    vec![left(&["--effort", "100"]), left(&["--solver", "exact"])]
+}
+
+fn two_nodes(tasks: Value) -> Value {
+    let node = |name: &str| json!({"name": name, "allocatable": {"cpu": 10}, "devices": [{"kind": "gpu", "count": 1}]});
+    json!({"format": "bayplan-snapshot/1", "resources": [{"name": "cpu"}], "nodes": [node("a"), node("b")], "tasks": tasks})
+}
+
+#[test]
+fn a_task_that_requires_nothing_leaves_a_drained_node_too() {
+    let left = left_on_a(two_nodes(json!([
+        {"name": "idle", "requirement": {}, "placement": [{"node": "a"}]},
+        {"name": "gpu", "requirement": {}, "device": {"kind": "gpu"}, "placement": [{"node": "a", "devices": [0]}]},
+        {"name": "web", "requirement": {"cpu": 2}, "placement": [{"node": "a"}]},
+        {"name": "split", "requirement": {"cpu": 4}, "sharing": "divisible", "placement": [{"node": "a", "share": "1/2"}]},
+    ])));
+    assert_eq!(left, vec![(vec![], Value::Null); 2]);
+}
+
+#[test]
+fn what_keeps_a_drained_node_in_use_is_named() {
+    let left = left_on_a(two_nodes(json!([
+        {"name": "x", "requirement": {"cpu": 4}, "placement": [{"node": "a"}]},
+        {"name": "y", "requirement": {"cpu": 4}, "placement": [{"node": "a"}], "pinned": true},
+    ])));
+    let stays = vec!["y".to_string()];
+    assert_eq!(left, [(stays.clone(), Value::Null), (stays, json!(["drain"]))], "the exact solver proves it");
+}
+
+/// Repair stops t0, and then t12 would pay, but break the same rule: the plan ends before it, and what it was to use is free for t2.
+#[test]
+fn what_repair_leaves_free_is_used() {
+    let folder = TempDir::new().unwrap();
+    let node = json!({"name": "n0", "allocatable": {"cpu": 12, "mem": 34}});
+    let task = |name: &str, cpu: u32, mem: u32| json!({"name": name, "requirement": {"cpu": cpu, "mem": mem}});
+    let mut tasks = vec![task("t0", 1, 12), task("t2", 4, 12), task("t8", 6, 8), task("t12", 2, 11), task("t14", 2, 0)];
+    tasks[0]["evictable"] = json!(true);
+    tasks[3]["weight"] = json!(100);
+    [0, 3, 4].into_iter().for_each(|i| tasks[i]["group"] = json!("g"));
+    [0, 4].into_iter().for_each(|i| tasks[i]["placement"] = json!([{"node": "n0"}]));
+    let snapshot = json!({
+        "format": "bayplan-snapshot/1", "resources": [{"name": "cpu"}, {"name": "mem"}], "nodes": [node], "tasks": tasks,
+        "groups": [{"name": "g", "conflict": ["node"]}],
+    });
+    let source = written(&folder, "repair.json", snapshot.to_string());
+    let plan = planned(&folder, &source, &["--effort", "20000"]);
+    let plan: Value = serde_json::from_str(&std::fs::read_to_string(&plan).unwrap()).unwrap();
+    assert_eq!((&plan["objective"]["after"], plan["unplaced"].as_array().unwrap().len()), (&json!(2), 2), "{plan}");
+}
+
+/// What a plan says of itself and could be made up: it is worked out again.
+#[test]
+fn made_up_statements_of_a_plan_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let plan = planned(&folder, SMALL, &["--effort", "500"]);
+    let plan: Value = serde_json::from_str(&std::fs::read_to_string(plan).unwrap()).unwrap();
+    let refused = |change: &dyn Fn(&mut Value)| {
+        let mut forged = plan.clone();
+        change(&mut forged);
+        assert_ne!(forged, plan);
+        let forged = written(&folder, "forged.json", forged.to_string());
+        let (code, stdout, stderr) = run(&["verify", SMALL, &forged]);
+        (code, stdout + &stderr)
+    };
+    let moved = |p: &Value| {
+        let waves = p["waves"].as_array().unwrap();
+        let all =
+            waves.iter().enumerate().flat_map(|(w, wave)| (0..wave.as_array().unwrap().len()).map(move |i| (w, i)));
+        let is_moved = |(w, i): &(usize, usize)| p["waves"][*w][*i]["reason"] == json!("improve");
+        all.into_iter().find(is_moved).expect("some move pays")
+    };
+    let (w, i) = moved(&plan);
+    let (code, text) = refused(&|p| p["waves"][w][i]["reason"] = json!("drain"));
+    assert!(code == 3 && text.contains("reason"), "{text}");
+    let (code, text) = refused(&|p| (p["status"], p["blockers"]) = (json!("infeasible"), json!(["taint", "gang"])));
+    assert!(code == 3 && text.contains("gang, taint said to be broken at the end, none found"), "{text}");
+    let (code, text) = refused(&|p| p["unexplored"] = json!([]));
+    assert!(code == 3 && text.contains("unexplored"), "{text}");
+}
+
+/// Points beyond 64 bits are no reason to fail.
+#[test]
+fn figures_of_any_size_can_be_told() {
+    let folder = TempDir::new().unwrap();
+    let most = 1u64 << 40;
+    let snapshot = json!({
+        "format": "bayplan-snapshot/1", "resources": [{"name": "cpu", "load_weight": most}],
+        "nodes": [{"name": "a", "allocatable": {"cpu": most}, "soft_limit": {"cpu": 0}}],
+        "tasks": [{"name": "x", "requirement": {"cpu": most}, "weight": most, "placement": [{"node": "a"}]}],
+    });
+    let source = written(&folder, "large.json", snapshot.to_string());
+    let plan = planned(&folder, &source, &["--effort", "100"]);
+    for args in [&["verify", &source, &plan, "--states", "json"][..], &["status", &source, &plan, "-o", "json"]] {
+        let (code, stdout, stderr) = run(args);
+        assert_eq!(code, 0, "{stderr}");
+        let answer: Value = serde_json::from_str(&stdout).unwrap();
+        let objective = answer["states"].get(0).map_or(&answer["objective"], |state| &state["objective"]);
+        assert!(objective.as_f64().unwrap() < -1e24, "{answer}");
+    }
+}
+
+#[test]
+fn a_stream_is_no_plan_and_that_is_said() {
+    let folder = TempDir::new().unwrap();
+    let stream = path_in(&folder, "plan.ndjson");
+    assert_eq!(run(&["plan", SMALL, "--effort", "100", "-o", &stream]).0, 0);
+    for command in ["verify", "diff"] {
+        let (code, _, stderr) = run(&[command, SMALL, &stream]);
+        assert!(code == 65 && stderr.contains("F106") && stderr.contains("stream form"), "{stderr}");
+    }
+}
+
+#[test]
+fn options_are_named_as_they_were_given() {
+    let (code, _, stderr) = run(&["plan", SMALL, "--reserve", "nope"]);
+    assert!(code == 65 && stderr.contains("--reserve") && !stderr.contains("--level"), "{stderr}");
+    for option in ["--max-moves", "--min-gain"] {
+        let (code, _, stderr) = run(&["plan", SMALL, option, "-1"]);
+        assert!(code == 64 && stderr.contains("invalid value '-1'") && !stderr.contains("-- -1"), "{stderr}");
+    }
+    // A plan for another snapshot is a plan that does not hold.
+    let folder = TempDir::new().unwrap();
+    let plan = planned(&folder, SMALL, &["--effort", "100"]);
+    let other = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(SMALL)).unwrap();
+    let mut other: Value = serde_json::from_str(&other).unwrap();
+    other["name"] = json!("another");
+    let other = written(&folder, "other.json", other.to_string());
+    for command in ["verify", "diff", "simulate"] {
+        assert_eq!(run(&[command, &other, &plan]).0, 3, "{command}");
+    }
+}
+
+#[test]
+fn a_simulation_keeps_the_budget_of_the_plan() {
+    let folder = TempDir::new().unwrap();
+    let plan = planned(&folder, SMALL, &["--effort", "500", "--max-moves", "1"]);
+    let (_, stdout, _) = run(&["simulate", SMALL, &plan, "--max-moves", "1"]);
+    assert!(stdout.contains("planned anew: nothing to move") && stdout.contains(", stable"), "{stdout}");
+    let (_, stdout, _) = run(&["simulate", SMALL, &plan]);
+    assert!(stdout.contains("planned anew: ") && !stdout.starts_with("planned anew: nothing"), "{stdout}");
+}
+
 #[test]
 fn what_is_excluded_stays_and_repair_alone_does_no_more() {
     let folder = TempDir::new().unwrap();

@@ -92,7 +92,7 @@ fn full_plan() -> Value {
         "seed": u64::MAX,
         "effort": 200,
         "backend": "cpu: fewer than 4096 nodes do not fill a GPU",
-        "status": "feasible", "blockers": [], "unexplored": ["all else"],
+        "status": "feasible", "blockers": [], "drain": [], "unexplored": ["all else"],
         "objective": {"before": "31/12", "after": -3},
         "bound": "61/12",
         "gap": "97/12",
@@ -231,6 +231,7 @@ fn random_plan(rng: &mut Rng, problem: &Problem) -> Plan {
         unplaced: some(rng).into_iter().map(|task| (task, rng.pick(&NAMES).to_string())).collect(),
         blocked: some(rng).into_iter().map(|task| blocked(rng, problem, task)).collect(),
         blockers: rng.pick(&[vec![], vec!["capacity".to_string()]]).clone(),
+        drain: problem.node_ids().filter(|_| rng.chance(20)).collect(),
         unexplored: rng.pick(&[vec![], vec!["\u{9b}31m, a \"word\"".to_string(), String::new()]]).clone(),
         reserve: rng.chance(30).then(|| random_reserve(rng, problem)),
     }

@@ -4,6 +4,7 @@ mod common;
 
 use bayplan::control::Control;
 use bayplan::model::*;
+use bayplan::plan;
 use bayplan::plan::{Blocked, Move, Plan, Reason, Status, build, order, verify};
 use common::fixtures::{amounts, at, node, task};
 use common::meta;
@@ -415,12 +416,15 @@ fn claim(problem: &Problem, waves: &[&[(&str, &str)]]) -> Plan {
         gap: None,
         proof: None,
         objective: (before, points),
-        unplaced: waiting.map(|task| (task, "no room".to_string())).collect(),
+        unplaced: plan::reasons(problem, &state, &[], waiting),
         waves: list,
         blocked: Vec::new(),
         reserve: None,
         blockers: Vec::new(),
-        unexplored: Vec::new(),
+        drain: Vec::new(),
+        unexplored: vec![
+            "the search ended with its effort, and nothing is known of how much more is possible".to_string(),
+        ],
     }
 }
 
@@ -587,8 +591,15 @@ fn every_false_word_in_a_plan_is_named() {
         (&["unplaced"], |p| p.unplaced.push((TaskId(99), "no room".to_string()))),
         (&["blocked"], |p| p.blocked.push(kept(TaskId(0), None))),
         (&["blocked"], |p| p.blocked.push(kept(TaskId(99), None))),
+        (&["unplaced"], |p| p.unplaced[0].1 = "fits no node: taint on 4 nodes".to_string()),
+        (&["reason"], |p| p.waves[2][0].reason = Reason::Drain),
+        (&["unknown"], |p| p.drain.push(NodeId(99))),
+        (&["unexplored"], |p| p.unexplored.clear()),
+        (&["unexplored"], |p| p.unexplored[0] = p.unexplored[0].replace("nothing", "all")),
         (&["status"], |p| p.status = Status::Infeasible),
         (&["status"], |p| p.blockers.push("spread".to_string())),
+        // Nothing is broken at the end.
+        (&["status"], |p| (p.status, p.blockers) = (Status::Infeasible, vec!["spread".to_string()])),
         // Every fault is listed, not the first.
         (&["bound", "fingerprint", "gain", "unplaced"], |p| {
             p.fingerprint.clear();
@@ -596,7 +607,7 @@ fn every_false_word_in_a_plan_is_named() {
             p.bound = Some(0);
             p.unplaced.clear();
         }),
-        (&["capacity", "gain", "objective", "transient"], |p| _ = p.waves.remove(0)),
+        (&["capacity", "gain", "objective", "transient", "unplaced"], |p| _ = p.waves.remove(0)),
     ];
     for (i, (names, change)) in cases.iter().enumerate() {
         let mut wrong = plan.clone();

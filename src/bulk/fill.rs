@@ -8,7 +8,8 @@
 
 use super::grant::{Holder, better};
 use crate::model::{
-    NodeId, Piece, Placement, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId, Usage, newcomer_forbidden, node_cost,
+    NodeId, Piece, Placement, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId, Usage, is_moved, move_cost,
+    newcomer_forbidden, node_cost,
 };
 use rayon::prelude::*;
 
@@ -49,35 +50,38 @@ pub fn fill(problem: &Problem, mut placement: Placement) -> Placement {
 
 /// Gives each task in turn the most points that are left for it.
 fn pour(problem: &Problem, order: &[TaskId], room: &[Vec<i128>], used: &mut [Vec<i128>], placement: &mut Placement) {
-    for task in order {
-        let task = *task;
-        let spec = &problem.tasks[task.index()];
-        if spec.pinned {
+    let mut moved = problem.task_ids().filter(|task| is_moved(problem, placement, *task)).count();
+    for task in order.iter().copied().filter(|task| !problem.tasks[task.index()].pinned) {
+        let mut pieces = placement.spot(task).pieces().to_vec();
+        if problem.tasks[task.index()].sharing != Sharing::Divisible {
+            let nodes: Vec<NodeId> = pieces.iter().map(|piece| piece.node).collect();
+            take(problem, task, &nodes, &mut pieces, room, used);
+            placement.set(task, Spot::from_pieces(pieces));
             continue;
         }
-        let mut pieces = placement.spot(task).pieces().to_vec();
-        let nodes = match spec.sharing {
-            Sharing::Divisible => divisible_nodes(problem, task),
-            _ => pieces.iter().map(|piece| piece.node).collect(),
+        moved -= usize::from(is_moved(problem, placement, task));
+        let home = problem.current.spot(task);
+        let (own, others) = divisible_nodes(problem, task);
+        take(problem, task, &own, &mut pieces, room, used);
+        let (stays, kept) = (Spot::from_pieces(pieces.clone()), pieces.len());
+        // What ran moves when it comes to run on other nodes as well: that must be worth what it costs, and be in the budget.
+        let goes = |spot: &Spot| home.is_placed() && !home.same_nodes(spot);
+        let charge = |spot: &Spot| if goes(spot) { move_cost(problem, task, spot).into_iter().sum() } else { 0i128 };
+        let gain = take(problem, task, &others, &mut pieces, room, used);
+        let mut spot = Spot::from_pieces(pieces.clone());
+        let is_beyond = |spot: &Spot| {
+            goes(spot) && !goes(&stays) && problem.moves.max_moves.is_some_and(|most| moved >= most as usize)
         };
-        let mut left = SHARE_ONE - pieces.iter().map(|piece| piece.share.parts()).sum::<u32>();
-        for node in nodes {
-            let (room, used) = (&room[node.index()], &mut used[node.index()]);
-            let parts = best_parts(problem, task, node, room, used, left);
-            if parts == 0 {
-                continue;
+        if pieces.len() > kept && (is_beyond(&spot) || home.is_placed() && gain <= charge(&spot) - charge(&stays)) {
+            for piece in &pieces[kept..] {
+                for (slot, amount) in used[piece.node.index()].iter_mut().zip(problem.requirement(task)) {
+                    *slot -= i128::from(*amount) * i128::from(piece.share.parts());
+                }
             }
-            left -= parts;
-            for (slot, amount) in used.iter_mut().zip(problem.requirement(task)) {
-                *slot += i128::from(*amount) * i128::from(parts);
-            }
-            let more = |share: Share| Share::from_parts(share.parts() + parts).expect("never above 1");
-            match pieces.iter_mut().find(|piece| piece.node == node) {
-                Some(piece) => piece.share = more(piece.share),
-                None => pieces.push(Piece { node, share: more(Share::ZERO), devices: 0 }),
-            }
+            spot = stays;
         }
-        placement.set(task, Spot::from_pieces(pieces));
+        moved += usize::from(goes(&spot));
+        placement.set(task, spot);
     }
 }
 
@@ -121,6 +125,39 @@ fn share_nodes(
     }
 }
 
+/// Gives a task what is best of what these nodes have left; tells the points that this brings.
+fn take(
+    problem: &Problem,
+    task: TaskId,
+    nodes: &[NodeId],
+    pieces: &mut Vec<Piece>,
+    room: &[Vec<i128>],
+    used: &mut [Vec<i128>],
+) -> i128 {
+    let mut left = SHARE_ONE - pieces.iter().map(|piece| piece.share.parts()).sum::<u32>();
+    let mut gain = 0;
+    for node in nodes.iter().copied() {
+        let (room, used) = (&room[node.index()], &mut used[node.index()]);
+        let parts = best_parts(problem, task, node, room, used, left);
+        if parts == 0 {
+            continue;
+        }
+        left -= parts;
+        let cost = |used: &[i128]| node_cost(problem, node, used).into_iter().sum::<i128>();
+        gain += cost(used) + i128::from(problem.tasks[task.index()].weight) * i128::from(parts);
+        for (slot, amount) in used.iter_mut().zip(problem.requirement(task)) {
+            *slot += i128::from(*amount) * i128::from(parts);
+        }
+        gain -= cost(used);
+        let more = |share: Share| Share::from_parts(share.parts() + parts).expect("never above 1");
+        match pieces.iter_mut().find(|piece| piece.node == node) {
+            Some(piece) => piece.share = more(piece.share),
+            None => pieces.push(Piece { node, share: more(Share::ZERO), devices: 0 }),
+        }
+    }
+    gain
+}
+
 /// Pinned tasks have exactly the share they had.
 fn restore_pinned(problem: &Problem, placement: &mut Placement, order: &[TaskId]) {
     for task in order.iter().filter(|task| problem.tasks[task.index()].pinned) {
@@ -145,15 +182,15 @@ fn hold_for_leavers(problem: &Problem, placement: &Placement, room: &mut [Vec<i1
     }
 }
 
-/// Where a divisible task may go: first where it is, then, unless a group rule would have to be asked, everywhere else.
-fn divisible_nodes(problem: &Problem, task: TaskId) -> Vec<NodeId> {
+/// Where a divisible task may go: where it is, and, unless a group rule would have to be asked, everywhere else.
+fn divisible_nodes(problem: &Problem, task: TaskId) -> (Vec<NodeId>, Vec<NodeId>) {
     let spot = problem.current.spot(task);
-    let mut nodes: Vec<NodeId> = spot.pieces().iter().map(|piece| piece.node).collect();
-    if problem.tasks[task.index()].group.is_none() {
-        let open = |node: &NodeId| !spot.is_on(*node) && newcomer_forbidden(problem, task, *node).is_none();
-        nodes.extend(problem.node_ids().filter(open));
-    }
-    nodes
+    let open = |node: &NodeId| !spot.is_on(*node) && newcomer_forbidden(problem, task, *node).is_none();
+    let others = match problem.tasks[task.index()].group {
+        None => problem.node_ids().filter(open).collect(),
+        Some(_) => Vec::new(),
+    };
+    (spot.pieces().iter().map(|piece| piece.node).collect(), others)
 }
 
 /// The number of parts, up to `most`, that brings most points on this node; the larger of equals.

@@ -11,6 +11,7 @@
 //! drain     where nodes in use have a price: empty some                            drain.rs
 //! trim      send home what brings nothing, and what max_moves leaves over  trim.rs
 //! fill      grow elastic and divisible tasks into what is free         fill.rs, grant.rs
+//! polish    make every single step that still pays, as the model counts    polish.rs
 //! ```
 //!
 //! The result depends on the problem, seed and effort only: not on threads, time (unless a limit ends the search) or device.
@@ -28,6 +29,7 @@ mod grant;
 mod image;
 mod levels;
 mod pack;
+mod polish;
 mod prefix;
 mod race;
 mod resume;
@@ -67,6 +69,8 @@ const ANNEALING_PART: f64 = 0.6;
 const ANNEALING_PART_BEFORE_DRAIN: f64 = 0.5;
 /// Where gangs may have to make room or need it, annealing leaves at least this part.
 const ANNEALING_PART_BEFORE_ROOM: f64 = 0.9;
+/// Where few tasks may move it has this part: what single steps bring may be most of what the budget allows.
+const ANNEALING_PART_FEW_MOVES: f64 = 0.8;
 /// Nodes times tasks of a small cluster.
 const SMALL_DRAIN: usize = 1 << 22;
 /// Ejection has this part of what annealing leaves, and this one where whole nodes are emptied after it.
@@ -124,15 +128,16 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let pack = Pack::new(problem);
     let (built, trouble) = build::build(problem, &pack, options.device.as_ref(), control);
     let (ejects, drains) = (eject::suits(&pack), drain::suits(&pack));
-    // Ejection and emptying get what annealing leaves of the time.
     let drains_long = drains && pack.price.len().saturating_mul(pack.movable_count) > SMALL_DRAIN;
-    let makes_room = room::suits(&pack);
+    let (makes_room, few_moves) = (room::suits(&pack), problem.moves.max_moves.is_some());
+    // The later steps get what annealing leaves of the time.
     let part = match () {
         () if drains_long => ANNEALING_PART_BEFORE_DRAIN,
         () if ejects => ANNEALING_PART,
+        () if few_moves => ANNEALING_PART_FEW_MOVES,
         () => ANNEALING_PART_BEFORE_ROOM,
     };
-    let annealing = match control.time_left().filter(|_| ejects || drains_long || makes_room) {
+    let annealing = match control.time_left().filter(|_| ejects || drains_long || makes_room || few_moves) {
         Some(left) => control.within(left.mul_f64(part)),
         None => control.clone(),
     };
@@ -160,13 +165,12 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
         editor.admit(control);
     }
     room::room(&pack, &mut editor, control);
-    drain::drain(&pack, &mut editor, control);
-    let target = trim::trim(problem, &pack, editor, control);
-    let placement = fill::fill(problem, target);
+    let evaluations: u64 = team.chains.iter().map(|chain| chain.tally.evaluations).sum();
+    let looks = (evaluations / polish::LOOKS_PART).max(polish::LOOKS_MIN);
     Outcome {
-        placement: not_worse(problem, placement, control),
+        placement: finish(problem, &pack, &built, editor, looks, control),
         effort: team.effort,
-        evaluations: team.chains.iter().map(|chain| chain.tally.evaluations).sum(),
+        evaluations,
         status: match (options.effort, is_timed) {
             (Some(_), _) if control.must_stop() => Status::Interrupted,
             (None, true) => Status::Deadline,
@@ -189,8 +193,38 @@ fn settle(problem: &Problem, options: &Options, control: &Control) -> Placement 
         editor.admit(control);
     }
     room::room(&pack, &mut editor, control);
-    drain::drain(&pack, &mut editor, control);
-    not_worse(problem, fill::fill(problem, trim::trim(problem, &pack, editor, control)), control)
+    finish(problem, &pack, &built, editor, polish::LOOKS_MIN, control)
+}
+
+/// What is made of the state that a search ends in: nodes emptied, moves sent home that bring nothing, the rest handed out, and every
+/// single step that still pays. Where few tasks may move, the search may have seen no good state within that budget: then the best single
+/// steps from where it began may be worth more.
+fn finish<'a>(
+    problem: &'a Problem,
+    pack: &'a Pack,
+    built: &state::State,
+    mut editor: build::Builder<'a>,
+    looks: u64,
+    control: &Control,
+) -> Placement {
+    drain::drain(pack, &mut editor, control);
+    let target = trim::trim(problem, pack, editor, control);
+    let polished = |target: Placement| {
+        let rough = not_worse(problem, fill::fill(problem, target), control);
+        let fine = polish::polish(problem, rough.clone(), looks, control);
+        if key(problem, &fine) >= key(problem, &rough) { fine } else { rough }
+    };
+    let found = polished(target);
+    if problem.moves.max_moves.is_none_or(|most| built.displaced > i64::from(most)) || control.must_stop() {
+        return found;
+    }
+    let single = polished(built.placement(problem));
+    if key(problem, &single) > key(problem, &found) { single } else { found }
+}
+
+/// What placements are compared by: less excess first, then more points.
+fn key(problem: &Problem, placement: &Placement) -> (i128, i128) {
+    (-total_excess(&violations(problem, placement)), score(problem, placement).objective())
 }
 
 /// The placement if it is better than the start by (excess, objective) and worse in no rule, else the start. Sharing out what
@@ -200,7 +234,6 @@ fn not_worse(problem: &Problem, placement: Placement, control: &Control) -> Plac
     let is_worse = |placement: &Placement| !worsened(&before, &violations(problem, placement)).is_empty();
     let placement =
         if is_worse(&placement) { crate::plan::order(problem, &placement, control).reached } else { placement };
-    let key =
-        |placement: &Placement| (-total_excess(&violations(problem, placement)), score(problem, placement).objective());
-    if !is_worse(&placement) && key(&placement) > key(&problem.current) { placement } else { problem.current.clone() }
+    let is_better = !is_worse(&placement) && key(problem, &placement) > key(problem, &problem.current);
+    if is_better { placement } else { problem.current.clone() }
 }

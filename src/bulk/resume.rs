@@ -2,12 +2,12 @@
 //!
 //! A target is found without a look at the way, and in a full cluster moves are in each other's way. What has moved then
 //! stays where it is, and the rest is searched again from there: the new target is made of moves that are possible now. Where
-//! that brings nothing, single steps do: what can be started, emptied or sent home as things stand. Each round is kept only
-//! when it makes the plan better.
+//! that brings nothing, single steps do: what can be started, emptied or sent home as things stand; and so they do in the end where the
+//! start broke a rule. Each round is kept only when it makes the plan better.
 
 use super::{Options, pooled, settle, solve};
 use crate::control::Control;
-use crate::model::{Placement, Problem};
+use crate::model::{Placement, Problem, violations};
 use crate::plan::{Ordered, joined, order};
 
 /// Most rounds; a round that brings nothing is the last one before that.
@@ -24,6 +24,14 @@ pub fn resume(problem: &Problem, searched: &Problem, first: Ordered, options: &O
     if problem.moves.simultaneous {
         return best;
     }
+    let go_on = |best: &Ordered, target: &Placement| {
+        let ordering = control.part(ROUND_PART);
+        joined(problem, best, order(&problem.resumed(&best.reached, best.departures()), target, &ordering), &ordering)
+    };
+    let single = |best: &Ordered| {
+        let narrowed = searched.resumed(&best.reached, best.departures());
+        go_on(best, &pooled(options, || settle(&narrowed, options, &control.part(ROUND_PART))))
+    };
     for round in 1..=u64::from(ROUNDS_MAX) {
         if best.blocked.is_empty() {
             break;
@@ -32,26 +40,19 @@ pub fn resume(problem: &Problem, searched: &Problem, first: Ordered, options: &O
             best.is_cut = true;
             break;
         }
-        let moves = best.departures();
         let part = Options { seed: options.seed.wrapping_add(round), effort, ..options.clone() };
-        let (from, narrowed) = (problem.resumed(&best.reached, moves), searched.resumed(&best.reached, moves));
-        let go_on = |target: &Placement| {
-            let ordering = control.part(ROUND_PART);
-            joined(problem, &best, order(&from, target, &ordering), &ordering)
-        };
         let search = control.part(ROUND_PART);
-        let target = solve(&narrowed, &part, &search).placement;
+        let target = solve(&searched.resumed(&best.reached, best.departures()), &part, &search).placement;
         let is_cut = search.must_stop();
-        let mut next = go_on(&target);
-        if next.is_none() {
-            let target = pooled(options, || settle(&narrowed, options, &control.part(ROUND_PART)));
-            next = go_on(&target);
-        }
-        let Some(next) = next else {
+        let Some(next) = go_on(&best, &target).or_else(|| single(&best)) else {
             best.is_cut |= is_cut;
             break;
         };
         best = next;
+    }
+    // Repair comes first, so the plan may end before a target that breaks a rule again; what that was to use is free.
+    if best.blocked.is_empty() && !control.must_stop() && !violations(problem, &problem.current).is_empty() {
+        best = single(&best).unwrap_or(best);
     }
     best
 }

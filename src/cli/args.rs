@@ -152,10 +152,11 @@ pub struct PlanArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// Move at most K running tasks (starting a waiting task does not count)
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub max_moves: Option<u32>,
     /// Leave a running task alone unless moving it is worth at least G points
-    #[arg(long, value_name = "G", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=bayplan::model::AMOUNT_MAX))]
+    #[arg(long, value_name = "G", default_value_t = 0, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i64).range(0..=bayplan::model::AMOUNT_MAX))]
     pub min_gain: i64,
     #[command(flatten)]
     pub focus: FocusArgs,

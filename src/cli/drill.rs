@@ -27,7 +27,7 @@ pub fn run(args: &DrillArgs) -> Result<Exit, Failure> {
         };
         Ok((problem, placement))
     })?;
-    let levels = levels(&problem, &args.levels).map_err(|faults| faulty(&args.snapshot, faults))?;
+    let levels = levels(&problem, "--level", &args.levels).map_err(|faults| faulty(&args.snapshot, faults))?;
     let problem = problem.settled(&placement);
     let control = Control::unlimited().with_stop(stop).with_time_limit(args.time_limit);
     let backend = Backend::choose(args.backend, &problem)?;
@@ -49,16 +49,11 @@ pub fn run(args: &DrillArgs) -> Result<Exit, Failure> {
 }
 
 /// The levels of these names, in the snapshot's order; all where none is named.
-pub fn levels(problem: &Problem, names: &[String]) -> Result<Vec<LevelId>, Faults> {
+pub fn levels(problem: &Problem, option: &str, names: &[String]) -> Result<Vec<LevelId>, Faults> {
     let mut faults = Faults::new();
     for name in names.iter().filter(|name| problem.levels.iter().all(|level| level.name != **name)) {
         let known: Vec<&str> = problem.levels.iter().map(|level| level.name.as_str()).collect();
-        faults.add(
-            "P103",
-            "--level",
-            format!("there is no level {name:?}"),
-            format!("name one of {}", known.join(", ")),
-        );
+        faults.add("P103", option, format!("there is no level {name:?}"), format!("name one of {}", known.join(", ")));
     }
     if !faults.is_empty() {
         return Err(faults);

@@ -4,7 +4,9 @@ use bayplan::model::{
     Meter, Placement, Problem, ResourceId, SHARE_ONE, Score, Usage, Violation, headroom, meter_points, scaled_text,
     score, violations,
 };
+use serde::ser::Error;
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 /// Amounts of one resource, scaled.
 #[derive(Debug, Clone)]
@@ -173,10 +175,15 @@ pub struct JsonFigure(pub i128);
 impl Serialize for JsonFigure {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let one = i128::from(SHARE_ONE);
-        if self.0 % one == 0 {
-            serializer.serialize_i128(self.0 / one)
-        } else {
-            serializer.serialize_f64(self.0 as f64 / f64::from(SHARE_ONE))
+        if self.0 % one != 0 {
+            return serializer.serialize_f64(self.0 as f64 / f64::from(SHARE_ONE));
+        }
+        let whole = self.0 / one;
+        // A tree of values holds 64 bits and refuses more; as text it takes the digits, or rounds them where it must.
+        match (i64::try_from(whole), u64::try_from(whole)) {
+            (Ok(whole), _) => serializer.serialize_i64(whole),
+            (_, Ok(whole)) => serializer.serialize_u64(whole),
+            _ => RawValue::from_string(whole.to_string()).map_err(S::Error::custom)?.serialize(serializer),
         }
     }
 }
@@ -199,6 +206,18 @@ mod tests {
         let json = |value| serde_json::to_string(&JsonFigure(value)).unwrap();
         assert_eq!(json(9_007_199_254_740_993 * one), "9007199254740993");
         assert_eq!(json((i128::from(u64::MAX) + 10) * one), "18446744073709551625");
+        assert_eq!(json((i128::from(i64::MIN) - 10) * one), "-9223372036854775818");
         assert_eq!(json(one * 31 / 12), "2.5833333333333335");
+    }
+
+    /// Points of 2^24 tasks of weight 2^40 are no 64-bit number, and a tree of values has no other whole ones.
+    #[test]
+    fn no_figure_is_too_large_for_a_tree() {
+        let one = i128::from(SHARE_ONE);
+        let tree = |value: i128| serde_json::json!(JsonFigure(value * one));
+        assert_eq!(tree(-(1 << 70)).as_f64(), Some(-(70f64.exp2())));
+        assert_eq!(tree(1 << 70).as_f64(), Some(70f64.exp2()));
+        assert_eq!(tree(i128::from(i64::MIN)).as_i64(), Some(i64::MIN));
+        assert_eq!(tree(i128::from(u64::MAX)).as_u64(), Some(u64::MAX));
     }
 }

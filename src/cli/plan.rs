@@ -75,8 +75,8 @@ pub struct Decided {
 pub fn decide(problem: Problem, args: &PlanArgs, stop: Arc<AtomicBool>, started: Instant) -> Result<Decided, Failure> {
     let read = with_goal(problem, args.goal, &args.jobs);
     let problem = as_asked(&read, args)?;
-    let level =
-        drill::levels(&problem, args.reserve.reserve.as_slice()).map_err(|faults| faulty(&args.snapshot, faults))?;
+    let level = drill::levels(&problem, "--reserve", args.reserve.reserve.as_slice())
+        .map_err(|faults| faulty(&args.snapshot, faults))?;
     let level = args.reserve.reserve.as_ref().and_then(|_| level.first().copied());
     let line = ProgressLine::new(args.quiet);
     let beside = Beside::new(&problem, args);
@@ -342,7 +342,7 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&P
 
 /// The problem in which every move of a running task costs `min_gain` points more: where it is at its best, each move is worth
 /// that. The charge decides in the search itself, and nothing needs to be cut off afterwards.
-fn with_charge(problem: &Problem, min_gain: i64) -> Cow<'_, Problem> {
+pub fn with_charge(problem: &Problem, min_gain: i64) -> Cow<'_, Problem> {
     if min_gain == 0 {
         return Cow::Borrowed(problem);
     }

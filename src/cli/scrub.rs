@@ -31,7 +31,7 @@ pub fn run(args: &ScrubArgs) -> Result<Exit, Failure> {
         // Its tasks and nodes are positions, which stay; only the reasons have names in them.
         let plan = Plan {
             fingerprint: renamed.fingerprint.clone(),
-            unplaced: plan::reasons(&renamed, &plan.reached(&renamed), &blocked, waiting),
+            unplaced: plan::reasons(&plan.drained(&renamed), &plan.reached(&renamed), &blocked, waiting),
             ..plan
         };
         target.write(&file::write_plan(&renamed, &plan))?;

@@ -3,8 +3,9 @@
 use super::args_waves::SimulateArgs;
 use super::failure::{Exit, Failure};
 use super::io::Target;
+use super::plan::with_charge;
 use super::screen::{Tone, line, printable, say_verdict};
-use super::{faulty, focus, read_cluster, read_plan_for, report, signal};
+use super::{faulty, focus, plan_from, read_cluster, report, signal};
 use bayplan::control::Control;
 use bayplan::model::{Problem, TaskId, total_excess, violations};
 use bayplan::plan::{self, Meta, Plan};
@@ -18,7 +19,7 @@ pub fn run(args: &SimulateArgs) -> Result<Exit, Failure> {
     args.output.output.check()?;
     let fail = |faults| faulty(&args.snapshot, faults);
     let (snapshot, mut problem) = read_cluster(&args.snapshot, args.jobs.place.as_ref())?;
-    let plan = read_plan_for(&mut problem, &args.plan)?;
+    let plan = plan_from(&mut problem, &args.plan, &args.plan.read()?)?;
     focus::narrow(&mut problem.clone(), &args.focus)?;
     // What does not hold is not carried out, not even on paper.
     let verdict = plan::verify(&problem, &plan);
@@ -29,7 +30,8 @@ pub fn run(args: &SimulateArgs) -> Result<Exit, Failure> {
     let goal = plan.goal;
     let chances = Chances { fail: args.fail_rate, vanish: args.vanish_rate, grow: args.grow_rate, seed: args.seed };
     let prepare = |problem: &Problem| goal.map_or_else(|| problem.clone(), |goal| goal.apply(problem));
-    let replan = |problem: &Problem| again(problem, args);
+    let first = problem.clone();
+    let replan = |problem: &Problem| again(&first, problem, args);
     let outcome = simulate(&snapshot, plan, chances, prepare, replan).map_err(fail)?;
     let mut text = String::new();
     let mut wave = 0;
@@ -85,16 +87,33 @@ fn moves(count: usize) -> String {
     format!("{count} {}", if count == 1 { "move" } else { "moves" })
 }
 
-/// A plan for the state as it is.
-fn again(problem: &Problem, args: &SimulateArgs) -> Plan {
+/// A plan for the state as it is, where `first` was at the start.
+fn again(first: &Problem, problem: &Problem, args: &SimulateArgs) -> Plan {
     let mut problem = problem.clone();
+    let left = args.max_moves.map(|most| most.saturating_sub(away(first, &problem)));
+    problem.moves.max_moves = [problem.moves.max_moves, left].into_iter().flatten().min();
+    problem.moves.min_gain = args.min_gain;
     focus::narrow_to_what_is_left(&mut problem, &args.focus);
     let searched = focus::searched(&problem, &args.focus);
+    let charged = with_charge(&searched, args.min_gain);
     let options = bulk::Options { seed: args.seed, effort: Some(args.effort), threads: 0, device: None };
-    let found = bulk::solve(&searched, &options, &Control::unlimited());
+    let found = bulk::solve(&charged, &options, &Control::unlimited());
     let (seed, effort, status) = (args.seed, found.effort, found.status);
     let (solver, backend) = ("bulk".to_string(), "cpu".to_string());
     let meta = Meta { solver, seed, effort, backend, status, bound: None, proof: None, blockers: None };
     let ordered = plan::order(&problem, &found.placement, &Control::unlimited());
-    plan::sum_up(&problem, bulk::resume(&problem, &searched, ordered, &options, &Control::unlimited()), meta)
+    plan::sum_up(&problem, bulk::resume(&problem, &charged, ordered, &options, &Control::unlimited()), meta)
+}
+
+/// Running tasks that are elsewhere than at the start. Nodes vanish and others take their numbers; names stay.
+fn away(first: &Problem, now: &Problem) -> u32 {
+    let names = |problem: &Problem, task: TaskId| -> Vec<String> {
+        let pieces = problem.current.spot(task).pieces().iter();
+        pieces.map(|piece| problem.nodes[piece.node.index()].name.clone()).collect()
+    };
+    let is_away = |task: &TaskId| {
+        let (before, after) = (names(first, *task), names(now, *task));
+        !before.is_empty() && !after.is_empty() && before != after
+    };
+    now.task_ids().filter(is_away).count() as u32
 }

@@ -26,7 +26,7 @@ pub const STREAM_FORMAT: &str = "bayplan-plan-stream/1";
 pub fn write_stream(problem: &Problem, plan: &Plan) -> Vec<u8> {
     let mut records: Vec<Value> = Vec::new();
     let mut version = json!({"type": "version", "format": STREAM_FORMAT});
-    head(plan).into_iter().for_each(|(name, value)| version[name] = value);
+    head(problem, plan).into_iter().for_each(|(name, value)| version[name] = value);
     records.push(version);
     let mut now = plan.objective.0;
     for (w, (wave, told)) in plan.waves.iter().zip(told(problem, plan)).enumerate() {

@@ -8,6 +8,7 @@
 
 use super::granted;
 use super::json::{Path, Reader, Value, parse};
+use super::ndjson::STREAM_FORMAT;
 use super::proof;
 use super::reserve;
 use super::snapshot::piece;
@@ -46,7 +47,7 @@ pub fn write_plan(problem: &Problem, plan: &Plan) -> Vec<u8> {
         plan.unplaced.iter().map(|(id, why)| json!({"task": task(*id), "reason": why}).to_string()).collect();
     let blocked = plan.blocked.iter().map(|blocked| object(&blocked_fields(problem, blocked))).collect();
     let mut fields = vec![("format", json!(PLAN_FORMAT).to_string())];
-    fields.extend(head(plan).into_iter().map(|(name, value)| (name, value.to_string())));
+    fields.extend(head(problem, plan).into_iter().map(|(name, value)| (name, value.to_string())));
     if let Some(proof) = &plan.proof {
         fields.push(("proof", proof::write(problem, proof)));
     }
@@ -83,7 +84,8 @@ pub(super) fn blocked_fields(problem: &Problem, blocked: &Blocked) -> Vec<Entry>
 }
 
 /// What a plan says of itself as a whole.
-pub(super) fn head(plan: &Plan) -> Vec<Entry> {
+pub(super) fn head(problem: &Problem, plan: &Plan) -> Vec<Entry> {
+    let node = |node: &NodeId| &problem.nodes[node.index()].name;
     let mut fields = vec![("snapshot", json!(plan.fingerprint))];
     fields.extend(plan.goal.map(|goal| ("goal", json!(goal.word()))));
     fields.extend([
@@ -93,6 +95,7 @@ pub(super) fn head(plan: &Plan) -> Vec<Entry> {
         ("backend", json!(plan.backend)),
         ("status", json!(word(&STATUSES, plan.status))),
         ("blockers", json!(plan.blockers)),
+        ("drain", json!(plan.drain.iter().map(node).collect::<Vec<_>>())),
         ("unexplored", json!(plan.unexplored)),
         ("objective", json!({"before": points_json(plan.objective.0), "after": points_json(plan.objective.1)})),
     ]);
@@ -152,6 +155,7 @@ fn gcd(a: u128, b: u128) -> u128 {
 /// # Errors
 /// Every fault of syntax and form.
 pub fn read_plan(bytes: &[u8], problem: &Problem) -> Result<Plan, Faults> {
+    refuse_stream(bytes)?;
     let reader = Reader::default();
     let names = Names {
         tasks: problem.task_ids().map(|id| (problem.tasks[id.index()].name.as_str(), id)).collect(),
@@ -160,6 +164,19 @@ pub fn read_plan(bytes: &[u8], problem: &Problem) -> Result<Plan, Faults> {
     let plan = names.plan(problem, &reader, parse(bytes)?);
     let faults = reader.faults.into_inner();
     if faults.is_empty() { Ok(plan.expect("without a fault there is a plan")) } else { Err(faults) }
+}
+
+/// A plan as records is for programs that read it as it comes; what it leaves out, a plan needs.
+fn refuse_stream(bytes: &[u8]) -> Result<(), Faults> {
+    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let record: Option<serde_json::Value> = serde_json::from_slice(first).ok();
+    if record.is_none_or(|record| record["format"] != STREAM_FORMAT) {
+        return Ok(());
+    }
+    let mut faults = Faults::new();
+    let cause = "this is the stream form of a plan (NDJSON), and a plan is due";
+    faults.add("F106", "format", cause, "give the plan as JSON: `bayplan plan SNAPSHOT -o plan.json` writes it");
+    Err(faults)
 }
 
 pub(super) struct Names<'a> {
@@ -181,6 +198,7 @@ impl Names<'_> {
         let backend = fields.optional("backend", Reader::text);
         let status = fields.required("status", |r, p, v| r.word(p, v, &STATUSES));
         let blockers = fields.optional("blockers", Reader::texts).unwrap_or_default();
+        let drain = fields.optional("drain", |r, p, v| Some(r.list(p, v, |p, v| self.node(r, p, v))));
         let unexplored = fields.optional("unexplored", Reader::texts).unwrap_or_default();
         let objective = fields.required("objective", before_after);
         let bound = fields.optional("bound", points);
@@ -213,6 +231,7 @@ impl Names<'_> {
             blocked: blocked?,
             reserve,
             blockers,
+            drain: drain.unwrap_or_default(),
             unexplored,
         };
         // A list with faulty items is shorter than the file says; that is not the summary's fault.

@@ -10,8 +10,6 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 
-/// Most resources: engines hold a row of them in fixed lanes.
-const RESOURCE_COUNT_MAX: usize = 32;
 /// Most nodes, tasks, groups: indices are 32 bits and products of two of them 63.
 const COUNT_MAX: usize = 1 << 24;
 /// Most move classes: their costs are held as a square.
@@ -177,9 +175,11 @@ impl Check<'_> {
                 }
             });
         }
-        for group in &mut groups {
-            let most = group.members.len().max(1) as u32;
-            group.gang.iter_mut().for_each(|gang| gang.least = gang.least.clamp(1, most));
+        for (group, spec) in groups.iter_mut().zip(&self.snapshot.groups) {
+            // A least number above that of the members stays: the others are not there yet, and the gang waits for them.
+            let all = group.members.len().max(1) as u32;
+            let least = spec.gang.as_ref().and_then(|gang| gang.min_members).unwrap_or(all).max(1);
+            group.gang.iter_mut().for_each(|gang| gang.least = least);
         }
         let objective = self.objective(&resource_names, &mut classes, &mut kinds, &mut models);
         let moves = self.move_rules(&resource_names, &level_names);
@@ -490,8 +490,8 @@ impl Check<'_> {
                     self.faults.add("P403", place() + ", gang", "min_members 0 asks for nothing", remedy);
                 }
                 let within = gang.within.as_ref().and_then(|level| self.level(level, levels, &place));
-                // Brought down to the number of members when they are known.
-                Gang { least: gang.min_members.unwrap_or(u32::MAX), within }
+                // How many is said when the members are known.
+                Gang { least: 1, within }
             });
             if spec.max_unavailable == Some(0) {
                 let remedy = "use 1 or more, or pin the tasks";

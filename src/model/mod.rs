@@ -29,12 +29,13 @@ pub use ids::{DomainId, GroupId, LevelId, NodeId, ResourceId, TaskId};
 pub use placement::{Piece, Placement, Spot};
 pub use problem::{
     AMOUNT_MAX, Balance, DEVICE_COUNT_MAX, DEVICE_MILLI, Dependency, Device, DeviceRequest, Gang, Group, Level, Meter,
-    MixItem, MoveCosts, MoveRules, Node, Objective, Pool, Problem, Resource, Sharing, Spread, Taint, Task, Toleration,
+    MixItem, MoveCosts, MoveRules, Node, Objective, Pool, Problem, RESOURCE_COUNT_MAX, Resource, Sharing, Spread,
+    Taint, Task, Toleration,
 };
 pub use proof::{DENOMINATOR_MAX, DEVICE_ROW_COUNT, PRICE_MAX, PriceRow, Proof};
 pub use rules::{
-    Place, Rule, Violation, forbidden, group_violations, newcomer_forbidden, task_violations, total_excess, violations,
-    worsened,
+    Place, Rule, Violation, forbidden, group_violations, newcomer_forbidden, occupied, task_violations, total_excess,
+    violations, worsened,
 };
 pub use share::{SHARE_ONE, Share, scaled_text};
 pub use snapshot::*;

@@ -12,6 +12,10 @@ use std::collections::BTreeMap;
 /// Largest amount, weight or cost a snapshot may contain: 2^40. Times [`super::SHARE_ONE`] (< 2^20), times 2^24 summands,
 /// stays below 2^127 with room for a product of two of them.
 pub const AMOUNT_MAX: i64 = 1 << 40;
+/// Most resources: engines hold a row of them in fixed lanes.
+pub const RESOURCE_COUNT_MAX: usize = 32;
+/// The resource by which tasks leave a node that drains although they require nothing, see [`Problem::evacuated`].
+const MUST_LEAVE: &str = "must leave";
 /// Milli of one device.
 pub const DEVICE_MILLI: u32 = 1000;
 /// Most devices on a node: they are held in a 64-bit set.
@@ -213,10 +217,10 @@ pub struct Dependency {
     pub level: LevelId,
 }
 
-/// At least `least` members of a group run, or none; all in one domain of `within`.
+/// At least `least` members of a group run, or none; all in one domain of `within`. With fewer members than that it cannot run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gang {
-    /// 1 to the number of members (1 for a group without members).
+    /// 1 or more.
     pub least: u32,
     /// The level whose domains it may not span.
     pub within: Option<LevelId>,
@@ -480,15 +484,41 @@ impl Problem {
         }
     }
 
-    /// The problem for whoever knows nothing of draining: nodes that drain have no capacity instead.
+    /// The problem for whoever knows nothing of draining: nodes that drain have no capacity instead. Whoever is there and requires
+    /// no amount of anything (devices are no amount) would still fit: of one more resource, [`MUST_LEAVE`], each of these requires 1,
+    /// and every other node has enough for all. With [`RESOURCE_COUNT_MAX`] resources there is no room for it, and these stay.
     pub fn evacuated(&self) -> Problem {
         let mut problem = self.clone();
-        let width = self.resources.len();
+        let is_draining = |node: NodeId| self.nodes[node.index()].draining;
+        let requires_nothing = |task: TaskId| self.requirement(task).iter().all(|amount| *amount == 0);
+        let is_there = |task: TaskId| self.current.spot(task).pieces().iter().any(|piece| is_draining(piece.node));
+        let must_leave: Vec<bool> = self.task_ids().map(|task| is_there(task) && requires_nothing(task)).collect();
+        let count = must_leave.iter().filter(|must| **must).count() as i64;
+        if count > 0 && self.resources.len() < RESOURCE_COUNT_MAX {
+            problem.add_resource(MUST_LEAVE, |_| count, |task| i64::from(must_leave[task.index()]));
+        }
+        let width = problem.resources.len();
         for (n, node) in problem.nodes.iter_mut().enumerate().filter(|(_, node)| node.draining) {
             node.draining = false;
             problem.allocatable[n * width..][..width].fill(0);
         }
         problem
+    }
+
+    /// Adds a resource that costs nothing, with what each node has of it and each task requires.
+    fn add_resource(&mut self, name: &str, has: impl Fn(NodeId) -> i64, requires: impl Fn(TaskId) -> i64) {
+        let width = self.resources.len();
+        let widened = |rows: &[i64], count: usize, last: &dyn Fn(usize) -> i64| -> Vec<i64> {
+            (0..count).flat_map(|i| rows[i * width..][..width].iter().copied().chain([last(i)])).collect()
+        };
+        let node = |n: usize| has(NodeId::new(n));
+        self.allocatable = widened(&self.allocatable, self.nodes.len(), &node);
+        self.soft_limit = widened(&self.soft_limit, self.nodes.len(), &node);
+        self.requirement = widened(&self.requirement, self.tasks.len(), &|t| requires(TaskId::new(t)));
+        self.objective.mix.iter_mut().for_each(|item| item.requirement.push(0));
+        let (name, unit) = (name.to_string(), String::new());
+        let resource = Resource { name, unit, transient: false, load_weight: 0, variance_weight: 0, meter: None };
+        self.resources.push(resource);
     }
 
     /// The problem for whoever goes on from a state that was reached by so many moves of running tasks: what is not where it

@@ -13,7 +13,7 @@
 //! | conflict | a domain of a conflict level holds more than one task of the group |
 //! | spread | the group covers fewer than min(`min`, placed tasks) domains |
 //! | dependency | a domain has tasks of the group and none of a group it depends on |
-//! | gang | some tasks of the group are placed, but fewer than its least number; or those that are cover several domains of its level |
+//! | gang | some tasks of the group are placed, but fewer than its least number (with fewer members than that: any); or those that are cover several domains of its level |
 //! | pinned | a pinned task is not exactly where it was |
 //! | eviction | a task that ran and is not evictable runs nowhere |
 //! | share | a share outside what the task's sharing allows, or a node named twice |
@@ -246,7 +246,7 @@ fn node_rules(problem: &Problem, placement: &Placement, add: &mut impl FnMut(Rul
 }
 
 /// Everything that is held while all moves run at once: new pieces, and old pieces on nodes that were left.
-fn occupied(problem: &Problem, placement: &Placement) -> Placement {
+pub fn occupied(problem: &Problem, placement: &Placement) -> Placement {
     let spots = problem.task_ids().map(|task| {
         let after = placement.spot(task);
         let left = problem.current.spot(task).pieces().iter().filter(|piece| !after.is_on(piece.node));

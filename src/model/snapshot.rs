@@ -299,7 +299,7 @@ pub struct GroupSpec {
 /// Enough tasks of a group run, or none; all of them in one domain if a level is given. In JSON `true` when neither field is.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GangSpec {
-    /// Least number of tasks that run; absent = all. What is beyond may run or wait.
+    /// Least number of tasks that run; absent = all. What is beyond may run or wait. Above the number of tasks listed: none starts.
     pub min_members: Option<u32>,
     /// Level name: whatever runs is in one domain of it.
     pub within: Option<String>,

@@ -3,7 +3,8 @@
 use super::unplaced::Room;
 use super::{Ordered, Plan, Status, blocked, order};
 use crate::control::Control;
-use crate::model::{Placement, Problem, Proof, TaskId, scaled_text, score, violations};
+use crate::model::{Placement, Problem, Proof, Rule, TaskId, scaled_text, score, violations};
+use std::collections::BTreeSet;
 
 /// What the solver says about its placement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,8 @@ pub fn sum_up(problem: &Problem, ordered: Ordered, meta: Meta) -> Plan {
     let before = score(problem, &problem.current).objective();
     let after = before + ordered.waves.iter().flatten().map(|step| step.gain).sum::<i128>();
     // The solver's bound speaks of placements that keep all rules: it says nothing where that cannot be reached.
-    let keeps_all = violations(problem, &ordered.reached).is_empty();
+    let broken: BTreeSet<Rule> = violations(problem, &ordered.reached).iter().map(|violation| violation.rule).collect();
+    let keeps_all = broken.is_empty();
     let claimed = meta.bound.filter(|_| keeps_all);
     let bound = claimed.into_iter().chain(meta.proof.as_ref().map(|proof| proof.bound)).min();
     let status = match meta.status {
@@ -55,7 +57,8 @@ pub fn sum_up(problem: &Problem, ordered: Ordered, meta: Meta) -> Plan {
         status => status,
     };
     let gap = bound.map(|bound| bound - after);
-    let blockers = meta.blockers.filter(|_| status == Status::Infeasible).unwrap_or_default();
+    // What is broken where the plan ends, and not what was for the solver: it knows nothing of draining.
+    let blockers = broken.iter().filter(|_| status == Status::Infeasible).map(|rule| rule.name().to_string());
     let blocked = blocked::explain(problem, &ordered);
     let halted: Vec<TaskId> = ordered.blocked.iter().map(|(task, _)| *task).collect();
     let waiting = problem.task_ids().filter(|task| !ordered.reached.spot(*task).is_placed());
@@ -72,34 +75,39 @@ pub fn sum_up(problem: &Problem, ordered: Ordered, meta: Meta) -> Plan {
         proof: meta.proof,
         objective: (before, after),
         unplaced: reasons(problem, &ordered.reached, &halted, waiting),
-        unexplored: unexplored(status, gap, [ordered.untried, ordered.blocked.len()]),
+        unexplored: unexplored_all(status, gap, [ordered.untried, ordered.blocked.len()]),
         waves: ordered.waves,
         blocked,
-        blockers: blockers.into_iter().map(str::to_string).collect(),
+        blockers: blockers.collect(),
+        drain: problem.node_ids().filter(|node| problem.nodes[node.index()].draining).collect(),
         reserve: None,
     }
 }
 
 /// What nobody has looked at, in sentences.
-fn unexplored(status: Status, gap: Option<i128>, [untried, blocked]: [usize; 2]) -> Vec<String> {
-    let mut list = Vec::new();
-    let ended = match status {
-        Status::Optimal => None,
-        Status::Feasible | Status::Infeasible => Some("the search ended with its effort"),
-        Status::Gap => Some("the search ended within the gap that was asked for"),
-        Status::Deadline => Some("the time limit ended the search"),
-        Status::Interrupted => Some("a signal ended the search"),
-    };
-    list.extend(ended.map(|ended| match gap {
-        Some(gap) => format!("{ended}: up to {} points more are not ruled out", scaled_text(gap)),
-        None => format!("{ended}, and nothing is known of how much more is possible"),
-    }));
+fn unexplored_all(status: Status, gap: Option<i128>, [untried, blocked]: [usize; 2]) -> Vec<String> {
+    let mut list: Vec<String> = unexplored(status, gap).into_iter().collect();
     if untried > 0 {
         list.push(format!(
             "of {untried} of the {blocked} blocked moves not every order was tried, since so many hang together"
         ));
     }
     list
+}
+
+/// How the search ended, and what that leaves open; `None` when nothing is open.
+pub(super) fn unexplored(status: Status, gap: Option<i128>) -> Option<String> {
+    let ended = match status {
+        Status::Optimal => return None,
+        Status::Feasible | Status::Infeasible => "the search ended with its effort",
+        Status::Gap => "the search ended within the gap that was asked for",
+        Status::Deadline => "the time limit ended the search",
+        Status::Interrupted => "a signal ended the search",
+    };
+    Some(match gap {
+        Some(gap) => format!("{ended}: up to {} points more are not ruled out", scaled_text(gap)),
+        None => format!("{ended}, and nothing is known of how much more is possible"),
+    })
 }
 
 /// Why each of `tasks` runs nowhere in the state `reached`, where those `blocked` would have started but for the order.

@@ -2,9 +2,10 @@
 
 use super::certify::certify;
 use super::recount::points;
+use super::unplaced::{Room, TO_STAY};
 use super::verify::Replay;
-use super::{EXACT, Plan, Status};
-use crate::model::{Score, Violation, scaled_text};
+use super::{EXACT, Plan, Status, unexplored};
+use crate::model::{Placement, Rule, Score, Spot, TaskId, Violation, scaled_text};
 use std::collections::BTreeSet;
 
 impl Replay<'_> {
@@ -32,14 +33,61 @@ impl Replay<'_> {
         if let Some(gap) = plan.gap.filter(|gap| plan.bound.and_then(|bound| bound.checked_sub(end)) != Some(*gap)) {
             self.add("gap", None, format!("{} is not the bound less the objective", scaled_text(gap)));
         }
-        if (plan.status == Status::Infeasible) == plan.blockers.is_empty() {
-            self.add("status", None, "infeasible and the rules that cannot be kept go together".to_string());
+        if let Some(left) = unexplored(plan.status, plan.gap).filter(|left| !plan.unexplored.contains(left)) {
+            self.add("unexplored", None, format!("it does not say: {left}"));
         }
         if plan.status == Status::Optimal && plan.bound != Some(end) {
             let bound = plan.bound.map_or("none".to_string(), scaled_text);
             self.add("status", None, format!("optimal needs bound = objective, bound is {bound}"));
         }
         Some((start, end))
+    }
+
+    /// What is said to keep a plan from keeping all rules: those broken at the end, and tasks left where all were to leave.
+    pub(super) fn blockers(&mut self, plan: &Plan, remaining: &[Violation]) {
+        let mut broken: BTreeSet<&str> = remaining.iter().map(|violation| violation.rule.name()).collect();
+        if self.spots.iter().any(|spot| self.is_drained(spot)) {
+            broken.insert(Rule::Drain.name());
+        }
+        if (plan.status == Status::Infeasible) == plan.blockers.is_empty() {
+            self.add("status", None, "infeasible and the rules that cannot be kept go together".to_string());
+        }
+        let said: BTreeSet<&str> = plan.blockers.iter().map(String::as_str).collect();
+        if !said.is_empty() && said != broken {
+            let list = |rules: &BTreeSet<&str>| match rules.is_empty() {
+                true => "none".to_string(),
+                false => rules.iter().copied().collect::<Vec<_>>().join(", "),
+            };
+            let text = format!("{} said to be broken at the end, {} found", list(&said), list(&broken));
+            self.add("status", None, text);
+        }
+        let node_count = self.problem.nodes.len();
+        for node in plan.drain.iter().filter(|node| node.index() >= node_count) {
+            self.add("unknown", None, format!("node number {} of {node_count} is to be emptied", node.0));
+        }
+    }
+
+    /// Does every unplaced task have the reason that it has?
+    fn reasons(&mut self, plan: &Plan) {
+        let node_count = self.problem.nodes.len();
+        if plan.drain.iter().any(|node| node.index() >= node_count) {
+            return;
+        }
+        let problem = plan.drained(self.problem);
+        let reached = Placement::from_spots(self.spots.clone());
+        let blocked: Vec<TaskId> = plan.blocked.iter().map(|blocked| blocked.task).collect();
+        let mut room = Room::new(&problem, &reached, Some(&blocked));
+        for (task, said) in &plan.unplaced {
+            // Which tasks the command line pinned, the plan does not say.
+            if said == TO_STAY || self.spots.get(task.index()).is_none_or(Spot::is_placed) {
+                continue;
+            }
+            let found = room.reason(*task);
+            if *said != found {
+                let text = format!("task {}: {said:?} claimed, {found:?} found", self.name(*task));
+                self.add("unplaced", None, text);
+            }
+        }
     }
 
     /// The bound that the plan's prices prove; what the plan says about it.
@@ -90,6 +138,7 @@ impl Replay<'_> {
                 self.add("unplaced", None, format!("task {} runs nowhere and is not listed", self.name(task)));
             }
         }
+        self.reasons(plan);
         for blocked in &plan.blocked {
             let task = blocked.task;
             if task.index() >= self.spots.len() {

@@ -71,6 +71,7 @@ mod verify;
 mod wave;
 
 pub use blocked::{Blocked, NO_GAIN};
+use build::unexplored;
 pub use build::{Meta, build, reasons, sum_up};
 pub use explain::{Answer, Explanation, Room, explain};
 pub use moment::{Fill, Moment, moments};
@@ -84,7 +85,8 @@ pub use verify::{Breach, Verdict, proven, verify};
 /// Name of the solver whose bounds may be better than what prices prove: its word is believed, and said to be its word.
 pub const EXACT: &str = "exact";
 
-use crate::model::{Goal, Placement, Problem, Proof, Spot, TaskId};
+use crate::model::{Goal, NodeId, Placement, Problem, Proof, Spot, TaskId};
+use std::borrow::Cow;
 
 /// Value of the `format` field of every plan file this version reads and writes.
 pub const PLAN_FORMAT: &str = "bayplan-plan/1";
@@ -195,8 +197,10 @@ pub struct Plan {
     pub unplaced: Vec<(TaskId, String)>,
     /// Moves that would have paid but have no safe order, by task.
     pub blocked: Vec<Blocked>,
-    /// With [`Status::Infeasible`]: the rules that the least broken placement still breaks.
+    /// With [`Status::Infeasible`]: the rules that are still broken at the end, where no placement keeps all.
     pub blockers: Vec<String>,
+    /// Nodes that were to be emptied.
+    pub drain: Vec<NodeId>,
     /// What was not looked at, in sentences for people.
     pub unexplored: Vec<String>,
     /// Where tasks go when a domain fails, if that was asked for.
@@ -204,6 +208,19 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The problem with the nodes drained that the plan was to empty, as it was planned for.
+    ///
+    /// # Panics
+    /// When the plan names a node that the problem does not have; [`verify()`] lists such nodes.
+    pub fn drained<'a>(&self, problem: &'a Problem) -> Cow<'a, Problem> {
+        if self.drain.iter().all(|node| problem.nodes[node.index()].draining) {
+            return Cow::Borrowed(problem);
+        }
+        let mut problem = problem.clone();
+        problem.drain(&self.drain);
+        Cow::Owned(problem)
+    }
+
     /// All moves in plan order.
     pub fn moves(&self) -> impl Iterator<Item = &Move> {
         self.waves.iter().flatten()

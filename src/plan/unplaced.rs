@@ -4,6 +4,9 @@ use super::obstacle::Ground;
 use crate::model::{DeviceRequest, GroupId, Placement, Problem, Sharing, TaskId, Toleration};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+/// Why a pinned task goes on waiting.
+pub(super) const TO_STAY: &str = "is to stay as it is";
+
 /// The tasks that wait in the snapshot, with what keeps each out as things stand.
 pub fn waiting(problem: &Problem) -> Vec<(TaskId, String)> {
     let mut room = Room::new(problem, &problem.current, None);
@@ -52,7 +55,7 @@ impl<'a> Room<'a> {
             return "stopped by this plan to make room for others".to_string();
         }
         if problem.tasks[task.index()].pinned {
-            return "is to stay as it is".to_string();
+            return TO_STAY.to_string();
         }
         if self.blocked.as_ref().is_some_and(|blocked| blocked.contains(&task)) {
             return "would start, but no order of the moves is safe".to_string();
@@ -89,6 +92,12 @@ impl<'a> Room<'a> {
                     *counts.entry(obstacle.name(self.problem)).or_default() += 1;
                 }
             }
+        }
+        let group = self.problem.tasks[task.index()].group.map(|group| &self.problem.groups[group.index()]);
+        if let Some((least, listed)) = group.and_then(|group| Some((group.gang?.least, group.members.len())))
+            && least as usize > listed
+        {
+            return format!("its gang needs {least} members, and only {listed} are listed");
         }
         let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
         counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));

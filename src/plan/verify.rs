@@ -7,20 +7,21 @@
 //! |---|---|
 //! | fingerprint | the plan is for another snapshot |
 //! | goal | the plan's points are for another goal |
-//! | unknown | a move names a task or node that does not exist |
+//! | unknown | a move, or the list of nodes to be emptied, names a task or node that does not exist |
 //! | under_way | a move of a task that was under way before the plan began, which ends where it was going |
 //! | twice | a task moves twice, and the first move is no detour that ends in an earlier wave, or moves a third time |
 //! | detour | a task that is parked or stopped to restart does not go on |
 //! | from | a move does not start where the task is |
 //! | nothing | a move leads where the task is already |
-//! | reason | the reason does not suit the move |
+//! | reason | the reason does not suit the move; `drain` from a node that was not to be emptied |
 //! | wave_order | `simultaneous` and more than one wave |
 //! | max_unavailable, max_per_node, max_in_flight, max_from_node, max_to_node, max_per_domain, max_amounts | a wave exceeds the cap |
 //! | gain, objective, gap | the figure is not the one worked out here |
 //! | proof | the prices mean nothing, or prove less than claimed (`certify.rs`) |
 //! | bound | below the objective reached, or below what the prices prove and not the exact solver's |
-//! | status | `optimal` without a bound that equals the objective |
-//! | unplaced, blocked | the list is wrong |
+//! | status | `optimal` without a bound that equals the objective; `infeasible` with other blockers than the rules broken at the end |
+//! | unplaced, blocked | the list is wrong; so is what keeps an unplaced task out |
+//! | unexplored | it hides how the search ended, or what that leaves open |
 //! | reserve | a domain's tasks do not come back as promised (`reserve.rs`) |
 //! | arithmetic | a sum does not fit 128 bits |
 
@@ -101,6 +102,7 @@ pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
         dependants: dependants(problem),
         marks: marks(problem),
         seen: BTreeSet::new(),
+        drain: plan.drain.iter().copied().collect(),
         detours: Detours::default(),
         gained: Some(0),
         found: Vec::new(),
@@ -129,6 +131,7 @@ pub fn verify(problem: &Problem, plan: &Plan) -> Verdict {
     let remaining = broken_rules(problem, &replay.spots);
     replay.end_state(&remaining);
     replay.detours_end(plan.waves.len());
+    replay.blockers(plan, &remaining);
     let objective = replay.figures(plan);
     let proven = replay.proof(plan, &start);
     replay.lists(plan);
@@ -169,6 +172,8 @@ pub(super) struct Replay<'a> {
     /// By group: those that need it.
     dependants: Vec<Vec<GroupId>>,
     pub(super) seen: BTreeSet<TaskId>,
+    /// Nodes that were to be emptied.
+    pub(super) drain: BTreeSet<NodeId>,
     pub(super) detours: Detours,
     /// Scaled objective now less that of the start, while the sums fit.
     gained: Option<i128>,
@@ -293,6 +298,11 @@ impl Replay<'_> {
         true
     }
 
+    /// Is a part of it on a node that was to be emptied?
+    pub(super) fn is_drained(&self, spot: &Spot) -> bool {
+        spot.pieces().iter().any(|piece| self.drain.contains(&piece.node))
+    }
+
     pub(super) fn spot(&self, spot: &Spot) -> String {
         let piece = |piece: &crate::model::Piece| {
             let node = self.problem.nodes.get(piece.node.index()).map_or("?", |node| node.name.as_str());
@@ -372,7 +382,7 @@ impl Replay<'_> {
             Reason::Park | Reason::Restart => self.suits_detour(step),
             Reason::Evict => start.is_placed() && !step.to.is_placed(),
             Reason::Resize => start.is_placed() && !is_moved,
-            Reason::Drain => is_moved && step.to.is_placed(),
+            Reason::Drain => is_moved && step.to.is_placed() && self.is_drained(start) && !self.is_drained(&step.to),
             Reason::Repair => is_moved && step.to.is_placed() && !self.allowed.is_empty(),
             Reason::Improve => is_moved && step.to.is_placed() && gain.is_none_or(|gain| gain > 0),
             Reason::Enable => is_moved && step.to.is_placed() && gain.is_none_or(|gain| gain <= 0),

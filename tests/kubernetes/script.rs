@@ -56,6 +56,7 @@ fn plan(problem: &Problem) -> Plan {
         blocked: Vec::new(),
         reserve: None,
         blockers: Vec::new(),
+        drain: Vec::new(),
         unexplored: Vec::new(),
     }
 }

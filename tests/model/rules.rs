@@ -1,6 +1,8 @@
 //! Is each rule broken exactly when its line in `src/model/rules.rs` says so, and by as much?
 
 use super::*;
+use bayplan::control::Control;
+use bayplan::{bulk, exact, plan};
 
 const NONE: [&str; 0] = [];
 
@@ -221,6 +223,22 @@ fn a_gang_runs_whole_or_not_at_all() {
     assert_eq!(broken(&problem, &[("a", "")]), ["gang: group g, beyond the limit by 1"]);
     assert_eq!(broken(&problem, &[("a", ""), ("b", "")]), ["gang: group g, beyond the limit by 2"]);
     assert_eq!(broken(&problem, &[("a", ""), ("b", ""), ("c", "")]), NONE);
+}
+
+#[test]
+fn a_gang_with_too_few_members_cannot_run() {
+    let mut snapshot = three_on_m();
+    snapshot.tasks.iter_mut().for_each(|task| task.group = Some("g".to_string()));
+    snapshot.tasks.iter_mut().for_each(|task| task.placement.clear());
+    let gang = |least| Some(GangSpec { min_members: Some(least), within: None });
+    snapshot.groups = vec![GroupSpec { gang: gang(4), ..group("g") }];
+    let problem = problem(&snapshot);
+    assert_eq!(broken(&problem, &[("a", "m"), ("b", "m"), ("c", "m")]), ["gang: group g, beyond the limit by 1"]);
+    let waits = plan::waiting(&problem);
+    assert!(waits.iter().all(|(_, why)| why == "its gang needs 4 members, and only 3 are listed"), "{waits:?}");
+    let options = bulk::Options { effort: Some(100), ..bulk::Options::default() };
+    assert_eq!(bulk::solve(&problem, &options, &Control::unlimited()).placement, problem.current);
+    assert_eq!(exact::solve(&problem, &problem.current, &Control::unlimited()).placement, problem.current);
 }
 
 #[test]
