@@ -204,7 +204,19 @@ fn tampered_proofs_are_refused() {
         (plan.bound, proof.bound) = (Some(proof.bound + one), proof.bound + one);
     };
     assert_eq!(with(&worse), ["gap"]);
-    assert!(with(&|plan, proof| (worse(plan, proof), plan.gap = plan.gap.map(|gap| gap + one)).0).is_empty());
+    let wider = |plan: &mut plan::Plan, proof: &mut Proof| {
+        worse(plan, proof);
+        plan.gap = plan.gap.map(|gap| gap + one);
+    };
+    assert_eq!(with(&wider), ["unexplored"], "what is left open is more, too");
+    let open = |gap: Option<i128>| scaled_text(gap.expect("there is one"));
+    let told = |plan: &mut plan::Plan, proof: &mut Proof| {
+        let before = open(plan.gap);
+        wider(plan, proof);
+        let after = open(plan.gap);
+        plan.unexplored.iter_mut().for_each(|text| *text = text.replace(&before, &after));
+    };
+    assert_eq!(with(&told), [""; 0]);
 }
 
 /// Whatever is done to prices, the verifier finds a bound that no placement exceeds, or refuses them.

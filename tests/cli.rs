@@ -587,7 +587,8 @@ mod signals {
     #[test]
     fn the_first_signal_ends_the_advice_and_the_page_is_written() {
         let folder = TempDir::new().unwrap();
-        let order = ["generate", "balance", "--nodes", "200", "--tasks", "6000", "--seed", "1", "-o"];
+        // Several seconds of advice, on a fast machine as well.
+        let order = ["generate", "balance", "--nodes", "1500", "--tasks", "45000", "--seed", "1", "-o"];
         let snapshot = path_in(&folder, "s.json");
         assert_eq!(run_with(&[&order[..], &[&snapshot]].concat(), "").0, 0);
         let mut child = spawn(&["report", &snapshot, "--time-limit", "1h", "-o", "-"]);

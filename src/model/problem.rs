@@ -485,7 +485,7 @@ impl Problem {
     }
 
     /// The problem for whoever knows nothing of draining: nodes that drain have no capacity instead. Whoever is there and requires
-    /// no amount of anything (devices are no amount) would still fit: of one more resource, [`MUST_LEAVE`], each of these requires 1,
+    /// no amount of anything (devices are no amount) would still fit: of one more resource, `MUST_LEAVE`, each of these requires 1,
     /// and every other node has enough for all. With [`RESOURCE_COUNT_MAX`] resources there is no room for it, and these stay.
     pub fn evacuated(&self) -> Problem {
         let mut problem = self.clone();
