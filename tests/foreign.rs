@@ -945,6 +945,9 @@ fn what_a_partition_allows_of_a_node_is_kept() {
     let strict = |maximums: Value| json!({"partitions": [{"name": "main", "maximums": maximums}]}).to_string();
     let exclusive = sound(slurm::import, &slurm_with(json!([waiting(7, 1, json!({}))]), &strict(json!({"shares": 0}))));
     assert!(task(&exclusive, "job-7").requirement.contains_key("exclusive"));
+    let memory = json!({"partition_memory_per_node": {"set": true, "infinite": false, "number": 100}});
+    let said = told(&sound(slurm::import, &slurm_with(json!([]), &strict(memory))));
+    assert!(said.contains("left out: 1 /maximums/partition_memory_per_node of partitions"), "{said}");
     let narrow = sound(slurm::import, &slurm_with(json!([waiting(7, 2, json!({}))]), &strict(json!({"nodes": 1}))));
     assert!(narrow.snapshot.tasks.is_empty() && told(&narrow).contains("more nodes than their partition allows"));
     let none = json!({"set": false, "infinite": true, "number": 0});

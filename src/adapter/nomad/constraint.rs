@@ -177,12 +177,18 @@ fn is_version(left: &str, right: &str, has_pessimistic: bool) -> Option<bool> {
     let mut meets = true;
     for part in parts(right) {
         let at = part.find(|c: char| !"<>=!~".contains(c)).unwrap_or(part.len());
-        let (operator, wanted) = (&part[..at], version(&part[at..])?);
+        // A release comes after all that came before it: `1.7.1-dev` is less than 1.7.1, and more than 1.7.0.
+        let (wanted, is_before) = match part[at..].split_once('-') {
+            Some((wanted, _)) => (wanted, true),
+            None => (&part[at..], false),
+        };
+        let (operator, wanted) = (&part[..at], version(wanted)?);
         let len = own.len().max(wanted.len()).max(3);
         let padded = |list: &[u64]| list.iter().copied().chain(std::iter::repeat(0)).take(len).collect::<Vec<_>>();
-        let order = padded(&own).cmp(&padded(&wanted));
+        let order =
+            padded(&own).cmp(&padded(&wanted)).then(if is_before { Ordering::Greater } else { Ordering::Equal });
         meets &= match operator {
-            "~>" if has_pessimistic && wanted.len() > 1 => {
+            "~>" if has_pessimistic && wanted.len() > 1 && !is_before => {
                 order.is_ge() && padded(&own)[..wanted.len() - 1] == wanted[..wanted.len() - 1]
             }
             "" | "=" | "!=" | "<" | "<=" | ">" | ">=" => stands(operator, order),
@@ -248,7 +254,9 @@ mod tests {
             ("${attr.docker}", "version", "~> 24", None),
             ("${attr.docker}", "semver", "~> 24.0", None),
             ("${attr.docker}", "semver", "> 24.0.6", Some(true)),
-            ("${attr.docker}", "semver", "> 24.0.7-beta", None),
+            ("${attr.docker}", "semver", "> 24.0.7-beta", Some(true)),
+            ("${attr.docker}", "semver", ">= 24.0.8-dev", Some(false)),
+            ("${attr.docker}", "version", "~> 24.0-dev", None),
             ("${attr.docker}", "version", "rubbish", None),
             ("${attr.kernel.name}", "regexp", "^(linux|darwin)$", None),
             ("${attr.kernel.name}", "regexp", "^linux$|^darwin$", Some(true)),

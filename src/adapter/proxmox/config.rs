@@ -17,8 +17,10 @@ pub struct Config {
     device: Option<String>,
     /// It is locked.
     lock: Option<String>,
-    /// Its disks are here.
+    /// Its disks are here: they come along, to a storage of the same name.
     storages: BTreeSet<String>,
+    /// Images in its drives are here, and do not.
+    images: BTreeSet<String>,
     /// It has a disk that is a file or device of its node.
     has_path: bool,
 }
@@ -104,6 +106,10 @@ impl Config {
         let volume = parts.clone().find_map(|part| part.strip_prefix("file=").or(part.strip_prefix("volume=")));
         let volume = volume.or(parts.next()).unwrap_or("");
         match volume.split_once(':').filter(|_| !volume.starts_with('/')) {
+            // A drive with settings for the first start is made anew.
+            Some((storage, name)) if value.contains("media=cdrom") && !name.contains("cloudinit") => {
+                self.images.insert(storage.to_string());
+            }
             Some((storage, _)) => _ = self.storages.insert(storage.to_string()),
             // Whoever says so vouches that the path is the same everywhere.
             None => self.has_path |= volume != "none" && !value.split(',').any(|part| part.trim() == "shared=1"),
@@ -118,29 +124,40 @@ impl Config {
         if self.device.is_some() {
             return Some("it holds a device of its node".into());
         }
-        let is_local = |name: &String| !storages.shared.get(name).is_some_and(|nodes| nodes.contains(node));
-        (self.has_path || self.storages.iter().any(is_local)).then(|| "it has a disk of its node".into())
+        if storages.nodes_of.is_empty() && !(self.storages.is_empty() && self.images.is_empty()) {
+            return Some("no document tells which nodes have the storages of its disks (/cluster/resources)".into());
+        }
+        let has = |name: &String| storages.nodes_of.get(name).filter(|nodes| nodes.contains(node));
+        let is_only_here =
+            |name: &String| has(name).is_none_or(|nodes| !storages.shared.contains(name) && nodes.len() < 2);
+        let is_local = |name: &String| has(name).is_none() || !storages.shared.contains(name);
+        let stays = self.has_path || self.storages.iter().any(is_only_here) || self.images.iter().any(is_local);
+        stays.then(|| "it has a disk of its node".into())
     }
 
     /// Nodes that reach all of its disks, where not all nodes do.
     pub fn reach<'a>(&'a self, storages: &'a Storages) -> impl Iterator<Item = &'a BTreeSet<String>> {
-        let nodes = self.storages.iter().filter_map(|name| storages.shared.get(name));
+        let names = self.storages.iter().chain(&self.images);
+        let nodes = names.filter_map(|name| storages.nodes_of.get(name));
         nodes.filter(|nodes| nodes.len() < storages.nodes)
     }
 }
 
-/// Storages that several nodes share, each with the nodes that have it.
+/// Storages, each with the nodes that have it, or one of the same name.
 #[derive(Debug, Default)]
 pub struct Storages {
     /// How many nodes there are.
     pub nodes: usize,
-    shared: BTreeMap<String, BTreeSet<String>>,
+    nodes_of: BTreeMap<String, BTreeSet<String>>,
+    /// Those that are one and the same on all of them.
+    shared: BTreeSet<String>,
 }
 
 impl Storages {
     /// One of a node, as `/cluster/resources` lists it.
-    pub fn add(&mut self, name: String, node: String) {
-        self.shared.entry(name).or_default().insert(node);
+    pub fn add(&mut self, name: String, node: String, is_shared: bool) {
+        self.shared.extend(is_shared.then(|| name.clone()));
+        self.nodes_of.entry(name).or_default().insert(node);
     }
 }
 
@@ -152,7 +169,9 @@ mod tests {
     #[test]
     fn what_binds_a_guest() {
         let mut storages = Storages::default();
-        storages.add("ceph".into(), "pve1".into());
+        storages.add("ceph".into(), "pve1".into(), true);
+        storages.add("zfs".into(), "pve1".into(), false);
+        storages.add("zfs".into(), "pve2".into(), false);
         let binds = |key: &str, value: &str| {
             let fields =
                 json!({"digest": "x", "scsi0": "ceph:vm-100-disk-0,size=32G", "ide2": "none,media=cdrom", key: value});
@@ -166,6 +185,9 @@ mod tests {
             ("mp0", "/mnt/all,mp=/data,shared=1"),
             ("rootfs", "volume=ceph:x,size=8G"),
             ("virtio1", "iothread=1,file=ceph:y"),
+            ("scsi1", "zfs:vm-100-disk-1,size=8G"),
+            ("ide2", "zfs:vm-100-cloudinit,media=cdrom"),
+            ("unused0", "zfs:vm-100-disk-2"),
             ("scsihw", "virtio-scsi-pci"),
         ] {
             assert_eq!(binds(key, value), None, "{key}: {value}");
@@ -180,6 +202,7 @@ mod tests {
             ("mp0", "/mnt/bulk,mp=/data"),
             ("scsi1", "local-lvm:vm-100-disk-1,size=8G"),
             ("ide0", "local:iso/debian.iso,media=cdrom"),
+            ("ide0", "zfs:iso/debian.iso,media=cdrom"),
             ("ide0", "cdrom,media=cdrom"),
             ("scsi2", "/dev/disk/by-id/x"),
             ("efidisk0", "file=local:100/x.qcow2"),
@@ -187,6 +210,15 @@ mod tests {
         ] {
             assert!(binds(key, value).is_some(), "{key}: {value}");
         }
+    }
+
+    #[test]
+    fn without_a_word_of_storages_nobody_knows_where_disks_can_be() {
+        let fields = json!({"digest": "x", "scsi0": "ceph:vm-100-disk-0"});
+        let why = Config::read(fields.as_object().unwrap()).binds("pve1", &Storages::default());
+        assert!(why.is_some_and(|why| why.contains("no document tells")));
+        let fields = json!({"digest": "x"});
+        assert_eq!(Config::read(fields.as_object().unwrap()).binds("pve1", &Storages::default()), None);
     }
 
     #[test]

@@ -11,8 +11,9 @@
 //!
 //! Memory is what a guest may use at most, and what a node has less what its own processes use. A CPU of a node counts
 //! [`CPUS_PER_CPU`] times, since Proxmox itself sets no limit. Only running guests are tasks: a stopped one holds nothing.
-//! Only its configuration says what a guest holds of its node: one with a device or a disk of the node stays, one whose disks are
-//! shared stays among the nodes that share them. One without a configuration among the documents is taken to move, with its disks.
+//! Only its configuration says what a guest holds of its node: one with a device, or with a disk that cannot come along, stays; others
+//! stay among the nodes that have storages of the names that they use (disks are shared, or copied on the way).
+//! One without a configuration among the documents is taken to move, with its disks.
 //! A guest that HA is at work with, or has given up (`hastate`), stays; so does one with a rule that HA cannot follow (`errors`).
 //! It says how large nodes are only to accounts with Sys.Audit. A guest of unknown size closes its node: whoever is there stays.
 //!
@@ -85,10 +86,11 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
             _ if !record.text("rule").is_empty() && !record.text("resources").is_empty() => {
                 cluster.rules.push(Rule::read(&record));
             }
-            "storage" if is_on(&record, "shared") => {
-                cluster.storages.add(record.text("storage"), record.text("node"));
+            "storage" => {
+                cluster.storages.add(record.text("storage"), record.text("node"), is_on(&record, "shared"));
+                notes.add(Fate::Irrelevant, "storages, pools and networks");
             }
-            "storage" | "pool" | "sdn" | "network" => notes.add(Fate::Irrelevant, "storages, pools and networks"),
+            "pool" | "sdn" | "network" => notes.add(Fate::Irrelevant, "storages, pools and networks"),
             other => notes.add(Fate::LeftOut, &format!("items of type {other:?}")),
         }
     }

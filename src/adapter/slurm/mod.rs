@@ -88,6 +88,8 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
         );
     }
     let values = partition_values.iter().map(|(_, value)| value);
+    let unread = partition_values.iter().flat_map(|(_, value)| partition::unread(value));
+    unread.for_each(|path| notes.add(Fate::LeftOut, &format!("{path} of partitions")));
     partition_kind.count_rest(values, &partition::IRRELEVANT, &mut notes);
     for job in &mut jobs {
         let of_job = || job.partitions.iter().filter_map(|name| partitions.get(name));

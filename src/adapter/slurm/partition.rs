@@ -2,6 +2,7 @@
 
 use crate::adapter::record::{Record, figure, whole};
 use crate::model::Faults;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Fields without bearing on which nodes a job gets.
@@ -45,6 +46,19 @@ impl Partition {
         let is_exclusive = record.inner(&["maximums", "shares"]).is_some_and(|shares| whole(shares) == Ok(Some(0)));
         (record.text("name"), Partition { cpus_per_node, nodes, is_exclusive })
     }
+}
+
+/// Limits that a partition sets beyond what is read of it.
+pub fn unread(value: &Value) -> impl Iterator<Item = &'static str> {
+    const LIMITS: [(&str, i64); 4] = [
+        ("/maximums/cpus_per_socket", 0),
+        ("/maximums/partition_memory_per_cpu", 0),
+        ("/maximums/partition_memory_per_node", 0),
+        ("/minimums/nodes", 1),
+    ];
+    let is_set =
+        |path: &str, none: i64| value.pointer(path).is_some_and(|v| matches!(whole(v), Ok(Some(n)) if n > none));
+    LIMITS.into_iter().filter(move |(path, none)| is_set(path, *none)).map(|(path, _)| path)
 }
 
 /// What tasks of a partition with a limit take of each node.
