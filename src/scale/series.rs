@@ -78,15 +78,21 @@ pub struct Schedule {
 impl Unit {
     /// Fewest nodes under which a load is at most this part of the capacity; `None` when no number is enough.
     pub fn needed(&self, load: &[i64], rate: Rate) -> Option<u64> {
-        let one = |r: usize| {
-            let missing = rate.whole_for(load[r].into()) - i128::from(self.fixed[r]);
-            match self.node[r] {
-                _ if missing <= 0 => Some(0),
-                0 => None,
-                own => u64::try_from((missing + i128::from(own) - 1).div_euclid(own.into())).ok(),
-            }
-        };
-        (0..load.len()).try_fold(self.least, |most, r| Some(most.max(one(r)?)))
+        (0..load.len()).try_fold(self.least, |most, r| Some(most.max(self.needed_of(r, load, rate)?)))
+    }
+
+    /// The same for the resources that nodes have at all: more of them would not help the others.
+    fn useful(&self, load: &[i64], rate: Rate) -> u64 {
+        (0..load.len()).filter_map(|r| self.needed_of(r, load, rate)).fold(self.least, u64::max)
+    }
+
+    fn needed_of(&self, r: usize, load: &[i64], rate: Rate) -> Option<u64> {
+        let missing = rate.whole_for(load[r].into()) - i128::from(self.fixed[r]);
+        match self.node[r] {
+            _ if missing <= 0 => Some(0),
+            0 => None,
+            own => u64::try_from((missing + i128::from(own) - 1).div_euclid(own.into())).ok(),
+        }
     }
 }
 
@@ -100,7 +106,7 @@ pub fn schedule(unit: &Unit, marks: &Marks, samples: &[Sample]) -> Schedule {
         if i > 0 {
             schedule.node_seconds += i128::from(nodes) * i128::from(sample.time - samples[i - 1].time);
         }
-        let at_low = unit.needed(&sample.load, marks.low).unwrap_or(u64::MAX).min(unit.most);
+        let at_low = unit.useful(&sample.load, marks.low).min(unit.most);
         while window.back().is_some_and(|(_, needed)| *needed <= at_low) {
             window.pop_back();
         }
@@ -114,7 +120,7 @@ pub fn schedule(unit: &Unit, marks: &Marks, samples: &[Sample]) -> Schedule {
         if at_high.is_none_or(|needed| needed > unit.most) {
             schedule.short.push(sample.time);
         }
-        let wanted = at_high.unwrap_or(u64::MAX).min(unit.most);
+        let wanted = unit.useful(&sample.load, marks.high).min(unit.most);
         let lowest = window.front().map_or(0, |(_, needed)| *needed).max(unit.least);
         let is_known = samples[0].time <= begin;
         let to = match () {
@@ -165,5 +171,9 @@ mod tests {
         let schedule = schedule(&unit, &marks, &samples);
         assert_eq!(schedule.short, [1, 2]);
         assert_eq!(schedule.peak, 3);
+        // Of what no node has, no number of them is enough, and none is asked for.
+        let endless = Unit { most: u64::MAX, ..unit };
+        let schedule = super::schedule(&endless, &marks, &samples[2..]);
+        assert_eq!((schedule.short, schedule.peak, schedule.actions), (vec![2], 1, Vec::new()));
     }
 }
