@@ -665,6 +665,17 @@ fn elastic_shapes_count_with_their_least_share() {
     assert!(!advice(&snapshot, &ask(Policy::Tasks("e".to_string(), 3))).is_kept);
 }
 
+/// What is found to be enough without any purchase is no purchase.
+#[test]
+fn nothing_is_bought_where_nothing_is_enough() {
+    let elastic =
+        TaskSpec { sharing: SharingSpec::Elastic, min_share: Some("1/2".to_string()), ..task("e", 1, &[("cpu", 10)]) };
+    let snapshot = cluster(vec![node("a", &[("cpu", 10)])], vec![at(elastic, "a")]);
+    let answer = advice(&snapshot, &Ask { policy: Policy::Tasks("e".to_string(), 1), ..Ask::default() });
+    assert!(answer.is_kept == answer.addition.is_none());
+    assert!(answer.addition.is_none_or(|addition| !addition.purchases.is_empty() || !addition.is_enough));
+}
+
 /// One pool is near the target, the other empty: what waits goes there, and nothing is bought.
 #[test]
 fn a_target_is_met_by_spreading_before_anything_is_bought() {

@@ -232,7 +232,7 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
 
     let pools = pools(&problem);
     let target = target(&played, &ask.policy, &pools, &ask.search, &control.part(3));
-    let lacking: Vec<TaskId> = waiting(&played).filter(|task| !target.spot(*task).is_placed()).collect();
+    let mut lacking: Vec<TaskId> = waiting(&played).filter(|task| !target.spot(*task).is_placed()).collect();
     let inner = confined(&problem.without_meters());
     let released = release::release(&problem, &played, &target, &ask.policy, &pools, &ask.search, &control.part(3));
     verified("release", &Goal::Consolidate.apply(&problem), &released.plan, |verdict| {
@@ -244,11 +244,16 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
     // No purchase makes room for a shape that nothing on offer can hold.
     let is_possible = hopeless.iter().all(own);
     let holds = || is_kept(&played, &target, &ask.policy, &pools, &ask.search, &control.part(3));
-    let is_kept = lacking.is_empty() && is_possible && holds();
-    let addition = match is_kept {
+    let mut is_kept = lacking.is_empty() && is_possible && holds();
+    let mut addition = match is_kept {
         true => None,
         false => Some(addition(&stage, &shapes, [&lacking, &hopeless], is_possible, ask, control)?),
     };
+    // Buying looks again, and may find a place for everything on what is there.
+    if addition.as_ref().is_some_and(|addition| addition.is_enough && addition.purchases.is_empty()) {
+        (is_kept, addition) = (true, None);
+        lacking.clear();
+    }
     let waiting_count = waiting(&problem).count();
     let not_startable = lacking.iter().chain(&hopeless).filter(|task| own(task)).count();
     let names = |task: &TaskId| stage.snapshot.tasks[task.index()].name.clone();
