@@ -92,10 +92,11 @@ impl PodTerm {
     /// False when whether it means pods with this face depends on labels of their namespace that nobody has told.
     pub fn is_known(&self, face: &Face, namespaces: &HashMap<String, Texts>) -> bool {
         let asks_for_more = |all: &Vec<Requirement>| all.iter().any(|requirement| requirement.key != NAMESPACE_NAME);
-        namespaces.contains_key(&face.namespace)
+        // Hardly any term asks, and there may be many faces.
+        !self.scope.selector.0.as_ref().is_some_and(asks_for_more)
+            || namespaces.contains_key(&face.namespace)
             || self.scope.names.contains(&face.namespace)
             || !self.selector.matches(&face.labels)
-            || !self.scope.selector.0.as_ref().is_some_and(asks_for_more)
     }
 
     /// Whether it means pods with this face; `namespaces` has the labels of each namespace.
