@@ -194,7 +194,6 @@ fn anneal(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     }
     let stream = pcg3d(vec3<u32>(p.seed, p.round, block));
     let temperature = i64(wide(p.temperature_low, p.temperature_high));
-    let home_penalty = i64(wide(p.home_penalty_low, p.home_penalty_high));
     var displaced = 0;
     for (var batch = begin; batch < end; batch += 1u) {
         let dice = pcg3d(vec3<u32>(stream.x + batch * LANES + lane, stream.y, stream.z));
@@ -252,7 +251,10 @@ fn anneal(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
             if to != nodes_here {
                 refresh(to);
             }
-            delta += judged.delta - i64(judged.displaced) * home_penalty;
+            delta += judged.delta - steering(first, to) + steering(first, from_);
+            if second != NOBODY {
+                delta -= steering(second, from_) - steering(second, to);
+            }
             displaced += judged.displaced;
         }
         storageBarrier();

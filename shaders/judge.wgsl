@@ -48,21 +48,47 @@ fn may_stop(task: u32) -> bool {
     return (words[p.w_traits + task] & MAY_STOP) != 0u;
 }
 
-// Points of a task for being at a local node, home penalty included.
+// Points of a task for being at a local node, the home price included.
 fn unary(task: u32, home: u32, at: u32) -> i64 {
-    let is_waiting = at == node_count;
     var points = 0li;
-    if is_waiting {
+    if at == node_count {
         points = signed_wide(p.d_value + task);
     }
-    if home == HOME_NONE || at == home {
-        return points;
+    if is_displaced(home, at) {
+        let move_ = move_points(task, at);
+        points += move_ + home_price(move_);
     }
-    points += signed_wide(p.d_move_points + task) + i64(wide(p.home_penalty_low, p.home_penalty_high));
-    if !is_waiting {
+    return points;
+}
+
+// Has a task a home, and would be elsewhere?
+fn is_displaced(home: u32, at: u32) -> bool {
+    return home != HOME_NONE && at != home;
+}
+
+// What the move to a local node costs a task that has a home elsewhere.
+fn move_points(task: u32, at: u32) -> i64 {
+    var points = signed_wide(p.d_move_points + task);
+    if at != node_count {
         points += signed_wide(p.d_pair + words[p.w_pair_row + task] + words[p.w_move_class + nodes[at]]);
     }
     return points;
+}
+
+// What being away from home costs on top of a move.
+fn home_price(move_: i64) -> i64 {
+    let rate = i64(wide(p.home_rate_low, p.home_rate_high));
+    let counted = min(move_, i64(wide(p.home_most_low, p.home_most_high)));
+    return i64(wide(p.home_flat_low, p.home_flat_high)) + ((counted * rate) >> 16u);
+}
+
+// The home price of a task at a local node: it steers, but is no part of the objective.
+fn steering(slot: u32, at: u32) -> i64 {
+    let task = task_of(slot);
+    if !is_displaced(home_of(task), at) {
+        return 0li;
+    }
+    return home_price(move_points(task, at));
 }
 
 // May this task be on this local node at all, and on which devices? 0 = no.
@@ -169,7 +195,7 @@ fn released(task: u32, is_home: bool) -> u64 {
 }
 
 fn away(home: u32, at: u32) -> i32 {
-    return i32(home != HOME_NONE && at != home);
+    return i32(is_displaced(home, at));
 }
 
 // Moving a task to a local node.

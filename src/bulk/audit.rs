@@ -53,7 +53,7 @@ impl Audit {
     /// The first thing that is not as the device says.
     pub fn check(&self, problem: &Problem, pack: &Pack, chain: &Chain, landing: &Landing) -> Result<(), String> {
         let Landing { state, best, tally } = landing;
-        let sums = self.check_places(problem, pack, &state.at, &state.devices, chain.is_bold)?;
+        let sums = self.check_places(problem, pack, &state.at, &state.devices, chain.kind.exceeds_limits())?;
         sums.compare(state)?;
         same("what is above limits", tally.overfull, sums.overfull)?;
         let counted = self.points(pack, &state.at, &sums);
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
     use crate::bulk::Options;
     use crate::bulk::build::build;
-    use crate::bulk::schedule::{Part, Schedule};
+    use crate::bulk::schedule::{Kind, Part, Schedule};
     use crate::control::Control;
 
     /// A chain of the small example after some rounds, and what a right device would say of the next.
@@ -280,9 +280,9 @@ mod tests {
         let (built, _) = build(problem, pack, None, &Control::unlimited());
         let options = Options { effort: Some(400), ..Options::default() };
         let schedule = Schedule::new(problem, pack, &options, &Control::unlimited(), Part::WHOLE);
-        let mut before = Chain::new(pack, &built, 1, 0, false);
-        let mut after = Chain::new(pack, &built, 1, 0, false);
-        for (round, temperature) in (0..).zip(schedule.temperatures(0, count + 1, None, false)) {
+        let mut before = Chain::new(pack, &built, 1, 0, Kind::Careful);
+        let mut after = Chain::new(pack, &built, 1, 0, Kind::Careful);
+        for (round, temperature) in (0..).zip(schedule.temperatures(0, count + 1, None, Kind::Careful)) {
             let plan = before.plan(&schedule, round, temperature);
             after.step(problem, pack, &plan);
             if (round as usize) < count {

@@ -3,7 +3,7 @@
 use super::device::{OnDevice, Trouble};
 use super::pack::{DISPLACED_MAX, Pack};
 use super::round::{Cut, Cutter, RoundPlan};
-use super::schedule::{SETTLE_FROM, Schedule};
+use super::schedule::{Kind, SETTLE_FROM, Schedule};
 use super::state::{State, spots};
 use crate::control::Control;
 use crate::kernel::points::OverPrice;
@@ -45,8 +45,8 @@ pub struct Chain {
     pub device: Option<OnDevice>,
     /// What went wrong there.
     pub trouble: Option<Trouble>,
-    /// Limits may be exceeded on the way, see schedule.rs.
-    pub is_bold: bool,
+    /// See schedule.rs.
+    pub kind: Kind,
     /// Tasks that may be displaced in the best state.
     pub displaced_max: u32,
     /// Points per displaced task on top, so that not more are away from home than may move: see [`steered`].
@@ -58,7 +58,7 @@ pub struct Chain {
 
 impl Chain {
     /// A chain at its beginning.
-    pub fn new(pack: &Pack, built: &State, seed: u64, number: usize, is_bold: bool) -> Chain {
+    pub fn new(pack: &Pack, built: &State, seed: u64, number: usize, kind: Kind) -> Chain {
         let points = built.group_points(pack);
         let displaced = built.displaced;
         let seed = (seed ^ seed >> 32) as u32;
@@ -77,7 +77,7 @@ impl Chain {
             best: Best { at: built.at.clone(), devices: built.devices.clone() },
             device: None,
             trouble: None,
-            is_bold,
+            kind,
             displaced_max: pack.displaced_max,
             move_price: 0,
             points_built: points,
@@ -114,7 +114,7 @@ impl Chain {
                 DISPLACED_MAX => count,
                 _ => count.min((STEER_EVERY - self.round % STEER_EVERY) as usize),
             };
-            let temperatures = schedule.temperatures(u64::from(self.round), count, pace, self.is_bold);
+            let temperatures = schedule.temperatures(u64::from(self.round), count, pace, self.kind);
             if control.must_stop() || temperatures.is_empty() {
                 return true;
             }
@@ -162,19 +162,19 @@ impl Chain {
 
     /// Settings of a round.
     pub fn plan(&self, schedule: &Schedule, round: u32, temperature: i64) -> RoundPlan {
-        let manner = schedule.manner(self.is_bold);
+        let manner = schedule.manner(self.kind);
         RoundPlan {
             seed: self.seed,
             round,
             candidates_per_task: schedule.candidates_per_task,
             candidates_max: schedule.candidates_max,
             temperature,
-            home_penalty: ((i128::from(temperature) * i128::from(manner.home)) >> 16) as i64 + self.move_price,
+            home: schedule.home_price(self.kind, temperature, self.move_price),
             shift_share: schedule.shift_share,
             home_share: manner.home_share,
             away_share: manner.away_share,
             displaced_max: self.displaced_max,
-            over: if self.is_bold { schedule.over(temperature) } else { OverPrice::default() },
+            over: if self.kind.exceeds_limits() { schedule.over(temperature) } else { OverPrice::default() },
         }
     }
 

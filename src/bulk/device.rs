@@ -9,10 +9,12 @@ use super::chain::{Best, Chain};
 use super::image::image;
 use super::pack::Pack;
 use super::round::RoundPlan;
+use super::schedule::Kind;
 use super::state::State;
 use super::team::chains_at_once;
 use crate::gpu::{Error, Gpu, Landed, Rounds};
 use crate::kernel::layout::{CONTROL_MOVED, Image, Params, RESULT_BLOCKS};
+use crate::kernel::points::HomePrice;
 use crate::kernel::tally::Tally;
 use crate::model::Problem;
 use std::sync::Arc;
@@ -76,14 +78,14 @@ pub struct Trouble {
 pub struct Mismatch {
     /// Seed of the chain.
     pub seed: u32,
-    /// The chain may exceed limits.
-    pub is_bold: bool,
+    /// What the chain is like.
+    pub kind: Kind,
     /// First round of the batch.
     pub round: u32,
     /// Tasks that may be displaced in the best state.
     pub displaced_max: u32,
-    /// Points per displaced task, of each round.
-    pub home_penalties: Vec<i64>,
+    /// What being away from home costs on top in each round.
+    pub home_prices: Vec<HomePrice>,
     /// Temperature of each round, 256ths of a point.
     pub temperatures: Vec<i64>,
     /// Node of each task before, `u32::MAX` = none.
@@ -189,10 +191,10 @@ fn mismatch_of(
     let tasks = params.task_count as usize;
     let mismatch = Mismatch {
         seed: chain.seed,
-        is_bold: chain.is_bold,
+        kind: chain.kind,
         round: chain.round,
         displaced_max: chain.displaced_max,
-        home_penalties: plans.iter().map(|plan| plan.home_penalty).collect(),
+        home_prices: plans.iter().map(|plan| plan.home).collect(),
         temperatures: plans.iter().map(|plan| plan.temperature).collect(),
         at: chain.state.at.clone(),
         devices: chain.state.devices.clone(),

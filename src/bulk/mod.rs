@@ -48,6 +48,7 @@ pub use pack::{Pack, UNGROUPED};
 pub use prefix::longest_prefix;
 pub use race::{Laps, Race, Run};
 pub use resume::resume;
+pub use schedule::Kind;
 use schedule::Part;
 use team::Team;
 
@@ -143,11 +144,11 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     };
     let mut team = Team::new(problem, &pack, &built, options, &annealing, trouble.into_iter().collect());
     match team::chains_at_once(problem.nodes.len()) {
-        1 => team.run(Part::WHOLE, &[false]),
+        1 => team.run(Part::WHOLE, &[Kind::Careful]),
         // Choosing among tasks that wait, a bold chain brings nothing: 9,366 to 9,450 against 9,434 to 9,453 on 200 tasks.
-        _ if pack.all_wait() => team.run(Part::WHOLE, &[false, false]),
+        _ if pack.all_wait() => team.run(Part::WHOLE, &[Kind::Careful, Kind::Careful]),
         _ => {
-            team.run(Part::TRIAL, &[false, true]);
+            team.run(Part::TRIAL, &[Kind::Careful, Kind::Bold]);
             team.run(Part::REST, &team.better_kinds());
         }
     }

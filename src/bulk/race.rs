@@ -7,7 +7,7 @@ use super::chain::Chain;
 use super::device::{Device, Landing, launched, node_words};
 use super::pack::Pack;
 use super::round::{Cut, RoundPlan};
-use super::schedule::{Part, Schedule};
+use super::schedule::{Kind, Part, Schedule};
 use crate::control::Control;
 use crate::gpu::{Error, Landed, Query, Rounds, Tiles, Timing};
 use crate::kernel::layout::Params;
@@ -101,11 +101,11 @@ impl<'a> Race<'a> {
     }
 
     fn chain(&self) -> Chain {
-        Chain::new(&self.pack, &self.built, self.seed, 0, false)
+        Chain::new(&self.pack, &self.built, self.seed, 0, Kind::Careful)
     }
 
     fn plans(&self, chain: &Chain, count: u32) -> Vec<RoundPlan> {
-        let temperatures = self.schedule.temperatures(0, count as usize, None, false);
+        let temperatures = self.schedule.temperatures(0, count as usize, None, Kind::Careful);
         (0..).zip(temperatures).map(|(round, temperature)| chain.plan(&self.schedule, round, temperature)).collect()
     }
 

@@ -22,7 +22,7 @@ use crate::kernel::block::{BLOCK_NODES_MAX, Block};
 use crate::kernel::cut::{KEY_COUNT, Salts, link, node_key, task_key};
 use crate::kernel::keep::Presence;
 use crate::kernel::layout::Params;
-use crate::kernel::points::OverPrice;
+use crate::kernel::points::{HomePrice, OverPrice};
 use crate::kernel::random::pcg3d;
 use crate::kernel::sort::sort;
 use crate::kernel::tally::RoundResult;
@@ -47,8 +47,8 @@ pub struct RoundPlan {
     pub candidates_max: u32,
     /// Temperature in 256ths of a point.
     pub temperature: i64,
-    /// Points per displaced task.
-    pub home_penalty: i64,
+    /// What being away from home costs on top.
+    pub home: HomePrice,
     /// 256ths.
     pub shift_share: u32,
     /// 256ths.
@@ -76,7 +76,9 @@ impl RoundPlan {
     pub fn settings(&self, params: &Params) -> Params {
         let [salt_0, salt_1, salt_2] = self.salts();
         let (temperature_low, temperature_high) = Params::split(self.temperature);
-        let (home_penalty_low, home_penalty_high) = Params::split(self.home_penalty);
+        let (home_flat_low, home_flat_high) = Params::split(self.home.flat);
+        let (home_rate_low, home_rate_high) = Params::split(self.home.rate);
+        let (home_most_low, home_most_high) = Params::split(self.home.most);
         Params {
             seed: self.seed,
             round: self.round,
@@ -93,8 +95,12 @@ impl RoundPlan {
             by_home: u32::from(self.is_by_home()),
             temperature_low,
             temperature_high,
-            home_penalty_low,
-            home_penalty_high,
+            home_flat_low,
+            home_flat_high,
+            home_rate_low,
+            home_rate_high,
+            home_most_low,
+            home_most_high,
             over_factor: self.over.factor,
             over_closed: u32::from(self.over.is_closed),
             ..*params
@@ -187,7 +193,7 @@ impl Cutter {
                 block: b as u32,
                 candidates: (block.tasks.len() as u32 * plan.candidates_per_task).min(plan.candidates_max),
                 temperature: plan.temperature,
-                home_penalty: plan.home_penalty,
+                home: plan.home,
                 shift_share: plan.shift_share,
                 home_share: plan.home_share,
                 away_share: plan.away_share,

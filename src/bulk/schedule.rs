@@ -4,7 +4,9 @@
 //! temperature   geometric from hot to cold, then 0; a bold chain takes its time until limits have closed, see KNEE_DEPTH
 //! home          Being somewhere else has an entropy: ln of the number of nodes that a task fits on, and one more. Being away costs
 //!               that times the temperature, else tasks scatter for nothing; twice that where all moves are simultaneous and what
-//!               is still held at home blocks others, half of it where tasks wait for room.
+//!               is still held at home blocks others, half of it where tasks wait for room. Where moves cost something, a dear one
+//!               costs more of this than a cheap one: most of it is in proportion to what the move itself costs. Else who goes
+//!               where is settled while it is so hot that nobody looks at the price of moves.
 //! away          When it is cold, nearly every task is at home and should stay there: what is left to find is how the few others
 //!               can go home, or elsewhere, or be others, and where those that wait can run. So most candidates begin with one.
 //! limits        In a full cluster the way to a better placement leads over its limits. They may be exceeded while it is hot,
@@ -13,9 +15,10 @@
 //!
 //! A careful chain keeps all limits, so that the shortest search brings something. A bold one opens and closes them, and being away
 //! from home costs it the temperature just once. The first wins in roomy clusters, where moves are what costs; the second in
-//! full ones. A cluster of one block has two chains at a time, whatever the threads: the first eighth of the search tries one of
-//! each, the rest is for two of the kind that promises more (team.rs); where nothing runs yet, both are careful from the start.
-//! Larger clusters have one careful chain, whose blocks the threads share.
+//! full ones. A light chain is a careful one for which being away is cheap, whatever the move: it wins where few moves are needed, but
+//! just the right ones. A cluster of one block has two chains at a time, whatever the threads: the first eighth of the search tries a
+//! careful one and a bold one, the rest is for two bold ones, or for a careful one and a light one (team.rs); where nothing runs yet,
+//! both are careful from the start. Larger clusters have one careful chain, whose blocks the threads share.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
@@ -23,7 +26,7 @@ use super::pack::{NOWHERE, Pack};
 use super::state::State;
 use super::{CANDIDATES_PER_ROUND, CANDIDATES_PER_ROUND_MAX, EFFORT_DEFAULT, EFFORT_MAX, Options, round};
 use crate::control::Control;
-use crate::kernel::points::OverPrice;
+use crate::kernel::points::{HomePrice, OverPrice};
 use crate::kernel::random::{exp2_q16, log2_q16};
 use crate::model::Problem;
 use std::time::{Duration, Instant};
@@ -44,6 +47,11 @@ const OVER_FACTOR_MAX: i64 = 1 << 20;
 const KNEE_DEPTH: i64 = 10 << 16;
 const KNEE_FROM: i64 = PROGRESS_ONE * 82 / 100;
 const _: () = assert!(KNEE_DEPTH > CLOSE_DEPTH && KNEE_FROM < SETTLE_FROM);
+/// Of what being away from home costs, this part is the same for all moves, where moves cost something. At a quarter ROADEF b_5 is a
+/// little better and b_4, b_6, b_8, b_9 and a1_3 worse, at a half all of them.
+const FLAT_PART: i64 = 8;
+/// A move that costs more than so many times the mean counts as costing so much.
+const DEAR_MOVE: i64 = 16;
 /// Candidates of a round in a cluster of one block, more or less.
 const ONE_BLOCK_ROUND: u64 = 200_000;
 /// Rounds that a search of a given effort is to have at least, where more than 20 candidates per task and round would leave fewer.
@@ -71,11 +79,31 @@ impl Part {
     pub const REST: Part = Part { begin: 1, effort: 7, time: 8 };
 }
 
+/// What a chain dares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Keeps limits and stays at home.
+    Careful,
+    /// Exceeds limits on the way.
+    Bold,
+    /// Keeps limits and, where moves cost something, leaves home easily: for half of the flat part of a careful one.
+    Light,
+}
+
+impl Kind {
+    /// May limits be exceeded on the way?
+    pub fn exceeds_limits(self) -> bool {
+        self == Kind::Bold
+    }
+}
+
 /// What a kind of chain is like.
 #[derive(Debug, Clone, Copy)]
 pub struct Manner {
-    /// What being away from home costs, in 256ths of the temperature.
-    pub home: i64,
+    /// What being away from home costs, in 256ths of the temperature, whatever the move.
+    home: i64,
+    /// The same, for a move that costs as much as the mean move, and for others in proportion.
+    priced: i64,
     /// Shifts that go home, in 256ths of all shifts.
     pub home_share: u32,
     /// Candidates that begin with a task that is away from home or waits, in 16ths; half where all tasks wait at the start. Careful:
@@ -97,8 +125,10 @@ pub struct Schedule {
     /// log2 of the first and last temperature, see `exp2_q16`.
     hot: i64,
     cold: i64,
-    /// Of a careful chain and of a bold one.
-    manners: [Manner; 2],
+    /// Of each [`Kind`].
+    manners: [Manner; 3],
+    /// Points that a move costs in the mean.
+    mean_move: i64,
     /// Shifts, in 256ths of all candidates; the rest are swaps.
     pub shift_share: u32,
     /// Candidates per movable task of a block and round.
@@ -126,6 +156,13 @@ impl Schedule {
         let waiting_only = pack.all_wait();
         let [careful, bold] = if waiting_only { [0; 2] } else { home_penalties(pack) };
         let away = |share: u32| if waiting_only { 8 } else { share };
+        let mean_move = mean_move(pack);
+        let manner = |home: i64, home_share, away_share| {
+            let flat = if mean_move > 0 { home / FLAT_PART } else { home };
+            Manner { home: flat, priced: home - flat, home_share, away_share: away(away_share) }
+        };
+        let careful = manner(careful, 128, 12);
+        let light = if mean_move > 0 { Manner { home: careful.home / 2, priced: 0, ..careful } } else { careful };
         Schedule {
             part,
             rounds,
@@ -134,10 +171,8 @@ impl Schedule {
             time,
             hot,
             cold,
-            manners: [
-                Manner { home: careful, home_share: 128, away_share: away(12) },
-                Manner { home: bold, home_share: 38, away_share: away(6) },
-            ],
+            manners: [careful, manner(bold, 38, 6), light],
+            mean_move,
             shift_share: 77,
             candidates_per_task,
             candidates_max: 2 * candidates_per_task * pack.movable_count.div_ceil(blocks) as u32,
@@ -178,7 +213,7 @@ impl Schedule {
 
     /// Temperatures of the next rounds, at most `count`; none when the search is over. `pace` is the time a round will take, for
     /// searches by the clock.
-    pub fn temperatures(&self, round: u64, count: usize, pace: Option<Duration>, is_bold: bool) -> Vec<i64> {
+    pub fn temperatures(&self, round: u64, count: usize, pace: Option<Duration>, kind: Kind) -> Vec<i64> {
         let by_clock = match (self.rounds, self.time, pace) {
             (None, Some(time), Some(pace)) => {
                 (pace.as_nanos() as i128 * i128::from(PROGRESS_ONE) / (time.as_nanos() as i128).max(1)) as i64
@@ -190,14 +225,14 @@ impl Schedule {
         (0..count as u64)
             .map(progress)
             .take_while(|progress| *progress < PROGRESS_ONE)
-            .map(|p| self.temperature(p, is_bold))
+            .map(|p| self.temperature(p, kind))
             .collect()
     }
 
     /// Temperature in 256ths of a point.
-    fn temperature(&self, progress: i64, is_bold: bool) -> i64 {
+    fn temperature(&self, progress: i64, kind: Kind) -> i64 {
         let range = self.hot - self.cold;
-        let (knee_from, knee_depth) = if is_bold { (KNEE_FROM, KNEE_DEPTH.min(range)) } else { (0, 0) };
+        let (knee_from, knee_depth) = if kind == Kind::Bold { (KNEE_FROM, KNEE_DEPTH.min(range)) } else { (0, 0) };
         let depth = if progress >= SETTLE_FROM {
             return 0;
         } else if progress < knee_from {
@@ -209,8 +244,20 @@ impl Schedule {
     }
 
     /// What a kind of chain is like.
-    pub fn manner(&self, is_bold: bool) -> &Manner {
-        &self.manners[usize::from(is_bold)]
+    pub fn manner(&self, kind: Kind) -> &Manner {
+        &self.manners[kind as usize]
+    }
+
+    /// What being away from home costs on top at a temperature, and so many points more for each displaced task.
+    pub fn home_price(&self, kind: Kind, temperature: i64, move_price: i64) -> HomePrice {
+        let manner = self.manner(kind);
+        let points = |part: i64| (i128::from(temperature) * i128::from(part)) >> 16;
+        let rate = if self.mean_move > 0 { (points(manner.priced) << 16) / i128::from(self.mean_move) } else { 0 };
+        HomePrice {
+            flat: points(manner.home) as i64 + move_price,
+            rate: rate as i64,
+            most: self.mean_move.saturating_mul(DEAR_MOVE),
+        }
     }
 
     /// What exceeding limits costs at a temperature: the price rises as the temperature falls, to the power of 5/8. With less, what is
@@ -265,6 +312,15 @@ fn home_penalties(pack: &Pack) -> [i64; 2] {
         (false, true) => 2 * entropy,
     };
     [careful, 256]
+}
+
+/// Points that a move costs in the mean: of the movable tasks that run, to all nodes alike.
+fn mean_move(pack: &Pack) -> i64 {
+    let movers = || (0..pack.home.len()).filter(|task| pack.movable[*task] && pack.home[*task] != NOWHERE);
+    let own: i128 = movers().map(|task| i128::from(pack.move_points[task])).sum();
+    let pairs: i128 = pack.shared.pair.iter().map(|points| i128::from(*points)).sum();
+    let mean = own / (movers().count() as i128).max(1) + pairs / (pack.shared.pair.len() as i128).max(1);
+    mean.min(i128::from(i64::MAX)) as i64
 }
 
 /// What exceeding each limit costs at the first temperature: 256ths of a point per quantum, 0 for transient resources, whose

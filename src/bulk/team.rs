@@ -6,7 +6,7 @@ use super::chain::Chain;
 use super::device::{self, Trouble};
 use super::pack::Pack;
 use super::round::block_count;
-use super::schedule::{Part, Schedule};
+use super::schedule::{Kind, Part, Schedule};
 use super::state::{State, spots};
 use crate::control::{Control, Progress};
 use crate::model::{Problem, SHARE_ONE, score};
@@ -58,15 +58,15 @@ impl<'a> Team<'a> {
         Team { problem, pack, built, options, control, audit, chains: Vec::new(), effort: 0, is_timed: false, troubles }
     }
 
-    /// Runs a part of the search with new chains, each careful or bold; an interrupted search gets no more parts.
-    pub fn run(&mut self, part: Part, kinds: &[bool]) {
+    /// Runs a part of the search with new chains of these kinds; an interrupted search gets no more parts.
+    pub fn run(&mut self, part: Part, kinds: &[Kind]) {
         if self.control.must_stop() && !self.chains.is_empty() {
             return;
         }
         let Team { problem, pack, built, options, control, .. } = *self;
         let schedule = Schedule::new(problem, pack, options, control, part);
         let number = self.chains.len();
-        let new = |(i, is_bold): (usize, &bool)| Chain::new(pack, built, options.seed, number + i, *is_bold);
+        let new = |(i, kind): (usize, &Kind)| Chain::new(pack, built, options.seed, number + i, *kind);
         let mut chains: Vec<Chain> = kinds.iter().enumerate().map(new).collect();
         if let (Some(device), Some(audit), true) = (&options.device, &self.audit, self.troubles.is_empty()) {
             self.troubles.extend(device::launch(device, &mut chains, audit));
@@ -92,17 +92,17 @@ impl<'a> Team<'a> {
     }
 
     /// Kinds for two chains after a trial of a careful and a bold one.
-    pub fn better_kinds(&self) -> [bool; 2] {
+    pub fn better_kinds(&self) -> [Kind; 2] {
         let problem = self.problem;
         let objective = |at, devices| score(problem, &spots(problem, at, devices)).objective();
-        let found = |is_bold| {
-            let best = &self.chains.iter().find(|chain| chain.is_bold == is_bold).expect("both were tried").best;
+        let found = |kind| {
+            let best = &self.chains.iter().find(|chain| chain.kind == kind).expect("both were tried").best;
             objective(&best.at, &best.devices)
         };
         let worth: i128 = problem.tasks.iter().map(|task| i128::from(task.weight)).sum();
         better_kinds(
             objective(&self.built.at, &self.built.devices),
-            [found(false), found(true)],
+            [found(Kind::Careful), found(Kind::Bold)],
             worth * i128::from(SHARE_ONE),
         )
     }
@@ -116,25 +116,34 @@ impl<'a> Team<'a> {
 /// Kinds for the rest of a search, by the objectives that a careful and a bold chain made of the built one in the trial, and the
 /// ideal one: everything runs, at no cost. One of each where both gained the same, or the bold one nothing, for then it has
 /// shown nothing.
-fn better_kinds(built: i128, [careful, bold]: [i128; 2], ideal: i128) -> [bool; 2] {
+fn better_kinds(built: i128, [careful, bold]: [i128; 2], ideal: i128) -> [Kind; 2] {
     if bold <= built || (careful - bold).abs() <= (careful - built) / EVEN_PART {
-        return [false, true];
+        return [Kind::Careful, Kind::Bold];
     }
-    [(ideal - bold) * LEAD.1 <= (ideal - careful) * LEAD.0; 2]
+    let is_bold = (ideal - bold) * LEAD.1 <= (ideal - careful) * LEAD.0;
+    if is_bold { [Kind::Bold; 2] } else { [Kind::Careful, Kind::Light] }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::better_kinds;
+    use super::{Kind, better_kinds};
 
     #[test]
     fn a_careful_chain_needs_a_clear_lead() {
-        assert_eq!(better_kinds(-500, [-100, -90], 0), [true, true]);
-        assert_eq!(better_kinds(-500, [-100, -120], 0), [true, true], "a fifth more is left");
-        assert_eq!(better_kinds(-500, [-100, -130], 0), [false, false], "three tenths more");
-        assert_eq!(better_kinds(-500, [100, 95], 110), [false, false], "15 of the ideal are left instead of 10");
-        assert_eq!(better_kinds(-500, [-100, -500], 0), [false, true], "nothing found: it has shown nothing");
-        assert_eq!(better_kinds(-500, [-500, -400], 0), [true, true], "the careful one found nothing");
-        assert_eq!(better_kinds(-5000, [-1, -4], 0), [false, true], "even");
+        assert_eq!(better_kinds(-500, [-100, -90], 0), [Kind::Bold; 2]);
+        assert_eq!(better_kinds(-500, [-100, -120], 0), [Kind::Bold; 2], "a fifth more is left");
+        assert_eq!(better_kinds(-500, [-100, -130], 0), [Kind::Careful, Kind::Light], "three tenths more");
+        assert_eq!(
+            better_kinds(-500, [100, 95], 110),
+            [Kind::Careful, Kind::Light],
+            "15 of the ideal are left instead of 10"
+        );
+        assert_eq!(
+            better_kinds(-500, [-100, -500], 0),
+            [Kind::Careful, Kind::Bold],
+            "nothing found: it has shown nothing"
+        );
+        assert_eq!(better_kinds(-500, [-500, -400], 0), [Kind::Bold; 2], "the careful one found nothing");
+        assert_eq!(better_kinds(-5000, [-1, -4], 0), [Kind::Careful, Kind::Bold], "even");
     }
 }

@@ -96,7 +96,7 @@ fn keep_reproducer(
     text: &str,
     mismatch: &Mismatch,
 ) -> Result<String, Failure> {
-    let Mismatch { seed, is_bold, round, temperatures, at, devices, at_landed, devices_landed, results, .. } = mismatch;
+    let Mismatch { seed, kind, round, temperatures, at, devices, at_landed, devices_landed, results, .. } = mismatch;
     let report = json!({
         "format": "bayplan-mismatch/1",
         "version": env!("CARGO_PKG_VERSION"),
@@ -105,10 +105,10 @@ fn keep_reproducer(
         "objection": text,
         "snapshot": problem.fingerprint,
         "chain_seed": seed,
-        "chain_is_bold": is_bold,
+        "chain_kind": format!("{kind:?}"),
         "round": round,
         "displaced_max": mismatch.displaced_max,
-        "home_penalties": mismatch.home_penalties,
+        "home_prices": mismatch.home_prices.iter().map(|price| [price.flat, price.rate, price.most]).collect::<Vec<_>>(),
         "temperatures": temperatures,
         "before": {"node": at, "devices": devices},
         "after": {"node": at_landed, "devices": devices_landed, "results": results},
@@ -126,6 +126,7 @@ fn keep_reproducer(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bayplan::kernel::points::HomePrice;
 
     #[test]
     fn a_report_is_kept_here_or_where_temporary_files_are() {
@@ -134,10 +135,10 @@ mod tests {
         let backend: Backend = Backend { device: None, text: "gpu: one that errs".to_string() };
         let mismatch = Mismatch {
             seed: 7,
-            is_bold: true,
+            kind: bayplan::bulk::Kind::Bold,
             round: 4_000_000_000 + std::process::id() % 1_000_000,
             displaced_max: 5,
-            home_penalties: vec![3, 2],
+            home_prices: vec![HomePrice { flat: 3, rate: 2, most: 1 }, HomePrice::default()],
             temperatures: vec![256, 0],
             at: vec![0, u32::MAX],
             devices: vec![0, 0],
@@ -155,7 +156,7 @@ mod tests {
                 serde_json::from_slice(&std::fs::read(&name).expect("it is there")).expect("JSON");
             std::fs::remove_file(&name).expect("ours to remove");
             assert_eq!(report["snapshot"], json!(problem.fingerprint));
-            assert_eq!((&report["chain_seed"], &report["chain_is_bold"]), (&json!(7), &json!(true)));
+            assert_eq!((&report["chain_seed"], &report["chain_kind"]), (&json!(7), &json!("Bold")));
             assert_eq!(report["after"]["node"], json!([0, 9]));
             assert_eq!(report["objection"], json!("wrong sums"));
         }

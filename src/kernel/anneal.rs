@@ -15,7 +15,7 @@
 
 use super::block::{Block, HOME_OUTSIDE, NO_GROUP};
 use super::judge::{Candidate, Judged};
-use super::points::{OverPrice, Shared};
+use super::points::{HomePrice, OverPrice, Shared};
 use super::random::{LN_BITS, LN_TABLE, below, pcg3d};
 use super::view::View;
 use std::hint::select_unpredictable;
@@ -39,8 +39,8 @@ pub struct Round {
     pub candidates: u32,
     /// Temperature in 256ths of a point; 0 = only improvements and harmless ties.
     pub temperature: i64,
-    /// Points that a displaced task costs on top, on this round's temperature.
-    pub home_penalty: i64,
+    /// What being away from home costs on top.
+    pub home: HomePrice,
     /// Shifts in 256ths of all candidates; the rest are swaps.
     pub shift_share: u32,
     /// Shifts that go home, in 256ths of all shifts.
@@ -106,7 +106,7 @@ fn anneal_plain<const L: usize>(shared: &Shared, block: &mut Block, round: &Roun
     if block.node_count == 0 {
         return;
     }
-    let mut view = View::<L>::new(shared, block, round.home_penalty, round.over);
+    let mut view = View::<L>::new(shared, block, round.home, round.over);
     if view.nobody() == 0 {
         return view.finish();
     }
@@ -229,6 +229,8 @@ impl<const L: usize> View<'_, L> {
                 groups[group_count] = group;
                 group_count += 1;
             }
+            let steering = self.steering(first, to) - self.steering(first, from) + self.steering(second, from)
+                - self.steering(second, to);
             self.leave(first);
             if !is_shift {
                 self.leave(second);
@@ -237,7 +239,7 @@ impl<const L: usize> View<'_, L> {
             self.arrive(first, to, judged.first_devices);
             self.settle(from);
             self.settle(to);
-            self.block.delta += judged.delta - i64::from(judged.displaced) * self.home_penalty;
+            self.block.delta += judged.delta - steering;
             self.block.displaced += i64::from(judged.displaced);
         }
     }

@@ -54,6 +54,12 @@ fn has(set: u128, bit: u8) -> bool {
     word >> (bit & 63) & 1 == 1
 }
 
+/// Has the task a home, and would be elsewhere?
+#[inline(always)]
+fn is_displaced<const L: usize>(task: &Task<L>, at: u8) -> bool {
+    (task.home != HOME_NONE) & (at != task.home)
+}
+
 impl<const L: usize> View<'_, L> {
     /// Candidates that leave no more on a node than may be there.
     #[inline(always)]
@@ -130,15 +136,25 @@ impl<const L: usize> View<'_, L> {
         })
     }
 
-    /// Points of a task for being at a local node, home penalty included.
+    /// Points of a task for being at a local node, the home price included.
     #[inline(always)]
     fn unary(&self, task: &Task<L>, at: u8) -> i64 {
-        let (is_away, is_waiting) = (at != task.home, at == self.pool());
-        let has_pair = is_away & !is_waiting & (task.home != HOME_NONE);
+        let points = self.move_points(task, at);
+        select_unpredictable(at == self.pool(), task.row.value, 0)
+            + select_unpredictable(is_displaced(task, at), points + self.home_price.of(points), 0)
+    }
+
+    /// What the move to a local node costs a task that has a home elsewhere.
+    #[inline(always)]
+    fn move_points(&self, task: &Task<L>, at: u8) -> i64 {
         let pair = self.shared.pair[(task.row.pair_row + self.nodes[at as usize].move_class) as usize];
-        select_unpredictable(is_waiting, task.row.value, 0)
-            + select_unpredictable(is_away, task.fee, 0)
-            + select_unpredictable(has_pair, pair, 0)
+        task.move_points + select_unpredictable(at == self.pool(), 0, pair)
+    }
+
+    /// The home price of a task at a local node: it steers, but is no part of the objective.
+    pub fn steering(&self, slot: usize, at: u8) -> i64 {
+        let task = &self.tasks[slot];
+        if is_displaced(task, at) { self.home_price.of(self.move_points(task, at)) } else { 0 }
     }
 
     /// On which devices may this task be on this node? 0 = not at all.
@@ -189,7 +205,7 @@ impl<const L: usize> View<'_, L> {
             let here = b.tasks_here.wrapping_add(change);
             delta += self.other_points(to as usize, &used_b, here, row_b.as_ref().map_or(&[], DeviceRow::used));
         }
-        let away = |task: &Task<L>, at: u8| i8::from((task.home != HOME_NONE) & (at != task.home));
+        let away = |task: &Task<L>, at: u8| i8::from(is_displaced(task, at));
         let displaced = away(one, to) - away(one, from) + away(two, from) - away(two, to);
         Some(Judged { delta, displaced, first_devices, second_devices })
     }
@@ -251,7 +267,7 @@ impl DeviceRow {
 mod tests {
     use super::*;
     use crate::kernel::block::{Block, GroupRow, Row};
-    use crate::kernel::points::{OverPrice, Shared};
+    use crate::kernel::points::{HomePrice, OverPrice, Shared};
     use crate::kernel::random::{below, pcg3d};
 
     /// Random numbers by seed and count.
@@ -350,7 +366,7 @@ mod tests {
             let mut rng = Rng(seed, 0);
             let mut block = random_block(&mut rng);
             let mut nodes: Vec<u128> = block.groups.iter().map(|group| group.nodes).collect();
-            let mut view = View::<4>::new(&shared, &mut block, 0, OverPrice::default());
+            let mut view = View::<4>::new(&shared, &mut block, HomePrice::default(), OverPrice::default());
             for _ in 0..20 {
                 let tasks = view.nobody();
                 for _ in 0..4 {

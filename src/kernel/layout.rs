@@ -89,7 +89,8 @@ params! {
     drill_count, drill_from, drill_tasks, drill_lost,
     seed, round, salt_0, salt_1, salt_2, candidates_per_task, candidates_max, batch_slice, shift_share, home_share,
     away_share, displaced_max, locks_everything, by_home,
-    temperature_low, temperature_high, home_penalty_low, home_penalty_high, over_factor, over_closed,
+    temperature_low, temperature_high, home_flat_low, home_flat_high, home_rate_low,
+    home_rate_high, home_most_low, home_most_high, over_factor, over_closed,
 }
 
 impl Params {

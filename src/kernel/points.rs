@@ -84,6 +84,25 @@ pub struct OverPrice {
     pub is_closed: bool,
 }
 
+/// What being away from home costs on top of what the move costs, in a round.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HomePrice {
+    /// Points per displaced task.
+    pub flat: i64,
+    /// 65,536ths of a point per point that the move costs.
+    pub rate: i64,
+    /// Points of a move beyond which it counts as costing so much. Times the rate, below 2^59.
+    pub most: i64,
+}
+
+impl HomePrice {
+    /// Of a move that costs so many points.
+    #[inline(always)]
+    pub fn of(&self, move_points: i64) -> i64 {
+        self.flat + ((move_points.min(self.most) * self.rate) >> 16)
+    }
+}
+
 /// A node as it is, or as it would be.
 pub struct NodeView<'a, const L: usize> {
     /// What runs there.

@@ -5,7 +5,7 @@
 
 use super::block::{BLOCK_NODES_MAX, Block, HOME_NONE, NO_GROUP, TaskRow};
 use super::lanes::above;
-use super::points::{NodeView, OverPrice, Shared, change_devices, other_points};
+use super::points::{HomePrice, NodeView, OverPrice, Shared, change_devices, other_points};
 
 /// What the pool has room for in each lane, used or not: with the two requirements of an exchange it fits 32 bits.
 const ROOM_FOR_ALL: i32 = 1 << 30;
@@ -45,8 +45,8 @@ pub(super) struct Task<const L: usize> {
     pub home: u8,
     /// Index in `View::rules`.
     pub rules: u32,
-    /// Points for being away from home, the home penalty included, before pair costs.
-    pub fee: i64,
+    /// Points for being away from home, before pair costs.
+    pub move_points: i64,
     /// What it takes, and what of that is not transient.
     requirement: [[i32; L]; 2],
     pub row: TaskRow,
@@ -101,7 +101,7 @@ pub(super) struct View<'a, const L: usize> {
     present: Vec<u128>,
     /// Domains with one member, as far as they may have to keep it. Shape: rows.
     single: Vec<u128>,
-    pub home_penalty: i64,
+    pub home_price: HomePrice,
     /// Points per quantum above the soft limit.
     pub load_weight: [i64; L],
     /// 256ths of a point per quantum above the limit; 0 = the limit holds.
@@ -113,7 +113,7 @@ pub(super) struct View<'a, const L: usize> {
 }
 
 impl<'a, const L: usize> View<'a, L> {
-    pub fn new(shared: &'a Shared, block: &'a mut Block, home_penalty: i64, over: OverPrice) -> View<'a, L> {
+    pub fn new(shared: &'a Shared, block: &'a mut Block, home_price: HomePrice, over: OverPrice) -> View<'a, L> {
         let is_soft = over.factor > 0 && (!over.is_closed || overfull(&block.used, &block.limit) > 0);
         let mut over_price = [0; L];
         if is_soft {
@@ -133,7 +133,7 @@ impl<'a, const L: usize> View<'a, L> {
             domain_nodes: Vec::new(),
             present: Vec::new(),
             single: Vec::new(),
-            home_penalty,
+            home_price,
             load_weight: shared.load_weight[..L].try_into().expect("a weight per lane"),
             over_price,
             is_soft,
@@ -199,13 +199,20 @@ impl<'a, const L: usize> View<'a, L> {
             }
             let requirement = [requirement, steady];
             let home = block.home[i];
-            let fee = if home == HOME_NONE { 0 } else { task.move_points + self.home_penalty };
             let rules = if task.group == NO_GROUP { block.groups.len() as u32 } else { task.group };
-            self.tasks.push(Task { at: block.at[i], home, rules, fee, requirement, row: *task });
+            self.tasks.push(Task {
+                at: block.at[i],
+                home,
+                rules,
+                move_points: task.move_points,
+                requirement,
+                row: *task,
+            });
         }
         let row = TaskRow { group: NO_GROUP, may_start: true, may_stop: true, ..TaskRow::default() };
         let rules = block.groups.len() as u32;
-        self.tasks.push(Task { at: self.pool(), home: HOME_NONE, rules, fee: 0, requirement: [[0; L]; 2], row });
+        let (at, requirement) = (self.pool(), [[0; L]; 2]);
+        self.tasks.push(Task { at, home: HOME_NONE, rules, move_points: 0, requirement, row });
     }
 
     fn gather_rules(&mut self) {
