@@ -8,6 +8,8 @@ mod nomad_rules;
 mod openstack_rules;
 #[path = "foreign/proxmox_rules.rs"]
 mod proxmox_rules;
+#[path = "foreign/recorded.rs"]
+mod recorded;
 
 use bayplan::adapter::notes::{Document, Imported, Stream};
 use bayplan::adapter::table::SoftLimit;
@@ -87,8 +89,20 @@ fn slurm_22_05() {
 
 #[test]
 fn slurm_24_11() {
-    insta::assert_snapshot!(golden(slurm::import, &["slurm/24.11-nodes.json", "slurm/24.11-jobs.json"]));
+    insta::assert_snapshot!(golden(slurm::import, &SLURM_24_11));
 }
+
+const SLURM_24_11: [&str; 4] =
+    ["slurm/24.11-nodes.json", "slurm/24.11-jobs.json", "slurm/24.11-partitions.json", "slurm/24.11-topology.txt"];
+/// What Nova 34 and Placement 16 answered.
+const OPENSTACK_34: [&str; 6] = [
+    "openstack-34/servers.json",
+    "openstack-34/hypervisors.json",
+    "openstack-34/services.json",
+    "openstack-34/server_groups.json",
+    "openstack-34/providers.json",
+    "openstack-34/placement.json",
+];
 
 const OPENSTACK: [&str; 11] = [
     "openstack/servers.json",
@@ -110,6 +124,11 @@ const NOMAD: [&str; 4] = ["nomad/nodes.json", "nomad/allocations.json", "nomad/j
 #[test]
 fn openstack_answers() {
     insta::assert_snapshot!(golden(openstack::import, &OPENSTACK));
+}
+
+#[test]
+fn openstack_34() {
+    insta::assert_snapshot!(golden(openstack::import, &OPENSTACK_34));
 }
 
 #[test]
@@ -485,18 +504,18 @@ fn parts_of_gpus_are_never_dropped_silently() {
         let said = told(&sound(slurm::import, &slurm_with(jobs, "")));
         assert!(said.contains("left out: 1 waiting jobs with parts of GPUs (shard, mps)"), "{said}");
     }
-    // Parts in use close all GPUs of their node: nothing says on which of them they are.
+    // Parts in use close the GPUs that they are of, or all of their node where nothing says which those are.
     let mut documents = slurm_with(json!([]), "");
     let text = String::from_utf8(documents[0].bytes.clone()).unwrap();
-    let used = text.replacen(
-        "\"gres\": \"gpu",
-        "\"gres_used\": \"gpu:a100:0(IDX:N/A),shard:a100:3(3/4,0/4)\", \"gres\": \"gpu",
-        1,
-    );
-    documents[0].bytes = used.into_bytes();
-    let imported = sound(slurm::import, &documents);
-    assert_eq!(task(&imported, "outside-n4").placement[0].devices, [0, 1]);
-    assert!(told(&imported).contains("pinned: 1 nodes with something in use"), "{}", told(&imported));
+    for (parts, gpus) in
+        [("shard:a100:3(3/4,0/4)", &[0][..]), ("shard:a100:3(0/4,3/4)", &[1]), ("shard:a100:3", &[0, 1])]
+    {
+        let used = format!("\"gres_used\": \"gpu:a100:0(IDX:N/A),{parts}\", \"gres\": \"gpu");
+        documents[0].bytes = text.replacen("\"gres\": \"gpu", &used, 1).into_bytes();
+        let imported = sound(slurm::import, &documents);
+        assert_eq!(task(&imported, "outside-n4").placement[0].devices, gpus, "{parts}");
+        assert!(told(&imported).contains("pinned: 1 nodes with something in use"), "{}", told(&imported));
+    }
 }
 
 #[test]
@@ -783,10 +802,11 @@ fn hostile_documents_never_panic() {
 }
 
 /// Every importer with a document set that it takes.
-const IMPORTERS: [(&str, Import, &[&str]); 6] = [
+const IMPORTERS: [(&str, Import, &[&str]); 7] = [
     ("slurm", slurm::import, &["slurm/22.05-nodes.json", "slurm/22.05-jobs.json"]),
-    ("slurm", slurm::import, &["slurm/24.11-nodes.json", "slurm/24.11-jobs.json"]),
+    ("slurm", slurm::import, SLURM_24_11.split_at(3).0),
     ("openstack", openstack::import, &OPENSTACK),
+    ("openstack", openstack::import, &OPENSTACK_34),
     ("proxmox", proxmox::import, &PROXMOX),
     ("proxmox", proxmox::import, &PROXMOX_8),
     ("nomad", nomad::import, &NOMAD),

@@ -97,7 +97,8 @@ const SLURM_AFTER: &str = "Examples:
 
 Running jobs are pinned, since Slurm moves none; waiting jobs are what a plan starts. What could not be taken over is
 listed, by count, on stderr. Stop Slurm's own scheduling before (scontrol update partitionname=P state=down), and let it go
-on when the exported plan has been applied.";
+on when the exported plan has been applied; hold the jobs that it leaves waiting meanwhile (scontrol hold), or they may take
+the room first.";
 
 const OPENSTACK_AFTER: &str = "Example (every answer in a file of its own, in any order):
   bayplan import openstack servers.json hypervisors.json server_groups.json services.json providers.json \\

@@ -18,7 +18,7 @@
 //! anti-affinity is a conflict on the node, and servers of an affinity group are pinned, since nothing moves them together. So is
 //! who was told to stay near others, or wants of a host what no document tells (`flavor.rs`).
 //!
-//! Sources: openstack/nova `doc/api_samples`, openstack/placement `api-ref/source/samples`.
+//! Sources: openstack/nova `doc/api_samples`, openstack/placement `api-ref/source/samples`, and what Nova 34 and Placement 16 answer.
 
 mod export;
 mod flavor;
@@ -226,7 +226,7 @@ impl Input {
 
 /// How the answers of the API are had.
 const ASK_THE_API: &str = "ask the API itself: curl -H \"X-Auth-Token: $(openstack token issue -f value -c id)\" \
-    -H 'OpenStack-API-Version: compute 2.88' \
+    -H 'OpenStack-API-Version: compute latest' \
     \"$(openstack catalog show nova -f json | jq -r '.endpoints[0].url')/servers/detail?all_tenants=1\"";
 
 /// Rows of `openstack … list -f json` have the titles of its columns.

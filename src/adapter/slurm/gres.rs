@@ -1,6 +1,7 @@
 //! What do Slurm's resource strings say? `gpu:a100:2(IDX:0-1),nic:1` and `cpu=4,mem=120G,gres/gpu=2`.
 
 use super::hostlist::{numbers, split_outside};
+use std::collections::BTreeSet;
 
 /// One generic resource of a node, or wanted by a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,19 @@ fn one(part: &str) -> Option<Gres> {
     let (name, model) = (words.first()?, words.get(1..).unwrap_or_default().join(":"));
     let index = details.split_once("IDX:").and_then(|(_, list)| numbers(list.trim_end_matches(')')));
     (!name.is_empty()).then(|| Gres { name: name.to_string(), model, count, index })
+}
+
+/// Names of the resources in a `gres` string that jobs ask for and do not use up.
+pub fn unconsumed(text: &str) -> BTreeSet<String> {
+    let entries = text.split(',').filter(|entry| entry.contains(":no_consume:"));
+    entries.filter_map(|entry| entry.trim().split(':').next()).map(String::from).collect()
+}
+
+/// Which of a node's GPUs have parts in use, in the order of the GPUs: `shard:a100:2(2/4,0/4)` says that the first one has.
+pub fn parts_in_use(text: &str) -> Option<Vec<bool>> {
+    let (_, details) = text.split_once('(')?;
+    let used = |part: &str| part.split_once('/')?.0.trim().parse::<u64>().ok();
+    details.trim_end_matches(')').split(',').map(|part| used(part).map(|used| used > 0)).collect()
 }
 
 /// A number with Slurm's binary suffix.
@@ -97,6 +111,16 @@ mod tests {
         assert_eq!(shown("bandwidth:lustre:no_consume:4K"), "bandwidth/lustre=4096 None");
         assert_eq!(shown("gpu:(2"), "? gpu:(2");
         assert_eq!(shown(":::"), "? :::");
+    }
+
+    #[test]
+    fn parts_of_gpus_say_of_which() {
+        assert_eq!(parts_in_use("shard:a100:2(2/4,0/4)"), Some(vec![true, false]));
+        for text in ["shard:2", "shard:2(x/4)", "gpu:a100:1(IDX:0)", "shard:2()"] {
+            assert_eq!(parts_in_use(text), None, "{text}");
+        }
+        let names = unconsumed("gpu:a100:2,bandwidth:lustre:no_consume:4G");
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["bandwidth"]);
     }
 
     #[test]

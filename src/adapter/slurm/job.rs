@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Fields without bearing on where a job may run: who, when, why, and where its files are.
-pub const IRRELEVANT: [&str; 65] = [
+pub const IRRELEVANT: [&str; 67] = [
     "accrue_time",
     "admin_comment",
     "allocating_node",
@@ -52,6 +52,7 @@ pub const IRRELEVANT: [&str; 65] = [
     "pre_sus_time",
     "preempt_time",
     "preemptable_time",
+    "priority_by_partition",
     "profile",
     "qos",
     "requeue",
@@ -71,6 +72,7 @@ pub const IRRELEVANT: [&str; 65] = [
     "submit_line",
     "suspend_time",
     "system_comment",
+    "tres_bind",
     "user_id",
     "het_job_offset",
     "wckey",
@@ -314,10 +316,11 @@ fn memory(record: &Record<'_>, faults: &mut Faults) -> Memory {
     let mut figure = |name| record.whole(name, faults).filter(|amount| *amount > 0);
     let (per_node, per_cpu) = (figure("memory_per_node"), figure("memory_per_cpu"));
     let per_gpu = gres(&record.text("memory_per_tres")).0.into_iter().find(|g| g.name == "gpu").map(|g| g.count);
-    match (per_node, per_cpu, per_gpu) {
-        (Some(amount), ..) => Memory::PerNode(amount),
-        (None, Some(amount), _) => Memory::PerCpu(amount),
-        (None, None, Some(amount)) => Memory::PerGpu(amount),
+    // Who asks by GPU is told of per node as well, with the figure of one GPU (24.11).
+    match (per_gpu, per_node, per_cpu) {
+        (Some(amount), ..) => Memory::PerGpu(amount),
+        (None, Some(amount), _) => Memory::PerNode(amount),
+        (None, None, Some(amount)) => Memory::PerCpu(amount),
         (None, None, None) => Memory::Whole,
     }
 }

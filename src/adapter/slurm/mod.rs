@@ -16,7 +16,7 @@
 //! * Where a partition bounds the CPUs that its jobs have of a node, these are a resource of their own.
 //! * Jobs that wait for anything but room are left out and counted; so is whatever no snapshot can say.
 //!
-//! Sources: `man scontrol`, `man sbatch`, and the documents that slurmctld 22.05.8 prints.
+//! Sources: `man scontrol`, `man sbatch`, and the documents that slurmctld 22.05.8 and 24.11.5 print.
 
 mod export;
 mod gres;

@@ -1,9 +1,10 @@
 //! What does Slurm say of a node? From `sinfo --json` (22.05) or `scontrol show nodes --json` (23.02 and later).
 
-use super::gres::{Gres, gres};
+use super::gres::{self, Gres, gres};
+use super::hostlist::split_outside;
 use crate::adapter::notes::{Fate, Notes};
 use crate::adapter::record::{Record, whole};
-use crate::model::{DevicesSpec, Faults, NodeSpec};
+use crate::model::{DEVICE_COUNT_MAX, DevicesSpec, Faults, NodeSpec};
 use std::collections::BTreeSet;
 
 /// Fields without bearing on where a job may run.
@@ -98,8 +99,10 @@ pub struct Node {
     pub in_use: [i64; 2],
     /// GPUs that Slurm says are in use.
     pub gpus_in_use: Vec<Gres>,
-    /// Parts of GPUs are in use: nothing says which GPUs those are.
-    pub has_parts_in_use: bool,
+    /// GPUs of which parts are in use, a bit each; all where nothing says which.
+    pub in_parts: u64,
+    /// Generic resources that jobs ask for and do not use up.
+    pub unconsumed: BTreeSet<String>,
 }
 
 impl Node {
@@ -112,7 +115,12 @@ impl Node {
         let memory = figure("real_memory").saturating_sub(figure("specialized_memory")).max(0);
         let temporary_disk = figure("temporary_disk");
         let in_use = [figure("alloc_cpus"), figure("alloc_memory")];
-        let cpus = record.whole("effective_cpus", faults).filter(|cpus| *cpus > 0).unwrap_or(all);
+        let effective = record.whole("effective_cpus", faults).filter(|cpus| *cpus > 0);
+        let cpus = effective.unwrap_or(all);
+        if effective.is_some() {
+            // What these leave is what is effective.
+            ["specialized_cores", "specialized_cpus"].iter().for_each(|field| _ = record.get(field));
+        }
         let partitions: Vec<String> = record.words("partitions");
         let mut features = record.words("active_features");
         if features.is_empty() {
@@ -132,8 +140,15 @@ impl Node {
         spec.labels.extend(marks.map(|(kind, word)| (format!("{kind}/{word}"), "yes".to_string())));
         spec.name = name;
         add_gres(record, &mut spec, notes, faults);
-        let (used, _) = gres(&record.text("gres_used"));
-        let (gpus_in_use, other): (Vec<Gres>, Vec<Gres>) = used.into_iter().partition(|g| g.name == "gpu");
+        let used = record.text("gres_used");
+        let gpus_in_use = gres(&used).0.into_iter().filter(|g| g.name == "gpu").collect();
+        let unconsumed = gres::unconsumed(&record.text("gres"));
+        if !unconsumed.is_empty() {
+            notes.add(
+                Fate::Stricter,
+                "nodes with generic resources that nobody uses up (no_consume): what starts shares them",
+            );
+        }
         Node {
             features: features.into_iter().collect(),
             partitions: partitions.into_iter().collect(),
@@ -142,10 +157,28 @@ impl Node {
             in_use,
             temporary_disk,
             gpus_in_use,
-            has_parts_in_use: other.iter().any(|g| is_part_of_gpu(&g.name) && g.count > 0),
+            in_parts: in_parts(&used, &spec.devices),
+            unconsumed,
             spec,
         }
     }
+}
+
+/// GPUs of which parts are in use. Their order is known where all are of one model.
+fn in_parts(used: &str, devices: &[DevicesSpec]) -> u64 {
+    let mut mask = 0;
+    for entry in split_outside(used, '(', ')').into_iter().flatten() {
+        if !gres(entry).0.iter().any(|g| is_part_of_gpu(&g.name) && g.count > 0) {
+            continue;
+        }
+        mask |= match (gres::parts_in_use(entry), devices) {
+            (Some(list), [one]) if list.len() == one.count as usize && list.len() <= DEVICE_COUNT_MAX => {
+                list.iter().enumerate().fold(0, |mask, (d, is_used)| mask | u64::from(*is_used) << d)
+            }
+            _ => u64::MAX,
+        };
+    }
+    mask
 }
 
 /// Generic resources that stand for parts of GPUs.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Fields without bearing on which nodes a job gets.
-pub const IRRELEVANT: [&str; 12] = [
+pub const IRRELEVANT: [&str; 14] = [
     "accounts",
     "alternate",
     "cluster",
@@ -16,9 +16,12 @@ pub const IRRELEVANT: [&str; 12] = [
     "groups",
     "node_sets",
     "nodes",
+    // Its state, which jobs tell as the reason why they wait.
+    "partition",
     "priority",
     "suspend_time",
     "timeouts",
+    "tres",
 ];
 
 /// A partition as it matters here.

@@ -39,7 +39,7 @@ pub fn tasks(
             let devices = devices(part, &nodes[n], &mut held[n], notes);
             held[n].amounts[0] = held[n].amounts[0].saturating_add(part.cpus);
             held[n].amounts[1] = held[n].amounts[1].saturating_add(part.memory);
-            tasks.push(task(job, rank, part, devices, partitions));
+            tasks.push(task(job, rank, &nodes[n], devices, partitions));
             notes.add(Fate::Pinned, &format!("tasks of running jobs: {PINNED}"));
         }
     }
@@ -52,9 +52,11 @@ pub fn tasks(
     tasks
 }
 
-fn task(job: &Job, rank: usize, part: &Part, devices: Vec<u32>, partitions: &Partitions) -> TaskSpec {
+fn task(job: &Job, rank: usize, node: &Node, devices: Vec<u32>, partitions: &Partitions) -> TaskSpec {
+    let part = &job.parts[rank];
     let mut requirement = BTreeMap::from([("cpu".to_string(), part.cpus), ("memory".to_string(), part.memory)]);
-    for gres in part.gres.iter().filter(|g| g.name != "gpu" && g.count > 0) {
+    let is_held = |g: &&Gres| g.name != "gpu" && g.count > 0 && !node.unconsumed.contains(&g.name);
+    for gres in part.gres.iter().filter(is_held) {
         let amount = requirement.entry(format!("gres/{}", gres.name)).or_insert(0);
         *amount = amount.saturating_add(gres.count);
     }
@@ -134,10 +136,8 @@ fn outside(node: &Node, held: &Held) -> Option<TaskSpec> {
     let (cpu, memory) = (rest(0), rest(1));
     let models = models(node);
     let free = |d: &usize| held.devices >> d & 1 == 0;
-    let mut mask = 0u64;
-    if node.has_parts_in_use {
-        mask = (0..models.len()).filter(free).fold(0, |mask, d| mask | 1 << d);
-    }
+    let in_parts = (0..models.len()).filter(|d| node.in_parts >> d & 1 == 1);
+    let mut mask = in_parts.filter(free).fold(0, |mask, d| mask | 1 << d);
     for gpu in node.gpus_in_use.iter().filter(|g| g.count > 0) {
         let of_model = || (0..models.len()).filter(|d| is_model(models[*d], gpu));
         let missing = gpu.count - of_model().filter(|d| !free(d)).count() as i64;
