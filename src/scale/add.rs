@@ -10,9 +10,9 @@
 
 use super::cover::{Cover, Least};
 use super::policy::{Policy, scaled};
-use super::pools::{Pool, capacity, capacity_of, load_of, pools};
-use super::scenario::{Scenarios, left, placed};
-use super::search::{Search, empty_nodes, is_whole, lacking, priced, waiting};
+use super::pools::{Load, Pool, capacity, capacity_of, pools};
+use super::scenario::{Scenarios, keeps_groups, left, placed};
+use super::search::{Search, empty_nodes, is_whole, lacking, priced, thinned, waiting};
 use super::{NodeShape, spread::spread, stage::Stage};
 use crate::control::Control;
 use crate::model::{DEVICE_MILLI, Faults, NodeId, Piece, Placement, Problem, Spot, TaskId, Usage, newcomer_forbidden};
@@ -154,17 +154,6 @@ pub(super) fn buy(
     Ok(Bought { counts, in_nodes, prices: market.prices, bound, placement, offers: market.offers, is_least })
 }
 
-/// Could the node hold the task, were it empty?
-pub(super) fn holds(problem: &Problem, task: TaskId, node: NodeId) -> bool {
-    let mut amounts = problem.allocatable(node).iter().zip(super::cover::need(problem, task));
-    newcomer_forbidden(problem, task, node).is_none() && amounts.all(|(has, need)| *has >= need)
-}
-
-/// Tasks that no node of the problem could ever hold.
-pub(super) fn hopeless(problem: &Problem) -> Vec<TaskId> {
-    waiting(problem).filter(|task| !problem.node_ids().any(|node| holds(problem, *task, node))).collect()
-}
-
 impl Market<'_> {
     fn cost(&self, counts: &[usize]) -> i128 {
         counts.iter().zip(&self.prices).map(|(count, price)| *count as i128 * i128::from(*price)).sum()
@@ -255,14 +244,13 @@ impl Market<'_> {
             let before = counts.clone();
             match self.placed(&counts, &control.part(3)) {
                 Ok(placement) => {
-                    let usage = Usage::of(&self.problem, &placement);
-                    if self.short(&self.stands(&counts, &usage)).is_some()
+                    if self.short(&self.stands(&counts, &placement)).is_some()
                         && let Some(placement) = self.spread(&counts, &control.part(3))
                     {
                         return Some(Enough { counts, placement });
                     }
-                    self.meet_target(&mut counts, &usage);
-                    let is_short = self.short(&self.stands(&counts, &usage)).is_some();
+                    self.meet_target(&mut counts, &placement);
+                    let is_short = self.short(&self.stands(&counts, &placement)).is_some();
                     return (!is_short).then_some(Enough { counts, placement });
                 }
                 Err(lacking) => self.extend(&mut counts, &lacking),
@@ -316,10 +304,9 @@ impl Market<'_> {
         if !matches!(self.policy, Policy::Utilization(_)) {
             return;
         }
-        let usage = Usage::of(problem, &problem.current);
         // All pools together carry what waits as well.
         let nodes: Vec<NodeId> = problem.node_ids().collect();
-        let mut all = load_of(problem, &usage, &nodes);
+        let mut all = Load::of(problem, &problem.current).on(&nodes);
         for task in waiting(problem) {
             all.iter_mut().zip(super::cover::need(problem, task)).for_each(|(sum, need)| *sum += scaled(need));
             if let Some(request) = &problem.tasks[task.index()].device {
@@ -331,8 +318,8 @@ impl Market<'_> {
             cover.require(self.policy.whole_for(load), |node| capacity(problem, node)[r]);
         }
         for pool in pools(problem) {
-            for (r, load) in load_of(problem, &usage, &pool.nodes).into_iter().enumerate().filter(|(_, load)| *load > 0)
-            {
+            let loads = Load::staying(problem, &pool.nodes).on(&pool.nodes);
+            for (r, load) in loads.into_iter().enumerate().filter(|(_, load)| *load > 0) {
                 let own = |node: NodeId| pool.nodes.binary_search(&node).map_or(0, |_| capacity(problem, node)[r]);
                 cover.require(self.policy.whole_for(load), own);
             }
@@ -350,19 +337,21 @@ impl Market<'_> {
                 continue;
             }
             let problem = priced(&left(&self.problem, gone), &|node| self.price(node));
+            // Shares give way before a node is bought.
+            let problem = thinned(&problem).unwrap_or(problem);
             let found = self.search.solve(&problem, false, &share);
             let is_empty = empty_nodes(&problem, &found);
             for (count, offer) in counts.iter_mut().zip(&self.offers) {
                 *count = (*count).max(offer.iter().filter(|node| is_empty.binary_search(node).is_err()).count());
             }
         }
-        self.meet_target(&mut counts, &self.usage);
+        self.meet_target(&mut counts, &self.problem.current);
         counts
     }
 
     /// Adds the nodes that a target utilisation asks for beyond those that hold something: the cheapest per missing amount.
-    fn meet_target(&self, counts: &mut [usize], usage: &Usage) {
-        let mut stands = self.stands(counts, usage);
+    fn meet_target(&self, counts: &mut [usize], placement: &Placement) {
+        let mut stands = self.stands(counts, placement);
         while let Some((at, r)) = self.short(&stands) {
             let gain = |shape: &usize| {
                 let node = self.offers[*shape][counts[*shape]];
@@ -383,14 +372,15 @@ impl Market<'_> {
     }
 
     /// How the pools stand with so many nodes; without a target, nobody asks.
-    fn stands(&self, counts: &[usize], usage: &Usage) -> Vec<Stand> {
+    fn stands(&self, counts: &[usize], placement: &Placement) -> Vec<Stand> {
         let Policy::Utilization(_) = self.policy else { return Vec::new() };
         let gone = self.unbought(counts);
+        let load = Load::of(&self.problem, placement);
         let stand = |pool: Pool| {
             let left: Vec<NodeId> = pool.nodes.iter().copied().filter(|n| gone.binary_search(n).is_err()).collect();
             Stand {
                 pool: self.problem.nodes[pool.nodes[0].index()].pool,
-                load: load_of(&self.problem, usage, &pool.nodes),
+                load: load.on(&pool.nodes),
                 has: capacity_of(&self.problem, &left),
             }
         };
@@ -408,7 +398,7 @@ impl Market<'_> {
     /// Where everything has a place with these nodes, and the policy is kept in every scenario.
     fn enough(&self, counts: Vec<usize>, control: &Control) -> Option<Enough> {
         let mut placement = self.placed(&counts, control).ok()?;
-        if self.short(&self.stands(&counts, &Usage::of(&self.problem, &placement))).is_some() {
+        if self.short(&self.stands(&counts, &placement)).is_some() {
             placement = self.spread(&counts, control)?;
         }
         Some(Enough { counts, placement })
@@ -416,8 +406,7 @@ impl Market<'_> {
 
     /// A place for everything with these nodes in which no pool is loaded above the target.
     fn spread(&self, counts: &[usize], control: &Control) -> Option<Placement> {
-        let is_within =
-            |placement: &Placement| self.short(&self.stands(counts, &Usage::of(&self.problem, placement))).is_none();
+        let is_within = |placement: &Placement| self.short(&self.stands(counts, placement)).is_none();
         spread(&left(&self.problem, &self.unbought(counts)), self.policy, &is_within, self.search, control)
     }
 
@@ -430,7 +419,7 @@ impl Market<'_> {
             }
             let problem = left(&self.problem, &[gone, less.as_slice()].concat());
             let found = self.search.most_placed(&problem, control);
-            if !is_whole(&problem, &found) {
+            if !is_whole(&problem, &found) || !keeps_groups(&self.problem, &found) {
                 return Err(lacking(&problem, &found).collect());
             }
             if gone.is_empty() {
@@ -537,7 +526,7 @@ fn from_both_ends(mut tries: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
 fn due(problem: &Problem, policy: &Policy, node: NodeId) -> usize {
     let Policy::Utilization(_) = policy else { return 0 };
     let nodes: Vec<NodeId> = problem.node_ids().collect();
-    let mut all = load_of(problem, &Usage::of(problem, &problem.current), &nodes);
+    let mut all = Load::of(problem, &problem.current).on(&nodes);
     for task in waiting(problem) {
         // Whoever may have more may take it.
         let whole = problem.requirement(task).iter().map(|amount| scaled(*amount));
