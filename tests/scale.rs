@@ -253,6 +253,24 @@ fn a_large_purchase_is_enough_and_near_its_bound() {
     }
 }
 
+/// The cheapest has none of a shape of which two are found first: few purchases cost less, so all of them are tried.
+#[test]
+fn every_cheaper_purchase_is_tried_where_they_are_few() {
+    let of = |cpu, mem| [("cpu", cpu), ("mem", mem)];
+    let waits = [(8, 8), (4, 7), (6, 9), (9, 0)].into_iter().enumerate();
+    let mut tasks: Vec<TaskSpec> = waits.map(|(n, (cpu, mem))| task(&format!("t{n}"), 1, &of(cpu, mem))).collect();
+    let third = PieceSpec { node: "n0".to_string(), share: Some("1/3".to_string()), ..PieceSpec::default() };
+    tasks.push(TaskSpec { placement: vec![third], ..elastic("t4", 6, "1/3") });
+    let mut snapshot = cluster(vec![node("n0", &of(3, 9))], tasks);
+    snapshot.resources = resources(&["cpu", "mem"]);
+    let shape =
+        |(name, cpu, mem, price)| NodeShape { node: NodeSpec { price, ..node(name, &of(cpu, mem)) }, most: None };
+    let nodes = [("s0", 9, 15, 11), ("s1", 15, 15, 10), ("s2", 12, 14, 8)].map(shape).to_vec();
+    let search = Search { effort: Some(200), ..Search::default() };
+    let addition = advice(&snapshot, &Ask { nodes, search, ..Ask::default() }).addition.unwrap();
+    assert_eq!((addition.cost, addition.is_enough), (20, true), "{:?}", addition.purchases);
+}
+
 /// Shapes that only their zone tells apart cost the same: neither is bought alone.
 #[test]
 fn shapes_alike_share_a_purchase() {

@@ -4,8 +4,7 @@
 //! Counting (`cover.rs`) gives a cost that no answer is below, and numbers of nodes that meet all it counts: those are tried first. What
 //! the engines leave waiting with them gets the cheapest nodes that hold it, until everything has a place. Where that does not reach the
 //! bound, the nodes on offer are put beside the cluster, each at its price, and the engines place everything: those in use, completed in
-//! the same way, are another answer. The cheaper one is made cheaper step by step,
-//! each time asked anew whether everything still has a place; what counting rules out is not asked. With several scenarios
+//! the same way, are another answer. The cheaper one is made cheaper (`cheapen.rs`). With several scenarios
 //! (`survive`), each must do with what is bought, and what is bought may fail like what is there.
 
 use super::cover::{Cover, Least};
@@ -17,7 +16,7 @@ use super::{NodeShape, spread::spread, stage::Stage};
 use crate::control::Control;
 use crate::model::{DEVICE_MILLI, Faults, NodeId, Piece, Placement, Problem, Spot, TaskId, Usage, newcomer_forbidden};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Most nodes of one shape that are put beside the cluster.
 const OFFER_MAX: usize = 4096;
@@ -29,10 +28,6 @@ const MOST: i64 = 1 << 32;
 const COVERS_MAX: usize = 8;
 /// Times that nodes are added for what still waits: mostly one is enough, and each scenario may ask for its own.
 const GROWTH: usize = 32;
-/// Most nodes of a shape that are changed for others at once.
-const SWAP_MAX: usize = 3;
-/// Changes that are tried in a row without success.
-const TRIES_MAX: usize = 64;
 /// Bins that next fit keeps open while it counts how many nodes are enough.
 const BINS_OPEN: usize = 32;
 
@@ -72,11 +67,11 @@ impl Bought {
 }
 
 /// Numbers of nodes that are enough.
-struct Enough {
+pub(super) struct Enough {
     /// By shape.
-    counts: Vec<usize>,
+    pub counts: Vec<usize>,
     /// A place for everything with them.
-    placement: Placement,
+    pub placement: Placement,
 }
 
 /// How a pool stands under a target utilisation.
@@ -86,19 +81,19 @@ struct Stand {
     has: Vec<i128>,
 }
 
-struct Market<'a> {
+pub(super) struct Market<'a> {
     problem: Problem,
     /// Of what runs now.
     usage: Usage,
     /// Nodes on offer, by shape.
-    offers: Vec<Vec<NodeId>>,
+    pub offers: Vec<Vec<NodeId>>,
     /// The shape of every node on offer.
     shape_of: Vec<Option<usize>>,
     /// By shape; 1 each where no shape has one.
-    prices: Vec<i64>,
+    pub prices: Vec<i64>,
     scenarios: Scenarios,
     /// What is counted.
-    covers: Vec<Cover>,
+    pub covers: Vec<Cover>,
     policy: &'a Policy,
     search: &'a Search,
 }
@@ -155,7 +150,7 @@ pub(super) fn buy(
 }
 
 impl Market<'_> {
-    fn cost(&self, counts: &[usize]) -> i128 {
+    pub(super) fn cost(&self, counts: &[usize]) -> i128 {
         counts.iter().zip(&self.prices).map(|(count, price)| *count as i128 * i128::from(*price)).sum()
     }
 
@@ -396,7 +391,7 @@ impl Market<'_> {
     }
 
     /// Where everything has a place with these nodes, and the policy is kept in every scenario.
-    fn enough(&self, counts: Vec<usize>, control: &Control) -> Option<Enough> {
+    pub(super) fn enough(&self, counts: Vec<usize>, control: &Control) -> Option<Enough> {
         let mut placement = self.placed(&counts, control).ok()?;
         if self.short(&self.stands(&counts, &placement)).is_some() {
             placement = self.spread(&counts, control)?;
@@ -428,66 +423,6 @@ impl Market<'_> {
         }
         placed(&self.problem, &less, self.search, control).ok_or_else(Vec::new)
     }
-
-    /// False when counting alone shows that these are too few.
-    fn may_do(&self, counts: &[usize]) -> bool {
-        let bought: Vec<(NodeId, i64)> =
-            self.offers.iter().zip(counts).filter_map(|(offer, n)| Some((*offer.first()?, *n as i64))).collect();
-        self.covers.iter().all(|cover| cover.admits(&bought))
-    }
-
-    /// Fewer nodes, or a few for others that cost less, as long as that does and costs no less than the bound.
-    fn cheapen(&self, enough: &mut Enough, bound: Option<i128>, control: &Control) {
-        let mut refused: BTreeSet<Vec<usize>> = BTreeSet::new();
-        while !control.must_stop() {
-            let cost = self.cost(&enough.counts);
-            let is_open = |counts: &Vec<usize>| {
-                let own = self.cost(counts);
-                own < cost && bound.is_none_or(|bound| own >= bound) && !refused.contains(counts) && self.may_do(counts)
-            };
-            let mut tries: Vec<Vec<usize>> = self.changes(&enough.counts).into_iter().filter(is_open).collect();
-            tries.sort_by_key(|counts| (self.cost(counts), counts.clone()));
-            tries.dedup();
-            let tries = from_both_ends(tries);
-            let count = tries.len();
-            let cheaper = tries.into_iter().enumerate().find_map(|(k, counts)| {
-                if control.must_stop() {
-                    return None;
-                }
-                let found = self.enough(counts.clone(), &control.part((count - k + 1) as u32));
-                if found.is_none() {
-                    refused.insert(counts);
-                }
-                found
-            });
-            match cheaper {
-                Some(cheaper) => *enough = cheaper,
-                None => return,
-            }
-        }
-    }
-
-    /// Up to half fewer of a shape, and one to three of a shape for one to three of another.
-    fn changes(&self, counts: &[usize]) -> Vec<Vec<usize>> {
-        let mut changes = Vec::new();
-        let shapes = 0..counts.len();
-        for fewer in shapes.clone().filter(|shape| counts[*shape] > 0) {
-            let steps = std::iter::successors(Some(counts[fewer] / 2), |step| (*step > 1).then_some(step / 2));
-            for step in steps.chain([1]).filter(|step| *step > 0) {
-                let mut less = counts.to_vec();
-                less[fewer] -= step;
-                for more in shapes.clone().filter(|more| step <= SWAP_MAX && *more != fewer) {
-                    for count in 1..=SWAP_MAX.min(self.offers[more].len() - counts[more]) {
-                        let mut other = less.clone();
-                        other[more] += count;
-                        changes.push(other);
-                    }
-                }
-                changes.push(less);
-            }
-        }
-        changes
-    }
 }
 
 /// How many nodes of each shape are put beside the cluster: as many as are enough for what lacks a place, each shape alone, and a few
@@ -512,14 +447,6 @@ fn offered(stage: &Stage, shapes: &[NodeShape], lacking: &[TaskId], policy: &Pol
         enough.max(useful.min(OFFER_MIN)).min(OFFER_MAX).min(most)
     });
     Ok(counts.collect())
-}
-
-/// The cheapest, then what saves least, in turn: that much is often possible where the cheapest are not. A try that fails costs time, so
-/// there are not too many.
-fn from_both_ends(mut tries: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
-    let dear = tries.split_off(tries.len().div_ceil(2));
-    let mut dear = dear.into_iter().rev();
-    tries.into_iter().flat_map(|cheap| std::iter::once(cheap).chain(dear.next())).take(TRIES_MAX).collect()
 }
 
 /// Nodes like this one that a target utilisation asks for, were there no others.

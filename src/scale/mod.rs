@@ -9,7 +9,7 @@
 //! cover     counting: so many nodes, or so much money, at least                  cover.rs, whole.rs
 //! release   nodes that can go, with the plan that empties them                  release.rs
 //! hopeless  tasks that no node can ever hold, and why                            hopeless.rs
-//! add       nodes that must come                                                add.rs
+//! add       nodes that must come                                                add.rs, cheapen.rs
 //! spread    everything in place and no pool loaded above a target                spread.rs
 //! fit       how many more tasks of a shape fit                                  fit.rs
 //! series    loads over time → a schedule that does not flap                     series.rs
@@ -23,6 +23,7 @@
 //! rules permit. All of that is what [`Advice`] tells, with names and not with numbers of nodes.
 
 mod add;
+mod cheapen;
 mod cover;
 mod fit;
 mod hopeless;
