@@ -44,6 +44,7 @@ use crate::control::Control;
 use crate::model::{Placement, Problem, score, total_excess, violations, worsened};
 use crate::plan::Status;
 pub use device::{Device, Mismatch, Trouble};
+pub(crate) use fill::fill;
 pub use pack::{Pack, UNGROUPED};
 pub use prefix::longest_prefix;
 pub use race::{Laps, Race, Run};
@@ -210,7 +211,7 @@ fn finish<'a>(
     drain::drain(pack, &mut editor, control);
     let target = trim::trim(problem, pack, editor, control);
     let polished = |target: Placement| {
-        let rough = not_worse(problem, fill::fill(problem, target), control);
+        let rough = not_worse(problem, fill(problem, target), control);
         let fine = polish::polish(problem, rough.clone(), looks, control);
         if key(problem, &fine) >= key(problem, &rough) { fine } else { rough }
     };
