@@ -17,6 +17,7 @@
 //! The result depends on the problem, seed and effort only: not on threads, time (unless a limit ends the search) or device.
 //! It is never worse than the start by (total excess over the rules, objective), both as the model defines them.
 
+mod again;
 mod audit;
 mod build;
 mod chain;
@@ -43,6 +44,7 @@ mod trim;
 use crate::control::Control;
 use crate::model::{Placement, Problem, score, total_excess, violations, worsened};
 use crate::plan::Status;
+pub use again::{settled, worthwhile};
 pub use device::{Device, Mismatch, Trouble};
 pub(crate) use fill::fill;
 pub use pack::{Pack, UNGROUPED};
