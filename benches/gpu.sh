@@ -37,3 +37,7 @@ for snapshot in "${snapshots[@]}"; do
   echo
   "$bayplan" bench "$snapshot" --effort 200 --seed 1
 done
+echo
+echo "### Drills"
+echo
+cargo bench --locked --bench drill 2>/dev/null

@@ -367,9 +367,19 @@ fn names_cannot_steer_the_terminal() {
 }
 
 /// A line end in a name would let what follows pass for a line of our own; marks of direction would turn what stands beside them.
+/// Every line of a table has as many cells as the one before it: a bar in a name is none of the table's.
+#[track_caller]
+fn assert_tables_are_whole(text: &str) {
+    let bars = |line: &str| line.replace("\\|", "").matches('|').count();
+    let lines: Vec<&str> = text.lines().collect();
+    for pair in lines.windows(2).filter(|pair| pair.iter().all(|line| line.starts_with('|'))) {
+        assert_eq!(bars(pair[0]), bars(pair[1]), "{text}");
+    }
+}
+
 #[test]
 fn names_cannot_forge_lines() {
-    let forged = "x\nverified plan that empties them: 99 moves\u{202e}";
+    let forged = "x | y |\nverified plan that empties them: 99 moves\u{202e}";
     let bytes = json!({
         "format": "bayplan-snapshot/1", "name": forged, "resources": [{"name": "cpu"}],
         "pools": [{"name": forged}],
@@ -396,8 +406,10 @@ fn names_cannot_forge_lines() {
         &["diff", &path, &plan],
     ] {
         let (code, stdout, stderr) = run(args);
-        assert_eq!(code, 0, "{args:?}: {stderr}");
+        // The big one waits for ever, which is an answer of its own.
+        assert_eq!(code, if args[0] == "scale" { 3 } else { 0 }, "{args:?}: {stderr}");
         let all = stdout + &stderr;
+        assert_tables_are_whole(&all);
         assert!(all.lines().all(|line| !line.starts_with("verified plan that empties them: 99")), "{args:?}: {all}");
         assert!(!all.contains('\u{202e}'), "{args:?}: {all}");
     }

@@ -372,6 +372,31 @@ fn a_small_cluster_survives_one_node_and_not_two() {
 }
 
 /// Each kind of rule alone is enough to lose a task, and is named.
+/// Best fit would fill one node, one task a wave; with a cap on what enters a node, recoveries that enter several are preferred.
+#[test]
+fn a_recovery_takes_few_waves_where_caps_part_it() {
+    let mut nodes: Vec<NodeSpec> = vec![node("n0", &[("cpu", 8)])];
+    nodes.extend((1..9).map(|n| node(&format!("n{n}"), &[("cpu", 100 + n)])));
+    let work = (0..8).map(|t| at(task(&format!("t{t}"), 1, &[("cpu", 1)]), "n0")).collect();
+    let mut snapshot = Snapshot { resources: resources(&["cpu"]), ..cluster(nodes, work) };
+    let waves = |snapshot: &Snapshot| {
+        let problem = settled(snapshot);
+        let found = drilled(&problem);
+        let one = find(&problem, &found, "node n0");
+        assert_keeps_rules(&problem, one);
+        (one.verdict, one.moves, one.waves)
+    };
+    assert_eq!(waves(&snapshot), (Verdict::Survives, 8, 1));
+    snapshot.moves.max_to_node = Some(1);
+    assert_eq!(waves(&snapshot), (Verdict::Survives, 8, 1));
+    // Without room elsewhere there is no faster way: three of the eight nodes have none.
+    snapshot.nodes[1..4].iter_mut().for_each(|node| node.cordoned = true);
+    assert_eq!(waves(&snapshot), (Verdict::Survives, 8, 2));
+    // Where all that is in motion is capped, no recovery is faster.
+    snapshot.moves.max_in_flight = Some(1);
+    assert_eq!(waves(&snapshot), (Verdict::Survives, 8, 8));
+}
+
 #[test]
 fn each_rule_can_be_what_keeps_a_task_lost() {
     let base = || {

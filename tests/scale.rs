@@ -3,6 +3,7 @@
 mod common;
 
 use bayplan::control::Control;
+use bayplan::drill::{Drilled, drill};
 use bayplan::exact;
 use bayplan::file;
 use bayplan::generate::{Order, Shape, Wish, generate};
@@ -121,7 +122,8 @@ fn added_nodes_really_suffice_and_cost_least() {
         let shapes = on_offer(rng, &snapshot);
         let ask = Ask { nodes: shapes.clone(), ..Ask::default() };
         let advice = advice(&snapshot, &ask);
-        snapshot.tasks.retain(|task| !advice.hopeless.contains(&task.name));
+        let is_hopeless = |name: &str| advice.hopeless.iter().any(|one| one.task == name);
+        snapshot.tasks.retain(|task| !is_hopeless(&task.name));
         let price = |counts: [usize; 2]| -> i128 {
             counts.iter().zip(&shapes).map(|(count, shape)| *count as i128 * i128::from(shape.node.price)).sum()
         };
@@ -151,7 +153,7 @@ fn added_nodes_really_suffice_and_cost_least() {
             assert!(verdict.is_right(), "{:?}", verdict.violations);
             let waits = |task: &TaskId| !verdict.reached.spot(*task).is_placed();
             let mut waiting = problem.task_ids().filter(waits).map(|task| &problem.tasks[task.index()].name);
-            assert!(waiting.all(|name| advice.hopeless.contains(name)));
+            assert!(waiting.all(|name| is_hopeless(name)));
             let own = ["small", "large"].map(|name| {
                 addition.purchases.iter().find(|purchase| purchase.shape == name).map_or(0, |purchase| purchase.count)
             });
@@ -249,6 +251,24 @@ fn a_large_purchase_is_enough_and_near_its_bound() {
         let least = addition.cost_at_least.unwrap();
         assert!(addition.is_enough && addition.cost <= least * 3 / 2, "seed {seed}: {} of {least}", addition.cost);
     }
+}
+
+/// The cheapest has none of a shape of which two are found first: few purchases cost less, so all of them are tried.
+#[test]
+fn every_cheaper_purchase_is_tried_where_they_are_few() {
+    let of = |cpu, mem| [("cpu", cpu), ("mem", mem)];
+    let waits = [(8, 8), (4, 7), (6, 9), (9, 0)].into_iter().enumerate();
+    let mut tasks: Vec<TaskSpec> = waits.map(|(n, (cpu, mem))| task(&format!("t{n}"), 1, &of(cpu, mem))).collect();
+    let third = PieceSpec { node: "n0".to_string(), share: Some("1/3".to_string()), ..PieceSpec::default() };
+    tasks.push(TaskSpec { placement: vec![third], ..elastic("t4", 6, "1/3") });
+    let mut snapshot = cluster(vec![node("n0", &of(3, 9))], tasks);
+    snapshot.resources = resources(&["cpu", "mem"]);
+    let shape =
+        |(name, cpu, mem, price)| NodeShape { node: NodeSpec { price, ..node(name, &of(cpu, mem)) }, most: None };
+    let nodes = [("s0", 9, 15, 11), ("s1", 15, 15, 10), ("s2", 12, 14, 8)].map(shape).to_vec();
+    let search = Search { effort: Some(200), ..Search::default() };
+    let addition = advice(&snapshot, &Ask { nodes, search, ..Ask::default() }).addition.unwrap();
+    assert_eq!((addition.cost, addition.is_enough), (20, true), "{:?}", addition.purchases);
 }
 
 /// Shapes that only their zone tells apart cost the same: neither is bought alone.
@@ -610,19 +630,23 @@ fn prices_of_pools_count_for_purchases() {
     assert_eq!((addition.cost, addition.in_nodes), (1, false));
 }
 
+fn names(hopeless: &[Hopeless]) -> Vec<&str> {
+    hopeless.iter().map(|one| one.task.as_str()).collect()
+}
+
 /// What cannot be had holds nothing.
 #[test]
 fn a_shape_of_which_none_is_left_is_not_on_offer() {
     let snapshot = cluster(vec![node("n", &[("cpu", 4)])], vec![task("big", 1, &[("cpu", 8)])]);
     let shape = |most| NodeShape { node: NodeSpec { price: 5, ..node("large", &[("cpu", 8)]) }, most: Some(most) };
     let answer = advice(&snapshot, &Ask { nodes: vec![shape(0)], ..Ask::default() });
-    assert_eq!((answer.hopeless, answer.startable, answer.addition.is_none()), (vec!["big".to_string()], 0, true));
+    assert_eq!((names(&answer.hopeless), answer.startable, answer.addition.is_none()), (vec!["big"], 0, true));
     let addition = advice(&snapshot, &Ask { nodes: vec![shape(1)], ..Ask::default() }).addition.unwrap();
     assert_eq!((addition.cost, addition.is_enough), (5, true));
     // Beside one that can be had, and is too small.
     let small = NodeShape { node: NodeSpec { price: 1, ..node("small", &[("cpu", 4)]) }, most: None };
     let answer = advice(&snapshot, &Ask { nodes: vec![shape(0), small], ..Ask::default() });
-    assert_eq!(answer.hopeless, ["big"]);
+    assert_eq!(names(&answer.hopeless), ["big"]);
 }
 
 /// A task that may run in part has a place where its least share has one, however large it is as a whole.
@@ -673,6 +697,84 @@ fn nothing_is_bought_where_nothing_is_enough() {
     let snapshot = cluster(vec![node("a", &[("cpu", 10)])], vec![at(elastic, "a")]);
     let answer = advice(&snapshot, &Ask { policy: Policy::Tasks("e".to_string(), 1), ..Ask::default() });
     assert!(answer.is_kept && answer.addition.is_none());
+}
+
+fn elastic(name: &str, cpu: i64, least: &str) -> TaskSpec {
+    let min_share = Some(least.to_string());
+    TaskSpec { sharing: SharingSpec::Elastic, min_share, ..task(name, 1, &[("cpu", cpu)]) }
+}
+
+/// An elastic task that runs makes room, down to its least share, before a node is bought; and no more than that.
+#[test]
+fn shares_give_way_before_a_node_is_bought() {
+    let host = NodeSpec { price: 3, ..node("a", &[("cpu", 10)]) };
+    let waits = |cpu| TaskSpec { weight: 9, ..task("w", 9, &[("cpu", cpu)]) };
+    for weight in [1, 10, 100] {
+        let e = TaskSpec { weight, ..at(elastic("e", 10, "1/2"), "a") };
+        let answer = advice(&cluster(vec![host.clone()], vec![e.clone(), waits(5)]), &Ask::default());
+        assert_eq!((answer.waiting, answer.startable, answer.is_kept), (1, 1, true), "weight {weight}");
+        assert!(answer.addition.is_none(), "weight {weight}");
+        let addition = advice(&cluster(vec![host.clone()], vec![e, waits(6)]), &Ask::default()).addition.unwrap();
+        assert_eq!((addition.cost, addition.is_enough, addition.is_least), (3, true, true), "weight {weight}");
+        // Where a node is bought, nobody has to give way.
+        let problem = Problem::new(&addition.snapshot).unwrap();
+        let verdict = plan::verify(&Goal::Place.apply(&problem), &addition.plan);
+        assert_eq!(verdict.reached.spot(TaskId(0)), problem.current.spot(TaskId(0)));
+    }
+    // What waits and is divisible takes what is left.
+    let d = TaskSpec { sharing: SharingSpec::Divisible, ..task("d", 1, &[("cpu", 10)]) };
+    assert!(advice(&cluster(vec![host], vec![d, waits(5)]), &Ask::default()).is_kept);
+}
+
+/// The load of an elastic task is its least share: figures, verdict, what can go, what must come and its bound all count that.
+#[test]
+fn shares_beyond_the_least_are_no_load() {
+    let nodes = || vec![node("a", &[("cpu", 10)]), node("b", &[("cpu", 10)])];
+    let ask = || Ask { policy: Policy::Utilization(rate(800)), ..Ask::default() };
+    let answer = advice(&cluster(nodes(), vec![at(elastic("e", 10, "1/2"), "a")]), &ask());
+    let room = &answer.pools[0].rooms[0];
+    assert_eq!([room.held, room.load, room.available, room.headroom], [10, 5, 20, 11].map(|units| scaled(units, 1)));
+    // 5 are half of one node.
+    assert!(answer.is_kept && answer.addition.is_none());
+    assert_eq!((answer.pools[0].release.as_slice(), answer.pools[0].release_at_most), (&["b".to_string()][..], 1));
+    // With least shares of 9, 80 % ask for 22.5, so a third node; one with all it had is all that it can live with.
+    let nine = vec![at(elastic("e", 10, "9/10"), "a"), at(elastic("f", 10, "9/10"), "b")];
+    let answer = advice(&cluster(nodes(), nine), &ask());
+    assert_eq!(answer.pools[0].rooms[0].headroom, scaled(-2, 1));
+    let addition = answer.addition.unwrap();
+    assert_eq!((addition.cost, addition.cost_at_least, addition.is_enough), (1, Some(1), true));
+    // A divisible task that runs needs what it has.
+    let whole = PieceSpec { node: "a".to_string(), ..PieceSpec::default() };
+    let d = TaskSpec { sharing: SharingSpec::Divisible, placement: vec![whole], ..task("d", 1, &[("cpu", 10)]) };
+    let answer = advice(&cluster(nodes()[..1].to_vec(), vec![d]), &ask());
+    assert!(!answer.is_kept);
+    assert_eq!(answer.addition.map(|addition| (addition.cost, addition.is_enough)), Some((1, true)));
+}
+
+/// What is pinned to a node that fails ends with it, for a policy as for a drill.
+#[test]
+fn what_is_pinned_is_no_reason_to_keep_room() {
+    let pinned = |name: &str| TaskSpec { pinned: true, ..at(task(name, 1, &[("cpu", 10)]), "a") };
+    let free = at(task("free", 1, &[("cpu", 4)]), "a");
+    let nodes = || vec![node("a", &[("cpu", 14)]), node("b", &[("cpu", 4)])];
+    let ask = Ask { policy: Policy::Survive("node".to_string()), ..Ask::default() };
+    let answer = advice(&cluster(nodes(), vec![pinned("p"), free.clone()]), &ask);
+    assert!(answer.is_kept && answer.addition.is_none());
+    // 18 less the 4 beside what is pinned, less the load of 14.
+    assert_eq!(answer.pools[0].rooms[0].headroom, 0);
+    // A gang that is broken without its pinned member is what a drill calls not covered, and no purchase mends that.
+    let mut kin = cluster(nodes(), vec![pinned("p"), at(task("q", 1, &[("cpu", 1)]), "b")]);
+    let gang = Some(GangSpec { min_members: Some(2), within: None });
+    kin.groups = vec![GroupSpec { name: "kin".to_string(), gang, ..GroupSpec::default() }];
+    kin.tasks.iter_mut().for_each(|task| task.group = Some("kin".to_string()));
+    let problem = Problem::new(&kin).unwrap();
+    let drilled = drill(&problem.settled(&problem.current), &all_nodes(), &Control::unlimited()).drilled;
+    let is_covered = drilled.iter().all(Drilled::is_covered);
+    assert_eq!((advice(&kin, &ask).is_kept, is_covered), (false, false));
+}
+
+fn all_nodes() -> bayplan::drill::Options {
+    bayplan::drill::Options { levels: vec![LevelId(0)], ..Default::default() }
 }
 
 /// One pool is near the target, the other empty: what waits goes there, and nothing is bought.
@@ -749,6 +851,56 @@ fn a_rare_kind_of_node_is_on_offer_when_it_is_needed() {
     let addition = answer.addition.unwrap();
     assert_eq!((addition.purchases[0].shape.as_str(), addition.cost, addition.is_enough), ("gpu", 1, true));
     assert_eq!(answer.kinds_left_out, 1, "of ten kinds eight and the one that is needed");
+}
+
+/// Of the rare kinds that hold a task the cheapest is on offer, whichever came first.
+#[test]
+fn the_cheapest_rare_kind_is_on_offer() {
+    let mut nodes: Vec<NodeSpec> = Vec::new();
+    for kind in 0..8 {
+        nodes.extend((0..2).map(|n| NodeSpec { price: 1, ..node(&format!("k{kind}-{n}"), &[("cpu", 1 + kind)]) }));
+    }
+    for (name, cpu, price) in [("dear", 20, 90), ("cheap", 16, 20), ("middle", 24, 50)] {
+        nodes.push(NodeSpec { price, ..node(name, &[("cpu", cpu)]) });
+    }
+    let tasks = nodes.iter().map(|node| at(task(&format!("on {}", node.name), 1, &[("cpu", 1)]), &node.name)).collect();
+    let mut snapshot = cluster(nodes, tasks);
+    // One for 16, which all three would hold; and one for 22, which only the middle one holds.
+    for (cpu, count) in [(16, 3), (22, 0)] {
+        let waits = (0..=count).map(|n| task(&format!("w{cpu}-{n}"), 1, &[("cpu", cpu)]));
+        snapshot.tasks.extend(waits);
+    }
+    let answer = advice(&snapshot, &Ask::default());
+    let addition = answer.addition.unwrap();
+    assert!(addition.is_enough);
+    assert!(addition.purchases.iter().all(|bought| bought.shape != "dear"), "{:?}", addition.purchases);
+    assert_eq!(answer.kinds_left_out, 1);
+}
+
+/// What nothing here or on offer can hold is named with its reason, and ends with code 3; nothing is called kept.
+#[test]
+fn the_hopeless_are_told_by_name_and_reason() {
+    let folder = TempDir::new().unwrap();
+    let mut snapshot = four();
+    snapshot.tasks.push(task("huge|one", 1, &[("cpu", 99)]));
+    let selector = [("disk".to_string(), vec!["ssd".to_string()])].into_iter().collect();
+    snapshot.tasks.push(TaskSpec { selector, ..task("picky", 1, &[("cpu", 1)]) });
+    let path = written(&folder, "s.json", file::write_snapshot(&snapshot));
+    let (code, text, _) = run(&["scale", &path, "--effort", "20"]);
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("huge|one: it needs 99 cpu, and no node that is open to it has more than 10"), "{text}");
+    assert!(text.contains("picky: no node is open to it (selector)") && !text.contains("is kept"), "{text}");
+    let (code, json, _) = run(&["scale", &path, "--effort", "20", "-o", "json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, &json["kept"], &json["add"]), (3, &Value::from(false), &Value::Null));
+    assert_eq!(json["waiting"]["hopeless"][0]["task"], "huge|one");
+    // So is the shape that a policy keeps room for.
+    snapshot.tasks.truncate(4);
+    let path = written(&folder, "t.json", file::write_snapshot(&snapshot));
+    let shapes = r#"{"format": "bayplan-shapes/1", "tasks": [{"name": "big", "requirement": {"cpu": 50}}]}"#;
+    let shapes = written(&folder, "shapes.json", shapes);
+    let (code, text, _) = run(&["scale", &path, "--shapes", &shapes, "--policy", "tasks=big:2", "--effort", "20"]);
+    assert!(code == 3 && text.contains("can ever hold big+1: it needs 50 cpu"), "{text}");
 }
 
 fn scheduled(snapshot: &Snapshot, shapes: &str, loads: &str) -> (i32, String, Value) {

@@ -589,9 +589,9 @@ fn has_way_with_parking(problem: &Problem, to: &Placement) -> bool {
     false
 }
 
-/// The search for detours is no exhaustive one: of the restarts it proposes a few could be spared by parking several tasks.
+/// So few moves are tried in every order, and with every node to wait at.
 #[test]
-fn hardly_anything_restarts_where_brute_force_finds_a_way_with_parking() {
+fn nothing_restarts_where_brute_force_finds_a_way_with_parking() {
     let (restarted, parked) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     let missed = std::cell::Cell::new(0);
     for_seeds("restarts", 3000, |_, rng| {
@@ -617,5 +617,5 @@ fn hardly_anything_restarts_where_brute_force_finds_a_way_with_parking() {
     let (restarted, parked, missed) = (restarted.get(), parked.get(), missed.get());
     eprintln!("{restarted} with restarts, of which {missed} could park, {parked} with parking");
     let is_replayed = std::env::var_os("BAYPLAN_TEST_SEED").is_some();
-    assert!(is_replayed || (missed * 30 <= restarted && restarted > 100 && parked > 20));
+    assert!(is_replayed || (missed == 0 && restarted > 100 && parked > 20));
 }

@@ -99,10 +99,33 @@ pub fn bayplan(arguments: &[&str]) -> Cost {
     Cost { wall, cpu, peak_mib }
 }
 
+/// Processor time of this process, as Linux counts it; 0 where the system does not tell.
+pub fn cpu_of_self() -> Duration {
+    cpu_at(11)
+}
+
+/// Greatest resident memory of this process since it was forgotten; 0 where the system does not tell.
+pub fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib: u64 = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0);
+    kib.div_ceil(1024)
+}
+
+/// From here on, the peak is counted anew, where the system allows that.
+pub fn forget_peak() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
 /// Processor time of all children that have ended, as Linux counts it: hundredths of a second, 15th and 16th after the name.
 fn cpu_of_children() -> Duration {
+    cpu_at(13)
+}
+
+/// Two figures of that file, so many fields after the name.
+fn cpu_at(skipped: usize) -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').skip(13).take(2);
+    let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').skip(skipped).take(2);
     Duration::from_millis(fields.filter_map(|field| field.parse::<u64>().ok()).sum::<u64>() * 10)
 }
 

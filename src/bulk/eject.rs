@@ -5,7 +5,8 @@
 //! prefers many small tasks to few large ones. So after annealing, as long as tasks wait:
 //!
 //! ```text
-//! trial   a random waiting task, and the node (of a sample) where it displaces the least value
+//! trial   a random waiting task, and the node (of a sample) where it displaces the least value; who has to go on elsewhere, and can,
+//!         is displaced at no loss
 //! eject   what is in its way there; place it; place the ejected again, the most valuable first, each at its best fit
 //! keep    when that is worth no less than before; ties too, for they shuffle what is free
 //! ```
@@ -17,6 +18,7 @@ use super::build::Builder;
 use super::pack::{NOWHERE, Pack, UNGROUPED};
 use crate::control::Control;
 use crate::kernel::random::{below, pcg3d};
+use std::cell::Cell;
 
 /// Nodes looked at per trial, among those that the task may enter.
 const SAMPLE: usize = 96;
@@ -24,6 +26,8 @@ const SAMPLE: usize = 96;
 const EJECTED_MAX: usize = 6;
 /// A search ends after so many trials per waiting task without gain.
 const IDLE_TRIALS: u64 = 400;
+/// Who had no other place is asked again after so many trials.
+const ASK_AGAIN: u64 = 256;
 /// Trials per task when effort alone ends the search, at the default effort.
 const TRIALS_PER_TASK: u64 = 20;
 
@@ -48,6 +52,9 @@ pub fn eject(pack: &Pack, editor: &mut Builder<'_>, seed: u64, most: Option<u64>
         if trial.is_multiple_of(64) && control.must_stop() {
             break;
         }
+        if trial.is_multiple_of(ASK_AGAIN) {
+            search.elsewhere.iter().for_each(|known| known.set(None));
+        }
         let dice = pcg3d(seed as u32 ^ (seed >> 32) as u32, trial as u32, 0xE1EC ^ (trial >> 32) as u32);
         idle = if search.attempt(editor, dice) { 0 } else { idle + 1 };
         trial += 1;
@@ -64,6 +71,8 @@ struct Ejection<'a> {
     waiting: Vec<u32>,
     /// Tasks per node that may be ejected.
     here: Vec<Vec<u32>>,
+    /// By task that may not stop: has it another place? As far as that was asked.
+    elsewhere: Vec<Cell<Option<bool>>>,
 }
 
 impl<'a> Ejection<'a> {
@@ -77,7 +86,7 @@ impl<'a> Ejection<'a> {
                 node => here[node as usize].push(task as u32),
             }
         }
-        Ejection { pack, waiting, here }
+        Ejection { pack, waiting, here, elsewhere: vec![Cell::new(None); pack.home.len()] }
     }
 
     /// True when something was gained.
@@ -109,6 +118,10 @@ impl<'a> Ejection<'a> {
         let is_stuck = |(other, _): &(usize, u64)| editor.state.at[*other] == NOWHERE && !self.pack.may_stop[*other];
         let in_budget = editor.state.displaced <= displaced.max(i64::from(self.pack.displaced_max));
         if target.is_none() || !is_judged || change > 0 || !in_budget || places.iter().any(is_stuck) {
+            places
+                .iter()
+                .filter(|place| is_stuck(place))
+                .for_each(|(other, _)| self.elsewhere[*other].set(Some(false)));
             placed.iter().for_each(|other| editor.relocate(*other, NOWHERE, 0));
             editor.relocate(task, NOWHERE, 0);
             places.iter().for_each(|(other, devices)| editor.relocate(*other, node, *devices));
@@ -140,6 +153,18 @@ impl<'a> Ejection<'a> {
             true
         });
         order
+    }
+
+    /// What is lost when a task makes room; `None` when it may not stop and has no other place.
+    fn loss(&self, editor: &Builder<'_>, task: u32) -> Option<i64> {
+        let task = task as usize;
+        if self.pack.may_stop[task] {
+            return Some(self.pack.value[task]);
+        }
+        let known = &self.elsewhere[task];
+        let is_free = || editor.best_elsewhere(task, editor.state.at[task]).is_some();
+        known.set(Some(known.get().unwrap_or_else(is_free)));
+        (known.get() == Some(true)).then_some(0)
     }
 
     /// The node of a sample where the least value is in the task's way, and what that is.
@@ -176,7 +201,8 @@ impl<'a> Ejection<'a> {
         if count > 0 {
             self.clear_devices(editor, node, mask, (count, milli), &mut ejected)?;
         }
-        let value = |list: &[u32]| list.iter().map(|t| pack.value[*t as usize]).sum::<i64>();
+        let loss = |task: u32| self.loss(editor, task);
+        let value = |list: &[u32]| list.iter().filter_map(|t| loss(*t)).sum::<i64>();
         if value(&ejected) >= most {
             return None;
         }
@@ -195,10 +221,12 @@ impl<'a> Ejection<'a> {
             if ejected.len() == EJECTED_MAX {
                 return None;
             }
-            let helps = |other: &&u32| row(&pack.requirement, **other as usize)[r] > 0 && !ejected.contains(other);
+            let helps = |other: &&u32| {
+                row(&pack.requirement, **other as usize)[r] > 0 && !ejected.contains(other) && loss(**other).is_some()
+            };
             let price = |other: u32| {
                 let amount = row(&pack.requirement, other as usize)[r].min(lacking[r]);
-                ((pack.value[other as usize].min(1 << 40) << 20) / i64::from(amount), other)
+                ((loss(other).unwrap_or(i64::MAX).min(1 << 40) << 20) / i64::from(amount), other)
             };
             let next = *self.here[node as usize].iter().filter(helps).min_by_key(|other| price(**other))?;
             lacking.iter_mut().zip(row(&pack.requirement, next as usize)).for_each(|(lack, amount)| *lack -= amount);
@@ -230,9 +258,9 @@ impl<'a> Ejection<'a> {
         for d in (0..width).filter(|d| mask >> d & 1 == 1) {
             let mut lacking = i32::from(used[d]) + i32::from(milli) - 1000;
             let mut lost = 0;
-            for other in self.leavers(holders(d), lacking) {
+            for other in self.leavers(editor, holders(d), lacking) {
                 lacking -= i32::from(pack.device[other as usize].1);
-                lost += pack.value[other as usize];
+                lost += self.loss(editor, other).unwrap_or(0);
             }
             if lacking <= 0 {
                 devices.push((lost, d));
@@ -241,7 +269,7 @@ impl<'a> Ejection<'a> {
         devices.sort_unstable();
         for (_, d) in devices.iter().take(usize::from(count)) {
             let lacking = i32::from(used[*d]) + i32::from(milli) - 1000;
-            for other in self.leavers(holders(*d), lacking) {
+            for other in self.leavers(editor, holders(*d), lacking) {
                 if !ejected.contains(&other) {
                     ejected.push(other);
                 }
@@ -252,12 +280,13 @@ impl<'a> Ejection<'a> {
 
     /// Holders of a device that leave so that `lacking` milli become free: the cheapest that suffices alone, else the cheapest per
     /// milli one after the other.
-    fn leavers<'b>(&self, holders: impl Iterator<Item = &'b u32>, lacking: i32) -> Vec<u32> {
+    fn leavers<'b>(&self, editor: &Builder<'_>, holders: impl Iterator<Item = &'b u32>, lacking: i32) -> Vec<u32> {
         if lacking <= 0 {
             return Vec::new();
         }
-        let (value, milli) = (|t: u32| self.pack.value[t as usize], |t: u32| i32::from(self.pack.device[t as usize].1));
-        let mut list: Vec<u32> = holders.copied().collect();
+        let value = |t: u32| self.loss(editor, t).unwrap_or(i64::MAX);
+        let milli = |t: u32| i32::from(self.pack.device[t as usize].1);
+        let mut list: Vec<u32> = holders.copied().filter(|t| self.loss(editor, *t).is_some()).collect();
         if let Some(one) = list.iter().copied().filter(|t| milli(*t) >= lacking).min_by_key(|t| (value(*t), *t)) {
             return vec![one];
         }
@@ -328,6 +357,20 @@ mod tests {
         assert_eq!(trials, IDLE_TRIALS + 1, "the trials without gain of one waiting task");
         let (gain, _, trials) = ejected(&cluster(""), Some(0));
         assert_eq!((gain, trials), (0, 0), "no effort, no trial");
+    }
+
+    /// The small task has no other node; the large one, which is worth far more, has.
+    #[test]
+    fn who_has_another_place_makes_room_however_valuable() {
+        let text = r#"{"format": "bayplan-snapshot/1", "resources": [{"name": "cpu", "unit": "cores"}], "nodes": [
+            {"name": "a", "allocatable": {"cpu": 8}, "labels": {"disk": "yes"}, "devices": [{"kind": "gpu", "count": 1}]},
+            {"name": "b", "allocatable": {"cpu": 6}}], "tasks": [
+            {"name": "large", "weight": 1000, "requirement": {"cpu": 6}, "placement": [{"node": "a"}]},
+            {"name": "small", "weight": 1, "requirement": {"cpu": 2}, "selector": {"disk": ["yes"]}, "placement": [{"node": "a"}]},
+            {"name": "waits", "weight": 15, "requirement": {"cpu": 2}, "device": {"kind": "gpu", "count": 1}}]}"#;
+        let problem = Problem::new(&crate::file::read_snapshot(text.as_bytes()).expect("a sound file")).expect("sound");
+        let (_, at, trials) = ejected(&problem, None);
+        assert_eq!((at, trials), (vec![1, 0, 0], 1));
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! The result depends on the problem, seed and effort only: not on threads, time (unless a limit ends the search) or device.
 //! It is never worse than the start by (total excess over the rules, objective), both as the model defines them.
 
+mod again;
 mod audit;
 mod build;
 mod chain;
@@ -43,7 +44,9 @@ mod trim;
 use crate::control::Control;
 use crate::model::{Placement, Problem, score, total_excess, violations, worsened};
 use crate::plan::Status;
+pub use again::{settled, worthwhile};
 pub use device::{Device, Mismatch, Trouble};
+pub(crate) use fill::fill;
 pub use pack::{Pack, UNGROUPED};
 pub use prefix::longest_prefix;
 pub use race::{Laps, Race, Run};
@@ -211,7 +214,7 @@ fn finish<'a>(
     drain::drain(pack, &mut editor, control);
     let target = trim::trim(problem, pack, editor, control);
     let polished = |target: Placement| {
-        let rough = not_worse(problem, fill::fill(problem, target), control);
+        let rough = not_worse(problem, fill(problem, target), control);
         let fine = polish::polish(problem, rough.clone(), looks, control);
         if key(problem, &fine) >= key(problem, &rough) { fine } else { rough }
     };

@@ -154,10 +154,11 @@ pub struct PlanArgs {
     /// Move at most K running tasks (starting a waiting task does not count)
     #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub max_moves: Option<u32>,
-    /// Leave a running task alone unless moving it is worth at least G points
-    #[arg(long, value_name = "G", default_value_t = 0, allow_negative_numbers = true,
+    /// Leave a running task alone unless moving it is worth at least G points [default: 0; and with --goal balance no moves that only even
+    /// out, unless they bring a hundred times what they cost, all together]
+    #[arg(long, value_name = "G", allow_negative_numbers = true,
         value_parser = clap::value_parser!(i64).range(0..=bayplan::model::AMOUNT_MAX))]
-    pub min_gain: i64,
+    min_gain: Option<i64>,
     #[command(flatten)]
     pub focus: FocusArgs,
     /// Threads of the search; the plan does not depend on them [default: all cores]
@@ -180,6 +181,16 @@ pub struct PlanArgs {
 }
 
 impl PlanArgs {
+    /// Points that moving a running task has to bring at least.
+    pub fn min_gain(&self) -> i64 {
+        self.min_gain.unwrap_or(0)
+    }
+
+    /// Moves are made however little they bring together: it was said what one has to bring.
+    pub fn keeps_crumbs(&self) -> bool {
+        self.min_gain.is_some()
+    }
+
     /// Effort of the bulk solver; `None` when the time limit alone ends it.
     pub fn effort(&self) -> Option<u64> {
         self.effort.or(self.time_limit.is_none().then_some(bayplan::bulk::EFFORT_DEFAULT))

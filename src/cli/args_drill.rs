@@ -22,8 +22,8 @@ pub struct ReserveArg {
     Each node and each domain of each level fails on its own. All tasks there look for a place elsewhere; nobody else moves.\n\
     survives: all of them can run elsewhere within the rules; fails: proven that they cannot; unknown: no way was found.\n\
     A pinned task ends with its node. Moves and waves say how long it takes, whatever a move takes: tasks that start\n\
-    elsewhere in the recovery that was found, and the fewest turns that each of the snapshot's caps on moves leaves for it. Another\n\
-    recovery may take fewer: what is sought is room, and not haste."
+    elsewhere in the recovery that was found, and the fewest turns that each of the snapshot's caps on moves leaves for it. Of the\n\
+    recoveries found the one with fewest waves is told; another may take fewer: what is sought is room, and not haste."
 )]
 pub struct DrillArgs {
     /// Snapshot (`-` = stdin)

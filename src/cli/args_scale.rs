@@ -23,14 +23,17 @@ const TIME_LIMIT_DEFAULT: Duration = Duration::from_secs(60);
 Per pool: load, available and f(load, available), by default available - load; nodes that can go, with at most how many
 could; how many more tasks of each shape fit now, after the plan that empties nodes, and at most. For what has no place, or
 where the policy is broken: the cheapest nodes found that are enough, with a cost that no others are below. Running tasks stay in
-their pool and go on running. An elastic task needs room for its least share. Prices are those of nodes with their pool's.
+their pool and go on running. The load of an elastic task is its least share, and that is what it needs room for: what it holds beyond
+(\"held\" is with that) gives way to others. A divisible one needs what it has. Prices are those of nodes with their pool's.
 
 A shapes file is {\"format\": \"bayplan-shapes/1\", \"nodes\": [...], \"tasks\": [...]}, nodes and tasks as in a snapshot; a node may have a
-\"max\" as well. Without a file, the most frequent kinds of nodes are on offer. A series is one record per line:
+\"max\" as well. Without a file, the most frequent kinds of nodes are on offer, and of rare ones the cheapest that hold what those do
+not. A series is one record per line:
 {\"format\": \"bayplan-loads/1\"}, then {\"time\": 0, \"pool\": \"a\", \"load\": {\"cpu\": 1200}}, time in seconds. Of several shapes
 for a pool the cheapest that does is taken; cordoned nodes carry nothing.
 
-Exit code 3: what is on offer was not found to be enough, or a sample of the series exceeds what the pool can have.")]
+Exit code 3: what is on offer was not found to be enough, a task waits that no node here or on offer can ever hold, or a sample of the
+series exceeds what the pool can have.")]
 pub struct ScaleArgs {
     /// Snapshot (`-` = stdin)
     #[arg(value_parser = source())]
@@ -38,7 +41,7 @@ pub struct ScaleArgs {
     #[command(flatten)]
     pub jobs: JobsArg,
     /// What must stay free: free (everything has a place), utilization=80% (of every pool, in every resource), tasks=NAME:N (room for N
-    /// more like the task NAME), survive=LEVEL (any one node, rack, zone … may be gone)
+    /// more like the task NAME), survive=LEVEL (any one node, rack, zone … may be gone; what is pinned ends with it, as in a drill)
     #[arg(long, value_name = "POLICY", default_value = "free", value_parser = policy)]
     pub policy: Policy,
     /// Kinds of nodes that can be bought, and kinds of tasks to be counted [default: nodes like those that are there]

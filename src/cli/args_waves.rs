@@ -63,8 +63,8 @@ pub struct DiffArgs {
     bayplan simulate snapshot.json drained.json --drain node-3 --fail-rate 0.1\n\n\
     After anything that the plan did not foresee, and at its end, the rest is planned anew from the state as it is. A plan does\n\
     not say what it was limited by: give --max-moves, --min-gain, --drain, --exclude and --only-overloaded as for the plan, else\n\
-    what it was to leave is done after it. A search that has not proven the best may find more the next time: --min-gain keeps\n\
-    crumbs away. The same arguments give the same run. Exit code 0: no wave made anything worse, and planning at the end gives no\n\
+    what it was to leave is done after it. A plan of another effort may leave something as\n\
+    well. The same arguments give the same run. Exit code 0: no wave made anything worse, and planning at the end gives no\n\
     moves; 3: not so, or the plan does not hold for the snapshot.")]
 pub struct SimulateArgs {
     /// Snapshot (`-` = stdin)
@@ -81,10 +81,10 @@ pub struct SimulateArgs {
     /// Move at most K running tasks in all, those of the plan counted (starting a waiting task does not count)
     #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub max_moves: Option<u32>,
-    /// In new plans, leave a running task alone unless moving it is worth at least G points
-    #[arg(long, value_name = "G", default_value_t = 0, allow_negative_numbers = true,
+    /// In new plans, leave a running task alone unless moving it is worth at least G points [default: as for `plan`]
+    #[arg(long, value_name = "G", allow_negative_numbers = true,
         value_parser = clap::value_parser!(i64).range(0..=bayplan::model::AMOUNT_MAX))]
-    pub min_gain: i64,
+    pub min_gain: Option<i64>,
     /// How often a move fails, 0 to 1
     #[arg(long, value_name = "P", default_value = "0", value_parser = rate)]
     pub fail_rate: u32,

@@ -129,7 +129,7 @@ fn find(
     [search, order, going_on]: [&Control; 3],
 ) -> Result<(Found, Ordered), Failure> {
     let searched = focus::searched(problem, &args.focus);
-    let charged = with_charge(&searched, args.min_gain);
+    let charged = with_charge(&searched, args.min_gain());
     let backend = Backend::choose(args.backend, &charged)?;
     // The bound is on the snapshot, not on what the command line narrows it to: so whoever has the two files can check it.
     let first = is_for_exact(&charged, args);
@@ -142,7 +142,24 @@ fn find(
     let mut ordered = plan::order(problem, &found.target, &ordering);
     if goes_on {
         let options = options(args, &backend, args.effort());
-        ordered = bulk::resume(problem, &charged, ordered, &options, going_on);
+        let way_on = |problem: &Problem, searched: &Problem, ordered: Ordered| {
+            let ordered = bulk::resume(problem, searched, ordered, &options, going_on);
+            if args.keeps_crumbs() { ordered } else { bulk::worthwhile(problem, ordered) }
+        };
+        ordered = way_on(problem, &charged, ordered);
+        // What is proven, near enough or cut short is not looked at again.
+        if found.meta.status == Status::Feasible {
+            let again = |problem: &Problem| {
+                let searched = focus::searched(problem, &args.focus);
+                let charged = with_charge(&searched, args.min_gain());
+                let time = going_on
+                    .time_left()
+                    .map_or_else(|| going_on.clone(), |left| going_on.within(left.mul_f64(SEARCH_PART)));
+                let target = self::search(&charged, args, &backend, args.effort(), &time).target;
+                way_on(problem, &charged, plan::order(problem, &target, &order.part(ORDER_PART)))
+            };
+            ordered = bulk::settled(problem, ordered, again, going_on);
+        }
     }
     // Told of the plan and not of its target: what was near enough may be out of reach, and going on takes time of its own.
     let objective = score(problem, &ordered.reached).objective();
@@ -190,7 +207,7 @@ impl Decided {
 /// Where everything would run if nodes had less: a bulk search on the CPU, for a part of the time.
 fn search_again(narrowed: &Problem, args: &PlanArgs, control: &Control) -> Placement {
     let searched = focus::searched(narrowed, &args.focus);
-    let charged = with_charge(&searched, args.min_gain);
+    let charged = with_charge(&searched, args.min_gain());
     let backend = Backend { device: None, text: "cpu".to_string() };
     let control = control.part(RESERVE_PART);
     search(&charged, args, &backend, args.effort(), &control).target
@@ -199,12 +216,12 @@ fn search_again(narrowed: &Problem, args: &PlanArgs, control: &Control) -> Place
 /// The problem under the limits of the command line.
 fn as_asked<'a>(problem: &'a Problem, args: &PlanArgs) -> Result<Cow<'a, Problem>, Failure> {
     let most = [problem.moves.max_moves, args.max_moves].into_iter().flatten().min();
-    if most == problem.moves.max_moves && args.min_gain == 0 && !args.focus.narrows() {
+    if most == problem.moves.max_moves && args.min_gain() == 0 && !args.focus.narrows() {
         return Ok(Cow::Borrowed(problem));
     }
     let mut problem = problem.clone();
     problem.moves.max_moves = most;
-    problem.moves.min_gain = args.min_gain;
+    problem.moves.min_gain = args.min_gain();
     focus::narrow(&mut problem, &args.focus)?;
     Ok(Cow::Owned(problem))
 }
@@ -334,7 +351,7 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&P
         return Found { meta: Meta { blockers: found.blockers, status, ..start.meta }, ..start };
     }
     // A bound on the problem as the command line narrowed it says nothing about the snapshot.
-    let is_narrowed = args.min_gain > 0 || args.max_moves.is_some() || args.focus.narrows();
+    let is_narrowed = args.min_gain() > 0 || args.max_moves.is_some() || args.focus.narrows();
     let bound = found.bound.filter(|_| !is_narrowed);
     let meta = Meta { solver: plan::EXACT.into(), status: found.status, bound, blockers: found.blockers, ..start.meta };
     Found { target: found.placement, meta, accepted: None }

@@ -119,7 +119,7 @@ pub fn moves(problem: &Problem, plan: &Plan) -> String {
         )
     };
     if rows.is_empty() {
-        return waits + "no moves: nothing better was found";
+        return waits + "no moves: nothing was found that is worth them";
     }
     let mut text = waits + &table(&["wave", "task", "from", "to", "why", "gain"], &rows, false);
     if total > MOVE_SHOWN_MAX {

@@ -75,7 +75,7 @@ pub fn run(args: &ScaleArgs, started: Instant) -> Result<Exit, Failure> {
     Target::Stdout.write(text.as_bytes())?;
     say(&format!("answered in {:.1} s", started.elapsed().as_secs_f64()));
     let is_enough = advice.addition.as_ref().is_none_or(|addition| addition.is_enough);
-    Ok(if is_enough { Exit::Done } else { Exit::Unplaced })
+    Ok(if is_enough && advice.hopeless.is_empty() { Exit::Done } else { Exit::Unplaced })
 }
 
 fn check_folder(folder: &Path) -> Result<(), Failure> {
@@ -112,7 +112,7 @@ struct ScaleJson<'a> {
     snapshot: &'a str,
     fingerprint: &'a str,
     policy: String,
-    /// True when the nodes that are there keep the policy and hold all that can be held.
+    /// True when the nodes that are there keep the policy and hold all that runs and waits.
     kept: bool,
     pools: Vec<PoolJson<'a>>,
     release: ReleaseJson,
@@ -138,6 +138,9 @@ struct PoolJson<'a> {
 struct RoomJson<'a> {
     name: &'a str,
     unit: &'a str,
+    /// What runs holds so much.
+    held: JsonFigure,
+    /// What of that counts: elastic tasks with their least share.
     load: JsonFigure,
     available: JsonFigure,
     /// f(load, available) of the policy.
@@ -180,7 +183,13 @@ struct WaitingJson<'a> {
     /// Have a place on the nodes that are there.
     startable: usize,
     /// Have none on any node here or on offer.
-    hopeless: &'a [String],
+    hopeless: Vec<HopelessJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct HopelessJson<'a> {
+    task: &'a str,
+    why: &'a str,
 }
 
 #[derive(Serialize)]
@@ -225,7 +234,11 @@ fn json(problem: &Problem, advice: &Advice) -> String {
             moves: advice.release_plan.moves().count(),
             waves: advice.release_plan.waves.len(),
         },
-        waiting: WaitingJson { tasks: advice.waiting, startable: advice.startable, hopeless: &advice.hopeless },
+        waiting: WaitingJson {
+            tasks: advice.waiting,
+            startable: advice.startable,
+            hopeless: advice.hopeless.iter().map(|one| HopelessJson { task: &one.task, why: &one.why }).collect(),
+        },
         kinds_left_out: advice.kinds_left_out,
         add: advice.addition.as_ref().map(add_json),
     };
@@ -236,6 +249,7 @@ fn pool_json(pool: &PoolAdvice) -> PoolJson<'_> {
     let rooms = pool.rooms.iter().map(|room| RoomJson {
         name: &room.name,
         unit: &room.unit,
+        held: JsonFigure(room.held),
         load: JsonFigure(room.load),
         available: JsonFigure(room.available),
         headroom: JsonFigure(room.headroom),
@@ -291,7 +305,7 @@ fn named<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
 fn tables(problem: &Problem, advice: &Advice) -> String {
     let mut text = format!("{}: policy {}\n\n", line(&problem.name), line(&policy_text(&advice.policy)));
     let rows: Vec<Vec<String>> = advice.pools.iter().flat_map(room_rows).collect();
-    let header = ["pool", "resource", "load", "available", "utilization", "headroom"];
+    let header = ["pool", "resource", "held", "load", "available", "utilization", "headroom"];
     let _ = writeln!(text, "{}\n", table(&header, &rows, true));
     let row = |pool: &PoolAdvice| {
         let proof = if pool.is_most() { "yes" } else { "no" };
@@ -324,7 +338,8 @@ fn tables(problem: &Problem, advice: &Advice) -> String {
 fn room_rows(pool: &PoolAdvice) -> Vec<Vec<String>> {
     let row = |room: &bayplan::scale::Room| {
         let name = if room.unit.is_empty() { room.name.clone() } else { format!("{} ({})", room.name, room.unit) };
-        let mut row = vec![pool_name(pool.name.as_deref()), name, grouped(room.load), grouped(room.available)];
+        let mut row = vec![pool_name(pool.name.as_deref()), name];
+        row.extend([room.held, room.load, room.available].map(grouped));
         row.extend([percent(room.load, room.available), grouped(room.headroom)]);
         row
     };
@@ -349,9 +364,11 @@ fn plan_text(plan: &Plan) -> String {
 
 fn addition_lines(text: &mut String, advice: &Advice) {
     let _ = writeln!(text, "waiting: {}, of which {} have a place", advice.waiting, advice.startable);
-    if !advice.hopeless.is_empty() {
-        let names = named(advice.hopeless.iter());
-        let _ = writeln!(text, "no node here or on offer can ever hold: {names}");
+    for one in advice.hopeless.iter().take(NAMED_MAX) {
+        let _ = writeln!(text, "no node here or on offer can ever hold {}: {}", line(&one.task), line(&one.why));
+    }
+    if advice.hopeless.len() > NAMED_MAX {
+        let _ = writeln!(text, "nor {} more; -o json has all", advice.hopeless.len() - NAMED_MAX);
     }
     if advice.kinds_left_out > 0 && advice.addition.is_some() {
         let count = advice.kinds_left_out;
@@ -361,7 +378,11 @@ fn addition_lines(text: &mut String, advice: &Advice) {
         );
     }
     let Some(addition) = &advice.addition else {
-        let _ = writeln!(text, "no node must come: the policy is kept");
+        let kept = match advice.is_kept {
+            true => "no node must come: the policy is kept",
+            false => "no node must come: all else has a place, and none on offer helps what can never be held",
+        };
+        let _ = writeln!(text, "{kept}");
         return;
     };
     for purchase in &addition.purchases {

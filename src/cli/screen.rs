@@ -10,6 +10,8 @@ use std::io::{IsTerminal, Write};
 
 /// Narrowest table that is still readable.
 const TABLE_WIDTH_MIN: u16 = 40;
+/// Most characters of a cell: longer than any name that systems give, and short enough for a log.
+const CELL_MAX: usize = 512;
 
 /// Writes lines to stderr. Names come from files: control characters (which could steer a terminal) are replaced. A
 /// closed stderr leaves nobody to tell.
@@ -56,10 +58,22 @@ pub fn line(text: &str) -> String {
     text.chars().map(|c| if is_hidden(c) { '?' } else { c }).collect()
 }
 
-/// Controls, marks of direction, spaces without width, separators of lines.
-fn is_hidden(c: char) -> bool {
+/// The same in a cell of a table, whose cells a bar would part; and no name makes a table wider than anyone can read.
+fn cell(text: &str) -> String {
+    let shown = line(text).replace('|', "\\|");
+    match shown.char_indices().nth(CELL_MAX) {
+        Some((end, _)) => format!("{}…", &shown[..end]),
+        None => shown,
+    }
+}
+
+/// Controls, marks of direction, what has no width (but joiners, which scripts and emoji need), separators of lines.
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        )
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
@@ -90,9 +104,9 @@ pub fn say_verdict(text: &str, tone: Tone) {
 /// where there is none, so that a log is the same everywhere.
 pub fn table(header: &[&str], rows: &[Vec<String>], figures: bool) -> String {
     let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header(header.iter().map(|cell| line(cell)));
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header.iter().map(|text| cell(text)));
     for row in rows {
-        table.add_row(row.iter().map(|cell| line(cell)));
+        table.add_row(row.iter().map(|text| cell(text)));
     }
     if figures {
         for column in table.column_iter_mut().skip(1) {
@@ -173,6 +187,17 @@ mod tests {
         assert_eq!(printable("a\x1b[31mb\r\n\u{9b}c"), "a?[31mb?\n?c");
         assert_eq!(line("a\nverified: \u{202e}c\u{2028}d"), "a?verified: ?c?d");
         assert!(!table(&["no\nde"], &[vec!["x\nverified".to_string()]], false).contains("\nverified"));
+        assert_eq!(line("a\u{200b}b\u{ad}c\u{180e}"), "a?b?c?");
+    }
+
+    #[test]
+    fn names_stay_in_their_cell() {
+        let long = "x".repeat(10_000);
+        let rows = vec![vec!["a | b|".to_string(), "\u{202e}1".to_string()], vec![long, "2".to_string()]];
+        let text = table(&["no|de", "n"], &rows, true);
+        let bars = |line: &str| line.replace("\\|", "").matches('|').count();
+        assert!(text.lines().all(|line| bars(line) == 3 && line.chars().count() < 600), "{text}");
+        assert!(text.contains("a \\| b\\|") && text.contains("?1") && text.contains("xx…"), "{text}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::screen::{Tone, line, printable, say_verdict};
 use super::{faulty, focus, plan_from, read_cluster, report, signal};
 use bayplan::control::Control;
 use bayplan::model::{Problem, TaskId, total_excess, violations};
-use bayplan::plan::{self, Meta, Plan};
+use bayplan::plan::{self, Meta, Plan, Status};
 use bayplan::simulate::{Chances, Event, simulate};
 use bayplan::{bulk, file};
 use std::fmt::Write;
@@ -92,17 +92,22 @@ fn again(first: &Problem, problem: &Problem, args: &SimulateArgs) -> Plan {
     let mut problem = problem.clone();
     let left = args.max_moves.map(|most| most.saturating_sub(away(first, &problem)));
     problem.moves.max_moves = [problem.moves.max_moves, left].into_iter().flatten().min();
-    problem.moves.min_gain = args.min_gain;
+    problem.moves.min_gain = args.min_gain.unwrap_or(0);
     focus::narrow_to_what_is_left(&mut problem, &args.focus);
-    let searched = focus::searched(&problem, &args.focus);
-    let charged = with_charge(&searched, args.min_gain);
     let options = bulk::Options { seed: args.seed, effort: Some(args.effort), threads: 0, device: None };
-    let found = bulk::solve(&charged, &options, &Control::unlimited());
-    let (seed, effort, status) = (args.seed, found.effort, found.status);
+    let endless = Control::unlimited();
+    let plan = |problem: &Problem| {
+        let searched = focus::searched(problem, &args.focus);
+        let charged = with_charge(&searched, problem.moves.min_gain);
+        let ordered = plan::order(problem, &bulk::solve(&charged, &options, &endless).placement, &endless);
+        let ordered = bulk::resume(problem, &charged, ordered, &options, &endless);
+        if args.min_gain.is_some() { ordered } else { bulk::worthwhile(problem, ordered) }
+    };
+    let ordered = bulk::settled(&problem, plan(&problem), plan, &endless);
     let (solver, backend) = ("bulk".to_string(), "cpu".to_string());
+    let (seed, effort, status) = (args.seed, args.effort, Status::Feasible);
     let meta = Meta { solver, seed, effort, backend, status, bound: None, proof: None, blockers: None };
-    let ordered = plan::order(&problem, &found.placement, &Control::unlimited());
-    plan::sum_up(&problem, bulk::resume(&problem, &charged, ordered, &options, &Control::unlimited()), meta)
+    plan::sum_up(&problem, ordered, meta)
 }
 
 /// Running tasks that are elsewhere than at the start. Nodes vanish and others take their numbers; names stay.

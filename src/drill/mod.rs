@@ -32,7 +32,7 @@ use audit::{Auditor, Before, is_back, wanted};
 use pairs::{Alone, Sifted};
 pub use prove::Reason;
 use rayon::prelude::*;
-use recover::{OnDevice, Order, recover};
+use recover::{OnDevice, Order, recover, turns};
 pub use reserve::{Reserved, largest_part, reserve};
 use room::State;
 pub(crate) use room::sizes;
@@ -312,8 +312,8 @@ fn looks(
     batches.flat_map(|batch| look(state, device, before, batch, &Order::OF_DOMAINS)).collect()
 }
 
-/// A first look at scenarios: lost tasks choose in the first order; where not all come back, in each of the others as well. What none of
-/// them brings back is looked at for a proof.
+/// A first look at scenarios: lost tasks choose in the first order; where not all come back, or the caps on moves part the recovery into
+/// more waves than its moves need, in each of the others as well. What none of them brings back is looked at for a proof.
 fn look(
     state: &State<'_>,
     device: &mut OnDevice,
@@ -328,9 +328,12 @@ fn look(
         work.map_init(auditor, |auditor, (scenario, spots)| judge(state, auditor, scenario.clone(), spots)).collect()
     };
     let mut drilled = judged(scenarios, orders[0]);
-    let open = |drilled: &[Drilled]| (0..drilled.len()).filter(|i| !drilled[*i].is_covered()).collect::<Vec<_>>();
+    let is_slow = |one: &Drilled| one.waves > turns(one.moves as u64, state.problem.moves.max_in_flight) as usize;
+    let is_open = |one: &Drilled, order: Order| is_slow(one) || order != Order::Swift && !one.is_covered();
+    let open =
+        |drilled: &[Drilled], order| (0..drilled.len()).filter(|i| is_open(&drilled[*i], order)).collect::<Vec<_>>();
     for order in &orders[1..] {
-        let left = open(&drilled);
+        let left = open(&drilled, *order);
         let again: Vec<Scenario> = left.iter().map(|i| scenarios[*i].clone()).collect();
         for (i, other) in left.into_iter().zip(judged(&again, *order)) {
             if other.cost() < drilled[i].cost() {
@@ -346,9 +349,9 @@ fn look(
 }
 
 impl Drilled {
-    /// What a recovery leaves: rules broken, weight, tasks.
-    fn cost(&self) -> (usize, i128, usize) {
-        (usize::from(!self.is_covered()), self.lost_weight, self.lost.len() + self.broken.len())
+    /// What a recovery leaves: rules broken, weight, tasks; then what it takes.
+    fn cost(&self) -> (usize, i128, usize, usize) {
+        (usize::from(!self.is_covered()), self.lost_weight, self.lost.len() + self.broken.len(), self.waves)
     }
 
     fn conclude(&mut self, reason: Option<Reason>) {
@@ -360,8 +363,8 @@ impl Drilled {
 
 /// Is every lost task back that is not pinned?
 fn is_whole(state: &State<'_>, scenario: &Scenario, spots: &[Spot]) -> bool {
-    let may_end = |task: TaskId| state.problem.tasks[task.index()].pinned;
-    scenario.lost.iter().zip(spots).all(|(task, spot)| may_end(*task) || is_back(state, *task, spot))
+    let is_back = |task: TaskId, spot: &Spot| state.problem.ends_with_node(task) || is_back(state, task, spot);
+    scenario.lost.iter().zip(spots).all(|(task, spot)| is_back(*task, spot))
 }
 
 fn judge(state: &State<'_>, auditor: &mut Auditor<'_>, scenario: Scenario, spots: Vec<Spot>) -> Drilled {
@@ -369,7 +372,7 @@ fn judge(state: &State<'_>, auditor: &mut Auditor<'_>, scenario: Scenario, spots
     let judged = auditor.judge(&scenario, spots);
     let back = scenario.lost.iter().zip(&judged.spots);
     let lost: Vec<TaskId> = back.filter(|(task, spot)| !is_back(state, **task, spot)).map(|(task, _)| *task).collect();
-    let is_pinned = |task: &&TaskId| problem.tasks[task.index()].pinned;
+    let is_pinned = |task: &&TaskId| problem.ends_with_node(**task);
     let pinned_count = lost.iter().filter(is_pinned).count();
     let (missing, missing_milli) = wanted(state, &scenario, lost.iter().filter(|t| !is_pinned(t)).copied());
     let weight = |tasks: &[TaskId]| tasks.iter().map(|task| scenario.weight(problem, *task)).sum();
@@ -410,7 +413,6 @@ fn effort(problem: &Problem, scenario: &Scenario, spots: &[Spot]) -> (usize, usi
         }
     }
     let caps = &problem.moves;
-    let turns = |count: u64, most: Option<u32>| most.map_or(1, |most| count.div_ceil(u64::from(most.max(1))));
     let mut waves = turns(moves as u64, caps.max_in_flight);
     for count in arrivals.values() {
         waves = waves.max(turns(*count, caps.max_per_node)).max(turns(*count, caps.max_to_node));

@@ -56,8 +56,7 @@ impl Reason {
 /// A proof that a scenario's tasks cannot all be brought back, pinned ones aside.
 pub fn impossible(state: &State<'_>, scenario: &Scenario) -> Option<Reason> {
     let problem = state.problem;
-    let movable: Vec<TaskId> =
-        scenario.lost.iter().copied().filter(|task| !problem.tasks[task.index()].pinned).collect();
+    let movable: Vec<TaskId> = scenario.lost.iter().copied().filter(|task| !problem.ends_with_node(*task)).collect();
     let nodes: Vec<NodeId> = problem.node_ids().filter(|node| scenario.failed.binary_search(node).is_err()).collect();
     let is_failed = |node: NodeId| scenario.failed.binary_search(&node).is_ok();
     let gate = Gate::new(state, &scenario.lost, is_failed);

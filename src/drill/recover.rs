@@ -11,6 +11,7 @@ use crate::gpu::{Answer, Drills, Failed};
 use crate::kernel::drill::{Room, best, fail, put};
 use crate::model::{NodeId, Piece, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId, Usage};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -29,11 +30,14 @@ pub enum Order {
     /// Largest first, each in a small part of the cluster of its own where there is room: so that recoveries keep out of each other's
     /// way, and few nodes are looked at. Not on a device.
     Apart(u32),
+    /// Largest first, to a node no more than enter it while the caps on moves let all of them start, as long as another has room: takes
+    /// fewer waves. Not on a device.
+    Swift,
 }
 
 impl Order {
     /// For a node or a domain: whose recovery is told, so the best fit.
-    pub const OF_DOMAINS: [Order; 2] = [Order::LargestFirst, Order::HeaviestFirst];
+    pub const OF_DOMAINS: [Order; 3] = [Order::LargestFirst, Order::HeaviestFirst, Order::Swift];
     /// For two nodes, of which there are many: nearly all survive, and a few nodes are looked at for that.
     pub const OF_PAIRS: [Order; 3] = [Order::Apart(0), Order::LargestFirst, Order::HeaviestFirst];
 }
@@ -106,7 +110,7 @@ fn told(state: &State<'_>, scenario: &Scenario, list: &[usize], answers: &[Answe
 /// Where every lost task runs again, in the order of each scenario's `lost`; what found no room is unplaced.
 pub fn recover(state: &State<'_>, device: &mut OnDevice, scenarios: &[Scenario], order: Order) -> Vec<Vec<Spot>> {
     let is_plain = |scenario: &Scenario| scenario.lost.iter().all(|task| is_plain(state, *task));
-    let is_for_device = device.drills.is_some() && !matches!(order, Order::Apart(_));
+    let is_for_device = device.drills.is_some() && !matches!(order, Order::Apart(_) | Order::Swift);
     let (there, rest): (Vec<usize>, Vec<usize>) =
         (0..scenarios.len()).partition(|i| is_for_device && is_plain(&scenarios[*i]));
     let of = |list: &[usize]| list.iter().map(|i| &scenarios[*i]).collect::<Vec<_>>();
@@ -163,12 +167,13 @@ impl Scratch {
 /// Positions in `scenario.lost` of the tasks that may move, in the order in which they choose.
 pub fn ordered(state: &State<'_>, scenario: &Scenario, order: Order) -> Vec<usize> {
     let tasks = &state.problem.tasks;
-    let mut list: Vec<usize> = (0..scenario.lost.len()).filter(|i| !tasks[scenario.lost[*i].index()].pinned).collect();
+    let mut list: Vec<usize> =
+        (0..scenario.lost.len()).filter(|i| !state.problem.ends_with_node(scenario.lost[*i])).collect();
     list.sort_by_cached_key(|i| {
         let task = scenario.lost[*i];
         let (size, weight) = (state.size(task), tasks[task.index()].weight);
         let key = match order {
-            Order::LargestFirst | Order::Apart(_) => (size, weight),
+            Order::LargestFirst | Order::Apart(_) | Order::Swift => (size, weight),
             Order::HeaviestFirst => (weight, size),
         };
         (std::cmp::Reverse(key), task)
@@ -191,6 +196,8 @@ fn place<const L: usize>(
     }
     let is_failed = |node: NodeId| scenario.failed.binary_search(&node).is_ok();
     let mut gate = Gate::new(state, &scenario.lost, is_failed);
+    let most = if order == Order::Swift { at_once(state.problem, list.len()) } else { None };
+    let mut entered: BTreeMap<usize, u64> = BTreeMap::new();
     let (poured, mut waiting): (Vec<usize>, Vec<usize>) =
         list.iter().copied().partition(|i| is_divisible(state.problem, scenario.lost[*i]));
     loop {
@@ -204,13 +211,24 @@ fn place<const L: usize>(
             let in_part = |part: Range<usize>| best::<L>(&cluster, &scratch.room, &lost, part, is_open);
             // Who is missed where others run on goes there first.
             let all = 0..state.problem.nodes.len();
-            let missed =
-                if gate.is_missed(task) { best::<L>(&cluster, &scratch.room, &lost, all, mends) } else { None };
-            let found = missed.or_else(|| parts_of(state, task, order).find_map(in_part));
+            let in_all =
+                |is_open: &dyn Fn(usize) -> bool| best::<L>(&cluster, &scratch.room, &lost, all.clone(), is_open);
+            let missed = if gate.is_missed(task) { in_all(&mends) } else { None };
+            // Twice as many enter a node where so many fill all that have room.
+            let limits =
+                || std::iter::successors(most, |most| Some(most * 2)).take_while(|most| most / 2 < list.len() as u64);
+            let early = || {
+                limits().find_map(|most| {
+                    let is_early = |node: usize| is_open(node) && entered.get(&node).is_none_or(|count| *count < most);
+                    in_all(&is_early)
+                })
+            };
+            let found = missed.or_else(early).or_else(|| parts_of(state, task, order).find_map(in_part));
             let Some((node, devices)) = found else { return true };
             put::<L>(&cluster, &mut scratch.room, &lost, node as usize, devices);
             scratch.touched.push(node as usize);
             gate.enter(task, NodeId(node));
+            *entered.entry(node as usize).or_default() += 1;
             spots[*i] = Spot::On(Piece { node: NodeId(node), share: state.share(task), devices });
             false
         });
@@ -223,12 +241,24 @@ fn place<const L: usize>(
     spots
 }
 
+/// Moves that may enter one node in as many waves as so many moves need in any case; `None` where no cap is on a node.
+fn at_once(problem: &Problem, moves: usize) -> Option<u64> {
+    let caps = &problem.moves;
+    let cap = caps.max_per_node.into_iter().chain(caps.max_to_node).min()?;
+    Some(turns(moves as u64, caps.max_in_flight).max(1) * u64::from(cap.max(1)))
+}
+
+/// Waves for so many moves, of which a wave may have so many: 1 where there is no cap.
+pub fn turns(count: u64, most: Option<u32>) -> u64 {
+    most.map_or(1, |most| count.div_ceil(u64::from(most.max(1))))
+}
+
 /// The parts of the cluster in which a task looks, one after the other. The last is all of it.
 fn parts_of(state: &State<'_>, task: TaskId, order: Order) -> impl Iterator<Item = Range<usize>> {
     let count = state.problem.nodes.len();
     let (number, first) = match order {
         Order::Apart(number) => (number, NEAR),
-        Order::LargestFirst | Order::HeaviestFirst => (0, count),
+        Order::LargestFirst | Order::HeaviestFirst | Order::Swift => (0, count),
     };
     // Fibonacci hashing scatters neighbours.
     let place = (u64::from(task.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17 * (number + 1));

@@ -42,7 +42,7 @@ fn refuge(problem: &Problem, one: &Drilled) -> Refuge {
     // Where all come back and yet a rule stays broken, nothing is promised: not even where only pinned tasks are lost, without which a
     // group of others is not what it should be.
     let is_hollow = !one.is_covered() && one.lost.len() == one.pinned_count;
-    let is_told = |task: &TaskId| is_hollow || !problem.tasks[task.index()].pinned;
+    let is_told = |task: &TaskId| is_hollow || !problem.ends_with_node(*task);
     let tasks = one.scenario.lost.iter().zip(&one.spots).filter(|(task, _)| is_told(task));
     let (lost, back): (Vec<_>, Vec<_>) = tasks.partition(|(task, _)| is_hollow || is_lost(task));
     Refuge {

@@ -126,6 +126,11 @@ impl Problem {
         all
     }
 
+    /// Does a task end with the node that it is on? Whoever is pinned may not run elsewhere, and nobody waits for it.
+    pub fn ends_with_node(&self, task: TaskId) -> bool {
+        self.tasks[task.index()].pinned
+    }
+
     /// Least total share, in parts, with which a task counts as running again after it lost `lost` parts of `before`.
     pub fn least_parts(&self, task: TaskId, before: u32) -> u32 {
         match self.tasks[task.index()].sharing {

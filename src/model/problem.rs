@@ -536,6 +536,14 @@ impl Problem {
         problem
     }
 
+    /// The problem as it will be when a plan that leads to `reached` has been carried out.
+    pub fn afterwards(&self, reached: &Placement) -> Problem {
+        let mut problem = self.clone();
+        problem.under_way.clear();
+        problem.current = reached.clone();
+        problem
+    }
+
     /// The problem for a search that only repairs: nothing is gained but by breaking rules less, each move costs, and what
     /// waits goes on waiting.
     pub fn repair_only(&self) -> Problem {

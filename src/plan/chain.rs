@@ -14,20 +14,29 @@ use std::collections::{HashMap, HashSet};
 /// Most units of a set that is tried in every order: 2^16 states at most.
 const UNITS_MAX: usize = 16;
 
-/// Gives each set of units that has to do with a blocked task, and has an order, that order. True when one was found, and the
-/// number of blocked tasks whose set was not tried: too large, or the control ended it.
+/// What came of trying every order.
+pub(super) struct Settled {
+    /// An order was found for some set.
+    pub(super) is_changed: bool,
+    /// Blocked tasks whose set was not tried: too large, or the control ended it.
+    pub(super) untried: usize,
+    /// Sets that have no order.
+    pub(super) tangles: Vec<Vec<usize>>,
+}
+
+/// Gives each set of units that has to do with a blocked task, and has an order, that order.
 pub(super) fn settle(
     problem: &Problem,
     slots: &Slots,
     units: &mut [Unit],
     blocked: &[(TaskId, Spot)],
     control: &Control,
-) -> (bool, usize) {
+) -> Settled {
     let blocked: HashSet<TaskId> = blocked.iter().map(|(task, _)| *task).collect();
     let mut wave = Wave::new(problem, slots);
     // One move at a time: those that were under way have ended before.
     wave.commit();
-    let (mut is_changed, mut untried) = (false, 0);
+    let mut settled = Settled { is_changed: false, untried: 0, tangles: Vec::new() };
     for set in components(problem, units) {
         let steps = set.iter().flat_map(|unit| &units[*unit].steps);
         let blocked_here = steps.filter(|step| blocked.contains(&step.task)).count();
@@ -35,7 +44,7 @@ pub(super) fn settle(
             continue;
         }
         if set.len() > UNITS_MAX || control.must_stop() {
-            untried += blocked_here;
+            settled.untried += blocked_here;
             continue;
         }
         let mut order = Vec::new();
@@ -46,10 +55,12 @@ pub(super) fn settle(
                 units[pair[0]].next = Some(pair[1]);
                 units[pair[1]].follows = true;
             }
-            is_changed = true;
+            settled.is_changed = true;
+        } else {
+            settled.tangles.push(set);
         }
     }
-    (is_changed, untried)
+    settled
 }
 
 /// Carries out the units of `set` that are not in `done`, in an order that is safe; `order` is what was carried out.

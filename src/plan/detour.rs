@@ -49,11 +49,11 @@ struct Jam {
 }
 
 /// The deadlock that is being looked at.
-struct Scene<'a, 'p> {
-    problem: &'a Problem,
+pub(super) struct Scene<'a, 'p> {
+    pub(super) problem: &'a Problem,
     slots: &'a Slots,
-    units: &'a [Unit],
-    wave: &'a mut Wave<'p>,
+    pub(super) units: &'a [Unit],
+    pub(super) wave: &'a mut Wave<'p>,
     /// By node: somebody waits for it, so it is no place to wait at, if others have room.
     crowded: Vec<bool>,
     /// By node: something was found to move there at this deadlock, so what is there next is not known yet.
@@ -61,16 +61,27 @@ struct Scene<'a, 'p> {
     /// Units that have nowhere to wait as things stand: they are not looked at again for every unit in whose way they are.
     homeless: HashSet<usize>,
     /// What was carried out, to be taken back.
-    tried: Vec<Vec<Step>>,
+    pub(super) tried: Vec<Vec<Step>>,
 }
 
-impl Scene<'_, '_> {
-    fn step(&self, unit: usize, ends: [&Spot; 2], hop: Hop) -> Step {
+impl<'a, 'p> Scene<'a, 'p> {
+    pub(super) fn new(
+        problem: &'a Problem,
+        slots: &'a Slots,
+        units: &'a [Unit],
+        wave: &'a mut Wave<'p>,
+    ) -> Scene<'a, 'p> {
+        let nobody = || vec![false; problem.nodes.len()];
+        let (crowded, near, homeless) = (nobody(), nobody(), HashSet::new());
+        Scene { problem, slots, units, wave, crowded, near, homeless, tried: Vec::new() }
+    }
+
+    pub(super) fn step(&self, unit: usize, ends: [&Spot; 2], hop: Hop) -> Step {
         Step::between(self.problem, self.slots, self.units[unit].steps[0].task, ends, hop)
     }
 
     /// Carries the steps out, if that is safe.
-    fn runs(&mut self, steps: Vec<Step>) -> bool {
+    pub(super) fn runs(&mut self, steps: Vec<Step>) -> bool {
         let fits = self.wave.try_add(&steps, false).is_ok();
         if fits {
             self.wave.commit();
@@ -80,14 +91,14 @@ impl Scene<'_, '_> {
     }
 
     /// Carries the whole unit out, if that is safe.
-    fn passes(&mut self, unit: usize) -> bool {
+    pub(super) fn passes(&mut self, unit: usize) -> bool {
         let again = |step: &Step| Step::between(self.problem, self.slots, step.task, [&step.from, &step.to], step.hop);
         let steps = self.units[unit].steps.iter().map(again).collect();
         self.runs(steps)
     }
 
     /// Takes back what was carried out after the first `count` tries.
-    fn take_back(&mut self, count: usize) {
+    pub(super) fn take_back(&mut self, count: usize) {
         for steps in self.tried.drain(count..).rev() {
             self.wave.undo(&steps);
         }
@@ -95,8 +106,9 @@ impl Scene<'_, '_> {
 }
 
 impl Detours {
-    pub(super) fn new(may_restart: bool) -> Detours {
-        Detours { may_restart, taken: HashSet::new(), cursor: 0, looks_left: LOOKS_MAX }
+    /// `taken` have their detour.
+    pub(super) fn new(may_restart: bool, taken: HashSet<TaskId>) -> Detours {
+        Detours { may_restart, taken, cursor: 0, looks_left: LOOKS_MAX }
     }
 
     /// A way out of the deadlock, if there is one. The wave is as it was afterwards.
@@ -113,10 +125,8 @@ impl Detours {
         if jams.is_empty() {
             return None;
         }
-        let nobody = || vec![false; problem.nodes.len()];
-        let (mut crowded, near, homeless) = (nobody(), nobody(), HashSet::new());
-        waiting.node.keys().chain(waiting.room.keys()).for_each(|node| crowded[node.index()] = true);
-        let mut scene = Scene { problem, slots, units, wave, crowded, near, homeless, tried: Vec::new() };
+        let mut scene = Scene::new(problem, slots, units, wave);
+        waiting.node.keys().chain(waiting.room.keys()).for_each(|node| scene.crowded[node.index()] = true);
         let mut away = self.solve(&mut scene, &jams, Hop::Park, control);
         let mut hop = Hop::Park;
         if away.is_empty() && self.may_restart {
@@ -275,15 +285,6 @@ fn touched(units: &[Unit], unit: usize) -> impl Iterator<Item = NodeId> {
 
 /// The blocked units with those that could make way for them; the cheapest first.
 fn jams(problem: &Problem, units: &[Unit], waiting: &Waiting, taken: &HashSet<TaskId>) -> Vec<Jam> {
-    let can_go = |unit: usize| match &units[unit].steps[..] {
-        // A gang stays together, also on its way.
-        [step] if step.group.is_some_and(|group| problem.groups[group.index()].gang.is_some()) => None,
-        [step] => match (&step.from, step.hop) {
-            (Spot::On(_), Hop::Whole) if !step.stops() && !taken.contains(&step.task) => Some(step),
-            _ => None,
-        },
-        _ => None,
-    };
     let price = |unit: usize| {
         let step = &units[unit].steps[0];
         // What the move itself costs stands for what the detour will, before that has a place.
@@ -294,7 +295,7 @@ fn jams(problem: &Problem, units: &[Unit], waiting: &Waiting, taken: &HashSet<Ta
     let mut leaving: HashMap<NodeId, Vec<usize>> = HashMap::new();
     let mut of_group = HashMap::<_, Vec<usize>>::new();
     for unit in &all {
-        if let Some(step) = can_go(*unit) {
+        if let Some(step) = can_go(problem, &units[*unit]).filter(|step| !taken.contains(&step.task)) {
             leaving.entry(step.from.node().expect("only what runs can go")).or_default().push(*unit);
             step.group.into_iter().for_each(|group| of_group.entry(group).or_default().push(*unit));
         }
@@ -314,13 +315,26 @@ fn jams(problem: &Problem, units: &[Unit], waiting: &Waiting, taken: &HashSet<Ta
     jams
 }
 
+/// The move of a unit whose task may take a detour.
+pub(super) fn can_go<'a>(problem: &Problem, unit: &'a Unit) -> Option<&'a Step> {
+    match &unit.steps[..] {
+        // A gang stays together, also on its way.
+        [step] if step.group.is_some_and(|group| problem.groups[group.index()].gang.is_some()) => None,
+        [step] => match (&step.from, step.hop) {
+            (Spot::On(_), Hop::Whole) if !step.stops() => Some(step),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// What moves with the task: the sum of its amounts. Only compared, and only where the points are the same.
 pub(super) fn size(problem: &Problem, task: TaskId) -> i64 {
     problem.requirement(task).iter().fold(0, |sum: i64, amount| sum.saturating_add(*amount))
 }
 
 /// Where on a node the task could wait, with the share it has now.
-fn parking_place(problem: &Problem, step: &Step, node: NodeId, wave: &Wave) -> Option<Spot> {
+pub(super) fn parking_place(problem: &Problem, step: &Step, node: NodeId, wave: &Wave) -> Option<Spot> {
     let Spot::On(piece) = step.from else { return None };
     if !wave.may_have_room(node, problem.requirement(step.task), piece.share.parts())
         || newcomer_forbidden(problem, step.task, node).is_some()

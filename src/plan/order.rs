@@ -7,7 +7,7 @@
 //!
 //! 1. those that were blocked come first, before others take their room;
 //! 2. every order of the moves that have to do with them, where these are few (`chain.rs`);
-//! 3. parking moves, then restarts (`detour.rs`).
+//! 3. parking moves (`detour.rs`), every order of those few in which tasks may wait elsewhere (`tangle.rs`), then restarts.
 //!
 //! Every wave leaves a valid state, so the plan is cut where it is best: least excess, then highest objective; never while
 //! a task is parked or stopped on its way. Moves that only pay together with a blocked one are then left out, and the
@@ -19,7 +19,7 @@ use super::slots::Slots;
 use super::step::{Hop, Step};
 use super::tally::{Change, Tally};
 use super::tell::{self, Leg, Way, departures};
-use super::{Move, Reason, caps, chain};
+use super::{Move, Reason, caps, chain, tangle};
 use crate::control::{Control, Progress};
 use crate::model::{
     GroupId, NodeId, Place, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, score, task_violations, total_excess,
@@ -124,6 +124,11 @@ pub fn joined(problem: &Problem, first: &Ordered, second: Ordered, control: &Con
     Some(both)
 }
 
+/// True when `other` is the better plan: less excess, then more points for its moves, then fewer of them.
+pub fn is_better(problem: &Problem, other: &Ordered, than: &Ordered) -> bool {
+    rank(problem, other) < rank(problem, than)
+}
+
 /// An order, and all that could be ordered before it was cut where it is best.
 struct Found {
     ordered: Ordered,
@@ -198,16 +203,16 @@ fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Co
     let is_blocked = |found: &Found| !found.ordered.blocked.is_empty();
     let mut best = attempt(&mut units, None);
     // Of all that is blocked, until every order was tried that is to be.
-    let mut untried = usize::MAX;
+    let (mut untried, mut tangles) = (usize::MAX, Vec::new());
     let mut has_more = is_blocked(&best);
     if has_more && !control.must_stop() {
         let urgent: HashSet<TaskId> = best.ordered.blocked.iter().map(|(task, _)| *task).collect();
         units.sort_by_key(|unit| !urgent.contains(&unit.steps[0].task));
         let mut again = attempt(&mut units, None);
         if is_blocked(&again) && !control.must_stop() {
-            let is_changed;
-            (is_changed, untried) = chain::settle(problem, slots, &mut units, &again.ordered.blocked, control);
-            if is_changed {
+            let settled = chain::settle(problem, slots, &mut units, &again.ordered.blocked, control);
+            (untried, tangles) = (settled.untried, settled.tangles);
+            if settled.is_changed {
                 keep_better(problem, &mut best, again);
                 again = attempt(&mut units, None);
             }
@@ -219,13 +224,24 @@ fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Co
             best.ordered.blocked.clear();
         }
     }
-    let count = units.len();
-    for may_restart in [false, true] {
+    let mut count = units.len();
+    let mut parked = HashSet::new();
+    for (may_wait, may_restart) in [(false, false), (true, false), (true, true)] {
         if !has_more || control.must_stop() {
             break;
         }
         units.truncate(count);
-        let other = attempt(&mut units, Some(Detours::new(may_restart)));
+        if may_wait && !may_restart {
+            let blocked: HashSet<TaskId> = best.ordered.blocked.iter().map(|(task, _)| *task).collect();
+            let is_blocked = |unit: &usize| units[*unit].steps.iter().any(|step| blocked.contains(&step.task));
+            tangles.retain(|set| set.iter().any(is_blocked));
+            parked = tangle::untie(problem, slots, &mut units, &tangles, control);
+            count = units.len();
+            if parked.is_empty() {
+                continue;
+            }
+        }
+        let other = attempt(&mut units, Some(Detours::new(may_restart, parked.clone())));
         has_more = is_blocked(&other);
         keep_better(problem, &mut best, other);
     }

@@ -4,20 +4,19 @@
 //! Counting (`cover.rs`) gives a cost that no answer is below, and numbers of nodes that meet all it counts: those are tried first. What
 //! the engines leave waiting with them gets the cheapest nodes that hold it, until everything has a place. Where that does not reach the
 //! bound, the nodes on offer are put beside the cluster, each at its price, and the engines place everything: those in use, completed in
-//! the same way, are another answer. The cheaper one is made cheaper step by step,
-//! each time asked anew whether everything still has a place; what counting rules out is not asked. With several scenarios
+//! the same way, are another answer. The cheaper one is made cheaper (`cheapen.rs`). With several scenarios
 //! (`survive`), each must do with what is bought, and what is bought may fail like what is there.
 
 use super::cover::{Cover, Least};
 use super::policy::{Policy, scaled};
-use super::pools::{Pool, capacity, capacity_of, load_of, pools};
-use super::scenario::{Scenarios, left, placed};
-use super::search::{Search, empty_nodes, is_whole, lacking, priced, waiting};
+use super::pools::{Load, Pool, capacity, capacity_of, pools};
+use super::scenario::{Scenarios, keeps_groups, left, placed};
+use super::search::{Search, empty_nodes, is_whole, lacking, priced, thinned, waiting};
 use super::{NodeShape, spread::spread, stage::Stage};
 use crate::control::Control;
 use crate::model::{DEVICE_MILLI, Faults, NodeId, Piece, Placement, Problem, Spot, TaskId, Usage, newcomer_forbidden};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Most nodes of one shape that are put beside the cluster.
 const OFFER_MAX: usize = 4096;
@@ -29,10 +28,6 @@ const MOST: i64 = 1 << 32;
 const COVERS_MAX: usize = 8;
 /// Times that nodes are added for what still waits: mostly one is enough, and each scenario may ask for its own.
 const GROWTH: usize = 32;
-/// Most nodes of a shape that are changed for others at once.
-const SWAP_MAX: usize = 3;
-/// Changes that are tried in a row without success.
-const TRIES_MAX: usize = 64;
 /// Bins that next fit keeps open while it counts how many nodes are enough.
 const BINS_OPEN: usize = 32;
 
@@ -72,11 +67,11 @@ impl Bought {
 }
 
 /// Numbers of nodes that are enough.
-struct Enough {
+pub(super) struct Enough {
     /// By shape.
-    counts: Vec<usize>,
+    pub counts: Vec<usize>,
     /// A place for everything with them.
-    placement: Placement,
+    pub placement: Placement,
 }
 
 /// How a pool stands under a target utilisation.
@@ -86,19 +81,19 @@ struct Stand {
     has: Vec<i128>,
 }
 
-struct Market<'a> {
+pub(super) struct Market<'a> {
     problem: Problem,
     /// Of what runs now.
     usage: Usage,
     /// Nodes on offer, by shape.
-    offers: Vec<Vec<NodeId>>,
+    pub offers: Vec<Vec<NodeId>>,
     /// The shape of every node on offer.
     shape_of: Vec<Option<usize>>,
     /// By shape; 1 each where no shape has one.
-    prices: Vec<i64>,
+    pub prices: Vec<i64>,
     scenarios: Scenarios,
     /// What is counted.
-    covers: Vec<Cover>,
+    pub covers: Vec<Cover>,
     policy: &'a Policy,
     search: &'a Search,
 }
@@ -154,19 +149,8 @@ pub(super) fn buy(
     Ok(Bought { counts, in_nodes, prices: market.prices, bound, placement, offers: market.offers, is_least })
 }
 
-/// Could the node hold the task, were it empty?
-pub(super) fn holds(problem: &Problem, task: TaskId, node: NodeId) -> bool {
-    let mut amounts = problem.allocatable(node).iter().zip(super::cover::need(problem, task));
-    newcomer_forbidden(problem, task, node).is_none() && amounts.all(|(has, need)| *has >= need)
-}
-
-/// Tasks that no node of the problem could ever hold.
-pub(super) fn hopeless(problem: &Problem) -> Vec<TaskId> {
-    waiting(problem).filter(|task| !problem.node_ids().any(|node| holds(problem, *task, node))).collect()
-}
-
 impl Market<'_> {
-    fn cost(&self, counts: &[usize]) -> i128 {
+    pub(super) fn cost(&self, counts: &[usize]) -> i128 {
         counts.iter().zip(&self.prices).map(|(count, price)| *count as i128 * i128::from(*price)).sum()
     }
 
@@ -255,14 +239,13 @@ impl Market<'_> {
             let before = counts.clone();
             match self.placed(&counts, &control.part(3)) {
                 Ok(placement) => {
-                    let usage = Usage::of(&self.problem, &placement);
-                    if self.short(&self.stands(&counts, &usage)).is_some()
+                    if self.short(&self.stands(&counts, &placement)).is_some()
                         && let Some(placement) = self.spread(&counts, &control.part(3))
                     {
                         return Some(Enough { counts, placement });
                     }
-                    self.meet_target(&mut counts, &usage);
-                    let is_short = self.short(&self.stands(&counts, &usage)).is_some();
+                    self.meet_target(&mut counts, &placement);
+                    let is_short = self.short(&self.stands(&counts, &placement)).is_some();
                     return (!is_short).then_some(Enough { counts, placement });
                 }
                 Err(lacking) => self.extend(&mut counts, &lacking),
@@ -316,10 +299,9 @@ impl Market<'_> {
         if !matches!(self.policy, Policy::Utilization(_)) {
             return;
         }
-        let usage = Usage::of(problem, &problem.current);
         // All pools together carry what waits as well.
         let nodes: Vec<NodeId> = problem.node_ids().collect();
-        let mut all = load_of(problem, &usage, &nodes);
+        let mut all = Load::of(problem, &problem.current).on(&nodes);
         for task in waiting(problem) {
             all.iter_mut().zip(super::cover::need(problem, task)).for_each(|(sum, need)| *sum += scaled(need));
             if let Some(request) = &problem.tasks[task.index()].device {
@@ -331,8 +313,8 @@ impl Market<'_> {
             cover.require(self.policy.whole_for(load), |node| capacity(problem, node)[r]);
         }
         for pool in pools(problem) {
-            for (r, load) in load_of(problem, &usage, &pool.nodes).into_iter().enumerate().filter(|(_, load)| *load > 0)
-            {
+            let loads = Load::staying(problem, &pool.nodes).on(&pool.nodes);
+            for (r, load) in loads.into_iter().enumerate().filter(|(_, load)| *load > 0) {
                 let own = |node: NodeId| pool.nodes.binary_search(&node).map_or(0, |_| capacity(problem, node)[r]);
                 cover.require(self.policy.whole_for(load), own);
             }
@@ -350,19 +332,21 @@ impl Market<'_> {
                 continue;
             }
             let problem = priced(&left(&self.problem, gone), &|node| self.price(node));
+            // Shares give way before a node is bought.
+            let problem = thinned(&problem).unwrap_or(problem);
             let found = self.search.solve(&problem, false, &share);
             let is_empty = empty_nodes(&problem, &found);
             for (count, offer) in counts.iter_mut().zip(&self.offers) {
                 *count = (*count).max(offer.iter().filter(|node| is_empty.binary_search(node).is_err()).count());
             }
         }
-        self.meet_target(&mut counts, &self.usage);
+        self.meet_target(&mut counts, &self.problem.current);
         counts
     }
 
     /// Adds the nodes that a target utilisation asks for beyond those that hold something: the cheapest per missing amount.
-    fn meet_target(&self, counts: &mut [usize], usage: &Usage) {
-        let mut stands = self.stands(counts, usage);
+    fn meet_target(&self, counts: &mut [usize], placement: &Placement) {
+        let mut stands = self.stands(counts, placement);
         while let Some((at, r)) = self.short(&stands) {
             let gain = |shape: &usize| {
                 let node = self.offers[*shape][counts[*shape]];
@@ -383,14 +367,15 @@ impl Market<'_> {
     }
 
     /// How the pools stand with so many nodes; without a target, nobody asks.
-    fn stands(&self, counts: &[usize], usage: &Usage) -> Vec<Stand> {
+    fn stands(&self, counts: &[usize], placement: &Placement) -> Vec<Stand> {
         let Policy::Utilization(_) = self.policy else { return Vec::new() };
         let gone = self.unbought(counts);
+        let load = Load::of(&self.problem, placement);
         let stand = |pool: Pool| {
             let left: Vec<NodeId> = pool.nodes.iter().copied().filter(|n| gone.binary_search(n).is_err()).collect();
             Stand {
                 pool: self.problem.nodes[pool.nodes[0].index()].pool,
-                load: load_of(&self.problem, usage, &pool.nodes),
+                load: load.on(&pool.nodes),
                 has: capacity_of(&self.problem, &left),
             }
         };
@@ -406,9 +391,9 @@ impl Market<'_> {
     }
 
     /// Where everything has a place with these nodes, and the policy is kept in every scenario.
-    fn enough(&self, counts: Vec<usize>, control: &Control) -> Option<Enough> {
+    pub(super) fn enough(&self, counts: Vec<usize>, control: &Control) -> Option<Enough> {
         let mut placement = self.placed(&counts, control).ok()?;
-        if self.short(&self.stands(&counts, &Usage::of(&self.problem, &placement))).is_some() {
+        if self.short(&self.stands(&counts, &placement)).is_some() {
             placement = self.spread(&counts, control)?;
         }
         Some(Enough { counts, placement })
@@ -416,8 +401,7 @@ impl Market<'_> {
 
     /// A place for everything with these nodes in which no pool is loaded above the target.
     fn spread(&self, counts: &[usize], control: &Control) -> Option<Placement> {
-        let is_within =
-            |placement: &Placement| self.short(&self.stands(counts, &Usage::of(&self.problem, placement))).is_none();
+        let is_within = |placement: &Placement| self.short(&self.stands(counts, placement)).is_none();
         spread(&left(&self.problem, &self.unbought(counts)), self.policy, &is_within, self.search, control)
     }
 
@@ -430,7 +414,7 @@ impl Market<'_> {
             }
             let problem = left(&self.problem, &[gone, less.as_slice()].concat());
             let found = self.search.most_placed(&problem, control);
-            if !is_whole(&problem, &found) {
+            if !is_whole(&problem, &found) || !keeps_groups(&self.problem, &found) {
                 return Err(lacking(&problem, &found).collect());
             }
             if gone.is_empty() {
@@ -438,66 +422,6 @@ impl Market<'_> {
             }
         }
         placed(&self.problem, &less, self.search, control).ok_or_else(Vec::new)
-    }
-
-    /// False when counting alone shows that these are too few.
-    fn may_do(&self, counts: &[usize]) -> bool {
-        let bought: Vec<(NodeId, i64)> =
-            self.offers.iter().zip(counts).filter_map(|(offer, n)| Some((*offer.first()?, *n as i64))).collect();
-        self.covers.iter().all(|cover| cover.admits(&bought))
-    }
-
-    /// Fewer nodes, or a few for others that cost less, as long as that does and costs no less than the bound.
-    fn cheapen(&self, enough: &mut Enough, bound: Option<i128>, control: &Control) {
-        let mut refused: BTreeSet<Vec<usize>> = BTreeSet::new();
-        while !control.must_stop() {
-            let cost = self.cost(&enough.counts);
-            let is_open = |counts: &Vec<usize>| {
-                let own = self.cost(counts);
-                own < cost && bound.is_none_or(|bound| own >= bound) && !refused.contains(counts) && self.may_do(counts)
-            };
-            let mut tries: Vec<Vec<usize>> = self.changes(&enough.counts).into_iter().filter(is_open).collect();
-            tries.sort_by_key(|counts| (self.cost(counts), counts.clone()));
-            tries.dedup();
-            let tries = from_both_ends(tries);
-            let count = tries.len();
-            let cheaper = tries.into_iter().enumerate().find_map(|(k, counts)| {
-                if control.must_stop() {
-                    return None;
-                }
-                let found = self.enough(counts.clone(), &control.part((count - k + 1) as u32));
-                if found.is_none() {
-                    refused.insert(counts);
-                }
-                found
-            });
-            match cheaper {
-                Some(cheaper) => *enough = cheaper,
-                None => return,
-            }
-        }
-    }
-
-    /// Up to half fewer of a shape, and one to three of a shape for one to three of another.
-    fn changes(&self, counts: &[usize]) -> Vec<Vec<usize>> {
-        let mut changes = Vec::new();
-        let shapes = 0..counts.len();
-        for fewer in shapes.clone().filter(|shape| counts[*shape] > 0) {
-            let steps = std::iter::successors(Some(counts[fewer] / 2), |step| (*step > 1).then_some(step / 2));
-            for step in steps.chain([1]).filter(|step| *step > 0) {
-                let mut less = counts.to_vec();
-                less[fewer] -= step;
-                for more in shapes.clone().filter(|more| step <= SWAP_MAX && *more != fewer) {
-                    for count in 1..=SWAP_MAX.min(self.offers[more].len() - counts[more]) {
-                        let mut other = less.clone();
-                        other[more] += count;
-                        changes.push(other);
-                    }
-                }
-                changes.push(less);
-            }
-        }
-        changes
     }
 }
 
@@ -525,19 +449,11 @@ fn offered(stage: &Stage, shapes: &[NodeShape], lacking: &[TaskId], policy: &Pol
     Ok(counts.collect())
 }
 
-/// The cheapest, then what saves least, in turn: that much is often possible where the cheapest are not. A try that fails costs time, so
-/// there are not too many.
-fn from_both_ends(mut tries: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
-    let dear = tries.split_off(tries.len().div_ceil(2));
-    let mut dear = dear.into_iter().rev();
-    tries.into_iter().flat_map(|cheap| std::iter::once(cheap).chain(dear.next())).take(TRIES_MAX).collect()
-}
-
 /// Nodes like this one that a target utilisation asks for, were there no others.
 fn due(problem: &Problem, policy: &Policy, node: NodeId) -> usize {
     let Policy::Utilization(_) = policy else { return 0 };
     let nodes: Vec<NodeId> = problem.node_ids().collect();
-    let mut all = load_of(problem, &Usage::of(problem, &problem.current), &nodes);
+    let mut all = Load::of(problem, &problem.current).on(&nodes);
     for task in waiting(problem) {
         // Whoever may have more may take it.
         let whole = problem.requirement(task).iter().map(|amount| scaled(*amount));

@@ -115,9 +115,8 @@ impl Cover {
         let mut masks = Masks { sets: Vec::new(), of: Vec::with_capacity(tasks.len()) };
         for (task, need) in tasks.iter().zip(needs) {
             let spec = &problem.tasks[task.index()];
-            let key = (&spec.selector, &spec.tolerations, spec.device.as_ref());
             let door = doors
-                .entry(key)
+                .entry(door(problem, *task))
                 .or_insert_with(|| self.set(|c| newcomer_forbidden(problem, *task, self.classes[c].first).is_none()));
             let is_small = !by_size || need.iter().zip(&least).all(|(own, least)| own <= least);
             let mut mask = if is_small { door.clone() } else { self.set(|c| has(door, c) && holds(need, c)) };
@@ -370,6 +369,12 @@ struct Masks {
 
 /// What decides where a task may enter, whatever its size.
 pub(super) type DoorKey<'a> = (&'a BTreeMap<String, Vec<String>>, &'a Vec<Toleration>, Option<&'a DeviceRequest>);
+
+/// See [`DoorKey`].
+pub(super) fn door(problem: &Problem, task: TaskId) -> DoorKey<'_> {
+    let spec = &problem.tasks[task.index()];
+    (&spec.selector, &spec.tolerations, spec.device.as_ref())
+}
 
 /// What nodes can hold, and do hold.
 struct Held<'a> {

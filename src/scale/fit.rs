@@ -74,10 +74,9 @@ pub(super) fn at_most(problem: &Problem, shape: TaskId, nodes: &[NodeId], runnin
     let mut known: HashMap<DoorKey<'_>, bool> = HashMap::new();
     let mut stays = |task: &TaskId| {
         let spec = &problem.tasks[task.index()];
-        let key = (&spec.selector, &spec.tolerations, spec.device.as_ref());
         let is_inside = problem.current.spot(*task).pieces().iter().all(|piece| is_open[piece.node.index()]);
         let shut_out = || closed.iter().all(|node| newcomer_forbidden(problem, *task, *node).is_some());
-        is_inside && (spec.pinned || *known.entry(key).or_insert_with(shut_out))
+        is_inside && (spec.pinned || *known.entry(cover::door(problem, *task)).or_insert_with(shut_out))
     };
     let inside: Vec<TaskId> = running.iter().copied().filter(|task| stays(task)).collect();
     // If all nodes were empty: no node holds more of the shape than that.

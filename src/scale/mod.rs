@@ -8,7 +8,8 @@
 //! search    the engines, asked with other nodes                                 search.rs
 //! cover     counting: so many nodes, or so much money, at least                  cover.rs, whole.rs
 //! release   nodes that can go, with the plan that empties them                  release.rs
-//! add       nodes that must come                                                add.rs
+//! hopeless  tasks that no node can ever hold, and why                            hopeless.rs
+//! add       nodes that must come                                                add.rs, cheapen.rs
 //! spread    everything in place and no pool loaded above a target                spread.rs
 //! fit       how many more tasks of a shape fit                                  fit.rs
 //! series    loads over time → a schedule that does not flap                     series.rs
@@ -22,8 +23,10 @@
 //! rules permit. All of that is what [`Advice`] tells, with names and not with numbers of nodes.
 
 mod add;
+mod cheapen;
 mod cover;
 mod fit;
+mod hopeless;
 mod policy;
 mod pools;
 mod release;
@@ -38,6 +41,8 @@ use crate::control::Control;
 use crate::model::{Faults, Goal, NodeSpec, Placement, Problem, Snapshot, TaskId, TaskSpec, Usage};
 use crate::plan::{self, Plan, Verdict};
 pub use fit::Fit;
+pub use hopeless::Hopeless;
+use hopeless::{holds, hopeless, told};
 pub use policy::{Policy, RATE_ONE, Rate};
 pub use pools::Room;
 use pools::{Pool, Reserve, pools, rooms};
@@ -48,6 +53,7 @@ use search::{all_run, confined, confined_as, empty_nodes, priced, waiting};
 use spread::spread;
 use stage::Stage;
 pub use stage::price;
+use std::collections::HashSet;
 
 /// Most nodes of a shape that are bought beyond those that hold everything, where no safe order leads there without.
 const MORE_MAX: usize = 3;
@@ -154,10 +160,10 @@ pub struct Advice {
     /// See `waiting`.
     pub startable: usize,
     /// Waiting tasks that no node here or on offer can ever hold.
-    pub hopeless: Vec<String>,
+    pub hopeless: Vec<Hopeless>,
     /// Kinds of nodes that are there and were not on offer, since there are so many; 0 where the caller says what is on offer.
     pub kinds_left_out: usize,
-    /// The policy is kept as things are (after moves, if need be).
+    /// The policy is kept as things are (after moves, if need be), and nothing that waits is hopeless.
     pub is_kept: bool,
     /// Empties the nodes that can go, for the snapshot in the points of [`Goal::Consolidate`]; verified.
     pub release_plan: Plan,
@@ -226,7 +232,8 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
     let stage = Stage::new(snapshot, ask);
     let (shapes, kinds_left_out) = on_offer(&stage, ask)?;
     let mut played = stage.problem()?;
-    let hopeless = hopeless_with(&stage, &shapes)?;
+    let offered = offered(&stage, &shapes)?;
+    let hopeless = hopeless(&offered);
     // What no node can ever hold is no reason to buy any.
     hopeless.iter().for_each(|task| played.tasks[task.index()].pinned = true);
 
@@ -241,55 +248,68 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
     })?;
 
     let own = |task: &TaskId| task.index() < stage.task_count;
+    // Of the tasks of the policy one stands for all.
+    let reserved = hopeless.iter().find(|task| !own(task));
+    let told: Vec<Hopeless> =
+        hopeless.iter().filter(|task| own(task)).chain(reserved).map(|task| told(&offered, *task)).collect();
     // No purchase makes room for a shape that nothing on offer can hold.
     let is_possible = hopeless.iter().all(own);
-    let holds = || is_kept(&played, &target, &ask.policy, &pools, &ask.search, &control.part(3));
-    let mut is_kept = lacking.is_empty() && is_possible && holds();
-    let mut addition = match is_kept {
+    let is_held = || is_kept(&played, &target, &ask.policy, &pools, &ask.search, &control.part(3));
+    let mut is_settled = lacking.is_empty() && is_possible && is_held();
+    let mut addition = match is_settled {
         true => None,
         false => Some(addition(&stage, &shapes, [&lacking, &hopeless], is_possible, ask, control)?),
     };
     // Buying looks again, and may find a place for everything on what is there.
     if addition.as_ref().is_some_and(|addition| addition.is_enough && addition.purchases.is_empty()) {
-        (is_kept, addition) = (true, None);
+        (is_settled, addition) = (true, None);
         lacking.clear();
     }
     let waiting_count = waiting(&problem).count();
     let not_startable = lacking.iter().chain(&hopeless).filter(|task| own(task)).count();
-    let names = |task: &TaskId| stage.snapshot.tasks[task.index()].name.clone();
     let pools = pool_advice(snapshot, &problem, &inner, ask, &pools, &released, control)?;
     Ok(Advice {
         policy: ask.policy.clone(),
         pools,
         waiting: waiting_count,
         startable: waiting_count - not_startable,
-        hopeless: hopeless.iter().filter(|task| own(task)).map(names).collect(),
+        is_kept: is_settled && told.is_empty(),
+        hopeless: told,
         kinds_left_out,
-        is_kept,
         release_plan: released.plan,
         held_back: released.held_back,
         addition,
     })
 }
 
-/// The kinds of nodes that can be had. Where none is given: the most frequent ones of those that are there, then the first of each pool
-/// and those that hold a task which none of the former does. And how many kinds are left out.
+/// The kinds of nodes that can be had. Where none is given: the most frequent ones of those that are there; of each pool that has none of
+/// these its most frequent and its cheapest; and the cheapest for each task that none of the frequent ones holds. And how many kinds are
+/// left out.
 fn on_offer(stage: &Stage, ask: &Ask) -> Result<(Vec<NodeShape>, usize), Faults> {
     if !ask.nodes.is_empty() {
         return Ok((ask.nodes.iter().filter(|shape| shape.most != Some(0)).cloned().collect(), 0));
     }
     let kinds = stage::own_shapes(&stage.snapshot);
-    let mut is_offered: Vec<bool> = (0..kinds.len()).map(|k| k < stage::OWN_SHAPES_MAX).collect();
-    if kinds.len() > stage::OWN_SHAPES_MAX {
+    let frequent = kinds.len().min(stage::OWN_SHAPES_MAX);
+    let mut is_offered: Vec<bool> = (0..kinds.len()).map(|k| k < frequent).collect();
+    if kinds.len() > frequent {
         let (extended, nodes) = stage.with_nodes(&kinds, &vec![1; kinds.len()]);
         let problem = extended.problem()?;
-        let mut offer = |is_meant: &dyn Fn(usize) -> bool| {
-            if !(0..kinds.len()).any(|k| is_offered[k] && is_meant(k)) {
-                (0..kinds.len()).find(|k| is_meant(*k)).into_iter().for_each(|k| is_offered[k] = true);
+        let mut offer = |is_meant: &dyn Fn(&usize) -> bool, with_first: bool| {
+            let meant = || (0..kinds.len()).filter(is_meant);
+            if meant().next().is_some_and(|first| first >= frequent) {
+                let cheapest = meant().min_by_key(|k| (stage.price(&kinds[*k].node), *k));
+                let first = meant().next().filter(|_| with_first);
+                first.into_iter().chain(cheapest).for_each(|k| is_offered[k] = true);
             }
         };
-        (0..kinds.len()).for_each(|pool| offer(&|k| kinds[k].node.pool == kinds[pool].node.pool));
-        problem.task_ids().for_each(|task| offer(&|k| add::holds(&problem, task, nodes[k][0])));
+        (0..kinds.len()).for_each(|pool| offer(&|k| kinds[*k].node.pool == kinds[pool].node.pool, true));
+        let mut known = HashSet::new();
+        for task in problem.task_ids() {
+            if known.insert((cover::door(&problem, task), cover::need(&problem, task))) {
+                offer(&|k| holds(&problem, task, nodes[*k][0]), false);
+            }
+        }
     }
     let left_out = is_offered.iter().filter(|is_offered| !**is_offered).count();
     let offered = kinds.into_iter().zip(is_offered).filter(|(_, is_offered)| *is_offered);
@@ -299,7 +319,10 @@ fn on_offer(stage: &Stage, ask: &Ask) -> Result<(Vec<NodeShape>, usize), Faults>
 /// Where everything runs that can, on as few nodes as possible. A target utilisation asks for more than that: where this exceeds it in a
 /// pool, what waits is spread over the pools, and then each pool keeps to as few nodes as possible.
 fn target(played: &Problem, policy: &Policy, pools: &[Pool], search: &Search, control: &Control) -> Placement {
-    let packed = |problem: &Problem, control: &Control| search.solve(&priced(problem, &|_| 1), false, control);
+    let packed = |problem: &Problem, control: &Control| {
+        let found = search.solve(&priced(problem, &|_| 1), false, control);
+        search.or_more_placed(problem, found, control)
+    };
     let first = packed(&confined(played), control);
     let is_within = |placement: &Placement| is_within(played, placement, policy, pools);
     if is_within(&first) || !matches!(policy, Policy::Utilization(_)) {
@@ -319,10 +342,10 @@ fn is_within(played: &Problem, placement: &Placement, policy: &Policy, pools: &[
     })
 }
 
-/// Tasks that neither a node of the snapshot nor one on offer could hold.
-fn hopeless_with(stage: &Stage, shapes: &[NodeShape]) -> Result<Vec<TaskId>, Faults> {
+/// The problem with one node of each shape: what neither a node of the snapshot nor one on offer could hold, nothing there holds.
+fn offered(stage: &Stage, shapes: &[NodeShape]) -> Result<Problem, Faults> {
     let (extended, _) = stage.with_nodes(shapes, &vec![1; shapes.len()]);
-    Ok(add::hopeless(&extended.problem()?))
+    extended.problem()
 }
 
 /// True when the policy holds with the nodes that are there.

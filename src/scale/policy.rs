@@ -7,8 +7,9 @@
 //! | `tasks=NAME:N` | available − load − N · requirement | and N more tasks of that shape have a place at the same time |
 //! | `survive=LEVEL` | available − that of the largest domain of the pool − load | and all of it has a place with any one domain gone |
 //!
-//! f is counting, per pool and resource: below 0 the policy is broken; from 0 on it may still be, because tasks do not split. What
-//! decides is a placement, see `search.rs`.
+//! The load is what tasks need at least (`pools.rs`): what an elastic one has beyond its least share is room for others. What is pinned
+//! ends with its node, so of a domain counts what it has beside that. f is counting, per pool and resource: below 0 the policy is
+//! broken; from 0 on it may still be, because tasks do not split. What decides is a placement, see `search.rs`.
 
 use crate::model::SHARE_ONE;
 

@@ -2,7 +2,7 @@
 
 use super::fit::takes;
 use super::policy::{Policy, scaled};
-use crate::model::{DEVICE_MILLI, DomainId, LevelId, NodeId, Placement, Problem, TaskId, Usage};
+use crate::model::{DEVICE_MILLI, DomainId, LevelId, NodeId, Piece, Placement, Problem, Sharing, Spot, TaskId, Usage};
 use std::collections::BTreeMap;
 
 /// Nodes managed together; those that name no pool are one as well.
@@ -20,6 +20,8 @@ pub struct Room {
     /// Unit for people, may be empty.
     pub unit: String,
     /// What runs holds so much.
+    pub held: i128,
+    /// What of that counts, [`Load`]: what an elastic task has beyond its least share is room for others.
     pub load: i128,
     /// The nodes have so much.
     pub available: i128,
@@ -71,9 +73,53 @@ pub(super) fn capacity_of(problem: &Problem, nodes: &[NodeId]) -> Vec<i128> {
     sum(problem, nodes.iter().map(|node| capacity(problem, *node)))
 }
 
-/// See [`capacity_of`].
-pub(super) fn load_of(problem: &Problem, usage: &Usage, nodes: &[NodeId]) -> Vec<i128> {
-    sum(problem, nodes.iter().map(|node| held(problem, usage, *node)))
+/// What counts as load of a placement: rigid tasks, elastic ones with their least share (those with less, and pinned ones, with what they
+/// have), divisible ones with what they have, and no less than they had: nobody takes that away.
+pub(super) struct Load<'a> {
+    problem: &'a Problem,
+    usage: Usage,
+}
+
+impl<'a> Load<'a> {
+    pub fn of(problem: &'a Problem, placement: &Placement) -> Load<'a> {
+        Load::of_some(problem, placement, |_| true)
+    }
+
+    /// Of the tasks that are on these nodes at the start and on no others: who runs stays in its pool.
+    pub fn staying(problem: &'a Problem, nodes: &[NodeId]) -> Load<'a> {
+        let is_inside = |spot: &Spot| spot.pieces().iter().all(|piece| nodes.binary_search(&piece.node).is_ok());
+        Load::of_some(problem, &problem.current, |task| is_inside(problem.current.spot(task)))
+    }
+
+    /// Of the tasks that end with their node.
+    fn ending(problem: &'a Problem, placement: &Placement) -> Load<'a> {
+        Load::of_some(problem, placement, |task| problem.ends_with_node(task))
+    }
+
+    fn of_some(problem: &'a Problem, placement: &Placement, counts: impl Fn(TaskId) -> bool) -> Load<'a> {
+        let spot = |task: TaskId| match counts(task) {
+            true => counted(problem, task, placement.spot(task)),
+            false => Spot::Unplaced,
+        };
+        let usage = Usage::of(problem, &Placement::from_spots(problem.task_ids().map(spot).collect()));
+        Load { problem, usage }
+    }
+
+    /// Sums over nodes.
+    pub fn on(&self, nodes: &[NodeId]) -> Vec<i128> {
+        sum(self.problem, nodes.iter().map(|node| held(self.problem, &self.usage, *node)))
+    }
+}
+
+fn counted(problem: &Problem, task: TaskId, spot: &Spot) -> Spot {
+    let (spec, now) = (&problem.tasks[task.index()], problem.current.spot(task));
+    match (spec.sharing, spot) {
+        (Sharing::Elastic { min }, Spot::On(piece)) if !spec.pinned => {
+            Spot::On(Piece { share: piece.share.min(min), ..*piece })
+        }
+        (Sharing::Divisible, _) if spot.total_parts() < now.total_parts() => now.clone(),
+        _ => spot.clone(),
+    }
 }
 
 fn sum(problem: &Problem, rows: impl Iterator<Item = Vec<i128>>) -> Vec<i128> {
@@ -85,13 +131,15 @@ fn sum(problem: &Problem, rows: impl Iterator<Item = Vec<i128>>) -> Vec<i128> {
 /// The rooms of a pool: resources, then kinds of devices that it has.
 pub(super) fn rooms(problem: &Problem, placement: &Placement, nodes: &[NodeId], reserve: &Reserve<'_>) -> Vec<Room> {
     let usage = Usage::of(problem, placement);
-    let (load, available) = (load_of(problem, &usage, nodes), capacity_of(problem, nodes));
-    let reserved = reserve.amounts(problem, nodes);
+    let held = sum(problem, nodes.iter().map(|node| held(problem, &usage, *node)));
+    let (load, available) = (Load::of(problem, placement).on(nodes), capacity_of(problem, nodes));
+    let reserved = reserve.amounts(problem, placement, nodes);
     let resources = problem.resources.iter().map(|resource| (&resource.name, resource.unit.as_str()));
     let names = resources.chain(problem.device_kinds.iter().map(|kind| (kind, "milli")));
     let rooms = names.enumerate().map(|(k, (name, unit))| Room {
         name: name.clone(),
         unit: unit.to_string(),
+        held: held[k],
         load: load[k],
         available: available[k],
         headroom: reserve.policy.headroom(load[k], available[k], reserved[k]),
@@ -104,7 +152,7 @@ pub(super) fn rooms(problem: &Problem, placement: &Placement, nodes: &[NodeId], 
 }
 
 impl Reserve<'_> {
-    fn amounts(&self, problem: &Problem, nodes: &[NodeId]) -> Vec<i128> {
+    fn amounts(&self, problem: &Problem, placement: &Placement, nodes: &[NodeId]) -> Vec<i128> {
         let mut reserved = vec![0; problem.resources.len() + problem.device_kinds.len()];
         if let (Policy::Tasks(_, count), Some(shape)) = (self.policy, self.shape) {
             for (slot, amount) in reserved.iter_mut().zip(takes(problem, shape)) {
@@ -118,9 +166,10 @@ impl Reserve<'_> {
         if let Some(level) = self.level {
             let mut domains: BTreeMap<DomainId, Vec<NodeId>> = BTreeMap::new();
             nodes.iter().for_each(|node| domains.entry(problem.domain(*node, level)).or_default().push(*node));
+            let ending = Load::ending(problem, placement);
             for own in domains.values() {
-                let own = capacity_of(problem, own);
-                reserved.iter_mut().zip(own).for_each(|(most, own)| *most = (*most).max(own));
+                let own = capacity_of(problem, own).into_iter().zip(ending.on(own));
+                reserved.iter_mut().zip(own).for_each(|(most, (own, ending))| *most = (*most).max(own - ending));
             }
         }
         reserved

@@ -5,7 +5,7 @@
 
 use super::cover::{Cover, Least};
 use super::policy::Policy;
-use super::pools::{Pool, capacity, capacity_of, load_of};
+use super::pools::{Load, Pool, capacity, capacity_of};
 use super::scenario::{Scenarios, level};
 use super::search::{Search, confined, empty_nodes};
 use crate::control::Control;
@@ -100,7 +100,7 @@ pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, co
 
 /// As many of a pool's empty nodes as may go under a target utilisation: those first that take least of what may go.
 fn within(problem: &Problem, reached: &Placement, policy: &Policy, pool: &Pool, empty: &[NodeId]) -> Vec<NodeId> {
-    let load = load_of(problem, &Usage::of(problem, reached), &pool.nodes);
+    let load = Load::of(problem, reached).on(&pool.nodes);
     let has = capacity_of(problem, &pool.nodes);
     let mut spare: Vec<i128> = has.iter().zip(load).map(|(has, load)| has - policy.whole_for(load)).collect();
     let mut own: Vec<NodeId> = empty.iter().copied().filter(|node| pool.nodes.binary_search(node).is_ok()).collect();
@@ -160,7 +160,7 @@ fn surviving(
 pub(super) fn at_most(problem: &Problem, pool: &Pool, running: &[TaskId], policy: &Policy, control: &Control) -> usize {
     let mut cover = Cover::new(problem, &pool.nodes, running, &|_| 1);
     if matches!(policy, Policy::Utilization(_)) {
-        let load = load_of(problem, &Usage::of(problem, &problem.current), &pool.nodes);
+        let load = Load::staying(problem, &pool.nodes).on(&pool.nodes);
         let has = capacity_of(problem, &pool.nodes);
         for (r, (load, has)) in load.into_iter().zip(has).enumerate() {
             // Where it is broken already, no node may go.

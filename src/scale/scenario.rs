@@ -1,4 +1,5 @@
-//! What may be gone? Nothing, or with `survive=LEVEL` any one domain; everything must have a place all the same.
+//! What may be gone? Nothing, or with `survive=LEVEL` any one domain; everything must have a place all the same, but what is pinned to a
+//! node that is gone: it ends with it, as in a drill ([`Problem::ends_with_node`]). No rule of a group may be more broken than before.
 //!
 //! Many failures are no question for a search: everything is placed once, and all failures of that state are drilled in one batch. What a
 //! drill brings back without moving anybody else has a place. The others are searched for one by one.
@@ -7,7 +8,7 @@ use super::policy::Policy;
 use super::search::{Search, confined, without};
 use crate::control::Control;
 use crate::drill;
-use crate::model::{DomainId, LevelId, NodeId, Placement, Problem};
+use crate::model::{DomainId, LevelId, NodeId, Placement, Problem, group_violations, worsened};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -55,15 +56,21 @@ impl Scenarios {
             drill::Options { levels: vec![level], unnamed: true, threads: search.threads, ..drill::Options::default() };
         let first_look = control.within(Duration::ZERO);
         let drilled = drill::drill(&standing.settled(&placement), &options, &first_look).drilled;
-        let survives = drilled.into_iter().filter(|one| one.verdict == drill::Verdict::Survives);
-        let survivors: BTreeSet<DomainId> = survives.flat_map(|one| one.scenario.domains).collect();
+        let covered = drilled.into_iter().filter(drill::Drilled::is_covered);
+        let survivors: BTreeSet<DomainId> = covered.flat_map(|one| one.scenario.domains).collect();
         all().filter(|gone| !survivors.contains(&problem.domain(gone[0], level))).collect()
     }
 }
 
 /// Where everything finds a place without these nodes. Tasks of failed nodes may leave their pool, the others stay in it.
 pub(super) fn placed(problem: &Problem, gone: &[NodeId], search: &Search, control: &Control) -> Option<Placement> {
-    search.all_placed(&left(problem, gone), control)
+    search.all_placed(&left(problem, gone), control).filter(|found| keeps_groups(problem, found))
+}
+
+/// Is no rule of a group more broken than before anything was gone? Right after, one may be, by whoever ended.
+pub(super) fn keeps_groups(problem: &Problem, found: &Placement) -> bool {
+    let of = |placement: &Placement| group_violations(problem, placement, problem.group_ids());
+    worsened(&of(&problem.current), &of(found)).is_empty()
 }
 
 /// The problem without these nodes.

@@ -5,8 +5,8 @@ use crate::control::{Control, Progress};
 use crate::drill;
 use crate::exact;
 use crate::model::{
-    AMOUNT_MAX, Goal, NodeId, Piece, Placement, Problem, SHARE_ONE, Sharing, Spot, Task, TaskId, Usage, violations,
-    worsened,
+    AMOUNT_MAX, Goal, NodeId, Piece, Placement, Problem, SHARE_ONE, Share, Sharing, Spot, Task, TaskId, Usage,
+    violations, worsened,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,11 +75,21 @@ impl Search {
             return first;
         }
         let second = match thinned(&asked) {
-            Some(thin) => as_shares(problem, &self.solve(&thin, true, control)),
+            Some(thin) => as_shares(&asked, &self.solve(&thin, true, control)),
             None => self.solve(&asked, true, control),
         };
         let count = |placement: &Placement| lacking(problem, placement).count();
         if count(&second) <= count(&first) { second } else { first }
+    }
+
+    /// What was found; where something waits and shares may be in its way, what places more.
+    pub(super) fn or_more_placed(&self, problem: &Problem, found: Placement, control: &Control) -> Placement {
+        let count = |placement: &Placement| lacking(problem, placement).count();
+        if count(&found) == 0 || !problem.task_ids().any(|task| gives_way(problem, task)) {
+            return found;
+        }
+        let other = self.most_placed(problem, control);
+        if count(&other) < count(&found) { other } else { found }
     }
 
     /// A placement in which everything runs that is to, with few moves; `None` when none is found.
@@ -88,28 +98,41 @@ impl Search {
     }
 }
 
-/// The problem in which what waits and is elastic takes its least share and no more: what one has beyond it may be another's room. `None`
-/// where there is no such task.
-fn thinned(problem: &Problem) -> Option<Problem> {
-    let elastic: Vec<TaskId> = waiting(problem).filter(|task| is_elastic(problem, *task)).collect();
+/// The problem in which an elastic task takes its least share and no more: what one has beyond it may be another's room. `None` where
+/// there is no such task. Points cannot say that: what a share beyond the least is worth would outweigh a task that waits.
+pub(super) fn thinned(problem: &Problem) -> Option<Problem> {
+    let elastic: Vec<TaskId> = problem.task_ids().filter(|task| gives_way(problem, *task)).collect();
     let mut thin = problem.clone();
-    elastic.iter().for_each(|task| _ = thin.make_rigid(*task));
+    for task in &elastic {
+        thin.make_rigid(*task);
+        let whole =
+            thin.current.spot(*task).pieces().iter().map(|piece| Piece { share: Share::ONE, ..*piece }).collect();
+        thin.current.set(*task, Spot::from_pieces(whole));
+    }
     (!elastic.is_empty()).then_some(thin)
 }
 
-fn is_elastic(problem: &Problem, task: TaskId) -> bool {
-    matches!(problem.tasks[task.index()].sharing, Sharing::Elastic { .. })
+/// May a task have to do with its least share? Not one that is pinned, nor one that has less than that already.
+fn gives_way(problem: &Problem, task: TaskId) -> bool {
+    let (spec, now) = (&problem.tasks[task.index()], problem.current.spot(task));
+    match spec.sharing {
+        Sharing::Elastic { min } => !spec.pinned && (!now.is_placed() || now.total_parts() >= u64::from(min.parts())),
+        Sharing::Rigid | Sharing::Divisible => false,
+    }
 }
 
-/// A placement of a thinned problem, with the shares that it means.
+/// A placement of a thinned problem, with the shares that it means; what is free then is handed out again where that breaks no rule.
 fn as_shares(problem: &Problem, found: &Placement) -> Placement {
     let spot = |id: TaskId| match (problem.tasks[id.index()].sharing, found.spot(id)) {
-        (Sharing::Elastic { min }, Spot::On(piece)) if !problem.current.spot(id).is_placed() => {
+        (Sharing::Elastic { min }, Spot::On(piece)) if gives_way(problem, id) => {
             Spot::On(Piece { share: min, ..*piece })
         }
         (_, spot) => spot.clone(),
     };
-    Placement::from_spots(problem.task_ids().map(spot).collect())
+    let least = Placement::from_spots(problem.task_ids().map(spot).collect());
+    let filled = bulk::fill(problem, least.clone());
+    let is_worse = !worsened(&violations(problem, &least), &violations(problem, &filled)).is_empty();
+    if is_worse { least } else { filled }
 }
 
 /// True when everything runs that is to, and no rule is more broken than before.
@@ -200,7 +223,7 @@ fn pool_label(problem: &Problem, node: NodeId) -> String {
     problem.nodes[node.index()].pool.map_or(String::new(), |pool| format!("{pool}"))
 }
 
-/// The problem with nodes that are gone: what ran there waits, also where it was pinned.
+/// The problem with nodes that are gone: what ran there waits, but what ends with its node, which stays pinned and is nowhere.
 pub(super) fn without(problem: &Problem, gone: &[NodeId]) -> Problem {
     let mut is_gone = vec![false; problem.nodes.len()];
     gone.iter().for_each(|node| is_gone[node.index()] = true);
@@ -212,7 +235,6 @@ pub(super) fn without(problem: &Problem, gone: &[NodeId]) -> Problem {
         if pieces.iter().any(|piece| is_gone[piece.node.index()]) {
             let left = pieces.iter().filter(|piece| !is_gone[piece.node.index()]).copied().collect();
             rest.current.set(task, Spot::from_pieces(left));
-            rest.tasks[task.index()].pinned = false;
         }
     }
     rest

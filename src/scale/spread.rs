@@ -5,11 +5,11 @@
 //! most left, the large ones first; and with even loads as the goal.
 
 use super::policy::{Policy, RATE_ONE, scaled};
-use super::pools::{capacity_of, load_of, pools};
+use super::pools::{Load, capacity_of, pools};
 use super::search::{Search, confined, confined_as, is_whole, waiting};
 use crate::control::Control;
 use crate::drill;
-use crate::model::{Goal, Piece, Placement, Problem, Spot, TaskId, Usage, newcomer_forbidden};
+use crate::model::{Goal, Piece, Placement, Problem, Spot, TaskId, newcomer_forbidden};
 use std::cmp::Reverse;
 
 /// Parts in which what is left of a pool is told.
@@ -36,8 +36,8 @@ pub(super) fn spread(
 /// Each waiting task on some node of the pool that has most left under the target, the large ones first: only the pool is meant.
 fn dealt(problem: &Problem, policy: &Policy) -> Placement {
     let pools = pools(problem);
-    let usage = Usage::of(problem, &problem.current);
-    let mut loads: Vec<Vec<i128>> = pools.iter().map(|pool| load_of(problem, &usage, &pool.nodes)).collect();
+    let load = Load::of(problem, &problem.current);
+    let mut loads: Vec<Vec<i128>> = pools.iter().map(|pool| load.on(&pool.nodes)).collect();
     let has: Vec<Vec<i128>> = pools.iter().map(|pool| capacity_of(problem, &pool.nodes)).collect();
     let sizes = drill::sizes(problem);
     let mut tasks: Vec<TaskId> = waiting(problem).collect();

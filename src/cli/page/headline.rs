@@ -16,7 +16,7 @@ const FINGERPRINT_CHARS: usize = 12;
 pub fn header(facts: &Facts<'_>) -> Html {
     let summary = match &facts.planned {
         Some(planned) if planned.plan.waves.is_empty() => {
-            "The plan has no moves: nothing better was found.".to_string()
+            "The plan has no moves: nothing was found that is worth them.".to_string()
         }
         Some(planned) => format!("The plan: {}.", size_text(planned.plan)),
         None => "The cluster as it is. No plan was given.".to_string(),

@@ -4,6 +4,7 @@
 //! page is made of is well-formed XML, and no name from a file is ever markup. What would not be seen, or would turn the text
 //! around it, is spelled out. (A template crate would do the same; those that are well kept need a compile-time parser.)
 
+use crate::cli::screen::is_hidden;
 use std::fmt::Write;
 
 /// Longest name that is written out.
@@ -119,18 +120,11 @@ fn escaped(text: &str) -> String {
             '>' => shown.push_str("&gt;"),
             '&' => shown.push_str("&amp;"),
             '"' => shown.push_str("&quot;"),
-            _ if is_hidden(c) => _ = write!(shown, "⟨U+{:04X}⟩", u32::from(c)),
+            _ if is_hidden(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => _ = write!(shown, "⟨U+{:04X}⟩", u32::from(c)),
             _ => shown.push(c),
         }
     }
     shown
-}
-
-/// Controls, marks of direction, spaces without width, separators of lines, and what XML does not know.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}')
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use super::facts::Facts;
 use super::html::{Html, html, name, of_class, plain};
 use super::outlook::Outlook;
-use super::parts::{figures, list, number, plural, section as part, table, words};
+use super::parts::{Column, figures, list, number, plural, section as part, table, words};
 use crate::cli::figures::{grouped, percent, whole};
 use bayplan::plan::Plan;
-use bayplan::scale::{Addition, Advice, PoolAdvice, Room};
+use bayplan::scale::{Addition, Advice, Hopeless, PoolAdvice, Room};
 
 /// Names in one line.
 const NAMED_MAX: usize = 8;
@@ -20,7 +20,7 @@ pub fn section(facts: &Facts<'_>, outlook: &Outlook) -> Html {
     let end = if facts.planned.is_some() { "after the plan" } else { "now" };
     let lead = format!(
         "In the state {end}, with everything running on and all that waits placed. Running tasks stay in their pool. Headroom is \
-         f(load, available) = available − load."
+         f(load, available) = available − load; an elastic task's load is its least share, what it holds beyond that is room for others."
     );
     let late = "The time limit or a signal cut the search short: more nodes may be able to go, and fewer or cheaper ones may do. ";
     let note = html![
@@ -54,14 +54,13 @@ fn pools(advice: &Advice) -> Html {
 }
 
 fn rooms(advice: &Advice) -> Html {
-    let columns =
-        [words("pool"), words("resource"), figures("load"), figures("available"), figures("used"), figures("headroom")];
+    let amounts = ["held", "load", "available", "used", "headroom"].map(figures);
+    let columns: Vec<Column> = [words("pool"), words("resource")].into_iter().chain(amounts).collect();
     let row = |pool: &PoolAdvice, room: &Room| {
         let unit = (!room.unit.is_empty()).then(|| html![" ", of_class("span", "unit", &room.unit)]);
         let mut row = vec![pool_name(pool.name.as_ref()), html![name(&room.name), unit]];
-        let amounts =
-            [grouped(room.load), grouped(room.available), percent(room.load, room.available), grouped(room.headroom)];
-        row.extend(amounts.map(Html::from));
+        row.extend([room.held, room.load, room.available].map(|amount| Html::from(grouped(amount))));
+        row.extend([percent(room.load, room.available), grouped(room.headroom)].map(Html::from));
         row
     };
     let rows = advice.pools.iter().flat_map(|pool| pool.rooms.iter().map(move |room| row(pool, room)));
@@ -88,7 +87,11 @@ fn findings(advice: &Advice) -> Vec<Html> {
         items.push(format!("{waiting}, of which {startable} find a place on the nodes that are there.").into());
     }
     if !advice.hopeless.is_empty() {
-        items.push(html!["No node like those that are there can ever hold: ", named(&advice.hopeless), "."]);
+        let one = |one: &Hopeless| html![name(&one.task), " (", &one.why, ")"];
+        let more = advice.hopeless.len().saturating_sub(NAMED_MAX);
+        let more = (more > 0).then(|| Html::from(format!(" and {} more", number(more))));
+        let names = Html::listed(advice.hopeless.iter().take(NAMED_MAX).map(one), ", ");
+        items.push(html!["No node like those that are there can ever hold: ", names, more, "."]);
     }
     match &advice.addition {
         None => items.push("No node must come.".into()),

@@ -1,0 +1,50 @@
+//! Which waiting tasks can no node here or on offer ever hold, and why not?
+
+use super::cover::need;
+use super::search::waiting;
+use crate::model::{NodeId, Problem, Rule, TaskId, newcomer_forbidden};
+use std::collections::BTreeMap;
+
+/// A waiting task that no purchase helps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hopeless {
+    /// Its name.
+    pub task: String,
+    /// A few words for people.
+    pub why: String,
+}
+
+/// Could the node hold the task, were it empty?
+pub(super) fn holds(problem: &Problem, task: TaskId, node: NodeId) -> bool {
+    let mut amounts = problem.allocatable(node).iter().zip(need(problem, task));
+    newcomer_forbidden(problem, task, node).is_none() && amounts.all(|(has, need)| *has >= need)
+}
+
+/// Tasks that no node of the problem could ever hold.
+pub(super) fn hopeless(problem: &Problem) -> Vec<TaskId> {
+    waiting(problem).filter(|task| !problem.node_ids().any(|node| holds(problem, *task, node))).collect()
+}
+
+/// Why no node of the problem could ever hold the task: the rule that closes most nodes where none is open to it, else what is too small.
+pub(super) fn told(problem: &Problem, task: TaskId) -> Hopeless {
+    let open: Vec<NodeId> =
+        problem.node_ids().filter(|node| newcomer_forbidden(problem, task, *node).is_none()).collect();
+    let needs = need(problem, task);
+    let most = |r: usize| open.iter().map(|node| problem.allocatable(*node)[r]).max().unwrap_or(0);
+    let why = match (0..needs.len()).find(|r| needs[*r] > most(*r)) {
+        _ if open.is_empty() => {
+            let mut closed: BTreeMap<Rule, usize> = BTreeMap::new();
+            problem.node_ids().filter_map(|node| newcomer_forbidden(problem, task, node)).for_each(|rule| {
+                *closed.entry(rule).or_default() += 1;
+            });
+            let first = closed.into_iter().max_by_key(|(rule, count)| (*count, std::cmp::Reverse(*rule)));
+            format!("no node is open to it{}", first.map_or(String::new(), |(rule, _)| format!(" ({})", rule.name())))
+        }
+        Some(r) => {
+            let resource = &problem.resources[r].name;
+            format!("it needs {} {resource}, and no node that is open to it has more than {}", needs[r], most(r))
+        }
+        None => "no node that is open to it has enough of everything at once".to_string(),
+    };
+    Hopeless { task: problem.tasks[task.index()].name.clone(), why }
+}
