@@ -250,14 +250,7 @@ impl Schedule {
 
     /// What being away from home costs on top at a temperature, and so many points more for each displaced task.
     pub fn home_price(&self, kind: Kind, temperature: i64, move_price: i64) -> HomePrice {
-        let manner = self.manner(kind);
-        let points = |part: i64| (i128::from(temperature) * i128::from(part)) >> 16;
-        let rate = if self.mean_move > 0 { (points(manner.priced) << 16) / i128::from(self.mean_move) } else { 0 };
-        HomePrice {
-            flat: points(manner.home) as i64 + move_price,
-            rate: rate as i64,
-            most: self.mean_move.saturating_mul(DEAR_MOVE),
-        }
+        home_price(self.manner(kind), self.mean_move, temperature, move_price)
     }
 
     /// What exceeding limits costs at a temperature: the price rises as the temperature falls, to the power of 5/8. With less, what is
@@ -270,6 +263,14 @@ impl Schedule {
         let factor = exp2_q16(depth * 5 / 8).min(OVER_FACTOR_MAX);
         OverPrice { factor: factor as u32, is_closed: depth > CLOSE_DEPTH }
     }
+}
+
+/// See [`Schedule::home_price`]. With temperatures below 2^44 and manners below 2^13, every price stays below 2^60.
+fn home_price(manner: &Manner, mean_move: i64, temperature: i64, move_price: i64) -> HomePrice {
+    let points = |part: i64| (i128::from(temperature) * i128::from(part)) >> 16;
+    let rate = if mean_move > 0 { (points(manner.priced) << 16) / i128::from(mean_move) } else { 0 };
+    let most = mean_move.saturating_mul(DEAR_MOVE);
+    HomePrice { flat: points(manner.home) as i64 + move_price, rate: rate as i64, most }
 }
 
 /// Candidates per task and round. A cluster of one block is not cut, so it need not be put together so often; but a round in it is not to
@@ -392,4 +393,36 @@ pub fn temperatures(pack: &Pack) -> (i64, i64) {
     let cold = if price > 0 { q8(price, 20) } else { hot / 2000 };
     let cold = if value > 0 { cold.min(q8(value, 40)) } else { cold };
     (log2_q16(hot), log2_q16(cold.clamp(1, hot)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dear_move_costs_more_of_being_away_than_a_cheap_one() {
+        let (flat, priced) = (Manner { home: 64, priced: 192, home_share: 0, away_share: 0 }, 256);
+        let price = |temperature, mean_move, move_price| home_price(&flat, mean_move, temperature, move_price);
+        let at = 100 * priced;
+        assert_eq!(price(at, 50, 0).of(50), 100, "the mean move costs the temperature once, as one says");
+        assert_eq!((price(at, 50, 0).of(0), price(at, 50, 0).of(100)), (25, 175), "none of its own, twice the mean");
+        assert_eq!(price(at, 50, 0).of(800), price(at, 50, 0).of(i64::MAX), "and no more than sixteen times");
+        assert_eq!(price(at, 50, 7).of(50), 107, "a budget of moves counts each of them alike");
+        assert_eq!(price(at, 0, 0).of(1 << 60), 25, "where moves cost nothing, nothing is in proportion");
+        assert_eq!(price(0, 50, 0).of(1 << 60), 0, "nothing when it is cold");
+    }
+
+    #[test]
+    fn the_price_of_being_away_stays_in_range() {
+        let most = Manner { home: 16 * 256, priced: 16 * 256, home_share: 0, away_share: 0 };
+        for mean_move in [1, 3, 1 << 20, i64::MAX] {
+            let price = home_price(&most, mean_move, 1 << 43, 1 << 58);
+            for points in [0, 1, mean_move, i64::MAX] {
+                let expected =
+                    i128::from(price.flat) + ((i128::from(points.min(price.most)) * i128::from(price.rate)) >> 16);
+                assert_eq!(i128::from(price.of(points)), expected, "mean {mean_move}, {points} points");
+                assert!(price.of(points) < 1 << 60);
+            }
+        }
+    }
 }
