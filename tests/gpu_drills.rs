@@ -40,7 +40,7 @@ fn drilled(problem: &Problem, gpu: Gpu, seed: u64) -> (bool, Vec<Trouble>) {
 }
 
 /// File, what is replaced by what, and a word of the objection.
-const EDITS: [(&str, &str, &str, &str); 14] = [
+const EDITS: [(&str, &str, &str, &str); 16] = [
     ("judge", "return room >= 0;", "return true;", ""),
     ("judge", "delta += node_points(Change(nodes[to]", "delta -= node_points(Change(nodes[to]", ""),
     ("judge", "if mask == 0lu || !group_allows(local_group(slot), from_, to)", "if mask == 0lu", ""),
@@ -54,7 +54,9 @@ const EDITS: [(&str, &str, &str, &str); 14] = [
     ("tally", "control[2] == 0u", "p.round > 1u", ""),
     ("block", "tables[slot] = before + bitcast<u32>(sign);", "tables[slot] = before;", ""),
     ("anneal", "book(first, from_, devices_of(task_of(first)), -1);", "", ""),
-    ("score", "points += signed_wide(p.d_move_points", "points -= signed_wide(p.d_move_points", ""),
+    ("score", "signed_wide(p.d_move_points", "-signed_wide(p.d_move_points", ""),
+    ("judge", "((counted * rate) >> 16u)", "0li", ""),
+    ("anneal", "judged.delta - steering(first, to)", "judged.delta", "points"),
 ];
 
 /// What is replaced by what in `price`.
