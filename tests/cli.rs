@@ -366,7 +366,6 @@ fn names_cannot_steer_the_terminal() {
     assert!(!stderr.contains('\u{1b}'), "{stderr:?}");
 }
 
-/// A line end in a name would let what follows pass for a line of our own; marks of direction would turn what stands beside them.
 /// Every line of a table has as many cells as the one before it: a bar in a name is none of the table's.
 #[track_caller]
 fn assert_tables_are_whole(text: &str) {
@@ -377,6 +376,7 @@ fn assert_tables_are_whole(text: &str) {
     }
 }
 
+/// A line end in a name would let what follows pass for a line of our own; marks of direction would turn what stands beside them.
 #[test]
 fn names_cannot_forge_lines() {
     let forged = "x | y |\nverified plan that empties them: 99 moves\u{202e}";
@@ -889,6 +889,41 @@ fn a_simulation_keeps_the_budget_of_the_plan() {
     assert!(stdout.contains("planned anew: nothing to move") && stdout.contains(", stable"), "{stdout}");
     let (_, stdout, _) = run(&["simulate", SMALL, &plan]);
     assert!(stdout.contains("planned anew: ") && !stdout.starts_with("planned anew: nothing"), "{stdout}");
+}
+
+/// The promise of the command itself, with each option that decides what is worth a move.
+#[test]
+fn planning_again_where_a_plan_leads_moves_nothing() {
+    let folder = TempDir::new().unwrap();
+    let racks = path_in(&folder, "racks.json");
+    assert_eq!(run(&["generate", "racks", "--nodes", "20", "--tasks", "150", "--seed", "5", "-o", &racks]).0, 0);
+    let mut moved = 0;
+    for snapshot in [SMALL, &racks] {
+        for more in
+            [&[][..], &["--drain", "node-1"], &["--goal", "balance"], &["--min-gain", "3"], &["--only-overloaded"]]
+        {
+            if snapshot == racks && more.contains(&"node-1") {
+                continue;
+            }
+            let args = [&["--effort", "1000"], more].concat();
+            let plan = planned(&folder, snapshot, &args);
+            let end = path_in(&folder, "end.json");
+            // The plan says its goal itself.
+            let simulated = if more.first() == Some(&"--goal") { &args[..2] } else { &args[..] };
+            let (code, stdout, stderr) = run(&[&["simulate", snapshot, &plan, "-o", &end], simulated].concat());
+            assert_eq!(code, 0, "{more:?}: {stdout}{stderr}");
+            let again = path_in(&folder, "again.json");
+            let (code, _, stderr) = run(&[&["plan", &end, "-o", &again], &args[..]].concat());
+            assert!([0, 3].contains(&code), "{more:?}: {stderr}");
+            let steps = |path: &str| {
+                let plan: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+                plan["waves"].as_array().unwrap().len()
+            };
+            assert_eq!(steps(&again), 0, "{snapshot} {more:?}");
+            moved += usize::from(steps(&plan) > 0);
+        }
+    }
+    assert!(moved >= 6, "{moved} plans had moves");
 }
 
 #[test]

@@ -371,7 +371,6 @@ fn a_small_cluster_survives_one_node_and_not_two() {
     assert_eq!(found.drilled[0].scenario.name(&problem), "node n1 + n2", "the worst comes first");
 }
 
-/// Each kind of rule alone is enough to lose a task, and is named.
 /// Best fit would fill one node, one task a wave; with a cap on what enters a node, recoveries that enter several are preferred.
 #[test]
 fn a_recovery_takes_few_waves_where_caps_part_it() {
@@ -397,6 +396,7 @@ fn a_recovery_takes_few_waves_where_caps_part_it() {
     assert_eq!(waves(&snapshot), (Verdict::Survives, 8, 8));
 }
 
+/// Each kind of rule alone is enough to lose a task, and is named.
 #[test]
 fn each_rule_can_be_what_keeps_a_task_lost() {
     let base = || {

@@ -27,7 +27,11 @@ pub fn settled(problem: &Problem, first: Ordered, plan: impl Fn(&Problem) -> Ord
         return best;
     }
     for _ in 0..LOOKS_MAX {
-        if best.waves.is_empty() || control.must_stop() {
+        if best.waves.is_empty() {
+            break;
+        }
+        if control.must_stop() {
+            best.is_cut = true;
             break;
         }
         let next = plan(&problem.afterwards(&best.reached));
@@ -35,19 +39,20 @@ pub fn settled(problem: &Problem, first: Ordered, plan: impl Fn(&Problem) -> Ord
             break;
         }
         let whole = order(problem, &next.reached, control);
-        let Some(better) = Some(whole).filter(|whole| is_better(problem, whole, &best)).or_else(|| {
-            // There may be no order for all of it at once; what has not moved yet can follow what has.
-            let left = problem.resumed(&best.reached, best.departures());
-            let mut target = best.reached.clone();
-            let open = left.task_ids().filter(|task| !left.tasks[task.index()].pinned);
-            open.for_each(|task| target.set(task, next.reached.spot(task).clone()));
-            joined(problem, &best, order(&left, &target, control), control)
-        }) else {
-            break;
-        };
+        let better = Some(whole).filter(|whole| is_better(problem, whole, &best));
+        let Some(better) = better.or_else(|| followed(problem, &best, &next, control)) else { break };
         best = better;
     }
     best
+}
+
+/// There may be no order for all of it at once; what has not moved yet can follow what has.
+fn followed(problem: &Problem, first: &Ordered, next: &Ordered, control: &Control) -> Option<Ordered> {
+    let left = problem.resumed(&first.reached, first.departures());
+    let mut target = first.reached.clone();
+    let open = left.task_ids().filter(|task| !left.tasks[task.index()].pinned);
+    open.for_each(|task| target.set(task, next.reached.spot(task).clone()));
+    joined(problem, first, order(&left, &target, control), control)
 }
 
 /// What was ordered, or nothing of it where all that it does is even out what is even: see [`CRUMBS`]. What starts, repairs or empties

@@ -26,7 +26,7 @@ const SAMPLE: usize = 96;
 const EJECTED_MAX: usize = 6;
 /// A search ends after so many trials per waiting task without gain.
 const IDLE_TRIALS: u64 = 400;
-/// Who had no other place is asked again after so many trials.
+/// Who has another place is asked again after so many trials.
 const ASK_AGAIN: u64 = 256;
 /// Trials per task when effort alone ends the search, at the default effort.
 const TRIALS_PER_TASK: u64 = 20;
@@ -118,10 +118,9 @@ impl<'a> Ejection<'a> {
         let is_stuck = |(other, _): &(usize, u64)| editor.state.at[*other] == NOWHERE && !self.pack.may_stop[*other];
         let in_budget = editor.state.displaced <= displaced.max(i64::from(self.pack.displaced_max));
         if target.is_none() || !is_judged || change > 0 || !in_budget || places.iter().any(is_stuck) {
-            places
-                .iter()
-                .filter(|place| is_stuck(place))
-                .for_each(|(other, _)| self.elsewhere[*other].set(Some(false)));
+            // Where the newcomer has no place either, nobody else was asked.
+            let stuck = places.iter().filter(|place| target.is_some() && is_stuck(place));
+            stuck.for_each(|(other, _)| self.elsewhere[*other].set(Some(false)));
             placed.iter().for_each(|other| editor.relocate(*other, NOWHERE, 0));
             editor.relocate(task, NOWHERE, 0);
             places.iter().for_each(|(other, devices)| editor.relocate(*other, node, *devices));

@@ -5,8 +5,8 @@
 //! home          Being somewhere else has an entropy: ln of the number of nodes that a task fits on, and one more. Being away costs
 //!               that times the temperature, else tasks scatter for nothing; twice that where all moves are simultaneous and what
 //!               is still held at home blocks others, half of it where tasks wait for room. Where moves cost something, a dear one
-//!               costs more of this than a cheap one: most of it is in proportion to what the move itself costs. Else who goes
-//!               where is settled while it is so hot that nobody looks at the price of moves.
+//!               costs a careful chain more of this than a cheap one: most of it is in proportion to what the move itself costs. Else
+//!               who goes where is settled while it is so hot that nobody looks at the price of moves.
 //! away          When it is cold, nearly every task is at home and should stay there: what is left to find is how the few others
 //!               can go home, or elsewhere, or be others, and where those that wait can run. So most candidates begin with one.
 //! limits        In a full cluster the way to a better placement leads over its limits. They may be exceeded while it is hot,
@@ -47,10 +47,11 @@ const OVER_FACTOR_MAX: i64 = 1 << 20;
 const KNEE_DEPTH: i64 = 10 << 16;
 const KNEE_FROM: i64 = PROGRESS_ONE * 82 / 100;
 const _: () = assert!(KNEE_DEPTH > CLOSE_DEPTH && KNEE_FROM < SETTLE_FROM);
-/// Of what being away from home costs, this part is the same for all moves, where moves cost something. At a quarter ROADEF b_5 is a
-/// little better and b_4, b_6, b_8, b_9 and a1_3 worse, at a half all of them.
+/// Of what being away from home costs a careful chain, this part is the same for all moves, where moves cost something; figures are in
+/// benches/RESULTS.md. For a bold one all of it is: if cheap moves are free while it is hot, a long search on ROADEF a2_2 finds no way
+/// back within the limits.
 const FLAT_PART: i64 = 8;
-/// A move that costs more than so many times the mean counts as costing so much.
+/// A move that costs more than so many times the mean counts as costing so much, so that all sums stay in range.
 const DEAR_MOVE: i64 = 16;
 /// Candidates of a round in a cluster of one block, more or less.
 const ONE_BLOCK_ROUND: u64 = 200_000;
@@ -154,14 +155,12 @@ impl Schedule {
         let time = control.time_left().map(|left| left.mul_f64(0.96) * part.time / 8);
         let (hot, cold) = temperatures(pack);
         let waiting_only = pack.all_wait();
-        let [careful, bold] = if waiting_only { [0; 2] } else { home_penalties(pack) };
+        let [careful, bold] = if waiting_only { [0; 2] } else { home_shares(pack) };
         let away = |share: u32| if waiting_only { 8 } else { share };
         let mean_move = mean_move(pack);
-        let manner = |home: i64, home_share, away_share| {
-            let flat = if mean_move > 0 { home / FLAT_PART } else { home };
-            Manner { home: flat, priced: home - flat, home_share, away_share: away(away_share) }
-        };
-        let careful = manner(careful, 128, 12);
+        let flat = if mean_move > 0 { careful / FLAT_PART } else { careful };
+        let careful = Manner { home: flat, priced: careful - flat, home_share: 128, away_share: away(12) };
+        let bold = Manner { home: bold, priced: 0, home_share: 38, away_share: away(6) };
         let light = if mean_move > 0 { Manner { home: careful.home / 2, priced: 0, ..careful } } else { careful };
         Schedule {
             part,
@@ -171,7 +170,7 @@ impl Schedule {
             time,
             hot,
             cold,
-            manners: [careful, manner(bold, 38, 6), light],
+            manners: [careful, bold, light],
             mean_move,
             shift_share: 77,
             candidates_per_task,
@@ -285,7 +284,7 @@ fn candidates_per_task(blocks: usize, movable: usize, effort: Option<u64>) -> u3
 }
 
 /// What being away from home costs a careful chain and a bold one, in 256ths of the temperature.
-fn home_penalties(pack: &Pack) -> [i64; 2] {
+fn home_shares(pack: &Pack) -> [i64; 2] {
     let start = State::at_home(pack);
     let (nodes, lanes) = (pack.price.len(), pack.lanes);
     let movable = &pack.order[..pack.movable_count];
@@ -401,14 +400,14 @@ mod tests {
 
     #[test]
     fn a_dear_move_costs_more_of_being_away_than_a_cheap_one() {
-        let (flat, priced) = (Manner { home: 64, priced: 192, home_share: 0, away_share: 0 }, 256);
-        let price = |temperature, mean_move, move_price| home_price(&flat, mean_move, temperature, move_price);
-        let at = 100 * priced;
-        assert_eq!(price(at, 50, 0).of(50), 100, "the mean move costs the temperature once, as one says");
-        assert_eq!((price(at, 50, 0).of(0), price(at, 50, 0).of(100)), (25, 175), "none of its own, twice the mean");
-        assert_eq!(price(at, 50, 0).of(800), price(at, 50, 0).of(i64::MAX), "and no more than sixteen times");
-        assert_eq!(price(at, 50, 7).of(50), 107, "a budget of moves counts each of them alike");
-        assert_eq!(price(at, 0, 0).of(1 << 60), 25, "where moves cost nothing, nothing is in proportion");
+        let manner = Manner { home: 64, priced: 192, home_share: 0, away_share: 0 };
+        let price = |temperature, mean_move, move_price| home_price(&manner, mean_move, temperature, move_price);
+        let hot = 100 << 8;
+        assert_eq!(price(hot, 50, 0).of(50), 100, "the mean move costs the temperature once, as one says");
+        assert_eq!((price(hot, 50, 0).of(0), price(hot, 50, 0).of(100)), (25, 175), "none of its own, twice the mean");
+        assert_eq!(price(hot, 50, 0).of(800), price(hot, 50, 0).of(i64::MAX), "and no more than sixteen times");
+        assert_eq!(price(hot, 50, 7).of(50), 107, "a budget of moves counts each of them alike");
+        assert_eq!(price(hot, 0, 0).of(1 << 60), 25, "where moves cost nothing, nothing is in proportion");
         assert_eq!(price(0, 50, 0).of(1 << 60), 0, "nothing when it is cold");
     }
 

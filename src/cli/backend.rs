@@ -6,6 +6,7 @@ use super::io::Target;
 use super::screen::say;
 use bayplan::bulk::{Device, Mismatch, Trouble};
 use bayplan::gpu::{Adapter, Error, Gpu, Kind};
+use bayplan::kernel::points::HomePrice;
 use bayplan::model::Problem;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -97,8 +98,9 @@ fn keep_reproducer(
     mismatch: &Mismatch,
 ) -> Result<String, Failure> {
     let Mismatch { seed, kind, round, temperatures, at, devices, at_landed, devices_landed, results, .. } = mismatch;
+    let home_price = |price: &HomePrice| json!({"flat": price.flat, "rate": price.rate, "most": price.most});
     let report = json!({
-        "format": "bayplan-mismatch/1",
+        "format": "bayplan-mismatch/2",
         "version": env!("CARGO_PKG_VERSION"),
         "backend": backend.text,
         "driver": backend.device.as_ref().map(|device| device.gpu().about.driver.clone()),
@@ -108,7 +110,7 @@ fn keep_reproducer(
         "chain_kind": format!("{kind:?}"),
         "round": round,
         "displaced_max": mismatch.displaced_max,
-        "home_prices": mismatch.home_prices.iter().map(|price| [price.flat, price.rate, price.most]).collect::<Vec<_>>(),
+        "home_prices": mismatch.home_prices.iter().map(home_price).collect::<Vec<_>>(),
         "temperatures": temperatures,
         "before": {"node": at, "devices": devices},
         "after": {"node": at_landed, "devices": devices_landed, "results": results},
@@ -126,7 +128,6 @@ fn keep_reproducer(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bayplan::kernel::points::HomePrice;
 
     #[test]
     fn a_report_is_kept_here_or_where_temporary_files_are() {

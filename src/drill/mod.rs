@@ -312,8 +312,8 @@ fn looks(
     batches.flat_map(|batch| look(state, device, before, batch, &Order::OF_DOMAINS)).collect()
 }
 
-/// A first look at scenarios: lost tasks choose in the first order; where not all come back, or the caps on moves part the recovery into
-/// more waves than its moves need, in each of the others as well. What none of them brings back is looked at for a proof.
+/// A first look at scenarios: lost tasks choose in the first order; where not all come back, in each of the others as well; where the caps
+/// on moves part the recovery into more waves than its moves need, in the swift one. What none of them brings back is looked at for a proof.
 fn look(
     state: &State<'_>,
     device: &mut OnDevice,
@@ -329,7 +329,10 @@ fn look(
     };
     let mut drilled = judged(scenarios, orders[0]);
     let is_slow = |one: &Drilled| one.waves > turns(one.moves as u64, state.problem.moves.max_in_flight) as usize;
-    let is_open = |one: &Drilled, order: Order| is_slow(one) || order != Order::Swift && !one.is_covered();
+    let is_open = |one: &Drilled, order: Order| match order {
+        Order::Swift => is_slow(one),
+        _ => !one.is_covered(),
+    };
     let open =
         |drilled: &[Drilled], order| (0..drilled.len()).filter(|i| is_open(&drilled[*i], order)).collect::<Vec<_>>();
     for order in &orders[1..] {

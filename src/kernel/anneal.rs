@@ -3,7 +3,7 @@
 //! ```text
 //! Shape   one block; candidates in batches of 32            Units, range   as in judge.rs
 //! Ties    a change of 0 points is accepted when it displaces no further task
-//! Source  simulated annealing with a home penalty proportional to the temperature; ours
+//! Source  simulated annealing with a home price proportional to the temperature; ours
 //! ```
 //!
 //! A block owns its nodes and the tasks on them for the round; nobody else touches them. [`LANES`] candidates are judged

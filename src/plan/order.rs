@@ -226,6 +226,7 @@ fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Co
     }
     let mut count = units.len();
     let mut parked = HashSet::new();
+    let as_they_were: Vec<bool> = units.iter().map(|unit| unit.follows).collect();
     for (may_wait, may_restart) in [(false, false), (true, false), (true, true)] {
         if !has_more || control.must_stop() {
             break;
@@ -242,6 +243,14 @@ fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Co
             }
         }
         let other = attempt(&mut units, Some(Detours::new(may_restart, parked.clone())));
+        has_more = is_blocked(&other);
+        keep_better(problem, &mut best, other);
+    }
+    if has_more && !parked.is_empty() && !control.must_stop() {
+        // Ways with parking are found set by set, and one may stand in the way of another: the same without them.
+        units.truncate(as_they_were.len());
+        units.iter_mut().zip(&as_they_were).for_each(|(unit, follows)| unit.follows = *follows);
+        let other = attempt(&mut units, Some(Detours::new(true, HashSet::new())));
         has_more = is_blocked(&other);
         keep_better(problem, &mut best, other);
     }

@@ -20,6 +20,8 @@ const UNITS_MAX: usize = 8;
 const PLACES_MAX: usize = 8;
 /// Most moves tried, over all sets of an ordering and for one: a second or two.
 const TRIES_MAX: (usize, usize) = (1_000_000, 50_000);
+/// Looks for a place to wait at that count as one try.
+const LOOKS_PER_TRY: usize = 16;
 
 /// Replaces each of the sets that has a way with parking by units that come one after the other; gives the tasks that park.
 pub(super) fn untie(
@@ -30,17 +32,18 @@ pub(super) fn untie(
     control: &Control,
 ) -> HashSet<TaskId> {
     let (mut parked, mut left) = (HashSet::new(), TRIES_MAX.0);
+    let mut wave = Wave::new(problem, slots);
+    // One move at a time: those that were under way have ended before.
+    wave.commit();
     for set in sets.iter().filter(|set| set.len() <= UNITS_MAX) {
         if left == 0 || control.must_stop() {
             break;
         }
-        let mut wave = Wave::new(problem, slots);
-        // One move at a time: those that were under way have ended before.
-        wave.commit();
         let mut scene = Scene::new(problem, slots, units, &mut wave);
         let tries = left.min(TRIES_MAX.1);
         let mut tangle = Tangle::new(&scene, set, tries);
         let hops = tangle.untie(&mut scene);
+        scene.take_back(0);
         left -= tries - tangle.tries_left;
         parked.extend(follow(problem, slots, units, hops.unwrap_or_default()));
     }
@@ -126,6 +129,7 @@ impl<'a> Tangle<'a> {
             if self.at[i] != At::Home || !self.may_wait[i] {
                 continue;
             }
+            self.tries_left = self.tries_left.saturating_sub(scene.problem.nodes.len() / LOOKS_PER_TRY);
             let step = &scene.units[self.set[i]].steps[0];
             let is_elsewhere = |node: &NodeId| !step.from.is_on(*node) && !step.to.is_on(*node);
             let places = scene.problem.node_ids().filter(is_elsewhere);

@@ -68,7 +68,7 @@ fn held(problem: &Problem, usage: &Usage, node: NodeId) -> Vec<i128> {
     usage.amounts(node).iter().copied().chain(milli).collect()
 }
 
-/// Sums over nodes: what they have, or what is held of them.
+/// What nodes have together.
 pub(super) fn capacity_of(problem: &Problem, nodes: &[NodeId]) -> Vec<i128> {
     sum(problem, nodes.iter().map(|node| capacity(problem, *node)))
 }

@@ -55,7 +55,7 @@ pub fn unconsumed(text: &str) -> BTreeSet<String> {
 
 /// Which of a node's GPUs have parts in use, in the order of the GPUs: `shard:a100:2(2/4,0/4)` says that the first one has.
 pub fn parts_in_use(text: &str) -> Option<Vec<bool>> {
-    let (_, details) = text.split_once('(')?;
+    let (_, details) = text.rsplit_once('(')?;
     let used = |part: &str| part.split_once('/')?.0.trim().parse::<u64>().ok();
     details.trim_end_matches(')').split(',').map(|part| used(part).map(|used| used > 0)).collect()
 }
@@ -116,6 +116,7 @@ mod tests {
     #[test]
     fn parts_of_gpus_say_of_which() {
         assert_eq!(parts_in_use("shard:a100:2(2/4,0/4)"), Some(vec![true, false]));
+        assert_eq!(parts_in_use("shard:(null):2(2/4,0/4)"), Some(vec![true, false]));
         for text in ["shard:2", "shard:2(x/4)", "gpu:a100:1(IDX:0)", "shard:2()"] {
             assert_eq!(parts_in_use(text), None, "{text}");
         }
