@@ -312,8 +312,9 @@ fn looks(
     batches.flat_map(|batch| look(state, device, before, batch, &Order::OF_DOMAINS)).collect()
 }
 
-/// A first look at scenarios: lost tasks choose in the first order; where not all come back, in each of the others as well; where the caps
-/// on moves part the recovery into more waves than its moves need, in the swift one. What none of them brings back is looked at for a proof.
+/// A first look at scenarios: lost tasks choose in the first order; where not all come back, in each of the others as well; where the
+/// caps on moves part the recovery into more waves than its moves need, in the swift one. What none of them brings back is looked at for
+/// a proof.
 fn look(
     state: &State<'_>,
     device: &mut OnDevice,
