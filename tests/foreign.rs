@@ -10,6 +10,8 @@ mod openstack_rules;
 mod proxmox_rules;
 #[path = "foreign/recorded.rs"]
 mod recorded;
+#[path = "foreign/slurm_rules.rs"]
+mod slurm_rules;
 
 use bayplan::adapter::notes::{Document, Imported, Stream};
 use bayplan::adapter::table::SoftLimit;

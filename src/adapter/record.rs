@@ -35,12 +35,14 @@ pub fn values(document: &Document, faults: &mut Faults) -> Vec<Value> {
 pub struct Kind {
     name: &'static str,
     asked: RefCell<BTreeSet<&'static str>>,
+    /// Places of texts that are none, and what stands there.
+    wrong: RefCell<Vec<(String, String)>>,
 }
 
 impl Kind {
     /// `name` is a plural for messages.
     pub fn new(name: &'static str) -> Kind {
-        Kind { name, asked: RefCell::default() }
+        Kind { name, ..Kind::default() }
     }
 
     /// One object of the kind; anything else is a fault.
@@ -54,8 +56,18 @@ impl Kind {
         }
     }
 
-    /// Counts every field that has a value and was never asked for. Those in `irrelevant` have no bearing on placement.
-    pub fn count_rest<'a>(&self, values: impl Iterator<Item = &'a Value>, irrelevant: &[&str], notes: &mut Notes) {
+    /// When all are read: counts every field that has a value and was never asked for, of which those in `irrelevant` have no
+    /// bearing on placement; and every text that was asked for and is none is a fault.
+    pub fn count_rest<'a>(
+        &self,
+        values: impl Iterator<Item = &'a Value>,
+        irrelevant: &[&str],
+        notes: &mut Notes,
+        faults: &mut Faults,
+    ) {
+        for (place, shown) in self.wrong.take() {
+            faults.add("I201", place, format!("{shown} is no text"), "give the command's output as it is");
+        }
         let asked = self.asked.borrow();
         for (name, value) in values.filter_map(Value::as_object).flatten() {
             if asked.contains(name.as_str()) || is_void(value) {
@@ -102,14 +114,28 @@ impl<'a> Record<'a> {
 
     /// A text; numbers count as such. Empty where there is none.
     pub fn text(&self, name: &'static str) -> String {
-        self.get(name).map(plain_text).unwrap_or_default()
+        self.get(name).map(|value| self.plain(name, value)).unwrap_or_default()
+    }
+
+    /// The text of a value. One of another type is remembered as wrong: read as empty, it would be a wish that nobody keeps.
+    fn plain(&self, name: &str, value: &Value) -> String {
+        match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            void if is_void(void) => String::new(),
+            other => {
+                let place = format!("{}, {name}", self.place);
+                self.kind.wrong.borrow_mut().push((place, other.to_string().chars().take(40).collect()));
+                String::new()
+            }
+        }
     }
 
     /// A list of words: a JSON list of texts, or one text with commas.
     pub fn words(&self, name: &'static str) -> Vec<String> {
         let words: Vec<String> = match self.get(name) {
-            Some(Value::Array(list)) => list.iter().map(plain_text).collect(),
-            Some(value) => plain_text(value).split(',').map(|word| word.trim().to_string()).collect(),
+            Some(Value::Array(list)) => list.iter().map(|value| self.plain(name, value)).collect(),
+            Some(value) => self.plain(name, value).split(',').map(|word| word.trim().to_string()).collect(),
             None => Vec::new(),
         };
         words.into_iter().filter(|word| !word.is_empty()).collect()
@@ -131,6 +157,21 @@ impl<'a> Record<'a> {
         self.get(name) == Some(&Value::Bool(true))
     }
 
+    /// True or false, and false where the field is absent; anything else is a fault, null too: it may stand for `true`.
+    pub fn truth(&self, name: &'static str, faults: &mut Faults) -> bool {
+        self.kind.asked.borrow_mut().insert(name);
+        match self.fields.get(name) {
+            None => false,
+            Some(Value::Bool(is)) => *is,
+            Some(other) => {
+                let shown: String = other.to_string().chars().take(40).collect();
+                let cause = format!("{shown} is neither true nor false");
+                faults.add("I201", format!("{}, {name}", self.place), cause, "give the answer of the API as it is");
+                false
+            }
+        }
+    }
+
     /// A whole number from 0; anything else that has a value is a fault.
     pub fn whole(&self, name: &'static str, faults: &mut Faults) -> Option<i64> {
         figure(self.get(name), || format!("{}, {name}", self.place), faults)
@@ -147,12 +188,13 @@ pub fn figure(value: Option<&Value>, place: impl FnOnce() -> String, faults: &mu
     })
 }
 
-fn plain_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => String::new(),
+/// The same where it must be there: what is missing would look like room.
+pub fn needed(value: Option<&Value>, place: impl FnOnce() -> String, faults: &mut Faults) -> i64 {
+    if value.is_none_or(|value| whole(value) == Ok(None)) {
+        faults.add("I201", place(), "there is no figure", "mend the figure");
+        return 0;
     }
+    figure(value, place, faults).unwrap_or(0)
 }
 
 /// A whole number from 0: a bare one, or Slurm's `{"set": …, "infinite": …, "number": …}`. `None` where there is no value.

@@ -330,3 +330,41 @@ fn keys_of_anybody_elses_scope_choose_no_host() {
         assert!(cpus(&with(json!({key: "true"}), json!({}))).1.contains("no document tells"), "{key}");
     }
 }
+
+#[test]
+fn a_figure_that_is_missing_is_no_zero() {
+    for field in ["vcpus", "ram", "disk"] {
+        for nothing in [Value::Null, json!("")] {
+            let documents = changed(&OPENSTACK, "openstack/servers.json", |value| {
+                value["servers"][0]["flavor"][field] = nothing.clone();
+            });
+            let said = refusals(openstack::import, &documents);
+            assert!(said.contains("I201") && said.contains(&format!("flavor.{field}")), "{said}");
+        }
+    }
+    let usages = json!({UUIDS[0]: {"usages": {"VCPU": null}}});
+    let said = refusals(openstack::import, &and(recorded(&OPENSTACK), usages));
+    assert!(said.contains("I201") && said.contains("usages.VCPU"), "{said}");
+    let negative = json!({UUIDS[0]: {"inventories": {"VCPU": {"total": 8, "allocation_ratio": -0.5}}}});
+    let said = refusals(openstack::import, &and(recorded(&OPENSTACK), negative));
+    assert!(said.contains("I201") && said.contains("VCPU.allocation_ratio"), "{said}");
+}
+
+#[test]
+fn a_server_is_locked_or_not() {
+    let with = |locked: Value| {
+        changed(&OPENSTACK, "openstack/servers.json", |value| value["servers"][0]["locked"] = locked.clone())
+    };
+    for (locked, pinned) in [(json!(false), false), (json!(true), true)] {
+        assert_eq!(task(&sound(openstack::import, &with(locked)), "web-1").pinned, pinned);
+    }
+    // Before microversion 2.9 nothing is said.
+    let silent = changed(&OPENSTACK, "openstack/servers.json", |value| {
+        value["servers"][0].as_object_mut().unwrap().remove("locked");
+    });
+    assert!(!task(&sound(openstack::import, &silent), "web-1").pinned);
+    for bad in [json!(1), json!("None"), json!({}), json!([]), Value::Null] {
+        let said = refusals(openstack::import, &with(bad));
+        assert!(said.contains("I201") && said.contains("servers[0], locked"), "{said}");
+    }
+}

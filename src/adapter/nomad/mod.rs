@@ -124,11 +124,16 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     if faults.is_empty() && nodes.is_empty() {
         faults.add("I110", "documents", "there is no node in them", "add what /v1/nodes?resources=true answers");
     }
+    node_kind.count_rest(node_items.iter().map(|(_, value)| value), &NODE_IRRELEVANT, &mut notes, &mut faults);
+    allocation_kind.count_rest(
+        allocation_items.iter().map(|(_, value)| value),
+        &ALLOCATION_IRRELEVANT,
+        &mut notes,
+        &mut faults,
+    );
     if !faults.is_empty() {
         return Err(faults);
     }
-    node_kind.count_rest(node_items.iter().map(|(_, value)| value), &NODE_IRRELEVANT, &mut notes);
-    allocation_kind.count_rest(allocation_items.iter().map(|(_, value)| value), &ALLOCATION_IRRELEVANT, &mut notes);
     Ok(Imported { snapshot: snapshot(nodes, tasks, &jobs), notes })
 }
 

@@ -7,7 +7,7 @@
 
 use super::Placed;
 use crate::adapter::notes::{Fate, Notes};
-use crate::adapter::record::figure;
+use crate::adapter::record::{figure, needed};
 use crate::model::{AMOUNT_MAX, Faults};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -99,11 +99,12 @@ pub struct Flavor {
 impl Flavor {
     /// From a flavor, or what a server has inside of its own.
     pub fn read(value: &Value, place: &str, faults: &mut Faults) -> Flavor {
+        let [vcpus, ram, root] = ["vcpus", "ram", "disk"]
+            .map(|name| needed(value.get(name), || format!("{place}, flavor.{name}"), faults).min(AMOUNT_MAX));
         let mut amount = |names: &[&str]| {
             let value = names.iter().find_map(|name| value.get(name));
             figure(value, || format!("{place}, flavor.{}", names[0]), faults).unwrap_or(0).min(AMOUNT_MAX)
         };
-        let [vcpus, ram, root] = ["vcpus", "ram", "disk"].map(|name| amount(&[name]));
         let ephemeral = amount(&["ephemeral", "OS-FLV-EXT-DATA:ephemeral"]);
         // Swap is in MiB, everything else of the disk in GiB.
         let disk = ephemeral + (amount(&["swap"]) + 1023) / 1024;

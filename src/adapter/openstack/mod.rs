@@ -82,7 +82,12 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
             nodes.push(node(&record, &input.providers, &zones, &mut notes, &mut faults));
         }
     }
-    kind.count_rest(input.list("hypervisors").iter().map(|(_, value)| value), &HYPERVISOR_IRRELEVANT, &mut notes);
+    kind.count_rest(
+        input.list("hypervisors").iter().map(|(_, value)| value),
+        &HYPERVISOR_IRRELEVANT,
+        &mut notes,
+        &mut faults,
+    );
     let names: BTreeSet<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
     let others = input.providers.values().filter(|provider| !names.contains(provider.name.as_str()));
     let others = others.filter(|provider| !provider.capacity.is_empty() && !sharing::is_shared(provider)).count();

@@ -1,6 +1,6 @@
 //! What does Placement say of a resource provider?
 
-use crate::adapter::record::figure;
+use crate::adapter::record::{figure, needed};
 use crate::model::Faults;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,10 +77,8 @@ impl Provider {
             self.capacity.insert(class.clone(), capacity.unwrap_or(0));
         }
         if let Some(usages) = fields.get("usages").and_then(Value::as_object) {
-            // What is missing in use would look like room.
             let mut amount = |(class, value): (&String, &Value)| {
-                let amount = figure(Some(value), || format!("{place}, usages.{class}"), faults).unwrap_or(0);
-                (class.clone(), amount)
+                (class.clone(), needed(Some(value), || format!("{place}, usages.{class}"), faults))
             };
             self.usages.get_or_insert_default().extend(usages.iter().map(&mut amount));
         }
@@ -97,7 +95,9 @@ impl Provider {
 /// `amount` times a decimal ratio such as 16.0 or 1.5, rounded down; in integers, so that it is the same everywhere.
 fn times(amount: i64, ratio: Option<&Value>) -> Option<i64> {
     let Some(ratio) = ratio.filter(|ratio| !ratio.is_null()) else { return Some(amount) };
-    let text = ratio.is_number().then(|| ratio.to_string())?;
+    // Plain digits only: a sign would be lost with a whole part of zero, an exponent with a long fraction.
+    let is_plain = |text: &String| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let text = ratio.is_number().then(|| ratio.to_string()).filter(is_plain)?;
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let digits = format!("{fraction:0<6}");
     let millionths = whole.parse::<i128>().ok()?.checked_mul(1_000_000)? + digits.get(..6)?.parse::<i128>().ok()?;
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(times(7, Some(&json!(0.9))), Some(6));
         assert_eq!(times(10, Some(&json!(0.1))), Some(1));
         assert_eq!(times(5, None), Some(5));
-        for ratio in [json!("2"), json!(1e300), json!(-1.0)] {
+        for ratio in [json!("2"), json!(1e300), json!(-1.0), json!(-0.5), json!(-0.0), json!(1.1234567e-7)] {
             assert_eq!(times(5, Some(&ratio)), None, "{ratio}");
         }
     }

@@ -122,7 +122,7 @@ impl Server {
                 servers.extend(Server::of(&record, flavors, notes, faults));
             }
         }
-        kind.count_rest(list.iter().map(|(_, value)| value), &IRRELEVANT, notes);
+        kind.count_rest(list.iter().map(|(_, value)| value), &IRRELEVANT, notes, faults);
         servers
     }
 
@@ -166,7 +166,7 @@ impl Server {
             hosts: [record.text("OS-EXT-SRV-ATTR:hypervisor_hostname"), record.text("OS-EXT-SRV-ATTR:host")],
             zone,
             groups,
-            pinned: pinned(record).or(asked.bound.take()),
+            pinned: pinned(record, faults).or(asked.bound.take()),
             asked,
         })
     }
@@ -293,7 +293,8 @@ pub struct Around<'a> {
 }
 
 /// Why a server may not move, by its own state.
-fn pinned(record: &Record<'_>) -> Option<String> {
+fn pinned(record: &Record<'_>, faults: &mut Faults) -> Option<String> {
+    let is_locked = record.truth("locked", faults);
     let (status, under_way) = (record.text("status"), record.text("OS-EXT-STS:task_state"));
     if !under_way.is_empty() && under_way != "None" {
         return Some("something is under way with it".into());
@@ -301,7 +302,7 @@ fn pinned(record: &Record<'_>) -> Option<String> {
     if !["ACTIVE", "PAUSED"].contains(&status.as_str()) {
         return Some(format!("its status is {status}, and only running servers move live"));
     }
-    record.flag("locked").then(|| "it is locked".into())
+    is_locked.then(|| "it is locked".into())
 }
 
 /// Labels for traits that a task must not meet, on nodes that are known not to have them.

@@ -98,7 +98,7 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
         .iter()
         .map(|(_, value)| value)
         .filter(|v| ["node", "qemu", "lxc"].iter().any(|t| v.get("type") == Some(&Value::from(*t))));
-    kind.count_rest(known, &IRRELEVANT, &mut notes);
+    kind.count_rest(known, &IRRELEVANT, &mut notes, &mut faults);
     if faults.is_empty() && cluster.nodes.is_empty() {
         faults.add("I110", "documents", "there is no node in them", "add what pvesh get /cluster/resources prints");
     }

@@ -1,10 +1,9 @@
 //! What do Slurm's resource strings say? `gpu:a100:2(IDX:0-1),nic:1` and `cpu=4,mem=120G,gres/gpu=2`.
 
 use super::hostlist::{numbers, split_outside};
-use std::collections::BTreeSet;
 
 /// One generic resource of a node, or wanted by a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gres {
     /// `gpu`, `nic` …
     pub name: String,
@@ -14,6 +13,18 @@ pub struct Gres {
     pub count: i64,
     /// Which of the node's, where told.
     pub index: Option<Vec<u64>>,
+    /// Which of a node's GPUs have parts in use, in the order of the GPUs, where told.
+    pub parts: Option<Vec<bool>>,
+    /// Jobs ask for it and do not use it up.
+    pub no_consume: bool,
+}
+
+impl Gres {
+    /// The resources under which it counts: its name, and its type as well, since no other type will do for who wants it.
+    pub fn resources(&self) -> Vec<String> {
+        let of_type = (!self.model.is_empty()).then(|| format!("gres/{}:{}", self.name, self.model));
+        [format!("gres/{}", self.name)].into_iter().chain(of_type).collect()
+    }
 }
 
 /// The entries of a `gres`, `gres_used`, `gres_detail` or `tres_per_…` string; those that cannot be read are left out and returned.
@@ -30,11 +41,15 @@ pub fn gres(text: &str) -> (Vec<Gres>, Vec<String>) {
 }
 
 fn one(part: &str) -> Option<Gres> {
+    // What has no type.
+    let part = &part.replace(":(null)", "");
     let (body, details) = part.split_once('(').unwrap_or((part, ""));
     let body = body.strip_prefix("gres:").or_else(|| body.strip_prefix("gres/")).unwrap_or(body);
     // `gres/gpu:a100=2` is the form of newer versions.
     let body = body.replace('=', ":");
-    let mut words: Vec<&str> = body.split(':').filter(|word| *word != "no_consume").collect();
+    let is_mark = |word: &&str| *word == "no_consume";
+    let no_consume = body.split(':').any(|word| is_mark(&word));
+    let mut words: Vec<&str> = body.split(':').filter(|word| !is_mark(word)).collect();
     let count = match words.last().and_then(|word| amount(word)) {
         Some(count) if words.len() > 1 => {
             words.pop();
@@ -44,17 +59,12 @@ fn one(part: &str) -> Option<Gres> {
     };
     let (name, model) = (words.first()?, words.get(1..).unwrap_or_default().join(":"));
     let index = details.split_once("IDX:").and_then(|(_, list)| numbers(list.trim_end_matches(')')));
-    (!name.is_empty()).then(|| Gres { name: name.to_string(), model, count, index })
-}
-
-/// Names of the resources in a `gres` string that jobs ask for and do not use up.
-pub fn unconsumed(text: &str) -> BTreeSet<String> {
-    let entries = text.split(',').filter(|entry| entry.contains(":no_consume:"));
-    entries.filter_map(|entry| entry.trim().split(':').next()).map(String::from).collect()
+    let parts = parts_in_use(part);
+    (!name.is_empty()).then(|| Gres { name: name.to_string(), model, count, index, parts, no_consume })
 }
 
 /// Which of a node's GPUs have parts in use, in the order of the GPUs: `shard:a100:2(2/4,0/4)` says that the first one has.
-pub fn parts_in_use(text: &str) -> Option<Vec<bool>> {
+fn parts_in_use(text: &str) -> Option<Vec<bool>> {
     let (_, details) = text.rsplit_once('(')?;
     let used = |part: &str| part.split_once('/')?.0.trim().parse::<u64>().ok();
     details.trim_end_matches(')').split(',').map(|part| used(part).map(|used| used > 0)).collect()
@@ -120,8 +130,9 @@ mod tests {
         for text in ["shard:2", "shard:2(x/4)", "gpu:a100:1(IDX:0)", "shard:2()"] {
             assert_eq!(parts_in_use(text), None, "{text}");
         }
-        let names = unconsumed("gpu:a100:2,bandwidth:lustre:no_consume:4G");
-        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["bandwidth"]);
+        let (list, _) = gres("gpu:a100:2,bandwidth:lustre:no_consume:4G,shard:(null):2(2/4,0/4)");
+        assert_eq!(list.iter().map(|g| g.no_consume).collect::<Vec<_>>(), [false, true, false]);
+        assert_eq!((list[2].count, list[2].parts.clone()), (2, Some(vec![true, false])));
     }
 
     #[test]

@@ -346,7 +346,7 @@ fn wanted_gres(record: &Record<'_>, asked: &str, nodes: i64, faults: &mut Faults
         if total % nodes != 0 {
             return Err("tres_req_str");
         }
-        wanted.push(Gres { name: "gpu".into(), model: String::new(), count: total / nodes, index: None });
+        wanted.push(Gres { name: "gpu".into(), count: total / nodes, ..Gres::default() });
     }
     let mut gpus = wanted.iter().filter(|g| g.name == "gpu");
     if gpus.next().is_some() && gpus.next().is_some() {
@@ -397,7 +397,7 @@ fn parts(record: &Record<'_>, given: &str, faults: &mut Faults) -> Vec<Part> {
 /// GPUs of each node where only their sum is told.
 fn even_gpus(given: &str, nodes: i64) -> Vec<Gres> {
     let total = tres(given, "gres/gpu").unwrap_or(0);
-    let gpus = Gres { name: "gpu".into(), model: String::new(), count: share(total, nodes), index: None };
+    let gpus = Gres { name: "gpu".into(), count: share(total, nodes), ..Gres::default() };
     if total > 0 { vec![gpus] } else { Vec::new() }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! `import` reads `sinfo --json` and `squeue --json` of 22.05, and `scontrol show nodes --json` and `scontrol show jobs --json` (or
 //! `squeue --json`) of later versions. One CPU counts 1, memory is in MiB, GPUs are devices, every other generic resource is a
-//! resource `gres/NAME`. It is assumed that CPUs are what is given out (`select/cons_tres` or `cons_res`); whether memory is counted
-//! as well is seen from the jobs that run.
+//! resource `gres/NAME`, and one `gres/NAME:TYPE` where it has a type. It is assumed that CPUs are what is given out
+//! (`select/cons_tres` or `cons_res`); whether memory is counted as well is seen from the jobs that run.
 //!
 //! * A running job becomes one pinned task per node, since Slurm moves no running job. What Slurm says is in use beyond the jobs
 //!   in the list (other people's, ending ones) becomes a pinned task `outside-NODE` of weight 0.
@@ -76,11 +76,8 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
         let record = job_kind.record(value, place.clone(), &mut faults);
         jobs.extend(record.map(|record| Job::read(&record, &mut faults)));
     }
-    if !faults.is_empty() {
-        return Err(faults);
-    }
-    node_kind.count_rest(node_values.iter().map(|(_, value)| value), &node::IRRELEVANT, &mut notes);
-    job_kind.count_rest(job_values.iter().map(|(_, value)| value), &job::IRRELEVANT, &mut notes);
+    node_kind.count_rest(node_values.iter().map(|(_, value)| value), &node::IRRELEVANT, &mut notes, &mut faults);
+    job_kind.count_rest(job_values.iter().map(|(_, value)| value), &job::IRRELEVANT, &mut notes, &mut faults);
     if partitions.is_empty() {
         notes.add(
             Fate::LeftOut,
@@ -90,7 +87,10 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     let values = partition_values.iter().map(|(_, value)| value);
     let unread = partition_values.iter().flat_map(|(_, value)| partition::unread(value));
     unread.for_each(|path| notes.add(Fate::LeftOut, &format!("{path} of partitions")));
-    partition_kind.count_rest(values, &partition::IRRELEVANT, &mut notes);
+    partition_kind.count_rest(values, &partition::IRRELEVANT, &mut notes, &mut faults);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
     for job in &mut jobs {
         let of_job = || job.partitions.iter().filter_map(|name| partitions.get(name));
         job.is_exclusive |= job.state == State::Waiting && of_job().any(|partition| partition.is_exclusive);

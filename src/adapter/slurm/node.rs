@@ -1,11 +1,11 @@
 //! What does Slurm say of a node? From `sinfo --json` (22.05) or `scontrol show nodes --json` (23.02 and later).
 
-use super::gres::{self, Gres, gres};
-use super::hostlist::split_outside;
+use super::gres::{Gres, gres};
+use super::hostlist::numbers;
 use crate::adapter::notes::{Fate, Notes};
 use crate::adapter::record::{Record, whole};
 use crate::model::{DEVICE_COUNT_MAX, DevicesSpec, Faults, NodeSpec};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Fields without bearing on where a job may run.
 pub const IRRELEVANT: [&str; 38] = [
@@ -97,12 +97,12 @@ pub struct Node {
     pub cpus_per_core: i64,
     /// CPUs and MiB that Slurm says are in use.
     pub in_use: [i64; 2],
-    /// GPUs that Slurm says are in use.
-    pub gpus_in_use: Vec<Gres>,
+    /// Generic resources that it has.
+    pub gres: Vec<Gres>,
+    /// Those of them that Slurm says are in use.
+    pub gres_in_use: Vec<Gres>,
     /// GPUs of which parts are in use, a bit each; all where nothing says which.
     pub in_parts: u64,
-    /// Generic resources that jobs ask for and do not use up.
-    pub unconsumed: BTreeSet<String>,
 }
 
 impl Node {
@@ -116,11 +116,13 @@ impl Node {
         let temporary_disk = figure("temporary_disk");
         let in_use = [figure("alloc_cpus"), figure("alloc_memory")];
         let effective = record.whole("effective_cpus", faults).filter(|cpus| *cpus > 0);
-        let cpus = effective.unwrap_or(all);
-        if effective.is_some() {
-            // What these leave is what is effective.
-            ["specialized_cores", "specialized_cpus"].iter().for_each(|field| _ = record.get(field));
-        }
+        // With `CPUs` set to the number of cores, a CPU is a core.
+        let cpus_per_core = if all > cores { threads } else { 1 };
+        let listed = numbers(&record.text("specialized_cpus")).map_or(0, |list| list.len() as i64);
+        let of_cores = record.whole("specialized_cores", faults).unwrap_or(0).saturating_mul(cpus_per_core);
+        let own = all.saturating_sub(of_cores.max(listed)).max(0);
+        // What these leave is what is effective, where that is told.
+        let cpus = effective.map_or(own, |effective| effective.min(all));
         let partitions: Vec<String> = record.words("partitions");
         let mut features = record.words("active_features");
         if features.is_empty() {
@@ -139,11 +141,9 @@ impl Node {
         let marks = features.iter().map(|f| ("feature", f)).chain(partitions.iter().map(|p| ("partition", p)));
         spec.labels.extend(marks.map(|(kind, word)| (format!("{kind}/{word}"), "yes".to_string())));
         spec.name = name;
-        add_gres(record, &mut spec, notes, faults);
-        let used = record.text("gres_used");
-        let gpus_in_use = gres(&used).0.into_iter().filter(|g| g.name == "gpu").collect();
-        let unconsumed = gres::unconsumed(&record.text("gres"));
-        if !unconsumed.is_empty() {
+        let own = add_gres(record, &mut spec, notes, faults);
+        let gres_in_use = gres(&record.text("gres_used")).0;
+        if own.iter().any(|g| g.no_consume) {
             notes.add(
                 Fate::Stricter,
                 "nodes with generic resources that nobody uses up (no_consume): what starts shares them",
@@ -152,26 +152,43 @@ impl Node {
         Node {
             features: features.into_iter().collect(),
             partitions: partitions.into_iter().collect(),
-            // With `CPUs` set to the number of cores, a CPU is a core.
-            cpus_per_core: if all > cores { threads } else { 1 },
+            cpus_per_core,
             in_use,
             temporary_disk,
-            gpus_in_use,
-            in_parts: in_parts(&used, &spec.devices),
-            unconsumed,
+            in_parts: in_parts(&gres_in_use, &spec.devices),
+            gres: own,
+            gres_in_use,
             spec,
         }
+    }
+
+    /// What of the resources other than GPUs a list uses up.
+    pub fn uses_up(&self, list: &[Gres]) -> BTreeMap<String, i64> {
+        let mut amounts = BTreeMap::new();
+        for gres in list.iter().filter(|g| g.name != "gpu" && g.count > 0 && self.consumes(g)) {
+            for name in gres.resources().into_iter().filter(|name| self.spec.allocatable.contains_key(name)) {
+                let amount: &mut i64 = amounts.entry(name).or_default();
+                *amount = amount.saturating_add(gres.count);
+            }
+        }
+        amounts
+    }
+
+    /// Whether some of what it may be of is used up.
+    fn consumes(&self, gres: &Gres) -> bool {
+        let may_be = |own: &&Gres| {
+            own.name == gres.name && (own.model.is_empty() || gres.model.is_empty() || own.model == gres.model)
+        };
+        let mut own = self.gres.iter().filter(may_be).peekable();
+        own.peek().is_none() || own.any(|own| !own.no_consume)
     }
 }
 
 /// GPUs of which parts are in use. Their order is known where all are of one model.
-fn in_parts(used: &str, devices: &[DevicesSpec]) -> u64 {
+pub fn in_parts(used: &[Gres], devices: &[DevicesSpec]) -> u64 {
     let mut mask = 0;
-    for entry in split_outside(used, '(', ')').into_iter().flatten() {
-        if !gres(entry).0.iter().any(|g| is_part_of_gpu(&g.name) && g.count > 0) {
-            continue;
-        }
-        mask |= match (gres::parts_in_use(entry), devices) {
+    for gres in used.iter().filter(|g| is_part_of_gpu(&g.name) && g.count > 0) {
+        mask |= match (&gres.parts, devices) {
             (Some(list), [one]) if list.len() == one.count as usize && list.len() <= DEVICE_COUNT_MAX => {
                 list.iter().enumerate().fold(0, |mask, (d, is_used)| mask | u64::from(*is_used) << d)
             }
@@ -216,19 +233,24 @@ fn is_closed(record: &Record<'_>, notes: &mut Notes) -> bool {
     is_closed
 }
 
-/// GPUs become devices, everything else that is counted a resource.
-fn add_gres(record: &Record<'_>, spec: &mut NodeSpec, notes: &mut Notes, faults: &mut Faults) {
+/// GPUs become devices, everything else that is counted a resource. What is used up does not mix with what is not: of a resource
+/// that has some of both, only the former counts.
+fn add_gres(record: &Record<'_>, spec: &mut NodeSpec, notes: &mut Notes, faults: &mut Faults) -> Vec<Gres> {
     let (list, unread) = gres(&record.text("gres"));
     notes.add_many(Fate::LeftOut, "entries of gres that cannot be read", unread.len() as u64);
-    for entry in list {
+    let is_used_up = |name: &String| list.iter().any(|g| !g.no_consume && g.resources().contains(name));
+    for entry in &list {
         if entry.name != "gpu" {
-            let amount = spec.allocatable.entry(format!("gres/{}", entry.name)).or_default();
-            *amount = amount.saturating_add(entry.count);
+            for name in entry.resources().into_iter().filter(|name| !entry.no_consume || !is_used_up(name)) {
+                let amount = spec.allocatable.entry(name).or_default();
+                *amount = amount.saturating_add(entry.count);
+            }
         } else if let Ok(count) = u32::try_from(entry.count) {
-            let devices = DevicesSpec { kind: "gpu".into(), model: entry.model, count };
+            let devices = DevicesSpec { kind: "gpu".into(), model: entry.model.clone(), count };
             spec.devices.extend((count > 0).then_some(devices));
         } else {
             faults.add("I204", format!("{}, gres", record.place), format!("{} GPUs", entry.count), "mend the figure");
         }
     }
+    list
 }

@@ -3,7 +3,7 @@
 use super::EXCLUSIVE_PARTS;
 use super::gres::Gres;
 use super::job::{Job, Part, State};
-use super::node::{Node, is_part_of_gpu};
+use super::node::{Node, in_parts, is_part_of_gpu};
 use super::partition::{self, Partitions};
 use super::place::Places;
 use crate::adapter::notes::{Fate, Notes};
@@ -18,6 +18,9 @@ const PINNED: &str = "Slurm moves no running job";
 struct Held {
     amounts: [i64; 2],
     devices: u64,
+    /// GPUs of which jobs hold parts, by their own word.
+    in_parts: u64,
+    gres: BTreeMap<String, i64>,
 }
 
 /// One pinned task per running job and node, and one per node for what no job in the list accounts for.
@@ -39,6 +42,13 @@ pub fn tasks(
             let devices = devices(part, &nodes[n], &mut held[n], notes);
             held[n].amounts[0] = held[n].amounts[0].saturating_add(part.cpus);
             held[n].amounts[1] = held[n].amounts[1].saturating_add(part.memory);
+            if nodes[n].in_parts == 0 {
+                held[n].in_parts |= in_parts(&part.gres, &nodes[n].spec.devices);
+            }
+            for (name, amount) in nodes[n].uses_up(&part.gres) {
+                let sum = held[n].gres.entry(name).or_default();
+                *sum = sum.saturating_add(amount);
+            }
             tasks.push(task(job, rank, &nodes[n], devices, partitions));
             notes.add(Fate::Pinned, &format!("tasks of running jobs: {PINNED}"));
         }
@@ -55,11 +65,7 @@ pub fn tasks(
 fn task(job: &Job, rank: usize, node: &Node, devices: Vec<u32>, partitions: &Partitions) -> TaskSpec {
     let part = &job.parts[rank];
     let mut requirement = BTreeMap::from([("cpu".to_string(), part.cpus), ("memory".to_string(), part.memory)]);
-    let is_held = |g: &&Gres| g.name != "gpu" && g.count > 0 && !node.unconsumed.contains(&g.name);
-    for gres in part.gres.iter().filter(is_held) {
-        let amount = requirement.entry(format!("gres/{}", gres.name)).or_insert(0);
-        *amount = amount.saturating_add(gres.count);
-    }
+    requirement.extend(node.uses_up(&part.gres));
     // One that runs is in one partition.
     for name in job.partitions.iter().filter(|name| partitions.get(*name).is_some_and(|p| p.cpus_per_node.is_some())) {
         requirement.insert(partition::resource(name), part.cpus);
@@ -133,26 +139,31 @@ fn models(node: &Node) -> Vec<&str> {
 /// What is in use beyond what is held.
 fn outside(node: &Node, held: &Held) -> Option<TaskSpec> {
     let rest = |d: usize| (node.in_use[d].saturating_sub(held.amounts[d])).max(0);
-    let (cpu, memory) = (rest(0), rest(1));
+    let mut requirement = BTreeMap::from([("cpu".to_string(), rest(0)), ("memory".to_string(), rest(1))]);
+    let rest = |(name, amount): (String, i64)| {
+        let amount = amount.saturating_sub(held.gres.get(&name).copied().unwrap_or(0));
+        (amount > 0).then_some((name, amount))
+    };
+    requirement.extend(node.uses_up(&node.gres_in_use).into_iter().filter_map(rest));
     let models = models(node);
     let free = |d: &usize| held.devices >> d & 1 == 0;
-    let in_parts = (0..models.len()).filter(|d| node.in_parts >> d & 1 == 1);
+    let in_parts = (0..models.len()).filter(|d| (node.in_parts | held.in_parts) >> d & 1 == 1);
     let mut mask = in_parts.filter(free).fold(0, |mask, d| mask | 1 << d);
-    for gpu in node.gpus_in_use.iter().filter(|g| g.count > 0) {
+    for gpu in node.gres_in_use.iter().filter(|g| g.name == "gpu" && g.count > 0) {
         let of_model = || (0..models.len()).filter(|d| is_model(models[*d], gpu));
         let missing = gpu.count - of_model().filter(|d| !free(d)).count() as i64;
         let named = |d: &usize| gpu.index.as_ref().is_none_or(|list| list.contains(&(*d as u64)));
         let candidates = of_model().filter(free).filter(named).take(missing.max(0) as usize);
         mask = candidates.fold(mask, |mask, d| mask | 1 << d);
     }
-    if cpu == 0 && memory == 0 && mask == 0 {
+    if requirement.values().all(|amount| *amount == 0) && mask == 0 {
         return None;
     }
     let devices = numbers(mask);
     Some(TaskSpec {
         name: format!("outside-{}", node.spec.name),
         kind: TaskKind::Job,
-        requirement: [("cpu".to_string(), cpu), ("memory".to_string(), memory)].into(),
+        requirement,
         device: request(devices.len()),
         placement: vec![PieceSpec { node: node.spec.name.clone(), share: None, devices }],
         pinned: true,

@@ -165,8 +165,10 @@ fn wants(job: &Job, gres: &[Gres], cpus_per_core: i64, counts_memory: bool) -> W
         requirement.insert("exclusive".into(), EXCLUSIVE_PARTS);
     }
     for other in gres.iter().filter(|g| g.name != "gpu") {
-        let amount = requirement.entry(format!("gres/{}", other.name)).or_insert(0);
-        *amount = amount.saturating_add(other.count);
+        for name in other.resources() {
+            let amount = requirement.entry(name).or_insert(0);
+            *amount = amount.saturating_add(other.count);
+        }
     }
     let device = gpus.map(|g| DeviceRequestSpec {
         kind: "gpu".into(),
