@@ -55,7 +55,7 @@ fn followed(problem: &Problem, first: &Ordered, next: &Ordered, control: &Contro
     joined(problem, first, order(&left, &target, control), control)
 }
 
-/// What was ordered, or nothing of it where all that it does is even out what is even: see [`CRUMBS`]. What starts, repairs or empties
+/// What was ordered, or nothing of it where all that it does is even out what is even: see `CRUMBS`. What starts, repairs or empties
 /// something is worth its moves.
 pub fn worthwhile(problem: &Problem, ordered: Ordered) -> Ordered {
     let serves = |reason: Reason| matches!(reason, Reason::Admit | Reason::Repair | Reason::Drain);

@@ -21,7 +21,7 @@ pub struct Room {
     pub unit: String,
     /// What runs holds so much.
     pub held: i128,
-    /// What of that counts, [`Load`]: what an elastic task has beyond its least share is room for others.
+    /// What of that counts: what an elastic task has beyond its least share is room for others.
     pub load: i128,
     /// The nodes have so much.
     pub available: i128,
