@@ -701,6 +701,7 @@ fn cpu_and_gpu_write_the_same_plan_and_say_where_it_was_made() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(0), "{said}");
         assert!(said.contains(&format!("backend {backend}: ")), "{said}");
+        assert!(!said.contains("the CPU went on"), "{said}");
         let mut plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let made = plan["backend"].take();
         assert!(made.as_str().unwrap().starts_with(&format!("{backend}: ")), "{made}");

@@ -212,6 +212,26 @@ fn plans_for_the_rest_of_the_data_are_equal() {
     }
 }
 
+/// Who goes on from where a plan ends has a device that was prepared for where it began.
+#[test]
+fn a_device_takes_whatever_problem_is_searched() {
+    let Some(gpu) = gpu("a_device_takes_whatever_problem_is_searched") else { return };
+    let moved = std::sync::atomic::AtomicUsize::new(0);
+    for_seeds("gpu later", 10, |seed, rng| {
+        let problem = Problem::new(&random_snapshot(rng, Size::SMALL, Kinds::ALL)).unwrap();
+        let device = Some(Device::new(Arc::clone(&gpu), &problem).unwrap());
+        let options = Options { seed, effort: Some(100), threads: 1, ..Options::default() };
+        let solve = |problem: &Problem, options: &Options| bulk::solve(problem, options, &Control::unlimited());
+        let later = problem.afterwards(&solve(&problem, &options).placement);
+        let (host, there) = (solve(&later, &options), solve(&later, &Options { device, ..options.clone() }));
+        assert_eq!(there.troubles, [], "seed {seed}");
+        assert!(host.placement == there.placement, "seed {seed}");
+        moved.fetch_add(usize::from(later.current != problem.current), std::sync::atomic::Ordering::Relaxed);
+    });
+    let moved = moved.into_inner();
+    assert!(moved > 3, "{moved} clusters were other ones later");
+}
+
 /// By the clock the plans may differ, but the device must be given up in time.
 #[test]
 fn a_time_limit_ends_the_search_on_a_device() {

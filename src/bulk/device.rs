@@ -27,7 +27,7 @@ const BATCH_TIME: Duration = Duration::from_millis(100);
 /// A batch takes about so long at most: some drivers reset a device that is busy for two seconds.
 const BATCH_TIME_MAX: Duration = Duration::from_millis(800);
 
-/// An opened device that can hold a problem.
+/// An opened device with a problem that it can hold.
 #[derive(Debug, Clone)]
 pub struct Device {
     gpu: Arc<Gpu>,
@@ -41,6 +41,14 @@ impl Device {
     /// [`Error::Unusable`] when it is too large for the device's buffers.
     pub fn new(gpu: Arc<Gpu>, problem: &Problem) -> Result<Device, Error> {
         Device::of(gpu, image(problem, &Pack::new(problem)))
+    }
+
+    /// The device with another problem, or the same one at another point: who is at home where is part of what it holds.
+    ///
+    /// # Errors
+    /// See [`Device::new`].
+    pub(super) fn with(&self, problem: &Problem, pack: &Pack) -> Result<Device, Error> {
+        Device::of(Arc::clone(&self.gpu), image(problem, pack))
     }
 
     fn of(gpu: Arc<Gpu>, image: Image) -> Result<Device, Error> {

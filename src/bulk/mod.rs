@@ -89,7 +89,7 @@ pub struct Options {
     pub effort: Option<u64>,
     /// Threads; 0 = all cores. Does not change the result.
     pub threads: usize,
-    /// Where the kernels run; `None` = on the CPU. Does not change the result.
+    /// Where the kernels run, whatever problem it holds; `None` = on the CPU. Does not change the result.
     pub device: Option<Device>,
 }
 
@@ -130,7 +130,12 @@ fn pooled<T: Send>(options: &Options, work: impl FnOnce() -> T + Send) -> T {
 
 fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let pack = Pack::new(problem);
+    // Whatever problem the device was prepared for, it gets this one.
+    let prepared = options.device.as_ref().map(|device| device.with(problem, &pack)).transpose();
+    let (device, refused) = prepared.map_or_else(|error| (None, Some(error.into())), |device| (device, None));
+    let options = &Options { device, ..options.clone() };
     let (built, trouble) = build::build(problem, &pack, options.device.as_ref(), control);
+    let troubles: Vec<Trouble> = refused.into_iter().chain(trouble).collect();
     let (ejects, drains) = (eject::suits(&pack), drain::suits(&pack));
     let drains_long = drains && pack.price.len().saturating_mul(pack.movable_count) > SMALL_DRAIN;
     let (makes_room, few_moves) = (room::suits(&pack), problem.moves.max_moves.is_some());
@@ -145,7 +150,7 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
         Some(left) => control.within(left.mul_f64(part)),
         None => control.clone(),
     };
-    let mut team = Team::new(problem, &pack, &built, options, &annealing, trouble.into_iter().collect());
+    let mut team = Team::new(problem, &pack, &built, options, &annealing, troubles);
     match team::chains_at_once(problem.nodes.len()) {
         1 => team.run(Part::WHOLE, &[Kind::Careful]),
         // Choosing among tasks that wait, a bold chain brings nothing: 9,366 to 9,450 against 9,434 to 9,453 on 200 tasks.

@@ -149,15 +149,13 @@ fn find(
         ordered = way_on(problem, &charged, ordered);
         // What is proven, near enough or cut short is not looked at again.
         if found.meta.status == Status::Feasible {
-            // The device holds the problem as it was, with other homes; the result is the same here.
-            let host = Backend { device: None, text: "cpu".to_string() };
             let again = |problem: &Problem| {
                 let searched = focus::searched(problem, &args.focus);
                 let charged = with_charge(&searched, args.min_gain());
                 let time = going_on
                     .time_left()
                     .map_or_else(|| going_on.clone(), |left| going_on.within(left.mul_f64(SEARCH_PART)));
-                let target = self::search(&charged, args, &host, args.effort(), &time).target;
+                let target = self::search(&charged, args, &backend, args.effort(), &time).target;
                 way_on(problem, &charged, plan::order(problem, &target, &order.part(ORDER_PART)))
             };
             ordered = bulk::settled(problem, ordered, again, going_on);

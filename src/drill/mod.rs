@@ -331,7 +331,7 @@ fn look(
     let mut drilled = judged(scenarios, orders[0]);
     let is_slow = |one: &Drilled| one.waves > turns(one.moves as u64, state.problem.moves.max_in_flight) as usize;
     let is_open = |one: &Drilled, order: Order| match order {
-        Order::Swift => is_slow(one),
+        Order::Swift => recover::has_caps(state.problem) && is_slow(one),
         _ => !one.is_covered(),
     };
     let open =

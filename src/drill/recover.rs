@@ -248,6 +248,11 @@ fn at_once(problem: &Problem, moves: usize) -> Option<u64> {
     Some(turns(moves as u64, caps.max_in_flight).max(1) * u64::from(cap.max(1)))
 }
 
+/// Is there a cap on what enters a node in a wave?
+pub fn has_caps(problem: &Problem) -> bool {
+    problem.moves.max_per_node.or(problem.moves.max_to_node).is_some()
+}
+
 /// Waves for so many moves, of which a wave may have so many: 1 where there is no cap.
 pub fn turns(count: u64, most: Option<u32>) -> u64 {
     most.map_or(1, |most| count.div_ceil(u64::from(most.max(1))))

@@ -17,6 +17,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
 /// What runs as one: a move, or the members of a gang that start or stop.
+#[derive(Clone)]
 pub(super) struct Unit {
     pub(super) steps: Vec<Step>,
     /// The unit that may be tried as soon as this one is in a wave.

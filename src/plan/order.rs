@@ -42,7 +42,7 @@ pub struct Ordered {
     pub blocked: Vec<(TaskId, Spot)>,
     /// Blocked moves of which not every order was tried: too many have to do with each other, or time was short.
     pub untried: usize,
-    /// Something is blocked, and the clock or a signal ended the search for a way.
+    /// The clock or a signal ended the search for a way for what is blocked, or the looks from where the plan ends.
     pub is_cut: bool,
 }
 
@@ -224,35 +224,27 @@ fn order_once(problem: &Problem, slots: &Slots, target: &Placement, control: &Co
             best.ordered.blocked.clear();
         }
     }
-    let mut count = units.len();
-    let mut parked = HashSet::new();
-    let as_they_were: Vec<bool> = units.iter().map(|unit| unit.follows).collect();
-    for (may_wait, may_restart) in [(false, false), (true, false), (true, true)] {
-        if !has_more || control.must_stop() {
-            break;
+    let mut detour = |units: &[Unit], best: &mut Found, may_restart: bool, parked: &HashSet<TaskId>| {
+        if has_more && !control.must_stop() {
+            let other = attempt(&mut units.to_vec(), Some(Detours::new(may_restart, parked.clone())));
+            has_more = is_blocked(&other);
+            keep_better(problem, best, other);
         }
-        units.truncate(count);
-        if may_wait && !may_restart {
-            let blocked: HashSet<TaskId> = best.ordered.blocked.iter().map(|(task, _)| *task).collect();
-            let is_blocked = |unit: &usize| units[*unit].steps.iter().any(|step| blocked.contains(&step.task));
-            tangles.retain(|set| set.iter().any(is_blocked));
-            parked = tangle::untie(problem, slots, &mut units, &tangles, control);
-            count = units.len();
-            if parked.is_empty() {
-                continue;
-            }
+        has_more && !control.must_stop()
+    };
+    let nobody = HashSet::new();
+    if detour(&units, &mut best, false, &nobody) {
+        let blocked: HashSet<TaskId> = best.ordered.blocked.iter().map(|(task, _)| *task).collect();
+        let is_blocked = |unit: &usize| units[*unit].steps.iter().any(|step| blocked.contains(&step.task));
+        tangles.retain(|set| set.iter().any(is_blocked));
+        let mut untied = units.clone();
+        let parked = tangle::untie(problem, slots, &mut untied, &tangles, control);
+        if !parked.is_empty() {
+            detour(&untied, &mut best, false, &parked);
+            detour(&untied, &mut best, true, &parked);
         }
-        let other = attempt(&mut units, Some(Detours::new(may_restart, parked.clone())));
-        has_more = is_blocked(&other);
-        keep_better(problem, &mut best, other);
-    }
-    if has_more && !parked.is_empty() && !control.must_stop() {
-        // Ways with parking are found set by set, and one may stand in the way of another: the same without them.
-        units.truncate(as_they_were.len());
-        units.iter_mut().zip(&as_they_were).for_each(|(unit, follows)| unit.follows = *follows);
-        let other = attempt(&mut units, Some(Detours::new(true, HashSet::new())));
-        has_more = is_blocked(&other);
-        keep_better(problem, &mut best, other);
+        // Ways with parking are found set by set, and one may stand in the way of another: so restarts also without them.
+        detour(&units, &mut best, true, &nobody);
     }
     let blocked = best.ordered.blocked.len();
     best.ordered.untried = untried.min(blocked);

@@ -4,6 +4,7 @@ use super::slots::{Slots, domains};
 use crate::model::{DomainId, GroupId, NodeId, Problem, Spot, TaskId};
 
 /// What a step does to one node.
+#[derive(Clone)]
 pub(super) struct Touch {
     pub(super) node: NodeId,
     pub(super) parts_before: u32,
@@ -26,6 +27,7 @@ pub(super) enum Hop {
 }
 
 /// One task from where it is to where it will be, or to where it waits.
+#[derive(Clone)]
 pub(super) struct Step {
     pub(super) task: TaskId,
     pub(super) from: Spot,
