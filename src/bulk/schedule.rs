@@ -16,9 +16,10 @@
 //! A careful chain keeps all limits, so that the shortest search brings something. A bold one opens and closes them, and being away
 //! from home costs it the temperature just once. The first wins in roomy clusters, where moves are what costs; the second in
 //! full ones. A light chain is a careful one for which being away is cheap, whatever the move: it wins where few moves are needed, but
-//! just the right ones. A cluster of one block has two chains at a time, whatever the threads: the first eighth of the search tries a
-//! careful one and a bold one, the rest is for two bold ones, or for a careful one and a light one (team.rs); where nothing runs yet,
-//! both are careful from the start. Larger clusters have one careful chain, whose blocks the threads share.
+//! just the right ones. A keen chain is a bold one for which half of the price of being away follows that of the move. A cluster of one
+//! block has two chains at a time, whatever the threads: the first eighth of the search tries a careful one and a bold one, the rest is
+//! for a bold one and a keen one, or for a careful one and a light one (team.rs); where nothing runs yet, both are careful from the
+//! start. Larger clusters have one careful chain, whose blocks the threads share.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
@@ -51,6 +52,9 @@ const _: () = assert!(KNEE_DEPTH > CLOSE_DEPTH && KNEE_FROM < SETTLE_FROM);
 /// benches/RESULTS.md. For a bold one all of it is: if cheap moves are free while it is hot, a long search on ROADEF a2_2 finds no way
 /// back within the limits.
 const FLAT_PART: i64 = 8;
+/// Of what it costs a keen chain, this part is in proportion to what the move costs: with seven eighths, some on ROADEF a2_4 find no
+/// way back.
+const KEEN_PART: i64 = 2;
 /// A move that costs more than so many times the mean counts as costing so much, so that all sums stay in range.
 const DEAR_MOVE: i64 = 16;
 /// Candidates of a round in a cluster of one block, more or less.
@@ -89,12 +93,14 @@ pub enum Kind {
     Bold,
     /// Keeps limits and, where moves cost something, leaves home easily: for half of the flat part of a careful one.
     Light,
+    /// Exceeds limits on the way and, where moves cost something, looks at what a move costs while it is hot.
+    Keen,
 }
 
 impl Kind {
     /// May limits be exceeded on the way?
     pub fn exceeds_limits(self) -> bool {
-        self == Kind::Bold
+        matches!(self, Kind::Bold | Kind::Keen)
     }
 }
 
@@ -127,7 +133,7 @@ pub struct Schedule {
     hot: i64,
     cold: i64,
     /// Of each [`Kind`].
-    manners: [Manner; 3],
+    manners: [Manner; 4],
     /// Points that a move costs in the mean.
     mean_move: i64,
     /// Shifts, in 256ths of all candidates; the rest are swaps.
@@ -162,6 +168,8 @@ impl Schedule {
         let careful = Manner { home: flat, priced: careful - flat, home_share: 128, away_share: away(12) };
         let bold = Manner { home: bold, priced: 0, home_share: 38, away_share: away(6) };
         let light = if mean_move > 0 { Manner { home: careful.home / 2, priced: 0, ..careful } } else { careful };
+        let priced = if mean_move > 0 { bold.home / KEEN_PART } else { 0 };
+        let keen = Manner { home: bold.home - priced, priced, ..bold };
         Schedule {
             part,
             rounds,
@@ -170,7 +178,7 @@ impl Schedule {
             time,
             hot,
             cold,
-            manners: [careful, bold, light],
+            manners: [careful, bold, light, keen],
             mean_move,
             shift_share: 77,
             candidates_per_task,
@@ -231,7 +239,7 @@ impl Schedule {
     /// Temperature in 256ths of a point.
     fn temperature(&self, progress: i64, kind: Kind) -> i64 {
         let range = self.hot - self.cold;
-        let (knee_from, knee_depth) = if kind == Kind::Bold { (KNEE_FROM, KNEE_DEPTH.min(range)) } else { (0, 0) };
+        let (knee_from, knee_depth) = if kind.exceeds_limits() { (KNEE_FROM, KNEE_DEPTH.min(range)) } else { (0, 0) };
         let depth = if progress >= SETTLE_FROM {
             return 0;
         } else if progress < knee_from {

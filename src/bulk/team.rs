@@ -121,7 +121,7 @@ fn better_kinds(built: i128, [careful, bold]: [i128; 2], ideal: i128) -> [Kind; 
         return [Kind::Careful, Kind::Bold];
     }
     let is_bold = (ideal - bold) * LEAD.1 <= (ideal - careful) * LEAD.0;
-    if is_bold { [Kind::Bold; 2] } else { [Kind::Careful, Kind::Light] }
+    if is_bold { [Kind::Bold, Kind::Keen] } else { [Kind::Careful, Kind::Light] }
 }
 
 #[cfg(test)]
@@ -130,8 +130,8 @@ mod tests {
 
     #[test]
     fn a_careful_chain_needs_a_clear_lead() {
-        assert_eq!(better_kinds(-500, [-100, -90], 0), [Kind::Bold; 2]);
-        assert_eq!(better_kinds(-500, [-100, -120], 0), [Kind::Bold; 2], "a fifth more is left");
+        assert_eq!(better_kinds(-500, [-100, -90], 0), [Kind::Bold, Kind::Keen]);
+        assert_eq!(better_kinds(-500, [-100, -120], 0), [Kind::Bold, Kind::Keen], "a fifth more is left");
         assert_eq!(better_kinds(-500, [-100, -130], 0), [Kind::Careful, Kind::Light], "three tenths more");
         assert_eq!(
             better_kinds(-500, [100, 95], 110),
@@ -143,7 +143,7 @@ mod tests {
             [Kind::Careful, Kind::Bold],
             "nothing found: it has shown nothing"
         );
-        assert_eq!(better_kinds(-500, [-500, -400], 0), [Kind::Bold; 2], "the careful one found nothing");
+        assert_eq!(better_kinds(-500, [-500, -400], 0), [Kind::Bold, Kind::Keen], "the careful one found nothing");
         assert_eq!(better_kinds(-5000, [-1, -4], 0), [Kind::Careful, Kind::Bold], "even");
     }
 }
