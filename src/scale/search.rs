@@ -68,6 +68,9 @@ impl Search {
     /// A placement in which everything runs, with few moves; or one that comes near. Building is quick and annealing takes ten times as
     /// long, so a search with next to none of it comes first.
     pub(super) fn most_placed(&self, problem: &Problem, control: &Control) -> Placement {
+        if all_run(problem, &problem.current) {
+            return problem.current.clone();
+        }
         let asked = sized(problem);
         let effort = self.effort.map_or(EFFORT_MIN, |effort| effort.min(EFFORT_MIN));
         let first = Search { effort: Some(effort), ..self.clone() }.solve(&asked, true, control);
