@@ -5,7 +5,7 @@ use super::policy::Policy;
 use super::pools::{Pool, Reserve, pools, rooms};
 use super::scenario::Scenarios;
 use super::scene::Scene;
-use super::search::{Search, is_whole};
+use super::search::{Search, eased, is_whole};
 use crate::control::Control;
 use crate::model::{NodeId, Placement, Problem};
 
@@ -19,7 +19,8 @@ pub(super) fn keeps(
     search: &Search,
     control: &Control,
 ) -> bool {
-    is_whole(&scene.whole, state)
+    // Where a policy keeps room, shares give way when it is asked for.
+    is_whole(&scene.whole, &eased(&scene.whole, state))
         && match policy {
             Policy::Free | Policy::Tasks(..) => true,
             Policy::Utilization(_) => is_within(&scene.whole.afterwards(state), state, gone, policy),

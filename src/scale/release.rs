@@ -11,7 +11,7 @@ use super::scenario::{Scenarios, level};
 use super::scene::Scene;
 use super::search::{Search, confined, empty_nodes, priced, waiting};
 use crate::control::Control;
-use crate::model::{DomainId, Goal, NodeId, Placement, Problem, TaskId};
+use crate::model::{AMOUNT_MAX, DomainId, Goal, NodeId, Placement, Problem, SHARE_ONE, TaskId};
 use crate::plan::{self, Meta, Plan, Status};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -139,8 +139,10 @@ impl Release<'_> {
     }
 }
 
+/// A plan that leads to `target`. Where that starts what is worth less in the points of the problem than what has to give way for it,
+/// a share or a node, the plan is ordered in points in which nothing is.
 pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, control: &Control) -> Plan {
-    let meta = Meta {
+    let meta = || Meta {
         solver: "bulk".to_string(),
         seed: search.seed,
         effort: search.effort.unwrap_or(0),
@@ -150,7 +152,24 @@ pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, co
         proof: None,
         blockers: None,
     };
-    plan::build(problem, target, meta, control)
+    let plan = plan::build(problem, target, meta(), control);
+    let left_out = |plan: &Plan| {
+        let reached = plan.reached(problem);
+        problem.task_ids().filter(|task| target.spot(*task).is_placed() && !reached.spot(*task).is_placed()).count()
+    };
+    if left_out(&plan) == 0 {
+        return plan;
+    }
+    let mut starts = priced(problem, &|node| problem.nodes[node.index()].price);
+    for task in problem.task_ids() {
+        let share = target.spot(task).total_parts().max(1);
+        let start = i128::from(starts.value_scale) * i128::from(u64::from(SHARE_ONE).div_ceil(share));
+        let is_running = problem.current.spot(task).is_placed();
+        starts.tasks[task.index()].weight = if is_running { 1 } else { start.min(AMOUNT_MAX.into()) as i64 };
+    }
+    let ordered = plan::told(problem, plan::order(&starts, target, control));
+    let other = plan::sum_up(problem, ordered, meta());
+    if left_out(&other) < left_out(&plan) { other } else { plan }
 }
 
 /// As many of a pool's empty nodes as may go under a target utilisation: those first that take least of what may go.
