@@ -112,7 +112,9 @@ fn mixed(rng: &mut Rng) -> Snapshot {
 fn load(task: &TaskSpec) -> i128 {
     let parts: u32 = task.placement.iter().map(|piece| share(piece).parts()).sum();
     let parts = match (&task.sharing, &task.min_share) {
-        (SharingSpec::Elastic, Some(min)) => parts.min(Share::parse(min).unwrap().parts()),
+        (SharingSpec::Elastic, Some(min)) if parts > 0 => parts.min(Share::parse(min).unwrap().parts()),
+        (SharingSpec::Elastic, Some(min)) => Share::parse(min).unwrap().parts(),
+        (SharingSpec::Rigid, _) => SHARE_ONE,
         _ => parts,
     };
     i128::from(task.requirement["cpu"]) * i128::from(parts)
@@ -122,15 +124,33 @@ fn share(piece: &PieceSpec) -> Share {
     piece.share.as_ref().map_or(Share::ONE, |share| Share::parse(share).unwrap())
 }
 
-/// The policy, worked out from the figures of a snapshot in which everything runs; `None` where the exact solver does not get to the end.
+/// The policy where everything runs, worked out from the figures of a snapshot; `None` where the exact solver does not get to the end.
 fn holds(snapshot: &Snapshot, policy: &Policy) -> Option<bool> {
+    let mut running = snapshot.clone();
+    running.tasks.retain(|task| !task.placement.is_empty());
     match policy {
         Policy::Free | Policy::Tasks(..) => Some(true),
-        Policy::Utilization(rate) => Some(is_within(snapshot, i128::from(rate.milli()))),
-        Policy::Survive(_) => {
-            let failures = snapshot.nodes.iter().map(|node| comes_back(snapshot, &node.name));
-            failures.fold(Some(true), |all, one| Some(all? & one?))
-        }
+        Policy::Utilization(rate) => Some(is_within(&running, i128::from(rate.milli()))),
+        Policy::Survive(_) => survives(&running),
+    }
+}
+
+fn survives(snapshot: &Snapshot) -> Option<bool> {
+    let failures = snapshot.nodes.iter().map(|node| comes_back(snapshot, &node.name));
+    failures.fold(Some(true), |all, one| Some(all? & one?))
+}
+
+/// Could everything that is not hopeless run with the policy kept? Of one pool only, where a target is asked for.
+fn would_do(snapshot: &Snapshot, policy: &Policy, hopeless: &[Hopeless]) -> Option<bool> {
+    let mut asked = snapshot.clone();
+    asked.tasks.retain(|task| hopeless.iter().all(|one| one.task != task.name));
+    let all: i128 = asked.tasks.iter().map(load).sum();
+    let has: i128 = asked.nodes.iter().map(|node| scaled(node.allocatable["cpu"], 1)).sum();
+    match policy {
+        Policy::Free | Policy::Tasks(..) => comes_back(&asked, ""),
+        Policy::Utilization(_) if !asked.pools.is_empty() => None,
+        Policy::Utilization(rate) => Some(all * 1000 <= has * i128::from(rate.milli()) && comes_back(&asked, "")?),
+        Policy::Survive(_) => survives(&asked),
     }
 }
 
@@ -150,24 +170,20 @@ fn is_within(snapshot: &Snapshot, milli: i128) -> bool {
     })
 }
 
-/// Does everything have a place, with all that it needs, without this node? Who was there may leave the pool.
+/// Does everything have a place, with all that it needs, without this node? Who was there, or waits, may go to any pool.
 fn comes_back(snapshot: &Snapshot, gone: &str) -> Option<bool> {
     let mut left = snapshot.clone();
     for node in &mut left.nodes {
         node.labels.insert("in".to_string(), format!("{:?}", node.pool));
     }
     for task in &mut left.tasks {
-        let home = task.placement.first().and_then(|piece| left.nodes.iter().find(|node| node.name == piece.node));
-        if task.placement.iter().all(|piece| piece.node != gone) {
+        if !task.placement.is_empty() && task.placement.iter().all(|piece| piece.node != gone) {
             let pools = task.placement.iter().filter_map(|p| left.nodes.iter().find(|node| node.name == p.node));
             let pools: Vec<String> = pools.map(|node| node.labels["in"].clone()).collect();
-            if home.is_some() {
-                task.selector.insert("in".to_string(), pools);
-            }
+            task.selector.insert("in".to_string(), pools);
         }
-        // Whole units, or so little less that it does not matter: each task is what it needs.
-        let needs = (load(task) + i128::from(SHARE_ONE) - 1) / i128::from(SHARE_ONE);
-        task.requirement.insert("cpu".to_string(), needs as i64);
+        // A share poured is no whole number of units: what it needs is rounded down, which errs on the side of what is claimed.
+        task.requirement.insert("cpu".to_string(), (load(task) / i128::from(SHARE_ONE)) as i64);
         (task.weight, task.evictable, task.min_share) = (1, true, None);
         if task.sharing == SharingSpec::Elastic {
             task.sharing = SharingSpec::Rigid;
@@ -205,6 +221,13 @@ fn converges(start: &Snapshot, policy: &Policy) -> Option<usize> {
         if !addition.is_enough {
             return None;
         }
+        let names = addition.purchases.iter().filter(|_| addition.is_least).map(|purchase| &purchase.shape);
+        for name in names {
+            let mut fewer = addition.snapshot.clone();
+            let last = fewer.nodes.iter().rposition(|node| node.name.starts_with(&format!("{name}+"))).unwrap();
+            fewer.nodes.remove(last);
+            assert_ne!(would_do(&fewer, policy, &first.hopeless), Some(true), "one {name} fewer would do");
+        }
         snapshot = followed(&addition.snapshot, Goal::Place, &addition.plan, &first.hopeless);
         assert_ne!(holds(&snapshot, policy), Some(false), "the policy is not kept with what was bought");
         bought = addition.purchases.iter().map(|purchase| purchase.count).sum();
@@ -229,26 +252,75 @@ fn converges(start: &Snapshot, policy: &Policy) -> Option<usize> {
 #[test]
 fn advice_that_is_followed_asks_for_nothing_more() {
     let (bought, kept, open) = (Cell::new(0), Cell::new(0), Cell::new(0));
-    for_seeds("converges", 40, |seed, rng| {
+    for_seeds("converges", 30, |_, rng| {
         let snapshot = mixed(rng);
         for policy in [Policy::Free, utilization(500), utilization(800), survive()] {
-            if std::env::var_os("SHOW").is_some() {
-                eprintln!("{seed} {policy:?} {snapshot:#?}");
-            }
-            let result = std::panic::catch_unwind(|| converges(&snapshot, &policy));
-            if result.is_err() {
-                eprintln!("FAIL {seed} {policy:?}");
-                open.set(open.get() + 1000);
-                continue;
-            }
-            match result.unwrap() {
-                None => open.set(open.get() + 1),
-                Some(0) => kept.set(kept.get() + 1),
-                Some(_) => bought.set(bought.get() + 1),
-            }
+            let count = match converges(&snapshot, &policy) {
+                None => &open,
+                Some(0) => &kept,
+                Some(_) => &bought,
+            };
+            count.set(count.get() + 1);
         }
     });
-    eprintln!("{} {} {}", bought.get(), kept.get(), open.get());
-    assert!(bought.get() > 20 && kept.get() > 20, "{} bought, {} kept", bought.get(), kept.get());
+    let is_whole = std::env::var_os("BAYPLAN_TEST_SEED").is_none();
+    assert!(!is_whole || (bought.get() > 20 && kept.get() > 20), "{} bought, {} kept", bought.get(), kept.get());
     assert!(open.get() <= 2, "{} without an answer", open.get());
+}
+
+/// What waits and is divisible starts in the plan that says that no node must come.
+#[test]
+fn enough_is_proven_by_a_plan_that_starts_what_waits() {
+    let nodes = vec![node("a", &[("cpu", 20)]), node("b", &[("cpu", 20)])];
+    let tasks = vec![
+        divisible("t1", 12),
+        in_pieces(divisible("t2", 16), 16, &[("a", 9), ("b", 4)]),
+        in_pieces(elastic("t5", 10, "1/2"), 10, &[("a", 6)]),
+    ];
+    for policy in [Policy::Free, utilization(800), survive()] {
+        assert_eq!(converges(&cluster(nodes.clone(), tasks.clone()), &policy), Some(0), "{policy:?}");
+    }
+}
+
+/// 7 and 18 of 56 are 44.6 %: what runs in pieces is no reason to buy anything.
+#[test]
+fn a_divisible_task_is_no_more_than_it_has() {
+    let names: Vec<String> = (0..7).map(|n| format!("n{n}")).collect();
+    let nodes = names.iter().map(|name| node(name, &[("cpu", 8)])).collect();
+    let pieces = [("n1", 4), ("n2", 4), ("n3", 4), ("n4", 4), ("n5", 2)];
+    let tasks = vec![at(task("r", 1, &[("cpu", 7)]), "n0"), in_pieces(divisible("d", 40), 40, &pieces)];
+    let snapshot = cluster(nodes, tasks);
+    let answer = advice(&snapshot, &utilization(500));
+    assert!(answer.is_kept && answer.addition.is_none(), "{:?}", answer.addition);
+    assert_eq!(answer.pools[0].rooms[0].load, scaled(25, 1));
+    for policy in [Policy::Free, utilization(500), survive()] {
+        assert_eq!(converges(&snapshot, &policy), Some(0), "{policy:?}");
+    }
+    // With 30 it is 37 of 56: 66 % and at 50 % 18 more, which are three nodes; following that is enough.
+    let mut more = snapshot;
+    let pieces = [("n1", 6), ("n2", 6), ("n3", 6), ("n4", 6), ("n5", 6)];
+    more.tasks[1] = in_pieces(divisible("d", 40), 40, &pieces);
+    assert_eq!(converges(&more, &utilization(500)), Some(3));
+}
+
+/// Where a node fails, a divisible task comes back with all that it had, in whatever pieces there is room for.
+#[test]
+fn a_divisible_task_survives_with_all_it_had() {
+    let nodes = || ["a", "b", "c"].map(|name| node(name, &[("cpu", 6)])).to_vec();
+    let d = |pieces: &[(&str, i64)]| cluster(nodes(), vec![in_pieces(divisible("d", 18), 18, pieces)]);
+    // 12 of 18: whichever fails, the other two hold 12.
+    let even = d(&[("a", 4), ("b", 4), ("c", 4)]);
+    assert!(advice(&even, &survive()).is_kept);
+    assert_eq!(converges(&d(&[("a", 6), ("b", 6)]), &survive()), Some(0));
+    // 13 need a third node beside the one that fails.
+    assert_eq!(converges(&d(&[("a", 6), ("b", 6), ("c", 1)]), &survive()), Some(1));
+}
+
+/// Room for more of a divisible shape is room for all of it on one node, in the headroom as in the verdict.
+#[test]
+fn room_for_a_divisible_shape_is_room_for_all_of_it() {
+    let nodes = vec![node("a", &[("cpu", 10)]), node("b", &[("cpu", 10)])];
+    let snapshot = cluster(nodes, vec![divisible("d", 8), at(task("r", 1, &[("cpu", 3)]), "a")]);
+    let kept = |count| advice(&snapshot, &Policy::Tasks("d".to_string(), count)).is_kept;
+    assert_eq!((kept(1), kept(2)), (true, false));
 }
