@@ -77,7 +77,7 @@ pub use build::{Meta, build, reasons, sum_up};
 pub use explain::{Answer, Explanation, Room, explain};
 pub use moment::{Fill, Moment, moments};
 pub use obstacle::Obstacle;
-pub use order::{Ordered, is_better, joined, order, told};
+pub use order::{Ordered, Unsettled, is_better, joined, order, told};
 pub use recount::recount;
 pub use reserve::{Refuge, Reserve};
 pub use unplaced::waiting;

@@ -44,6 +44,17 @@ pub struct Ordered {
     pub untried: usize,
     /// The clock or a signal ended the search for a way for what is blocked, or the looks from where the plan ends.
     pub is_cut: bool,
+    /// The last look from where the plan ends still found moves.
+    pub unsettled: Option<Unsettled>,
+}
+
+/// Planning again from where a plan ends may find more, see `bulk/again.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsettled {
+    /// So often was it looked at.
+    pub looks: u32,
+    /// So many moves the last look found.
+    pub moves: usize,
 }
 
 impl Ordered {
