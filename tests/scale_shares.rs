@@ -268,6 +268,22 @@ fn advice_that_is_followed_asks_for_nothing_more() {
     assert!(open.get() <= 2, "{} without an answer", open.get());
 }
 
+/// Cut and joined again, everything is where it was, and nothing that may move is divisible in between.
+#[test]
+fn pieces_are_the_whole() {
+    for_seeds("pieces", 50, |_, rng| {
+        let problem = Problem::new(&mixed(rng)).unwrap();
+        let cut = problem.cut();
+        assert!(cut.problem.tasks.iter().all(|task| task.sharing != Sharing::Divisible));
+        assert_eq!(cut.joined(&cut.problem.current), problem.current);
+        let (own, pieces) = (Usage::of(&problem, &problem.current), Usage::of(&cut.problem, &cut.problem.current));
+        assert!(
+            problem.node_ids().all(|node| own.amounts(node) == pieces.amounts(node)),
+            "shares are whole units here"
+        );
+    });
+}
+
 /// What waits and is divisible starts in the plan that says that no node must come.
 #[test]
 fn enough_is_proven_by_a_plan_that_starts_what_waits() {

@@ -87,7 +87,9 @@ pub fn sum_up(problem: &Problem, ordered: Ordered, meta: Meta) -> Plan {
 /// What nobody has looked at, in sentences.
 fn unexplored_all(status: Status, gap: Option<i128>, ordered: &Ordered) -> Vec<String> {
     let mut list: Vec<String> = unexplored(status, gap).into_iter().collect();
-    let (untried, blocked) = (ordered.untried, ordered.blocked.len());
+    let blocked = ordered.blocked.len();
+    // Of those that were blocked on the way, some may have found one.
+    let untried = ordered.untried.min(blocked);
     if untried > 0 {
         list.push(format!(
             "of {untried} of the {blocked} blocked moves not every order was tried, since so many hang together"
@@ -103,7 +105,7 @@ fn unexplored_all(status: Status, gap: Option<i128>, ordered: &Ordered) -> Vec<S
 }
 
 /// How the search ended, and what that leaves open; `None` when nothing is open.
-pub(super) fn unexplored(status: Status, gap: Option<i128>) -> Option<String> {
+fn unexplored(status: Status, gap: Option<i128>) -> Option<String> {
     let ended = match status {
         Status::Optimal => return None,
         Status::Feasible | Status::Infeasible => "the search ended with its effort",

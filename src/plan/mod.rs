@@ -52,6 +52,7 @@ mod chain;
 mod claims;
 mod detour;
 mod detours;
+mod excuse;
 mod explain;
 mod flight;
 mod flights;
@@ -72,7 +73,6 @@ mod verify;
 mod wave;
 
 pub use blocked::{Blocked, NO_GAIN};
-use build::unexplored;
 pub use build::{Meta, build, reasons, sum_up};
 pub use explain::{Answer, Explanation, Room, explain};
 pub use moment::{Fill, Moment, moments};

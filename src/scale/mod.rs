@@ -243,15 +243,13 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
 
     let pools = pools(&problem);
     let own = |task: &TaskId| task.index() < stage.task_count;
-    // Of the tasks of the policy one stands for all.
+    // Of the tasks of the policy one stands for all, under the name that was asked for.
     let reserved = hopeless.iter().find(|task| !own(task));
-    let shape_name = || match &ask.policy {
-        Policy::Tasks(name, _) => name.clone(),
-        _ => String::new(),
+    let named = |task: &TaskId| match &ask.policy {
+        Policy::Tasks(name, _) if !own(task) => Hopeless { task: name.clone(), ..told(&offered, *task) },
+        _ => told(&offered, *task),
     };
-    let own_told = hopeless.iter().filter(|task| own(task)).map(|task| told(&offered, *task));
-    let told: Vec<Hopeless> =
-        own_told.chain(reserved.map(|task| Hopeless { task: shape_name(), ..told(&offered, *task) })).collect();
+    let told: Vec<Hopeless> = hopeless.iter().filter(|task| own(task)).chain(reserved).map(named).collect();
     // No purchase makes room for a shape that nothing on offer can hold.
     let is_possible = hopeless.iter().all(own);
 
@@ -261,16 +259,16 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
     let mut released = release.best(&target, &control.part(3));
     let mut addition = None;
     if !released.is_kept || !is_possible {
-        let bought = addition_to(&stage, &shapes, [&lacking, &hopeless], is_possible, ask, control)?;
+        let (added, found) = addition_to(&stage, &shapes, [&lacking, &hopeless], is_possible, ask, control)?;
         // Buying looks again, and may find a place for everything on what is there.
-        let is_nothing = bought.0.is_enough && bought.0.purchases.is_empty();
-        let again = is_nothing.then(|| release.best(&bought.1, &control.part(3))).filter(|again| again.is_kept);
+        let is_nothing = added.is_enough && added.purchases.is_empty();
+        let again = is_nothing.then(|| release.best(&found, &control.part(3))).filter(|again| again.is_kept);
         match again {
             Some(again) => {
                 released = again;
                 lacking.clear();
             }
-            None => addition = Some(bought.0),
+            None => addition = Some(added),
         }
     }
     let is_settled = addition.is_none();
