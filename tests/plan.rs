@@ -583,8 +583,8 @@ fn every_false_word_in_a_plan_is_named() {
         (&["objective"], |p| p.objective.0 -= 1),
         (&["objective"], |p| p.objective.1 = i128::MAX),
         (&["bound"], |p| p.bound = p.bound.map(|bound| bound - 1)),
-        (&["status"], |p| (p.status, p.bound) = (Status::Optimal, None)),
-        (&["status"], |p| (p.status, p.bound) = (Status::Optimal, p.bound.map(|bound| bound + 1))),
+        (&["status", "unexplored"], |p| (p.status, p.bound) = (Status::Optimal, None)),
+        (&["status", "unexplored"], |p| (p.status, p.bound) = (Status::Optimal, p.bound.map(|bound| bound + 1))),
         (&["unplaced"], |p| p.unplaced.clear()),
         (&["unplaced"], |p| p.unplaced.push(p.unplaced[0].clone())),
         (&["unplaced"], |p| p.unplaced.push((TaskId(0), "no room".to_string()))),
@@ -592,10 +592,21 @@ fn every_false_word_in_a_plan_is_named() {
         (&["blocked"], |p| p.blocked.push(kept(TaskId(0), None))),
         (&["blocked"], |p| p.blocked.push(kept(TaskId(99), None))),
         (&["unplaced"], |p| p.unplaced[0].1 = "fits no node: taint on 4 nodes".to_string()),
+        (&["unplaced"], |p| p.unplaced[0].1 = p.unplaced[0].1.replace("1 node", "2 nodes")),
+        (&["unplaced"], |p| p.unplaced[0].1 = "room exists only by moving others: capacity cpu on 4 nodes".to_string()),
         (&["reason"], |p| p.waves[2][0].reason = Reason::Drain),
         (&["unknown"], |p| p.drain.push(NodeId(99))),
         (&["unexplored"], |p| p.unexplored.clear()),
         (&["unexplored"], |p| p.unexplored[0] = p.unexplored[0].replace("nothing", "all")),
+        // How a search ended is said once, and no more moves are blocked than are listed.
+        (&["unexplored"], |p| {
+            p.unexplored
+                .push(p.unexplored[0].replace("the search ended with its effort", "the time limit ended the search"));
+        }),
+        (&["unexplored"], |p| {
+            let text = "of 1 of the 3 blocked moves not every order was tried, since so many hang together";
+            p.unexplored.push(text.to_string());
+        }),
         (&["status"], |p| p.status = Status::Infeasible),
         (&["status"], |p| p.blockers.push("spread".to_string())),
         // Nothing is broken at the end.

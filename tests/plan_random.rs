@@ -196,7 +196,8 @@ fn a_plan_cut_after_any_wave_holds_and_its_cost_is_told() {
                 on_detours += 1;
                 continue;
             }
-            let cut = Ordered { waves, reached: state, blocked: Vec::new(), untried: 0, is_cut: false };
+            let cut =
+                Ordered { waves, reached: state, blocked: Vec::new(), untried: 0, is_cut: false, unsettled: None };
             assert_eq!(verify(&problem, &sum_up(&problem, cut, meta())).violations, [], "cut after wave {}", w + 1);
             cuts += 1;
         }

@@ -6,7 +6,7 @@ use bayplan::bulk::{self, Options};
 use bayplan::control::Control;
 use bayplan::file;
 use bayplan::model::*;
-use bayplan::plan::{Ordered, order, sum_up, verify};
+use bayplan::plan::{Ordered, Unsettled, order, sum_up, verify};
 use common::command::{run, written};
 use common::*;
 use serde_json::Value;
@@ -91,6 +91,7 @@ fn what_a_plan_leads_to_needs_no_plan() {
         let problem = goal.map_or_else(|| problem.clone(), |goal| goal.apply(&problem));
         let [first, settled] = planned(&problem);
         assert_eq!(verify(&problem, &sum_up(&problem, settled.clone(), meta())).violations, []);
+        assert_eq!(settled.unsettled, None, "a look that finds nothing is the last one");
         let moves =
             |after: &Placement| planned(&afterwards(&snapshot, &problem, after, goal)).map(|plan| plan.waves.len());
         assert_eq!(moves(&settled.reached), [0, 0], "what waits or is broken at the end stays so");
@@ -108,6 +109,38 @@ fn what_a_plan_leads_to_needs_no_plan() {
         "{:?}",
         seen.get()
     );
+}
+
+/// A planner that starts one waiting task at a time: `waits` of them take so many looks. What the plan says of that.
+fn one_by_one(waits: usize) -> (Ordered, Vec<String>) {
+    let tasks = (0..waits).map(|n| task(&format!("t{n}"), 1, &[("cpu", 1)])).collect();
+    let problem = Problem::new(&cluster(vec![node("n", &[("cpu", 100)])], tasks)).unwrap();
+    let endless = Control::unlimited();
+    let plan = |problem: &Problem| {
+        let mut target = problem.current.clone();
+        if let Some(next) = problem.task_ids().find(|task| !problem.current.spot(*task).is_placed()) {
+            target.set(next, Spot::On(Piece::whole(NodeId(0))));
+        }
+        order(problem, &target, &endless)
+    };
+    let ordered = bulk::settled(&problem, plan(&problem), plan, &endless);
+    let plan = sum_up(&problem, ordered.clone(), meta());
+    assert!(verify(&problem, &plan).is_right());
+    let json: Value = serde_json::from_slice(&file::write_plan(&problem, &plan)).unwrap();
+    let told = json["unexplored"].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_string()).collect();
+    (ordered, told)
+}
+
+#[test]
+fn a_plan_says_when_the_last_look_still_found_moves() {
+    let is_told =
+        |told: &[String]| told.iter().any(|text| text.starts_with("planning again from where this plan ends"));
+    let (ordered, told) = one_by_one(5);
+    assert_eq!((ordered.unsettled, is_told(&told)), (None, false), "{told:?}");
+    let (ordered, told) = one_by_one(20);
+    assert_eq!(ordered.unsettled, Some(Unsettled { looks: 8, moves: 1 }));
+    let text = "planning again from where this plan ends may find more: look 8, the last one, still found 1 move";
+    assert!(told.iter().any(|said| said == text), "{told:?}");
 }
 
 /// Four nodes at half their cpu, but for 30 of 100,000 that one has and another lacks. To even that out costs less than it brings, and is

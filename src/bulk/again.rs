@@ -8,7 +8,7 @@
 
 use crate::control::Control;
 use crate::model::{Goal, Problem, is_moved, move_cost};
-use crate::plan::{Ordered, Reason, is_better, joined, order};
+use crate::plan::{Ordered, Reason, Unsettled, is_better, joined, order};
 
 /// Most looks at one plan. Where nothing waits two or three are enough; a queue that hardly fits may take more.
 const LOOKS_MAX: u32 = 8;
@@ -19,6 +19,8 @@ const CRUMBS: i128 = 100;
 
 /// The plan that begins like `first` and has been looked at from its end: `plan` makes one for the problem as it will be then.
 ///
+/// Where the last look still found moves, whether or not they became part of it, the plan says so: planning again may find more.
+///
 /// With simultaneous moves the rest may not be possible at once, and with a budget of moves the rest is what the budget was to leave: then
 /// `first` is the plan.
 pub fn settled(problem: &Problem, first: Ordered, plan: impl Fn(&Problem) -> Ordered, control: &Control) -> Ordered {
@@ -26,7 +28,7 @@ pub fn settled(problem: &Problem, first: Ordered, plan: impl Fn(&Problem) -> Ord
     if problem.moves.simultaneous || problem.moves.max_moves.is_some() {
         return best;
     }
-    for _ in 0..LOOKS_MAX {
+    for looks in 1..=LOOKS_MAX {
         if best.waves.is_empty() {
             break;
         }
@@ -35,13 +37,15 @@ pub fn settled(problem: &Problem, first: Ordered, plan: impl Fn(&Problem) -> Ord
             break;
         }
         let next = plan(&problem.afterwards(&best.reached));
-        if next.waves.is_empty() {
+        let moves = next.waves.iter().map(Vec::len).sum();
+        best.unsettled = Some(Unsettled { looks, moves }).filter(|_| moves > 0);
+        if moves == 0 {
             break;
         }
         let whole = order(problem, &next.reached, control);
         let better = Some(whole).filter(|whole| is_better(problem, whole, &best));
         let Some(better) = better.or_else(|| followed(problem, &best, &next, control)) else { break };
-        best = better;
+        best = Ordered { unsettled: best.unsettled, ..better };
     }
     best
 }

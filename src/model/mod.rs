@@ -6,6 +6,7 @@
 
 mod check;
 mod cost;
+mod cut;
 mod failure;
 mod fault;
 mod goal;
@@ -22,6 +23,7 @@ pub use cost::{
     Score, Usage, fragmentation, fragmentation_of, headroom, is_moved, meter_points, move_cost, node_cost, score,
     way_cost,
 };
+pub use cut::Cut;
 pub use failure::Aftermath;
 pub use fault::{FAULT_SHOWN_MAX, Fault, Faults};
 pub use goal::Goal;

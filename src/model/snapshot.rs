@@ -143,7 +143,7 @@ pub struct DevicesSpec {
 }
 
 /// What a task is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskKind {
     /// A virtual machine.

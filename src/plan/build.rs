@@ -1,7 +1,7 @@
 //! How does a placement become a plan? Order the moves, sum up the figures, say why the rest stays unplaced.
 
 use super::unplaced::Room;
-use super::{Ordered, Plan, Status, blocked, order};
+use super::{Ordered, Plan, Status, Unsettled, blocked, order};
 use crate::control::Control;
 use crate::model::{Placement, Problem, Proof, Rule, TaskId, scaled_text, score, violations};
 use std::collections::BTreeSet;
@@ -75,7 +75,7 @@ pub fn sum_up(problem: &Problem, ordered: Ordered, meta: Meta) -> Plan {
         proof: meta.proof,
         objective: (before, after),
         unplaced: reasons(problem, &ordered.reached, &halted, waiting),
-        unexplored: unexplored_all(status, gap, [ordered.untried, ordered.blocked.len()]),
+        unexplored: unexplored_all(status, gap, &ordered),
         waves: ordered.waves,
         blocked,
         blockers: blockers.collect(),
@@ -85,18 +85,27 @@ pub fn sum_up(problem: &Problem, ordered: Ordered, meta: Meta) -> Plan {
 }
 
 /// What nobody has looked at, in sentences.
-fn unexplored_all(status: Status, gap: Option<i128>, [untried, blocked]: [usize; 2]) -> Vec<String> {
+fn unexplored_all(status: Status, gap: Option<i128>, ordered: &Ordered) -> Vec<String> {
     let mut list: Vec<String> = unexplored(status, gap).into_iter().collect();
+    let blocked = ordered.blocked.len();
+    // Of those that were blocked on the way, some may have found one.
+    let untried = ordered.untried.min(blocked);
     if untried > 0 {
         list.push(format!(
             "of {untried} of the {blocked} blocked moves not every order was tried, since so many hang together"
+        ));
+    }
+    if let Some(Unsettled { looks, moves }) = ordered.unsettled.filter(|_| status != Status::Optimal) {
+        list.push(format!(
+            "planning again from where this plan ends may find more: look {looks}, the last one, still found {moves} move{}",
+            if moves == 1 { "" } else { "s" }
         ));
     }
     list
 }
 
 /// How the search ended, and what that leaves open; `None` when nothing is open.
-pub(super) fn unexplored(status: Status, gap: Option<i128>) -> Option<String> {
+fn unexplored(status: Status, gap: Option<i128>) -> Option<String> {
     let ended = match status {
         Status::Optimal => return None,
         Status::Feasible | Status::Infeasible => "the search ended with its effort",

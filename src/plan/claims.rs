@@ -1,11 +1,11 @@
 //! Are the figures and lists of a plan right? The part of verification that does not depend on the waves.
 
 use super::certify::certify;
+use super::excuse::{Excuses, LEFT_ALONE, hidden};
 use super::recount::points;
-use super::unplaced::{Room, TO_STAY};
 use super::verify::Replay;
-use super::{EXACT, Plan, Status, unexplored};
-use crate::model::{Placement, Rule, Score, Spot, TaskId, Violation, scaled_text};
+use super::{EXACT, Plan, Status};
+use crate::model::{Rule, Score, Spot, Violation, scaled_text};
 use std::collections::BTreeSet;
 
 impl Replay<'_> {
@@ -33,8 +33,8 @@ impl Replay<'_> {
         if let Some(gap) = plan.gap.filter(|gap| plan.bound.and_then(|bound| bound.checked_sub(end)) != Some(*gap)) {
             self.add("gap", None, format!("{} is not the bound less the objective", scaled_text(gap)));
         }
-        if let Some(left) = unexplored(plan.status, plan.gap).filter(|left| !plan.unexplored.contains(left)) {
-            self.add("unexplored", None, format!("it does not say: {left}"));
+        for text in hidden(plan.status, plan.gap, &plan.unexplored, plan.blocked.len()) {
+            self.add("unexplored", None, text);
         }
         if plan.status == Status::Optimal && plan.bound != Some(end) {
             let bound = plan.bound.map_or("none".to_string(), scaled_text);
@@ -74,15 +74,15 @@ impl Replay<'_> {
             return;
         }
         let problem = plan.drained(self.problem);
-        let reached = Placement::from_spots(self.spots.clone());
-        let blocked: Vec<TaskId> = plan.blocked.iter().map(|blocked| blocked.task).collect();
-        let mut room = Room::new(&problem, &reached, Some(&blocked));
+        let spots = self.spots.clone();
+        let blocked = plan.blocked.iter().map(|blocked| blocked.task).collect();
+        let mut excuses = Excuses::new(&problem, &spots, blocked);
         for (task, said) in &plan.unplaced {
             // Which tasks the command line pinned, the plan does not say.
-            if said == TO_STAY || self.spots.get(task.index()).is_none_or(Spot::is_placed) {
+            if said == LEFT_ALONE || self.spots.get(task.index()).is_none_or(Spot::is_placed) {
                 continue;
             }
-            let found = room.reason(*task);
+            let found = excuses.of(*task);
             if *said != found {
                 let text = format!("task {}: {said:?} claimed, {found:?} found", self.name(*task));
                 self.add("unplaced", None, text);

@@ -44,6 +44,17 @@ pub struct Ordered {
     pub untried: usize,
     /// The clock or a signal ended the search for a way for what is blocked, or the looks from where the plan ends.
     pub is_cut: bool,
+    /// The last look from where the plan ends still found moves.
+    pub unsettled: Option<Unsettled>,
+}
+
+/// Planning again from where a plan ends may find more, see `bulk/again.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsettled {
+    /// So often was it looked at.
+    pub looks: u32,
+    /// So many moves the last look found.
+    pub moves: usize,
 }
 
 impl Ordered {
@@ -97,19 +108,7 @@ pub fn order(problem: &Problem, target: &Placement, control: &Control) -> Ordere
 /// `None` where `first` alone is no worse, as [`order()`] has it.
 pub fn joined(problem: &Problem, first: &Ordered, second: Ordered, control: &Control) -> Option<Ordered> {
     let slots = Slots::new(problem);
-    let mut seen: HashSet<TaskId> = HashSet::new();
-    let mut leg = |step: &Move| {
-        let is_new = seen.insert(step.task);
-        let hop = match step.reason {
-            Reason::Park => Hop::Park,
-            Reason::Restart => Hop::Stop,
-            _ if is_new => Hop::Whole,
-            _ => Hop::Onward,
-        };
-        Leg { task: step.task, from: step.from.clone(), to: step.to.clone(), hop }
-    };
-    let waves = first.waves.iter().chain(&second.waves).map(|wave| wave.iter().map(&mut leg).collect());
-    let way = tell::way(problem, &slots, waves.collect());
+    let way = tell::way(problem, &slots, legs(first.waves.iter().chain(&second.waves)));
     let (untried, is_cut) = (second.untried, second.is_cut);
     let both = Ordered { untried, is_cut, ..way.cut(problem, second.blocked) };
     if rank(problem, &both) >= rank(problem, first) {
@@ -122,6 +121,27 @@ pub fn joined(problem: &Problem, first: &Ordered, second: Ordered, control: &Con
         return Some(Ordered { blocked: both.blocked, untried, is_cut, ..again });
     }
     Some(both)
+}
+
+/// The same way to its very end, with gains and reasons in the points of `problem`: for whoever ordered it in points of his own.
+pub fn told(problem: &Problem, ordered: Ordered) -> Ordered {
+    let way = tell::way(problem, &Slots::new(problem), legs(ordered.waves.iter()));
+    Ordered { waves: way.moves, ..ordered }
+}
+
+fn legs<'a>(waves: impl Iterator<Item = &'a Vec<Move>>) -> Vec<Vec<Leg>> {
+    let mut seen: HashSet<TaskId> = HashSet::new();
+    let mut leg = |step: &Move| {
+        let is_new = seen.insert(step.task);
+        let hop = match step.reason {
+            Reason::Park => Hop::Park,
+            Reason::Restart => Hop::Stop,
+            _ if is_new => Hop::Whole,
+            _ => Hop::Onward,
+        };
+        Leg { task: step.task, from: step.from.clone(), to: step.to.clone(), hop }
+    };
+    waves.map(|wave| wave.iter().map(&mut leg).collect()).collect()
 }
 
 /// True when `other` is the better plan: less excess, then more points for its moves, then fewer of them.

@@ -38,7 +38,7 @@ impl Way {
             self.moves.iter().flatten().map(|step| step.gain).sum::<i128>(),
             score(problem, &reached).objective() - score(problem, &problem.current).objective()
         );
-        Ordered { waves: self.moves, reached, blocked, untried: 0, is_cut: false }
+        Ordered { waves: self.moves, reached, blocked, untried: 0, is_cut: false, unsettled: None }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::model::{DeviceRequest, GroupId, Placement, Problem, Sharing, TaskId, 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Why a pinned task goes on waiting.
-pub(super) const TO_STAY: &str = "is to stay as it is";
+const TO_STAY: &str = "is to stay as it is";
 
 /// The tasks that wait in the snapshot, with what keeps each out as things stand.
 pub fn waiting(problem: &Problem) -> Vec<(TaskId, String)> {

@@ -1,6 +1,7 @@
 //! Does the plan keep what it promises? Everything in it is worked out again from the snapshot and the plan alone.
 //!
-//! Nothing of what made the plan is used here: neither the model's arithmetic nor the ordering (see `recount.rs`). The plan
+//! Nothing of what made the plan is used here: neither the model's arithmetic nor the ordering nor its sentences (see `recount.rs` and
+//! `excuse.rs`). The plan
 //! is replayed wave by wave, and every violation is listed, not the first. Names beyond those of [`Rule`]:
 //!
 //! | name | violated when |
@@ -21,7 +22,7 @@
 //! | bound | below the objective reached, or below what the prices prove and not the exact solver's |
 //! | status | `optimal` without a bound that equals the objective; `infeasible` with other blockers than the rules broken at the end |
 //! | unplaced, blocked | the list is wrong; so is what keeps an unplaced task out |
-//! | unexplored | it hides how the search ended, or what that leaves open |
+//! | unexplored | it hides how the search ended or what that leaves open, or says it otherwise; it counts other moves than are blocked |
 //! | reserve | a domain's tasks do not come back as promised (`reserve.rs`) |
 //! | arithmetic | a sum does not fit 128 bits |
 

@@ -11,6 +11,7 @@ use super::cover::{Cover, Least};
 use super::policy::{Policy, scaled};
 use super::pools::{Load, Pool, capacity, capacity_of, pools};
 use super::scenario::{Scenarios, keeps_groups, left, placed};
+use super::scene::Scene;
 use super::search::{Search, empty_nodes, is_whole, lacking, priced, thinned, waiting};
 use super::{NodeShape, spread::spread, stage::Stage};
 use crate::control::Control;
@@ -82,7 +83,7 @@ struct Stand {
 }
 
 pub(super) struct Market<'a> {
-    problem: Problem,
+    scene: Scene,
     /// Of what runs now.
     usage: Usage,
     /// Nodes on offer, by shape.
@@ -109,9 +110,9 @@ pub(super) fn buy(
 ) -> Result<Bought, Faults> {
     let offer = offered(stage, shapes, lacking, policy)?;
     let (extended, offers) = stage.with_nodes(shapes, &offer);
-    let mut problem = extended.problem()?;
-    hopeless.iter().for_each(|task| problem.tasks[task.index()].pinned = true);
-    let scenarios = Scenarios::with_offers(&problem, policy, stage.node_count, &offers);
+    let scene = Scene::new(extended.problem()?, hopeless);
+    let problem = &scene.whole;
+    let scenarios = Scenarios::with_offers(problem, policy, stage.node_count, &offers);
     let prices: Vec<i64> = shapes.iter().map(|shape| stage.price(&shape.node)).collect();
     let in_nodes = prices.iter().all(|price| *price == 0);
     let prices = prices.into_iter().map(|price| if in_nodes { 1 } else { price }).collect();
@@ -120,8 +121,8 @@ pub(super) fn buy(
         offer.iter().for_each(|node| shape_of[node.index()] = Some(shape));
     }
     let most: Vec<i64> = shapes.iter().map(|shape| shape.most.map_or(MOST, i64::from)).collect();
-    let usage = Usage::of(&problem, &problem.current);
-    let mut market = Market { problem, usage, offers, shape_of, prices, scenarios, covers: Vec::new(), policy, search };
+    let usage = Usage::of(problem, &problem.current);
+    let mut market = Market { scene, usage, offers, shape_of, prices, scenarios, covers: Vec::new(), policy, search };
     market.covers = market.covers(&most, control);
     let (bound, counted) = market.bound(&control.part(8));
     let mut found = counted.and_then(|counts| market.grown(&counts, &control.part(3)));
@@ -180,7 +181,7 @@ impl Market<'_> {
             gone.push(&nothing);
         }
         let one = |gone: &Vec<NodeId>| {
-            let problem = left(&self.problem, gone);
+            let problem = left(&self.scene.whole, gone);
             let tasks: Vec<TaskId> = (problem.task_ids())
                 .filter(|task| problem.current.spot(*task).is_placed() || !problem.tasks[task.index()].pinned)
                 .collect();
@@ -260,7 +261,7 @@ impl Market<'_> {
     /// Adds nodes for tasks: those that need a dear one first, then the large ones, each to a node that was added or, where none has room,
     /// to a new one of the cheapest shape that holds it.
     fn extend(&self, counts: &mut [usize], tasks: &[TaskId]) {
-        let problem = &self.problem;
+        let problem = self.scene.pieces();
         let full: Vec<Vec<i128>> =
             self.offers.iter().map(|o| o.first().map_or(Vec::new(), |n| capacity(problem, *n))).collect();
         let fits = |need: &[i128], has: &[i128]| need.iter().zip(has).all(|(need, has)| need <= has);
@@ -324,14 +325,13 @@ impl Market<'_> {
     /// What the engines buy for each scenario that does not hold yet, whichever shape needs most.
     fn first(&self, control: &Control) -> Vec<usize> {
         let mut counts = vec![0; self.offers.len()];
-        let open = self.scenarios.open(&self.problem, &self.unbought(&counts), self.search, &control.part(4));
+        let open = self.scenarios.open(&self.scene, &self.unbought(&counts), self.search, &control.part(4));
         for (k, gone) in open.iter().enumerate() {
             let share = control.part(2 * (open.len() - k) as u32);
-            if placed(&self.problem, &[gone, self.unbought(&counts).as_slice()].concat(), self.search, &share).is_some()
-            {
+            if placed(&self.scene, &[gone, self.unbought(&counts).as_slice()].concat(), self.search, &share).is_some() {
                 continue;
             }
-            let problem = priced(&left(&self.problem, gone), &|node| self.price(node));
+            let problem = priced(&left(self.scene.pieces(), gone), &|node| self.price(node));
             // Shares give way before a node is bought.
             let problem = thinned(&problem).unwrap_or(problem);
             let found = self.search.solve(&problem, false, &share);
@@ -340,7 +340,7 @@ impl Market<'_> {
                 *count = (*count).max(offer.iter().filter(|node| is_empty.binary_search(node).is_err()).count());
             }
         }
-        self.meet_target(&mut counts, &self.problem.current);
+        self.meet_target(&mut counts, &self.scene.pieces().current);
         counts
     }
 
@@ -350,8 +350,8 @@ impl Market<'_> {
         while let Some((at, r)) = self.short(&stands) {
             let gain = |shape: &usize| {
                 let node = self.offers[*shape][counts[*shape]];
-                let own = capacity(&self.problem, node)[r];
-                (self.problem.nodes[node.index()].pool == stands[at].pool && own > 0).then_some(own)
+                let own = capacity(&self.scene.whole, node)[r];
+                (self.scene.whole.nodes[node.index()].pool == stands[at].pool && own > 0).then_some(own)
             };
             let open = (0..counts.len()).filter(|shape| counts[*shape] < self.offers[*shape].len());
             let priced = open.filter_map(|shape| Some((shape, gain(&shape)?)));
@@ -360,7 +360,7 @@ impl Market<'_> {
                 (price(a) * other).cmp(&(price(b) * gains)).then(other.cmp(gains)).then(a.cmp(b))
             });
             let Some((shape, _)) = best else { return };
-            let own = capacity(&self.problem, self.offers[shape][counts[shape]]);
+            let own = capacity(&self.scene.whole, self.offers[shape][counts[shape]]);
             stands[at].has.iter_mut().zip(own).for_each(|(has, own)| *has += own);
             counts[shape] += 1;
         }
@@ -370,16 +370,17 @@ impl Market<'_> {
     fn stands(&self, counts: &[usize], placement: &Placement) -> Vec<Stand> {
         let Policy::Utilization(_) = self.policy else { return Vec::new() };
         let gone = self.unbought(counts);
-        let load = Load::of(&self.problem, placement);
+        let problem = &self.scene.whole;
+        let load = Load::of(problem, &self.scene.cut.joined(placement));
         let stand = |pool: Pool| {
             let left: Vec<NodeId> = pool.nodes.iter().copied().filter(|n| gone.binary_search(n).is_err()).collect();
             Stand {
-                pool: self.problem.nodes[pool.nodes[0].index()].pool,
+                pool: problem.nodes[pool.nodes[0].index()].pool,
                 load: load.on(&pool.nodes),
-                has: capacity_of(&self.problem, &left),
+                has: capacity_of(problem, &left),
             }
         };
-        pools(&self.problem).into_iter().map(stand).collect()
+        pools(problem).into_iter().map(stand).collect()
     }
 
     /// Which of them, and which resource (or kind of device) of it, is loaded above the target.
@@ -402,26 +403,26 @@ impl Market<'_> {
     /// A place for everything with these nodes in which no pool is loaded above the target.
     fn spread(&self, counts: &[usize], control: &Control) -> Option<Placement> {
         let is_within = |placement: &Placement| self.short(&self.stands(counts, placement)).is_none();
-        spread(&left(&self.problem, &self.unbought(counts)), self.policy, &is_within, self.search, control)
+        spread(&left(self.scene.pieces(), &self.unbought(counts)), self.policy, &is_within, self.search, control)
     }
 
     /// A place for everything with these nodes, which are enough in every scenario; or who was left waiting in one.
     fn placed(&self, counts: &[usize], control: &Control) -> Result<Placement, Vec<TaskId>> {
         let less = self.unbought(counts);
-        for gone in self.scenarios.open(&self.problem, &less, self.search, control) {
+        for gone in self.scenarios.open(&self.scene, &less, self.search, control) {
             if control.must_stop() {
                 return Err(Vec::new());
             }
-            let problem = left(&self.problem, &[gone, less.as_slice()].concat());
+            let problem = left(self.scene.pieces(), &[gone, less.as_slice()].concat());
             let found = self.search.most_placed(&problem, control);
-            if !is_whole(&problem, &found) || !keeps_groups(&self.problem, &found) {
+            if !is_whole(&problem, &found) || !keeps_groups(self.scene.pieces(), &found) {
                 return Err(lacking(&problem, &found).collect());
             }
             if gone.is_empty() {
                 return Ok(found);
             }
         }
-        placed(&self.problem, &less, self.search, control).ok_or_else(Vec::new)
+        placed(&self.scene, &less, self.search, control).ok_or_else(Vec::new)
     }
 }
 
@@ -430,7 +431,7 @@ impl Market<'_> {
 /// target.
 fn offered(stage: &Stage, shapes: &[NodeShape], lacking: &[TaskId], policy: &Policy) -> Result<Vec<usize>, Faults> {
     let (extended, offers) = stage.with_nodes(shapes, &vec![1; shapes.len()]);
-    let problem = extended.problem()?;
+    let problem = extended.problem()?.cut().problem;
     let nodes = stage.node_count.max(1);
     let counts = shapes.iter().zip(&offers).map(|(shape, offer)| {
         let enough = match policy {

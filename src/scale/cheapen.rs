@@ -22,18 +22,27 @@ impl Market<'_> {
         self.covers.iter().all(|cover| cover.admits(&bought))
     }
 
+    /// What a purchase costs, then how many of its nodes have no price: nobody is to have one of those too many either.
+    fn rank(&self, counts: &[usize]) -> (i128, usize) {
+        let free = counts.iter().zip(&self.prices).filter(|(_, price)| **price == 0);
+        (self.cost(counts), free.map(|(count, _)| count).sum())
+    }
+
     /// Other purchases that cost less, but no less than the bound, as long as one of them does.
     pub fn cheapen(&self, enough: &mut Enough, bound: Option<i128>, control: &Control) {
         let mut refused: BTreeSet<Vec<usize>> = BTreeSet::new();
         while !control.must_stop() {
-            let cost = self.cost(&enough.counts);
+            let most = self.rank(&enough.counts);
             let is_open = |counts: &Vec<usize>| {
-                let own = self.cost(counts);
-                own < cost && bound.is_none_or(|bound| own >= bound) && !refused.contains(counts) && self.may_do(counts)
+                let own = self.rank(counts);
+                own < most
+                    && bound.is_none_or(|bound| own.0 >= bound)
+                    && !refused.contains(counts)
+                    && self.may_do(counts)
             };
-            let all = self.cheaper(bound.unwrap_or(0), cost).unwrap_or_else(|| self.changes(&enough.counts));
+            let all = self.cheaper(bound.unwrap_or(0), most).unwrap_or_else(|| self.changes(&enough.counts));
             let mut tries: Vec<Vec<usize>> = all.into_iter().filter(is_open).collect();
-            tries.sort_by_key(|counts| (self.cost(counts), counts.clone()));
+            tries.sort_by_key(|counts| (self.rank(counts), counts.clone()));
             tries.dedup();
             let tries = from_both_ends(tries);
             let count = tries.len();
@@ -54,14 +63,14 @@ impl Market<'_> {
         }
     }
 
-    /// All purchases that cost less than `cost` and no less than `least`; `None` where they are many.
-    fn cheaper(&self, least: i128, cost: i128) -> Option<Vec<Vec<usize>>> {
+    /// All purchases below `most` that cost no less than `least`; `None` where they are many.
+    fn cheaper(&self, least: i128, most: (i128, usize)) -> Option<Vec<Vec<usize>>> {
         let mut found = vec![(Vec::with_capacity(self.offers.len()), 0)];
         for (offer, price) in self.offers.iter().zip(&self.prices) {
             let mut longer = Vec::new();
             for (counts, so_far) in found {
                 let costs = (0..=offer.len()).map(|count| (count, so_far + count as i128 * i128::from(*price)));
-                longer.extend(costs.take_while(|(_, own)| *own < cost).take(LISTED_MAX + 1).map(|(count, own)| {
+                longer.extend(costs.take_while(|(_, own)| *own <= most.0).take(LISTED_MAX + 1).map(|(count, own)| {
                     let more: Vec<usize> = counts.iter().copied().chain([count]).collect();
                     (more, own)
                 }));
@@ -71,7 +80,9 @@ impl Market<'_> {
             }
             found = longer;
         }
-        let is_dear = |(counts, own): (Vec<usize>, i128)| (own >= least && self.may_do(&counts)).then_some(counts);
+        let is_dear = |(counts, own): (Vec<usize>, i128)| {
+            (own >= least && self.rank(&counts) < most && self.may_do(&counts)).then_some(counts)
+        };
         Some(found.into_iter().filter_map(is_dear).collect::<Vec<_>>()).filter(|found| found.len() <= TRIES_MAX)
     }
 

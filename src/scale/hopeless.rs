@@ -21,8 +21,8 @@ pub(super) fn holds(problem: &Problem, task: TaskId, node: NodeId) -> bool {
 }
 
 /// Tasks that no node of the problem could ever hold.
-pub(super) fn hopeless(problem: &Problem) -> Vec<TaskId> {
-    waiting(problem).filter(|task| !problem.node_ids().any(|node| holds(problem, *task, node))).collect()
+pub(super) fn hopeless(problem: &Problem) -> impl Iterator<Item = TaskId> {
+    waiting(problem).filter(|task| !problem.node_ids().any(|node| holds(problem, *task, node)))
 }
 
 /// Why no node of the problem could ever hold the task: the rule that closes most nodes where none is open to it, else what is too small.

@@ -4,7 +4,9 @@
 //! policy    f(load, available) by name                                          policy.rs
 //! pools     what each pool holds                                                pools.rs
 //! stage     the snapshot with tasks that might come, nodes that might be bought   stage.rs
+//! scene     a problem, and the same with divisible tasks in pieces                scene.rs
 //! scenario  what may be gone                                                    scenario.rs
+//! keep      is the policy kept in a state?                                      keep.rs
 //! search    the engines, asked with other nodes                                 search.rs
 //! cover     counting: so many nodes, or so much money, at least                  cover.rs, whole.rs
 //! release   nodes that can go, with the plan that empties them                  release.rs
@@ -27,10 +29,12 @@ mod cheapen;
 mod cover;
 mod fit;
 mod hopeless;
+mod keep;
 mod policy;
 mod pools;
 mod release;
 mod scenario;
+mod scene;
 mod search;
 pub mod series;
 mod spread;
@@ -43,11 +47,13 @@ use crate::plan::{self, Plan, Verdict};
 pub use fit::Fit;
 pub use hopeless::Hopeless;
 use hopeless::{holds, hopeless, told};
+use keep::{is_within, keeps};
 pub use policy::{Policy, RATE_ONE, Rate};
 pub use pools::Room;
 use pools::{Pool, Reserve, pools, rooms};
-use release::Released;
-use scenario::{Scenarios, level};
+use release::{Release, Released, own, poured, reached};
+use scenario::level;
+use scene::Scene;
 pub use search::Search;
 use search::{all_run, confined, confined_as, empty_nodes, priced, waiting};
 use spread::spread;
@@ -231,40 +237,46 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
     let problem = Problem::new(snapshot)?;
     let stage = Stage::new(snapshot, ask);
     let (shapes, kinds_left_out) = on_offer(&stage, ask)?;
-    let mut played = stage.problem()?;
     let offered = offered(&stage, &shapes)?;
-    let hopeless = hopeless(&offered);
-    // What no node can ever hold is no reason to buy any.
-    hopeless.iter().for_each(|task| played.tasks[task.index()].pinned = true);
+    let hopeless: Vec<TaskId> = hopeless(&offered).collect();
+    let scene = Scene::new(stage.problem()?, &hopeless);
 
     let pools = pools(&problem);
-    let target = target(&played, &ask.policy, &pools, &ask.search, &control.part(3));
-    let mut lacking: Vec<TaskId> = waiting(&played).filter(|task| !target.spot(*task).is_placed()).collect();
-    let inner = confined(&problem.without_meters());
-    let released = release::release(&problem, &played, &target, &ask.policy, &pools, &ask.search, &control.part(3));
+    let own = |task: &TaskId| task.index() < stage.task_count;
+    // Of the tasks of the policy one stands for all, under the name that was asked for.
+    let reserved = hopeless.iter().find(|task| !own(task));
+    let named = |task: &TaskId| match &ask.policy {
+        Policy::Tasks(name, _) if !own(task) => Hopeless { task: name.clone(), ..told(&offered, *task) },
+        _ => told(&offered, *task),
+    };
+    let told: Vec<Hopeless> = hopeless.iter().filter(|task| own(task)).chain(reserved).map(named).collect();
+    // No purchase makes room for a shape that nothing on offer can hold.
+    let is_possible = hopeless.iter().all(own);
+
+    let release = Release { problem: &problem, scene: &scene, policy: &ask.policy, pools: &pools, search: &ask.search };
+    let target = target(&scene, &ask.policy, &ask.search, &control.part(3));
+    let mut lacking: Vec<TaskId> = waiting(scene.pieces()).filter(|task| !target.spot(*task).is_placed()).collect();
+    let mut released = release.best(&target, &control.part(3));
+    let mut addition = None;
+    if !released.is_kept || !is_possible {
+        let (added, found) = addition_to(&stage, &shapes, [&lacking, &hopeless], is_possible, ask, control)?;
+        // Buying looks again, and may find a place for everything on what is there.
+        let is_nothing = added.is_enough && added.purchases.is_empty();
+        let again = is_nothing.then(|| release.best(&found, &control.part(3))).filter(|again| again.is_kept);
+        match again {
+            Some(again) => {
+                released = again;
+                lacking.clear();
+            }
+            None => addition = Some(added),
+        }
+    }
+    let is_settled = addition.is_none();
     verified("release", &Goal::Consolidate.apply(&problem), &released.plan, |verdict| {
         let empty = empty_nodes(&problem, &verdict.reached);
         released.nodes.iter().all(|node| empty.binary_search(node).is_ok())
     })?;
-
-    let own = |task: &TaskId| task.index() < stage.task_count;
-    // Of the tasks of the policy one stands for all.
-    let reserved = hopeless.iter().find(|task| !own(task));
-    let told: Vec<Hopeless> =
-        hopeless.iter().filter(|task| own(task)).chain(reserved).map(|task| told(&offered, *task)).collect();
-    // No purchase makes room for a shape that nothing on offer can hold.
-    let is_possible = hopeless.iter().all(own);
-    let is_held = || is_kept(&played, &target, &ask.policy, &pools, &ask.search, &control.part(3));
-    let mut is_settled = lacking.is_empty() && is_possible && is_held();
-    let mut addition = match is_settled {
-        true => None,
-        false => Some(addition(&stage, &shapes, [&lacking, &hopeless], is_possible, ask, control)?),
-    };
-    // Buying looks again, and may find a place for everything on what is there.
-    if addition.as_ref().is_some_and(|addition| addition.is_enough && addition.purchases.is_empty()) {
-        (is_settled, addition) = (true, None);
-        lacking.clear();
-    }
+    let inner = confined(&problem.without_meters());
     let waiting_count = waiting(&problem).count();
     let not_startable = lacking.iter().chain(&hopeless).filter(|task| own(task)).count();
     let pools = pool_advice(snapshot, &problem, &inner, ask, &pools, &released, control)?;
@@ -294,7 +306,7 @@ fn on_offer(stage: &Stage, ask: &Ask) -> Result<(Vec<NodeShape>, usize), Faults>
     let mut is_offered: Vec<bool> = (0..kinds.len()).map(|k| k < frequent).collect();
     if kinds.len() > frequent {
         let (extended, nodes) = stage.with_nodes(&kinds, &vec![1; kinds.len()]);
-        let problem = extended.problem()?;
+        let problem = extended.problem()?.cut().problem;
         let mut offer = |is_meant: &dyn Fn(&usize) -> bool, with_first: bool| {
             let meant = || (0..kinds.len()).filter(is_meant);
             if meant().next().is_some_and(|first| first >= frequent) {
@@ -316,53 +328,28 @@ fn on_offer(stage: &Stage, ask: &Ask) -> Result<(Vec<NodeShape>, usize), Faults>
     Ok((offered.map(|(kind, _)| kind).collect(), left_out))
 }
 
-/// Where everything runs that can, on as few nodes as possible. A target utilisation asks for more than that: where this exceeds it in a
-/// pool, what waits is spread over the pools, and then each pool keeps to as few nodes as possible.
-fn target(played: &Problem, policy: &Policy, pools: &[Pool], search: &Search, control: &Control) -> Placement {
+/// Where everything runs that can, on as few nodes as possible, in pieces. A target utilisation asks for more than that: where this
+/// exceeds it in a pool, what waits is spread over the pools, and then each pool keeps to as few nodes as possible.
+fn target(scene: &Scene, policy: &Policy, search: &Search, control: &Control) -> Placement {
+    let pieces = scene.pieces();
     let packed = |problem: &Problem, control: &Control| {
         let found = search.solve(&priced(problem, &|_| 1), false, control);
         search.or_more_placed(problem, found, control)
     };
-    let first = packed(&confined(played), control);
-    let is_within = |placement: &Placement| is_within(played, placement, policy, pools);
-    if is_within(&first) || !matches!(policy, Policy::Utilization(_)) {
+    let first = packed(&confined(pieces), control);
+    let is_within = |found: &Placement| is_within(&scene.whole, &scene.cut.joined(found), &[], policy);
+    if !matches!(policy, Policy::Utilization(_)) || is_within(&first) {
         return first;
     }
-    let Some(spread) = spread(played, policy, &is_within, search, &control.part(3)) else { return first };
-    let again = packed(&confined_as(played, &spread), control);
-    if is_within(&again) && all_run(played, &again) { again } else { spread }
-}
-
-/// Is no pool loaded above the target of the policy?
-fn is_within(played: &Problem, placement: &Placement, policy: &Policy, pools: &[Pool]) -> bool {
-    let reserve = Reserve { policy: &Policy::Free, shape: None, level: None };
-    pools.iter().all(|pool| {
-        let rooms = rooms(played, placement, &pool.nodes, &reserve);
-        rooms.iter().all(|room| policy.headroom(room.load, room.available, 0) >= 0)
-    })
+    let Some(spread) = spread(pieces, policy, &is_within, search, &control.part(3)) else { return first };
+    let again = packed(&confined_as(pieces, &spread), control);
+    if is_within(&again) && all_run(pieces, &again) { again } else { spread }
 }
 
 /// The problem with one node of each shape: what neither a node of the snapshot nor one on offer could hold, nothing there holds.
 fn offered(stage: &Stage, shapes: &[NodeShape]) -> Result<Problem, Faults> {
     let (extended, _) = stage.with_nodes(shapes, &vec![1; shapes.len()]);
-    extended.problem()
-}
-
-/// True when the policy holds with the nodes that are there.
-fn is_kept(
-    played: &Problem,
-    target: &Placement,
-    policy: &Policy,
-    pools: &[Pool],
-    search: &Search,
-    control: &Control,
-) -> bool {
-    match policy {
-        // The tasks that it keeps room for were placed with the others.
-        Policy::Free | Policy::Tasks(..) => true,
-        Policy::Utilization(_) => is_within(played, target, policy, pools),
-        Policy::Survive(_) => Scenarios::of(played, policy).all_hold(played, &[], search, control),
-    }
+    Ok(extended.problem()?.cut().problem)
 }
 
 fn verified(
@@ -379,19 +366,19 @@ fn verified(
     }
 }
 
-/// What must come, proven by planning on the snapshot with exactly that.
-fn addition(
+/// What must come, proven by planning on the snapshot with exactly that; and where everything is then, in pieces.
+fn addition_to(
     stage: &Stage,
     shapes: &[NodeShape],
     [lacking, hopeless]: [&[TaskId]; 2],
     is_possible: bool,
     ask: &Ask,
     control: &Control,
-) -> Result<Addition, ScaleError> {
+) -> Result<(Addition, Placement), ScaleError> {
     // The last search, on what was bought, gets a fifth.
     let most = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / 5 * 4));
     let bought = add::buy(stage, shapes, [lacking, hopeless], &ask.policy, &ask.search, &most)?;
-    let ground = Ground { stage, shapes, hopeless, bought: &bought, search: &ask.search };
+    let ground = Ground { stage, shapes, hopeless, bought: &bought, policy: &ask.policy, search: &ask.search };
     let mut counts = bought.counts.clone();
     let mut grown = ground.grown(&counts, control)?;
     if bought.placement.is_some() && !grown.is_whole {
@@ -414,7 +401,7 @@ fn addition(
     let unordered = if bought.placement.is_some() && !grown.is_whole { grown.plan.blocked.len() } else { 0 };
     let purchases = shapes.iter().zip(&counts).filter(|(_, count)| **count > 0);
     let cost = counts.iter().zip(&bought.prices).map(|(count, price)| *count as i128 * i128::from(*price)).sum();
-    Ok(Addition {
+    let addition = Addition {
         purchases: purchases
             .map(|(shape, count)| Purchase {
                 shape: shape.node.name.clone(),
@@ -431,7 +418,8 @@ fn addition(
         unordered,
         snapshot: grown.snapshot,
         plan: grown.plan,
-    })
+    };
+    Ok((addition, grown.found))
 }
 
 /// What is bought, on which everything is planned.
@@ -440,6 +428,7 @@ struct Ground<'a> {
     shapes: &'a [NodeShape],
     hopeless: &'a [TaskId],
     bought: &'a add::Bought,
+    policy: &'a Policy,
     search: &'a Search,
 }
 
@@ -449,7 +438,9 @@ struct Grown {
     /// In the points of [`Goal::Place`].
     problem: Problem,
     plan: Plan,
-    /// Everything runs at its end.
+    /// What it was to lead to, in pieces.
+    found: Placement,
+    /// Everything runs at its end, and the policy is kept there.
     is_whole: bool,
 }
 
@@ -470,23 +461,23 @@ impl Ground<'_> {
         let (grown, nodes) = self.stage.with_nodes(self.shapes, counts);
         let snapshot = grown.without_reserved();
         // With the tasks of the policy, then the same without them: what waits starts, and room is left.
-        let mut played = grown.problem()?;
-        self.hopeless.iter().for_each(|task| played.tasks[task.index()].pinned = true);
+        let scene = Scene::new(grown.problem()?, self.hopeless);
         let problem = Goal::Place.apply(&Problem::new(&snapshot)?);
         let planned = |found: Placement| {
-            let target = Placement::from_spots(found.spots()[..problem.tasks.len()].to_vec());
-            let plan = release::planned(&problem, &target, self.search, control);
-            let is_whole = all_run(&played, &found) && plan.blocked.is_empty();
-            (plan, is_whole)
+            let state = poured(&scene, &found, self.policy);
+            let plan = release::planned(&problem, &own(&problem, &state), self.search, control);
+            let end = reached(&problem, &plan, &state);
+            let is_whole = keeps(&scene, &end, &[], self.policy, self.search, control);
+            (plan, found, is_whole)
         };
         // The place for everything that was found, on the nodes that were bought. Where there is none, or no way leads there, as much
         // as can be found now.
         let known = self.bought.placement.as_ref().map(|placement| planned(self.bought.on(placement, &nodes)));
-        let (plan, is_whole) = match known {
-            Some((plan, true)) => (plan, true),
-            _ => planned(self.search.solve(&priced(&confined(&played), &|_| 0), true, control)),
+        let (plan, found, is_whole) = match known {
+            Some((plan, found, true)) => (plan, found, true),
+            _ => planned(self.search.solve(&priced(&confined(scene.pieces()), &|_| 0), true, control)),
         };
-        Ok(Grown { snapshot, problem, plan, is_whole })
+        Ok(Grown { snapshot, problem, plan, found, is_whole })
     }
 }
 

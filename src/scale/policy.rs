@@ -7,7 +7,8 @@
 //! | `tasks=NAME:N` | available − load − N · requirement | and N more tasks of that shape have a place at the same time |
 //! | `survive=LEVEL` | available − that of the largest domain of the pool − load | and all of it has a place with any one domain gone |
 //!
-//! The load is what tasks need at least (`pools.rs`): what an elastic one has beyond its least share is room for others. What is pinned
+//! The load is what tasks need at least (`pools.rs`): what an elastic one has beyond its least share is room for others, and a divisible
+//! one needs what it has. All of a divisible shape is meant by `tasks`, on one node. What is pinned
 //! ends with its node, so of a domain counts what it has beside that. f is counting, per pool and resource: below 0 the policy is
 //! broken; from 0 on it may still be, because tasks do not split. What decides is a placement, see `search.rs`.
 

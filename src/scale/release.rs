@@ -4,12 +4,14 @@
 //! wave by wave, and at its end nothing is on the nodes named.
 
 use super::cover::{Cover, Least};
+use super::keep::keeps;
 use super::policy::Policy;
 use super::pools::{Load, Pool, capacity, capacity_of};
 use super::scenario::{Scenarios, level};
-use super::search::{Search, confined, empty_nodes};
+use super::scene::Scene;
+use super::search::{Search, confined, empty_nodes, priced, waiting};
 use crate::control::Control;
-use crate::model::{DomainId, Goal, NodeId, Placement, Problem, TaskId, Usage};
+use crate::model::{AMOUNT_MAX, DomainId, Goal, NodeId, Placement, Problem, SHARE_ONE, TaskId};
 use crate::plan::{self, Meta, Plan, Status};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -24,68 +26,123 @@ pub(super) struct Released {
     pub reached: Placement,
     /// Why fewer nodes may go than the search emptied.
     pub held_back: usize,
+    /// Everything runs at the end of the plan, and the policy is kept there without these nodes.
+    pub is_kept: bool,
 }
 
-/// Chooses among the nodes that are empty at `target`, and plans. `played` is the problem with the tasks of the policy on it.
-pub(super) fn release(
-    problem: &Problem,
-    played: &Problem,
-    target: &Placement,
-    policy: &Policy,
-    pools: &[Pool],
-    search: &Search,
-    control: &Control,
-) -> Released {
-    let consolidated = Goal::Consolidate.apply(problem);
-    let counted = problem.without_meters();
-    let own = Placement::from_spots(target.spots()[..problem.tasks.len()].to_vec());
-    let plan = planned(&consolidated, &own, search, control);
-    let reached = plan.reached(problem);
-    // The tasks of the policy keep their places.
-    let taken = Usage::of(played, target);
-    let empty: Vec<NodeId> =
-        empty_nodes(problem, &reached).into_iter().filter(|node| taken.pieces(*node) == 0).collect();
-    let allowed = match policy {
-        Policy::Free | Policy::Tasks(..) => empty.clone(),
-        Policy::Utilization(_) => {
-            let mut allowed: Vec<NodeId> =
-                pools.iter().flat_map(|pool| within(&counted, &reached, policy, pool, &empty)).collect();
-            allowed.sort_unstable();
-            allowed
+/// What is asked.
+pub(super) struct Release<'a> {
+    pub problem: &'a Problem,
+    /// The problem with the tasks of the policy on it.
+    pub scene: &'a Scene,
+    pub policy: &'a Policy,
+    pub pools: &'a [Pool],
+    pub search: &'a Search,
+}
+
+/// A state with all tasks of a scene, as one of the problem: without those of the policy.
+pub(super) fn own(problem: &Problem, state: &Placement) -> Placement {
+    Placement::from_spots(state.spots()[..problem.tasks.len()].to_vec())
+}
+
+/// What was found in pieces, as a state. Where a target or failures count, a divisible task that waited starts with the least that it
+/// can: whatever it takes is load from then on. Else it has what is left.
+pub(super) fn poured(scene: &Scene, found: &Placement, policy: &Policy) -> Placement {
+    let state = scene.cut.joined(found);
+    match policy {
+        Policy::Free | Policy::Tasks(..) => scene.poured(&state),
+        Policy::Utilization(_) | Policy::Survive(_) => state,
+    }
+}
+
+/// Where a plan for the problem leads, with the tasks of the policy as they are in `state`.
+pub(super) fn reached(problem: &Problem, plan: &Plan, state: &Placement) -> Placement {
+    let reserved = state.spots()[problem.tasks.len()..].iter().cloned();
+    Placement::from_spots(plan.reached(problem).spots().iter().cloned().chain(reserved).collect())
+}
+
+impl Release<'_> {
+    /// The best of three: nothing moves; no more moves than empty the nodes that may go; all moves to `target`, in pieces, where as many
+    /// nodes are empty as the search could make.
+    pub fn best(&self, target: &Placement, control: &Control) -> Released {
+        let consolidated = Goal::Consolidate.apply(self.problem);
+        let state = poured(self.scene, target, self.policy);
+        let plan = planned(&consolidated, &own(self.problem, &state), self.search, control);
+        let end = reached(self.problem, &plan, &state);
+        let empty = empty_nodes(&self.scene.whole, &end);
+        let allowed = self.allowed(&end, &empty, control);
+        let held_back = empty.len() - allowed.len();
+        let wide = || self.released(plan, &end, allowed.clone(), held_back, control);
+        let unmoved = &self.scene.whole.current;
+        let empty_now = empty_nodes(&self.scene.whole, unmoved);
+        let is_idle = allowed.iter().all(|node| empty_now.binary_search(node).is_ok());
+        if is_idle && waiting(&self.scene.whole).next().is_none() {
+            // Nothing needs to move for what can go.
+            let plan = planned(&consolidated, &self.problem.current, self.search, control);
+            let idle = self.released(plan, unmoved, allowed.clone(), held_back, control);
+            return if idle.is_kept { idle } else { wide() };
         }
-        Policy::Survive(_) => surviving(played, &reached, policy, &empty, search, control),
-    };
-    let held_back = empty.len() - allowed.len();
-    let empty_now = empty_nodes(problem, &problem.current);
-    let is_idle = allowed.iter().all(|node| empty_now.binary_search(node).is_ok());
-    if is_idle && !matches!(policy, Policy::Tasks(..)) {
-        // Nothing needs to move for what can go.
-        let plan = planned(&consolidated, &problem.current, search, control);
-        return Released { nodes: allowed, plan, reached: problem.current.clone(), held_back };
+        // The tasks of the policy keep their places only where everything goes where it was found.
+        if (held_back == 0 && !is_idle) || matches!(self.policy, Policy::Tasks(..)) {
+            return wide();
+        }
+        let narrow = self.narrow(&consolidated, &allowed, held_back, control);
+        if narrow.is_kept { narrow } else { wide() }
     }
-    if held_back == 0 {
-        return Released { nodes: allowed, plan, reached, held_back };
+
+    /// Fewer nodes: fewer moves will do.
+    fn narrow(&self, consolidated: &Problem, allowed: &[NodeId], held_back: usize, control: &Control) -> Released {
+        let mut narrowed = consolidated.clone();
+        narrowed.drain(allowed);
+        let mut repair = self.scene.whole.clone();
+        repair.drain(allowed);
+        let repair = Scene::new(priced(&confined(&repair).evacuated(), &|_| 0), &[]);
+        let found = self.search.solve(repair.pieces(), false, control);
+        let state = poured(&repair, &found, self.policy);
+        let plan = planned(&narrowed, &own(self.problem, &state), self.search, control);
+        let end = reached(self.problem, &plan, &state);
+        let left = empty_nodes(&self.scene.whole, &end);
+        let mut nodes: Vec<NodeId> = allowed.iter().copied().filter(|node| left.binary_search(node).is_ok()).collect();
+        if let Policy::Utilization(_) = self.policy {
+            // What waits may have gone to another pool this time.
+            nodes = self.within(&end, &nodes);
+        }
+        self.released(plan, &end, nodes, held_back, control)
     }
-    // Fewer nodes: fewer moves will do.
-    let mut narrowed = consolidated.clone();
-    narrowed.drain(&allowed);
-    let mut repair = confined(&narrowed).evacuated();
-    repair.nodes.iter_mut().for_each(|node| node.price = 0);
-    let found = search.solve(&repair, false, control);
-    let plan = planned(&narrowed, &found, search, control);
-    let reached = plan.reached(problem);
-    let left = empty_nodes(problem, &reached);
-    let mut nodes: Vec<NodeId> = allowed.into_iter().filter(|node| left.binary_search(node).is_ok()).collect();
-    if let Policy::Utilization(_) = policy {
-        // What waits may have gone to another pool this time.
-        nodes = pools.iter().flat_map(|pool| within(&counted, &reached, policy, pool, &nodes)).collect();
+
+    fn released(
+        &self,
+        plan: Plan,
+        end: &Placement,
+        nodes: Vec<NodeId>,
+        held_back: usize,
+        control: &Control,
+    ) -> Released {
+        let is_kept = keeps(self.scene, end, &nodes, self.policy, self.search, control);
+        Released { nodes, plan, reached: own(self.problem, end), held_back, is_kept }
+    }
+
+    /// Which of the empty nodes the policy lets go.
+    fn allowed(&self, end: &Placement, empty: &[NodeId], control: &Control) -> Vec<NodeId> {
+        match self.policy {
+            Policy::Free | Policy::Tasks(..) => empty.to_vec(),
+            Policy::Utilization(_) => self.within(end, empty),
+            Policy::Survive(_) => surviving(&self.scene.at(end), self.policy, empty, self.search, control),
+        }
+    }
+
+    fn within(&self, end: &Placement, empty: &[NodeId]) -> Vec<NodeId> {
+        let own = |pool| within(&self.scene.whole, end, self.policy, pool, empty);
+        let mut nodes: Vec<NodeId> = self.pools.iter().flat_map(own).collect();
         nodes.sort_unstable();
+        nodes
     }
-    Released { nodes, plan, reached, held_back }
 }
 
+/// A plan that leads to `target`. Where that starts what is worth less in the points of the problem than what has to give way for it,
+/// a share or a node, the plan is ordered in points in which nothing is.
 pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, control: &Control) -> Plan {
-    let meta = Meta {
+    let meta = || Meta {
         solver: "bulk".to_string(),
         seed: search.seed,
         effort: search.effort.unwrap_or(0),
@@ -95,7 +152,24 @@ pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, co
         proof: None,
         blockers: None,
     };
-    plan::build(problem, target, meta, control)
+    let plan = plan::build(problem, target, meta(), control);
+    let left_out = |plan: &Plan| {
+        let reached = plan.reached(problem);
+        problem.task_ids().filter(|task| target.spot(*task).is_placed() && !reached.spot(*task).is_placed()).count()
+    };
+    if left_out(&plan) == 0 {
+        return plan;
+    }
+    let mut starts = priced(problem, &|node| problem.nodes[node.index()].price);
+    for task in problem.task_ids() {
+        let share = target.spot(task).total_parts().max(1);
+        let start = i128::from(starts.value_scale) * i128::from(u64::from(SHARE_ONE).div_ceil(share));
+        let is_running = problem.current.spot(task).is_placed();
+        starts.tasks[task.index()].weight = if is_running { 1 } else { start.min(AMOUNT_MAX.into()) as i64 };
+    }
+    let ordered = plan::told(problem, plan::order(&starts, target, control));
+    let other = plan::sum_up(problem, ordered, meta());
+    if left_out(&other) < left_out(&plan) { other } else { plan }
 }
 
 /// As many of a pool's empty nodes as may go under a target utilisation: those first that take least of what may go.
@@ -123,14 +197,8 @@ fn within(problem: &Problem, reached: &Placement, policy: &Policy, pool: &Pool, 
 
 /// As many of the empty nodes as can be missed when any domain is gone as well: by bisection. Those of domains that keep most nodes go
 /// first, the dearest of them before the others.
-fn surviving(
-    problem: &Problem,
-    reached: &Placement,
-    policy: &Policy,
-    empty: &[NodeId],
-    search: &Search,
-    control: &Control,
-) -> Vec<NodeId> {
+fn surviving(scene: &Scene, policy: &Policy, empty: &[NodeId], search: &Search, control: &Control) -> Vec<NodeId> {
+    let problem = &scene.whole;
     let domain = |node: NodeId| level(problem, policy).map(|level| problem.domain(node, level));
     let mut left: BTreeMap<Option<DomainId>, usize> = BTreeMap::new();
     problem.node_ids().for_each(|node| *left.entry(domain(node)).or_default() += 1);
@@ -142,10 +210,8 @@ fn surviving(
     }
     order.sort_unstable();
     let order: Vec<NodeId> = order.into_iter().map(|(_, _, node)| node).collect();
-    let mut moved = problem.clone();
-    moved.current = reached.clone();
-    let scenarios = Scenarios::of(&moved, policy);
-    let survives = |count: usize| scenarios.all_hold(&moved, &order[..count], search, control);
+    let scenarios = Scenarios::of(problem, policy);
+    let survives = |count: usize| scenarios.all_hold(scene, &order[..count], search, control);
     let (mut low, mut high) = (0, order.len() + 1);
     while low + 1 < high {
         let middle = low.midpoint(high);

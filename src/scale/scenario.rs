@@ -5,6 +5,7 @@
 //! drill brings back without moving anybody else has a place. The others are searched for one by one.
 
 use super::policy::Policy;
+use super::scene::Scene;
 use super::search::{Search, confined, without};
 use crate::control::Control;
 use crate::drill;
@@ -39,32 +40,33 @@ impl Scenarios {
     }
 
     /// True when a place for everything is found in each of them, with `less` nodes as well.
-    pub fn all_hold(&self, problem: &Problem, less: &[NodeId], search: &Search, control: &Control) -> bool {
-        let open = self.open(problem, less, search, control);
-        let all_placed = |gone: &[NodeId]| placed(problem, &[gone, less].concat(), search, control).is_some();
+    pub fn all_hold(&self, scene: &Scene, less: &[NodeId], search: &Search, control: &Control) -> bool {
+        let open = self.open(scene, less, search, control);
+        let all_placed = |gone: &[NodeId]| placed(scene, &[gone, less].concat(), search, control).is_some();
         open.iter().all(|gone| !control.must_stop() && all_placed(gone))
     }
 
     /// Those that a drill does not show to hold.
-    pub fn open(&self, problem: &Problem, less: &[NodeId], search: &Search, control: &Control) -> Vec<&[NodeId]> {
+    pub fn open(&self, scene: &Scene, less: &[NodeId], search: &Search, control: &Control) -> Vec<&[NodeId]> {
         let all = || self.gone.iter().map(Vec::as_slice);
         let Some(level) = self.level else { return all().collect() };
         // Whoever is lost stays bound to the pool it was in: what holds so holds all the more without.
-        let standing = left(problem, less);
-        let Some(placement) = search.all_placed(&standing, control) else { return all().collect() };
+        let Some(placement) = search.all_placed(&left(scene.pieces(), less), control) else { return all().collect() };
         let options =
             drill::Options { levels: vec![level], unnamed: true, threads: search.threads, ..drill::Options::default() };
         let first_look = control.within(Duration::ZERO);
-        let drilled = drill::drill(&standing.settled(&placement), &options, &first_look).drilled;
+        // A drill may pour what is divisible wherever there is room, and needs no pieces for that.
+        let standing = left(&scene.whole, less).settled(&scene.cut.joined(&placement));
+        let drilled = drill::drill(&standing, &options, &first_look).drilled;
         let covered = drilled.into_iter().filter(drill::Drilled::is_covered);
         let survivors: BTreeSet<DomainId> = covered.flat_map(|one| one.scenario.domains).collect();
-        all().filter(|gone| !survivors.contains(&problem.domain(gone[0], level))).collect()
+        all().filter(|gone| !survivors.contains(&scene.whole.domain(gone[0], level))).collect()
     }
 }
 
-/// Where everything finds a place without these nodes. Tasks of failed nodes may leave their pool, the others stay in it.
-pub(super) fn placed(problem: &Problem, gone: &[NodeId], search: &Search, control: &Control) -> Option<Placement> {
-    search.all_placed(&left(problem, gone), control).filter(|found| keeps_groups(problem, found))
+/// Where everything finds a place without these nodes, in pieces. Tasks of failed nodes may leave their pool, the others stay in it.
+pub(super) fn placed(scene: &Scene, gone: &[NodeId], search: &Search, control: &Control) -> Option<Placement> {
+    search.all_placed(&left(scene.pieces(), gone), control).filter(|found| keeps_groups(scene.pieces(), found))
 }
 
 /// Is no rule of a group more broken than before anything was gone? Right after, one may be, by whoever ended.

@@ -68,6 +68,9 @@ impl Search {
     /// A placement in which everything runs, with few moves; or one that comes near. Building is quick and annealing takes ten times as
     /// long, so a search with next to none of it comes first.
     pub(super) fn most_placed(&self, problem: &Problem, control: &Control) -> Placement {
+        if all_run(problem, &problem.current) {
+            return problem.current.clone();
+        }
         let asked = sized(problem);
         let effort = self.effort.map_or(EFFORT_MIN, |effort| effort.min(EFFORT_MIN));
         let first = Search { effort: Some(effort), ..self.clone() }.solve(&asked, true, control);
@@ -121,15 +124,20 @@ fn gives_way(problem: &Problem, task: TaskId) -> bool {
     }
 }
 
-/// A placement of a thinned problem, with the shares that it means; what is free then is handed out again where that breaks no rule.
-fn as_shares(problem: &Problem, found: &Placement) -> Placement {
-    let spot = |id: TaskId| match (problem.tasks[id.index()].sharing, found.spot(id)) {
+/// A placement in which no elastic task has more than it may have to do with.
+pub(super) fn eased(problem: &Problem, placement: &Placement) -> Placement {
+    let spot = |id: TaskId| match (problem.tasks[id.index()].sharing, placement.spot(id)) {
         (Sharing::Elastic { min }, Spot::On(piece)) if gives_way(problem, id) => {
-            Spot::On(Piece { share: min, ..*piece })
+            Spot::On(Piece { share: piece.share.min(min), ..*piece })
         }
         (_, spot) => spot.clone(),
     };
-    let least = Placement::from_spots(problem.task_ids().map(spot).collect());
+    Placement::from_spots(problem.task_ids().map(spot).collect())
+}
+
+/// A placement of a thinned problem, with the shares that it means; what is free then is handed out again where that breaks no rule.
+fn as_shares(problem: &Problem, found: &Placement) -> Placement {
+    let least = eased(problem, found);
     let filled = bulk::fill(problem, least.clone());
     let is_worse = !worsened(&violations(problem, &least), &violations(problem, &filled)).is_empty();
     if is_worse { least } else { filled }

@@ -3,7 +3,7 @@
 //! Everything stands behind what the snapshot has, so that its nodes and tasks keep their numbers.
 
 use super::{Ask, NodeShape, Policy};
-use crate::model::{Faults, NodeId, NodeSpec, Problem, Snapshot, TaskSpec};
+use crate::model::{Faults, NodeId, NodeSpec, Problem, SharingSpec, Snapshot, TaskSpec};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Kinds of nodes taken from the snapshot when none are given: the most frequent ones. Others only where none of these holds a task.
@@ -28,7 +28,12 @@ impl Stage {
         {
             let taken: BTreeSet<&str> = snapshot.tasks.iter().map(|task| task.name.as_str()).collect();
             let names = fresh(name, &taken, *count as usize);
-            stage.snapshot.tasks.extend(names.into_iter().map(|name| TaskSpec { name, ..shape.clone() }));
+            // Of a divisible shape all is meant, on one node, as when it is counted how many more fit.
+            let sharing = match shape.sharing {
+                SharingSpec::Divisible => SharingSpec::Rigid,
+                SharingSpec::Rigid | SharingSpec::Elastic => shape.sharing,
+            };
+            stage.snapshot.tasks.extend(names.into_iter().map(|name| TaskSpec { name, sharing, ..shape.clone() }));
         }
         stage
     }
