@@ -6,6 +6,7 @@
 //! program, see `linear.rs`). A node where something runs is like no other, unless the problem is too large for that.
 
 use super::price::Desk;
+use crate::control::Control;
 use crate::exact;
 use crate::model::{
     DEVICE_MILLI, DEVICE_ROW_COUNT, DeviceRequest, GroupId, NodeId, Place as Where, Problem, Rule, SHARE_ONE, Share,
@@ -17,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 const PAIRS_MAX: u64 = 1 << 27;
 /// Most entries of the table of pair costs; beyond it they are left out (a cost is never negative).
 const MOVES_MAX: usize = 1 << 24;
+/// Tasks from one look at the clock to the next; fewer are always looked at.
+const STOP_EVERY: usize = 4096;
 /// No home, or no row of pair costs.
 pub(super) const NONE: u32 = crate::kernel::price::NOWHERE;
 
@@ -94,8 +97,8 @@ type KindKey<'a> = (
 );
 
 impl<'a> Form<'a> {
-    /// Finds places and kinds; without `merge`, every node is a place of its own.
-    pub fn new(problem: &'a Problem, merge: bool) -> Form<'a> {
+    /// Finds places and kinds; without `merge`, every node is a place of its own. `None` when it must stop before the end.
+    pub fn new(problem: &'a Problem, merge: bool, control: &Control) -> Option<Form<'a>> {
         let width = problem.resources.len();
         let columns = width + problem.device_kinds.len() * DEVICE_ROW_COUNT;
         // Variance and fragmentation come in whole points.
@@ -116,8 +119,8 @@ impl<'a> Form<'a> {
             granularity: exact::granularity(problem, other),
             desk: Desk::closed(),
         };
-        form.kinds(&place_of);
-        form
+        let is_whole = form.kinds(&place_of, control);
+        is_whole.then_some(form)
     }
 
     /// Amounts and device units of a kind. Shape: columns.
@@ -135,7 +138,8 @@ impl<'a> Form<'a> {
         if from == NONE { 0 } else { self.moves[from as usize * self.places.len() + place] }
     }
 
-    fn kinds(&mut self, place_of: &[u32]) {
+    /// False when it must stop before all tasks have a kind.
+    fn kinds(&mut self, place_of: &[u32], control: &Control) -> bool {
         let problem = self.problem;
         let before = violations(problem, &problem.current);
         let shared = before.iter().filter(|violation| violation.rule == Rule::Share);
@@ -152,6 +156,10 @@ impl<'a> Form<'a> {
         let mut masks = Masks::new(self);
         let mut rows: HashMap<u32, u32> = HashMap::new();
         for task in problem.task_ids() {
+            // Not because a search is settled: that may be sooner than anything is proven.
+            if task.index() % STOP_EVERY == STOP_EVERY - 1 && (control.is_stopped() || control.is_late()) {
+                return false;
+            }
             let spec = &problem.tasks[task.index()];
             let spot = problem.current.spot(task);
             let gang = spec.group.filter(|group| needs_all(*group) && !torn.contains(&Where::Group(*group)));
@@ -191,6 +199,7 @@ impl<'a> Form<'a> {
         }
         self.masks = masks.words;
         self.move_table(rows);
+        true
     }
 
     fn move_table(&mut self, rows: HashMap<u32, u32>) {
@@ -336,7 +345,13 @@ fn places(problem: &Problem, merge: bool) -> (Vec<Place>, Vec<u32>) {
         let place = *known.entry(key).or_insert(next);
         if place == next {
             let nothing = vec![0; room.len()];
-            places.push(Place { nodes: Vec::new(), limit: limit.clone(), room: nothing.clone(), largest: nothing, device });
+            places.push(Place {
+                nodes: Vec::new(),
+                limit: limit.clone(),
+                room: nothing.clone(),
+                largest: nothing,
+                device,
+            });
         }
         let own = &mut places[place as usize];
         own.nodes.push(node);
@@ -366,7 +381,8 @@ fn kept_amounts(problem: &Problem) -> Vec<i128> {
         };
         let parts = if piece.share >= least { i128::from(least.parts()) } else { 0 };
         let row = &mut kept[piece.node.index() * width..][..width];
-        for (r, amount) in problem.requirement(task).iter().enumerate().filter(|(r, _)| problem.resources[*r].transient) {
+        for (r, amount) in problem.requirement(task).iter().enumerate().filter(|(r, _)| problem.resources[*r].transient)
+        {
             row[r] += i128::from(*amount) * parts;
         }
     }
