@@ -300,8 +300,8 @@ impl<'a> Table<'a> {
             }
         };
         let rates: Vec<f64> = (0..form.columns).map(rate).collect();
-        let squares = most.iter().enumerate().map(|(cell, most)| (most * rates[cell % form.columns]).powi(2));
-        let mean = squares.sum::<f64>() / most.len().max(1) as f64;
+        let worths = most.iter().enumerate().map(|(cell, most)| most * rates[cell % form.columns]);
+        let mean = worths.map(|worth| worth * worth).sum::<f64>() / most.len().max(1) as f64;
         mean.sqrt().max(1.0)
     }
 
