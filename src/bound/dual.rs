@@ -102,21 +102,24 @@ impl Prices {
         let rows = form.places.iter().enumerate().map(|(k, place)| {
             let own = &self.usage[k * columns..][..columns];
             let arrival = part(&self.arrival, k, columns);
-            PriceRow {
+            let prices = PriceRow {
                 nodes: ranges(place.nodes.iter().map(|node| node.0)),
                 usage: short(&own[..width]),
                 arrival: short(&arrival[..width.min(arrival.len())]),
                 device: short(&own[width..]),
                 balance: short(&part(&self.balance, k, objective.balance.len())),
                 level: short(&part(&self.level, k, objective.variance.len())),
-            }
+            };
+            (prices, &place.largest)
         });
         // Places with the same prices are one row.
         let mut joined: Vec<PriceRow> = Vec::new();
         let mut known = std::collections::HashMap::new();
-        for row in rows {
-            let key =
+        for (row, largest) in rows {
+            // The verifier takes those of a row together, also in how large a newcomer can be.
+            let prices =
                 (row.usage.clone(), row.arrival.clone(), row.device.clone(), row.balance.clone(), row.level.clone());
+            let key = (prices, largest);
             match known.get(&key) {
                 Some(at) => {
                     let same: &mut PriceRow = &mut joined[*at];

@@ -6,6 +6,7 @@
 //! program, see `linear.rs`). A node where something runs is like no other, unless the problem is too large for that.
 
 use super::price::Desk;
+use crate::control::Control;
 use crate::exact;
 use crate::model::{
     DEVICE_MILLI, DEVICE_ROW_COUNT, DeviceRequest, GroupId, NodeId, Place as Where, Problem, Rule, SHARE_ONE, Share,
@@ -17,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 const PAIRS_MAX: u64 = 1 << 27;
 /// Most entries of the table of pair costs; beyond it they are left out (a cost is never negative).
 const MOVES_MAX: usize = 1 << 24;
+/// Tasks from one look at the clock to the next; fewer are always looked at.
+const STOP_EVERY: usize = 4096;
 /// No home, or no row of pair costs.
 pub(super) const NONE: u32 = crate::kernel::price::NOWHERE;
 
@@ -28,6 +31,8 @@ pub(super) struct Place {
     pub limit: Vec<i128>,
     /// What arrives finds so much room, scaled, over all nodes of the place. Shape: resources.
     pub room: Vec<i128>,
+    /// The largest that one newcomer can be, scaled, on any node of the place. Shape: resources.
+    pub largest: Vec<i128>,
     /// Room on the devices of one node. Shape: device rows.
     pub device: Vec<i128>,
 }
@@ -92,8 +97,8 @@ type KindKey<'a> = (
 );
 
 impl<'a> Form<'a> {
-    /// Finds places and kinds; without `merge`, every node is a place of its own.
-    pub fn new(problem: &'a Problem, merge: bool) -> Form<'a> {
+    /// Finds places and kinds; without `merge`, every node is a place of its own. `None` when it must stop before the end.
+    pub fn new(problem: &'a Problem, merge: bool, control: &Control) -> Option<Form<'a>> {
         let width = problem.resources.len();
         let columns = width + problem.device_kinds.len() * DEVICE_ROW_COUNT;
         // Variance and fragmentation come in whole points.
@@ -114,8 +119,8 @@ impl<'a> Form<'a> {
             granularity: exact::granularity(problem, other),
             desk: Desk::closed(),
         };
-        form.kinds(&place_of);
-        form
+        let is_whole = form.kinds(&place_of, control);
+        is_whole.then_some(form)
     }
 
     /// Amounts and device units of a kind. Shape: columns.
@@ -133,7 +138,8 @@ impl<'a> Form<'a> {
         if from == NONE { 0 } else { self.moves[from as usize * self.places.len() + place] }
     }
 
-    fn kinds(&mut self, place_of: &[u32]) {
+    /// False when it must stop before all tasks have a kind.
+    fn kinds(&mut self, place_of: &[u32], control: &Control) -> bool {
         let problem = self.problem;
         let before = violations(problem, &problem.current);
         let shared = before.iter().filter(|violation| violation.rule == Rule::Share);
@@ -150,6 +156,10 @@ impl<'a> Form<'a> {
         let mut masks = Masks::new(self);
         let mut rows: HashMap<u32, u32> = HashMap::new();
         for task in problem.task_ids() {
+            // Not because a search is settled: that may be sooner than anything is proven.
+            if task.index() % STOP_EVERY == STOP_EVERY - 1 && (control.is_stopped() || control.is_late()) {
+                return false;
+            }
             let spec = &problem.tasks[task.index()];
             let spot = problem.current.spot(task);
             let gang = spec.group.filter(|group| needs_all(*group) && !torn.contains(&Where::Group(*group)));
@@ -189,6 +199,7 @@ impl<'a> Form<'a> {
         }
         self.masks = masks.words;
         self.move_table(rows);
+        true
     }
 
     fn move_table(&mut self, rows: HashMap<u32, u32>) {
@@ -252,13 +263,13 @@ struct Masks<'a> {
     count: u32,
     by_rules: HashMap<DoorKey<'a>, u32>,
     by_words: HashMap<Vec<u32>, u32>,
-    /// Smallest limit over all places: what is not above it fits everywhere.
+    /// Least of the largest newcomers over all places: what is not above it fits everywhere.
     least: Vec<i128>,
 }
 
 impl<'a> Masks<'a> {
     fn new(form: &Form<'a>) -> Masks<'a> {
-        let least = |r: usize| form.places.iter().map(|place| place.limit[r]).min().unwrap_or(0);
+        let least = |r: usize| form.places.iter().map(|place| place.largest[r]).min().unwrap_or(0);
         let least = (0..form.width).map(least).collect();
         Masks { words: Vec::new(), count: 0, by_rules: HashMap::new(), by_words: HashMap::new(), least }
     }
@@ -288,7 +299,7 @@ impl<'a> Masks<'a> {
             return by_rules;
         }
         let old = self.words[by_rules as usize * form.mask_words..][..form.mask_words].to_vec();
-        self.add(form, |k| old[k / 32] >> (k % 32) & 1 == 1 && fits(&form.places[k].limit))
+        self.add(form, |k| old[k / 32] >> (k % 32) & 1 == 1 && fits(&form.places[k].largest))
     }
 
     fn add(&mut self, form: &Form, admits: impl Fn(usize) -> bool) -> u32 {
@@ -312,6 +323,7 @@ fn places(problem: &Problem, merge: bool) -> (Vec<Place>, Vec<u32>) {
     problem.current.spots().iter().flat_map(|s| s.pieces()).for_each(|p| is_home[p.node.index()] = true);
     let is_small = problem.nodes.len() as u64 * problem.tasks.len() as u64 <= PAIRS_MAX;
     let pinned = pinned_milli(problem);
+    let kept = kept_amounts(problem);
     let mut places: Vec<Place> = Vec::new();
     let mut place_of = Vec::with_capacity(problem.nodes.len());
     let mut known: HashMap<_, u32> = HashMap::new();
@@ -322,6 +334,8 @@ fn places(problem: &Problem, merge: bool) -> (Vec<Place>, Vec<u32>) {
         let limit: Vec<i128> = capacity.zip(used).map(|(capacity, used)| capacity.max(*used)).collect();
         let room: Vec<i128> = limit.iter().zip(used).map(|(limit, used)| limit - used).collect();
         let device = device_room(problem, node, usage.devices(node), &pinned[node.index()]);
+        let kept = &kept[node.index() * limit.len()..][..limit.len()];
+        let largest = limit.iter().zip(kept).map(|(limit, kept)| limit - kept);
         let alone = if !merge || (is_small && is_home[node.index()]) { node.0 } else { NONE };
         let key = (
             (problem.allocatable(node), problem.soft_limit(node), limit.clone(), device.clone()),
@@ -330,14 +344,49 @@ fn places(problem: &Problem, merge: bool) -> (Vec<Place>, Vec<u32>) {
         let next = places.len() as u32;
         let place = *known.entry(key).or_insert(next);
         if place == next {
-            places.push(Place { nodes: Vec::new(), limit, room: vec![0; room.len()], device });
+            let nothing = vec![0; room.len()];
+            places.push(Place {
+                nodes: Vec::new(),
+                limit: limit.clone(),
+                room: nothing.clone(),
+                largest: nothing,
+                device,
+            });
         }
         let own = &mut places[place as usize];
         own.nodes.push(node);
         own.room.iter_mut().zip(room).for_each(|(sum, room)| *sum += room);
+        own.largest.iter_mut().zip(largest).for_each(|(most, own)| *most = own.max(*most));
         place_of.push(place);
     }
     (places, place_of)
+}
+
+/// Scaled amounts that those who are there hold to the end, whether they stay or leave; 0 unless moves are simultaneous and the
+/// resource is transient. Shape: nodes × resources.
+fn kept_amounts(problem: &Problem) -> Vec<i128> {
+    let width = problem.resources.len();
+    let mut kept = vec![0; problem.nodes.len() * width];
+    if !problem.moves.simultaneous {
+        return kept;
+    }
+    for task in problem.task_ids() {
+        let spot = problem.current.spot(task);
+        let [piece] = spot.pieces() else { continue };
+        // Whoever leaves holds what it had, whoever stays may go down to its least share: that of a share against the rules is 0.
+        let least = match problem.tasks[task.index()].sharing {
+            Sharing::Rigid => Share::ONE,
+            Sharing::Elastic { min } => min,
+            Sharing::Divisible => continue,
+        };
+        let parts = if piece.share >= least { i128::from(least.parts()) } else { 0 };
+        let row = &mut kept[piece.node.index() * width..][..width];
+        for (r, amount) in problem.requirement(task).iter().enumerate().filter(|(r, _)| problem.resources[*r].transient)
+        {
+            row[r] += i128::from(*amount) * parts;
+        }
+    }
+    kept
 }
 
 /// Milli that pinned tasks hold for good, by node and device.

@@ -34,13 +34,15 @@ const BROKEN: f64 = 1e-9;
 
 /// True when there is such a program, of a size worth solving.
 pub(super) fn suits(form: &Form) -> bool {
+    form.kinds.len() <= KIND_COUNT_MAX && form.places.len() * form.columns <= PRICE_COUNT_MAX && is_plain(form)
+}
+
+/// True when the bound over all prices is that of a linear program: rigid tasks, no gangs, no variance.
+pub(super) fn is_plain(form: &Form) -> bool {
     let problem = form.problem;
-    let is_plain = |task: &crate::model::Task| task.sharing == Sharing::Rigid;
-    form.kinds.len() <= KIND_COUNT_MAX
-        && form.places.len() * form.columns <= PRICE_COUNT_MAX
-        && problem.objective.variance.is_empty()
-        && problem.tasks.iter().all(is_plain)
-        && form.kinds.iter().all(|kind| kind.gang.is_none())
+    problem.objective.variance.is_empty()
+        && problem.tasks.iter().all(|task| task.sharing == Sharing::Rigid)
+        && form.kinds.iter().all(|kind| kind.gang.is_none() && !kind.is_fluid)
 }
 
 /// The best prices of the program, as far as time permits, near a start.

@@ -4,6 +4,7 @@
 //! form      places and kinds of tasks that are alike                        form.rs
 //! pooled    one machine of all capacity: where the search for prices starts  pooled.rs
 //! descend   subgradient steps, any size                                     descend.rs
+//! saddle    steps to the saddle point of its linear program, middle sizes    saddle.rs
 //! linear    the linear program of the same relaxation, small sizes           linear.rs
 //! dual      what prices come to, in integers                                dual.rs, price.rs
 //! ```
@@ -17,9 +18,10 @@ mod form;
 mod linear;
 mod pooled;
 mod price;
+mod saddle;
 
 use crate::control::Control;
-use crate::model::{Problem, Proof, score};
+use crate::model::{Problem, Proof, SHARE_ONE, score};
 use descend::{Descent, State, Whose, descend};
 use form::Form;
 use price::Desk;
@@ -60,6 +62,8 @@ impl Default for Options {
 
 /// This part of the steps is for prices that all nodes share.
 const JOINT_PART: u32 = 4;
+/// Steps to the saddle point for each of a descent: they gain long after a descent has ended.
+const SADDLE_STEPS: u32 = 4;
 /// Longest time for the linear program.
 const LINEAR_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -70,7 +74,7 @@ const LINEAR_TIME_MAX: Duration = Duration::from_secs(10);
 pub fn bound(problem: &Problem, options: &Options, control: &Control) -> Proof {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().expect("threads can be started");
     pool.install(|| {
-        let mut form = Form::new(problem, options.merge);
+        let Some(mut form) = Form::new(problem, options.merge, control) else { return everything(problem) };
         if let Some(device) = &options.device {
             form.desk = Desk::open(device, &form);
         }
@@ -82,6 +86,12 @@ pub fn bound(problem: &Problem, options: &Options, control: &Control) -> Proof {
     })
 }
 
+/// What holds without a look at anything: all that tasks are worth, proven by prices 0.
+fn everything(problem: &Problem) -> Proof {
+    let worth: i128 = problem.tasks.iter().map(|task| i128::from(task.weight)).sum();
+    Proof { bound: worth * i128::from(SHARE_ONE), denominator: 1, ..Proof::default() }
+}
+
 fn search(form: &Form, reached: i128, options: &Options, steps: u32, control: &Control) -> Descent {
     let starts = [State::zero(form), pooled::prices(form)];
     let at = |state: State| descend(form, state, reached, 0, Whose::Own, control);
@@ -89,10 +99,14 @@ fn search(form: &Form, reached: i128, options: &Options, steps: u32, control: &C
     let start = if pooled.bound <= zero.bound { pooled } else { zero };
     let joint = steps / JOINT_PART;
     let mut best = start;
-    for (steps, whose) in [(joint, Whose::Together), (steps - joint, Whose::Own)] {
-        let found = descend(form, best.state.clone(), reached, steps, whose, control);
-        best = if found.bound < best.bound { found } else { best };
+    let better = |found: Descent, best: Descent| if found.bound < best.bound { found } else { best };
+    best = better(descend(form, best.state.clone(), reached, joint, Whose::Together, control), best);
+    if best.bound > reached && saddle::suits(form) {
+        let steps = steps.saturating_mul(SADDLE_STEPS);
+        let found = saddle::solve(form, &best.state, reached, steps, control);
+        best = found.into_iter().fold(best, |best, found| better(found, best));
     }
+    best = better(descend(form, best.state.clone(), reached, steps - joint, Whose::Own, control), best);
     if options.linear && best.bound > reached && linear::suits(form) {
         let solved = linear::solve(form, &best.state, &control.within(LINEAR_TIME_MAX));
         best = solved.filter(|solved| solved.bound < best.bound).unwrap_or(best);

@@ -11,17 +11,22 @@
 //! ```text
 //! D · objective ≤ Σ_task best(task) + Σ_node best(node) + move_budget · max_moves
 //!
-//! best(task)  = the most over: nowhere (if it may stop or waits), home, every other node that admits it and is not smaller than it, of
+//! best(task)  = the most over: nowhere (if it may stop or waits), home, every other node that admits it and can hold it, of
 //!               D · (weight · share − move costs) − moved · (group + move_budget)
 //!               − share · Σ_r usage_r · requirement_r − arriving · Σ_r arrival_r · requirement_r − Σ_d device_d · units_d
 //! best(node)  = Σ_r arrival_r · (limit_r − used_r at the start) − D · constants + max(0, Σ_r best_r + Σ_d device_d · room_d − D · price)
 //! best_r      = the most over 0 ≤ u ≤ limit_r of a_r · u − D · load_weight_r · max(0, u − soft_r)
 //! a_r         = usage_r + Σ_balance (target · balance where r is its resource, − balance where r is the other) − slope of variance
 //! limit_r     = max(allocatable_r, used_r at the start)                  never worse: a node may stay as full as it is
+//! can hold    = least share · requirement_r ≤ limit_r − kept_r for every r
+//! kept_r      = Σ_task there at the start least share · requirement_r    only when moves are simultaneous and r is transient, else 0
 //! ```
 //!
 //! * `arrival` (only when all moves are simultaneous): of a transient resource a node keeps what it had until the end, so what
 //!   arrives fits beside it; what stays counts the change of its share.
+//! * `kept`: whoever leaves holds what it had until the end, whoever stays has its least share at least (all of it when rigid, nothing
+//!   when divisible or when its share breaks the rules already). So one newcomer fits beside all of that or does not come. Of nodes that
+//!   only their tasks tell apart and that share a row of prices, the verifier takes the one with the most room of each resource.
 //! * `balance` linearises the term: max(0, t · free − other) ≥ balance · (t · free − other) for 0 ≤ balance ≤ D · weight.
 //! * `level` linearises variance by its tangent at that level (a square is convex); the rounding of the level costs half a step.
 //! * `device` prices rows of every kind of device: milli, then ⌈(k + 1) · milli / 1000⌉ − 1 for k = 1 … 4, which can be at most

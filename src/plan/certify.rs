@@ -174,7 +174,7 @@ struct Book<'a> {
     odd_share: BTreeSet<TaskId>,
     torn: BTreeSet<GroupId>,
     zones: Vec<Zone<'a>>,
-    /// The smallest limit of all zones: what is within it fits everywhere.
+    /// The least of what newcomers can be at most, over all zones: what is within it fits everywhere.
     least: Vec<i128>,
 }
 
@@ -184,7 +184,8 @@ struct Zone<'a> {
     row: &'a PriceRow,
     /// What a newcomer pays, by resource.
     entry: Vec<i64>,
-    limit: Vec<i128>,
+    /// How much of everything a newcomer can be at most.
+    largest: Vec<i128>,
 }
 
 /// What a task makes at best where it runs, and where it does not; `None` = it cannot.
@@ -253,7 +254,7 @@ impl<'a> Book<'a> {
             }
         }
         book.zones = book.zones();
-        let least = |r: usize| book.zones.iter().map(|zone| zone.limit[r]).min().unwrap_or(0);
+        let least = |r: usize| book.zones.iter().map(|zone| zone.largest[r]).min().unwrap_or(0);
         book.least = (0..problem.resources.len()).map(least).collect();
         book
     }
@@ -265,18 +266,51 @@ impl<'a> Book<'a> {
 
     fn zones(&self) -> Vec<Zone<'a>> {
         let mut known = HashMap::new();
-        let mut zones = Vec::new();
+        let mut zones: Vec<Zone> = Vec::new();
+        let stuck = self.stuck();
         for (n, node) in self.problem.nodes.iter().enumerate() {
             let limit = self.limit(n);
             let facts = (&node.labels, &node.taints, node.cordoned, &node.devices, node.move_class);
-            if known.insert((self.row_of[n], facts, limit.clone()), ()).is_some() || node.cordoned {
+            if node.cordoned {
+                continue;
+            }
+            let largest: Vec<i128> = limit.iter().zip(&stuck[n]).map(|(limit, stuck)| limit - stuck).collect();
+            let zone = *known.entry((self.row_of[n], facts, limit)).or_insert(zones.len());
+            if let Some(zone) = zones.get_mut(zone) {
+                zone.largest.iter_mut().zip(largest).for_each(|(most, own)| *most = own.max(*most));
                 continue;
             }
             let row = &self.rows[self.row_of[n]];
             let entry = row.usage.iter().zip(&row.arrival).map(|(usage, arrival)| usage + arrival).collect();
-            zones.push(Zone { first: NodeId::new(n), row, entry, limit });
+            zones.push(Zone { first: NodeId::new(n), row, entry, largest });
         }
         zones
+    }
+
+    /// What tasks of the start hold of transient resources until all moves are done, whatever becomes of them, by node.
+    fn stuck(&self) -> Vec<Vec<i128>> {
+        let problem = self.problem;
+        let mut stuck = vec![vec![0; problem.resources.len()]; problem.nodes.len()];
+        if !problem.moves.simultaneous {
+            return stuck;
+        }
+        for (t, spot) in problem.current.spots().iter().enumerate() {
+            if self.odd_share.contains(&TaskId::new(t)) {
+                continue;
+            }
+            let least = match problem.tasks[t].sharing {
+                Sharing::Rigid => ONE,
+                Sharing::Elastic { min } => i128::from(min.parts()),
+                Sharing::Divisible => 0,
+            };
+            for piece in spot.pieces() {
+                let sums = stuck[piece.node.index()].iter_mut().zip(problem.requirement(TaskId::new(t)));
+                for ((sum, amount), _) in sums.zip(&problem.resources).filter(|(_, resource)| resource.transient) {
+                    *sum += i128::from(*amount) * least;
+                }
+            }
+        }
+        stuck
     }
 
     fn total(&self) -> Option<i128> {
@@ -415,7 +449,7 @@ impl<'a> Book<'a> {
         // Per whole task first: for rigid ones the best is multiplied once.
         let mut best: Option<i128> = None;
         for zone in door.iter().map(|z| &self.zones[*z]) {
-            if !is_small && !fits(&zone.limit, needs, least) {
+            if !is_small && !fits(&zone.largest, needs, least) {
                 continue;
             }
             let run = worth - cost(&zone.entry, needs) - self.device_rent(spec, zone.row);
