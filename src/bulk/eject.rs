@@ -23,9 +23,10 @@
 //! from the pool may go back to it. Everything follows from the state, the seed and the number of trials, in integers.
 
 use super::build::Builder;
-use super::ground::{Dice, Ground, Taker};
-use super::kinds::{Kind, Kinds, counts_nodes, takes_part};
+use super::ground::{Dice, Ground};
+use super::kinds::{Kinds, counts_nodes, takes_part};
 use super::pack::{DISPLACED_MAX, NOWHERE, Pack, UNGROUPED};
+use super::walk::Walk;
 use crate::control::Control;
 use crate::kernel::random::pcg3d;
 use rayon::prelude::*;
@@ -42,12 +43,6 @@ const ROUND_TRIALS_MIN: u64 = 1024;
 const PART_NODES: usize = 96;
 /// Trials until who calls for a place is asked again.
 const CALL_AGAIN: u64 = 256;
-/// How often a kind calls at most, and how many kinds call.
-const CALLS_MAX: (usize, usize) = (4, 256);
-/// Tasks ejected for one at most, and for each device that it wants.
-const EJECTED_MAX: (usize, usize) = (4, 2);
-/// Nodes asked at random for one that a task may enter.
-const NODE_LOOKS: u32 = 64;
 
 /// How many trials an effort (candidates per task) is worth, for a number of tasks.
 pub fn trials(effort: u64, task_count: usize) -> u64 {
@@ -96,7 +91,7 @@ fn search(pack: &Pack, editor: &mut Builder<'_>, asked: Asked, control: &Control
     let seed = seed as u32 ^ (seed >> 32) as u32;
     let (mut done, mut idle, mut round, mut change) = (0, 0, 0, 0);
     while most.is_none_or(|most| done < most) && idle <= IDLE_TRIALS * takers && !control.must_stop() {
-        let cut = Cut::new(pack, editor, pcg3d(seed, round, 0xE1EC)[0]);
+        let cut = Cut::new(pack, editor, pcg3d(seed, round, 0xE1EC)[0], asked.in_order);
         let left = most.map_or(u64::MAX, |most| most - done);
         let walk = |part: usize| {
             let stream = round.wrapping_mul(cut.parts.len() as u32).wrapping_add(part as u32);
@@ -146,10 +141,11 @@ struct Cut {
 }
 
 impl Cut {
-    /// Cuts at random. What counts for the cluster as a whole (a budget of moves, the group moved most) is not for parts to decide.
-    fn new(pack: &Pack, editor: &Builder<'_>, seed: u32) -> Cut {
+    /// Cuts at random, or not where a place may be the only one. What counts for the cluster as a whole (a budget of moves, the group moved
+    /// most) is not for parts to decide.
+    fn new(pack: &Pack, editor: &Builder<'_>, seed: u32, as_one: bool) -> Cut {
         let count = pack.price.len();
-        let is_whole = pack.displaced_max != DISPLACED_MAX || pack.group_move_weight > 0;
+        let is_whole = as_one || pack.displaced_max != DISPLACED_MAX || pack.group_move_weight > 0;
         let part_count = if is_whole { 1 } else { (count / PART_NODES).max(1) };
         let mut parts: Vec<Part> = (0..part_count).map(|_| Part::default()).collect();
         let mut order: Vec<(u32, u32)> = (0..count as u32).map(|node| (pcg3d(seed, node, 0)[0], node)).collect();
@@ -188,9 +184,7 @@ impl Cut {
             return None;
         }
         let ground = Ground::new(pack, kinds, &editor.state, nodes, &self.local, [tasks, waiting]);
-        let in_order = asked.in_order;
-        let mut walk =
-            Walk { pack, in_order, ground, dice, calls: Vec::new(), callers: Vec::new(), ejected: Vec::new() };
+        let mut walk = Walk::new(pack, ground, dice, asked.in_order);
         let wanted = ROUND_TRIALS * (tasks.len() + waiting.len()) as u64;
         let most = asked.most.unwrap_or(u64::MAX);
         let (mut trials, mut change) = (0, 0);
@@ -210,228 +204,6 @@ impl Cut {
         };
         let moved = walk.ground.places().filter(is_moved).collect();
         Some(Walked { trials, change, moved })
-    }
-}
-
-/// A search in one part.
-struct Walk<'a> {
-    pack: &'a Pack,
-    in_order: bool,
-    ground: Ground<'a>,
-    dice: Dice,
-    /// Kinds that wait, each as often as it calls.
-    calls: Vec<u32>,
-    /// The same, each once, the most valuable first.
-    callers: Vec<u32>,
-    /// Who has been ejected in a trial.
-    ejected: Vec<Taker>,
-}
-
-impl Walk<'_> {
-    /// Asks again who waits. Where many of a kind wait, the others still have their turn.
-    fn call(&mut self) {
-        let waits = |kind: &u32| self.ground.waiting(*kind) > 0;
-        self.callers = (0..self.ground.kind_count()).filter(waits).collect();
-        if self.callers.len() > CALLS_MAX.1 {
-            let first = self.dice.below(self.callers.len() as u32) as usize;
-            self.callers.rotate_left(first);
-            self.callers.truncate(CALLS_MAX.1);
-            self.callers.sort_unstable();
-        }
-        let often = |kind: &u32| std::iter::repeat_n(*kind, self.ground.waiting(*kind).min(CALLS_MAX.0));
-        self.calls = self.callers.iter().flat_map(often).collect();
-    }
-
-    /// Points that it adds, at most 0.
-    fn attempt(&mut self) -> i64 {
-        let before = self.ground.mark();
-        self.ejected.clear();
-        let is_done = if self.dice.below(2) == 0 { self.start() } else { self.shift() };
-        if is_done {
-            let after = self.ground.mark();
-            let in_budget = after.displaced <= before.displaced.max(i64::from(self.pack.displaced_max));
-            if in_budget && after.stuck <= before.stuck {
-                let change = self.ground.change(before);
-                // Nobody leaves home for nothing.
-                if (change, after.displaced - before.displaced) <= (0, 0) || change < 0 {
-                    self.ground.keep();
-                    return change;
-                }
-            }
-        }
-        self.ground.back_to(0);
-        0
-    }
-
-    /// A waiting task starts on a random node.
-    fn start(&mut self) -> bool {
-        let kind = self.calls[self.dice.below(self.calls.len() as u32) as usize];
-        let Some(taker) = self.ground.waiter(kind) else { return false };
-        let Some(node) = self.random_node(self.ground.kind(taker)) else { return false };
-        if !self.enter(taker, node) {
-            return false;
-        }
-        for i in 0..self.ejected.len() {
-            if !self.place(self.ejected[i]) {
-                return false;
-            }
-        }
-        self.fill(node);
-        true
-    }
-
-    /// A random task goes from its node to another one. Who is in its way there looks for room where it was first.
-    fn shift(&mut self) -> bool {
-        let from = self.dice.below(self.ground.node_count()) as usize;
-        let count = self.ground.here(from).len() as u32;
-        if count == 0 {
-            return false;
-        }
-        let index = self.dice.below(count) as usize;
-        let Some(node) = self.random_node(self.ground.kind(self.ground.here(from)[index].taker)) else { return false };
-        if node == from {
-            return false;
-        }
-        let Some(taker) = self.leave(from, index) else { return false };
-        let changes_places =
-            || self.pack.home[taker.task as usize] != NOWHERE && self.ground.fit(taker, node).is_none();
-        if self.in_order && changes_places() || !self.enter(taker, node) {
-            return false;
-        }
-        for i in 0..self.ejected.len() {
-            let other = self.ejected[i];
-            match self.ground.fit(other, from) {
-                Some(devices) => self.ground.enter(other, from, devices),
-                None if self.place(other) => {}
-                None => return false,
-            }
-        }
-        self.fill(from);
-        self.fill(node);
-        true
-    }
-
-    /// False when a task that may not stop has found no place.
-    fn place(&mut self, taker: Taker) -> bool {
-        match self.ground.place(taker, &mut self.dice) {
-            Some((node, devices)) => self.ground.enter(taker, node, devices),
-            None if !self.pack.may_stop[taker.task as usize] => return false,
-            None => {}
-        }
-        true
-    }
-
-    /// Whoever is at `index` on a node goes to the pool, unless it has moved and has to stay.
-    fn leave(&mut self, node: usize, index: usize) -> Option<Taker> {
-        let task = self.ground.here(node)[index].taker.task;
-        let has_moved = self.pack.home[task as usize] != NOWHERE && !self.ground.is_home(task, node);
-        (!(self.in_order && has_moved)).then(|| self.ground.leave(node, index).taker)
-    }
-
-    fn random_node(&mut self, kind: &Kind) -> Option<usize> {
-        let count = self.ground.node_count();
-        (0..NODE_LOOKS).map(|_| self.dice.below(count) as usize).find(|node| self.ground.allowed(kind, *node) != 0)
-    }
-
-    /// Puts a waiting task on a node, and ejects who is in its way; false, and not undone, where too many are.
-    fn enter(&mut self, taker: Taker, node: usize) -> bool {
-        if let Some(devices) = self.ground.fit(taker, node) {
-            self.ground.enter(taker, node, devices);
-            return true;
-        }
-        let kind = self.ground.kind(taker);
-        let most = EJECTED_MAX.0 + EJECTED_MAX.1 * usize::from(kind.count);
-        let mut devices = 0;
-        if kind.count > 0 {
-            let Some(chosen) = self.choose(taker, node) else { return false };
-            devices = chosen;
-            let mut open = chosen;
-            while open != 0 {
-                let device = open.trailing_zeros() as usize;
-                open &= open - 1;
-                while self.ground.spare(node, device) < i32::from(kind.milli) {
-                    let Some(index) = self.holder(node, device, kind) else { return false };
-                    let Some(other) = self.leave(node, index) else { return false };
-                    self.ejected.push(other);
-                    if self.ejected.len() > most {
-                        return false;
-                    }
-                }
-            }
-        }
-        while !self.ground.has_room(kind, node) {
-            let count = self.ground.here(node).len() as u32;
-            if count == 0 || self.ejected.len() == most {
-                return false;
-            }
-            let index = self.dice.below(count) as usize;
-            let Some(other) = self.leave(node, index) else { return false };
-            self.ejected.push(other);
-        }
-        self.ejected.sort_by_key(|other| (other.kind, other.task));
-        self.ground.enter(taker, node, devices);
-        true
-    }
-
-    /// Devices of a node that a task might get: at home those that it held; else one at random for a fraction, or those that are free
-    /// and others at random.
-    fn choose(&mut self, taker: Taker, node: usize) -> Option<u64> {
-        if self.ground.is_home(taker.task, node) {
-            return Some(self.pack.home_devices[taker.task as usize]);
-        }
-        let kind = self.ground.kind(taker);
-        let mask = self.ground.allowed(kind, node);
-        let count = u32::from(kind.count);
-        let nth = |set: u64, n: u32| {
-            let rest = (0..n).fold(set, |set, _| set & (set - 1));
-            rest & rest.wrapping_neg()
-        };
-        if kind.milli < 1000 {
-            return Some(nth(mask, self.dice.below(mask.count_ones())));
-        }
-        if mask.count_ones() < count {
-            return None;
-        }
-        let mut chosen = 0u64;
-        let mut open = mask;
-        while open != 0 && chosen.count_ones() < count {
-            let device = open & open.wrapping_neg();
-            open ^= device;
-            if self.ground.spare(node, device.trailing_zeros() as usize) == 1000 {
-                chosen |= device;
-            }
-        }
-        while chosen.count_ones() < count {
-            let left = mask & !chosen;
-            chosen |= nth(left, self.dice.below(left.count_ones()));
-        }
-        Some(chosen)
-    }
-
-    /// Who leaves a device: any holder, or the smallest that is large enough.
-    fn holder(&mut self, node: usize, device: usize, kind: &Kind) -> Option<usize> {
-        let lacking = i32::from(kind.milli) - self.ground.spare(node, device);
-        let here = self.ground.here(node);
-        let first = self.dice.below(here.len().max(1) as u32) as usize;
-        let holders = (first..here.len()).chain(0..first).filter(|i| here[*i].devices >> device & 1 == 1);
-        if self.dice.below(2) == 0 {
-            return holders.min_by_key(|_| 0);
-        }
-        let key = |i: &usize| {
-            let milli = i32::from(self.pack.device[here[*i].taker.task as usize].1);
-            if milli >= lacking { milli } else { i32::MAX }
-        };
-        holders.min_by_key(key)
-    }
-
-    /// Gives what is free on a node to what waits, the most valuable first.
-    fn fill(&mut self, node: usize) {
-        for i in 0..self.callers.len() {
-            while let Some(taker) = self.ground.waiter(self.callers[i]) {
-                let Some(devices) = self.ground.fit(taker, node) else { break };
-                self.ground.enter(taker, node, devices);
-            }
-        }
     }
 }
 
@@ -579,7 +351,7 @@ pub mod tests {
     fn parts_end_alike_on_any_number_of_threads_and_points_are_those_of_the_model() {
         let problem = yard(2 * PART_NODES);
         let pack = Pack::new(&problem);
-        assert!(!pack.is_inexact && Cut::new(&pack, &Builder::new(&problem, &pack), 1).parts.len() == 2);
+        assert!(!pack.is_inexact && Cut::new(&pack, &Builder::new(&problem, &pack), 1, false).parts.len() == 2);
         let ended = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
             let mut editor = Builder::new(&problem, &pack);

@@ -12,6 +12,8 @@
 //! Nothing here depends on the rest of the cluster, so parts are searched side by side. Moves are not simultaneous here: what is used of
 //! a node is what is held.
 
+mod seek;
+
 use super::kinds::{Kind, Kinds, NO_SORT};
 use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::shelves::Shelves;
@@ -25,12 +27,6 @@ use std::collections::HashMap;
 const WHOLE: i32 = 1000;
 /// Shelves per sort of devices.
 const LEVELS: usize = WHOLE as usize + 1;
-/// Places of a shelf that are looked at.
-const SHELF_LOOKS: u32 = 8;
-/// Places looked at for one task in all.
-const LOOKS_MAX: u32 = 64;
-/// Nodes looked at for a task without devices, and how many of them with room are compared.
-const OPEN_LOOKS: (u32, u32) = (200, 12);
 
 /// Random numbers of one part and round.
 pub struct Dice {
@@ -96,6 +92,8 @@ pub struct Mark {
 pub struct Ground<'a> {
     pack: &'a Pack,
     kinds: &'a Kinds,
+    /// No place is missed where one is looked for.
+    pub is_thorough: bool,
     /// Kinds of the part, the most valuable first.
     list: Vec<&'a Kind>,
     /// Nodes of the part. Other node numbers here count within it.
@@ -140,6 +138,7 @@ impl<'a> Ground<'a> {
         let mut ground = Ground {
             pack,
             kinds,
+            is_thorough: false,
             list: numbers.iter().map(|kind| &kinds.list[*kind as usize]).collect(),
             nodes,
             local,
@@ -274,102 +273,6 @@ impl<'a> Ground<'a> {
         let mut used = [0u16; 64];
         used.iter_mut().zip(spare).for_each(|(used, spare)| *used = (WHOLE - spare) as u16);
         fit_devices(&used[..width], mask, kind.count, kind.milli)
-    }
-
-    /// A place for a task: home, else where the least of a device or of the wholly free devices is left.
-    pub fn place(&self, taker: Taker, dice: &mut Dice) -> Option<(usize, u64)> {
-        let kind = self.kind(taker);
-        let home = self.pack.home[taker.task as usize];
-        if let Some(node) = self.local.get(home as usize).map(|node| *node as usize) {
-            let is_here = self.nodes.get(node) == Some(&home);
-            if let Some(devices) = is_here.then(|| self.fit(taker, node)).flatten() {
-                return Some((node, devices));
-            }
-        }
-        match kind.count {
-            0 => self.open_place(taker, dice),
-            _ if kind.milli < WHOLE as u16 => self.place_on_device(taker.task, kind, dice),
-            _ => self.place_on_wholes(taker, kind, dice),
-        }
-    }
-
-    fn place_on_device(&self, task: u32, kind: &Kind, dice: &mut Dice) -> Option<(usize, u64)> {
-        let width = self.pack.shared.device_width as u32;
-        let mut looks = 0;
-        let mut level = usize::from(kind.milli);
-        loop {
-            // The least that is left of a device of any sort, those sorts in turn.
-            let first = |sort: u32| self.devices.first(sort as usize * LEVELS + level..(sort as usize + 1) * LEVELS);
-            level = bits(kind.device_sorts).filter_map(|sort| first(sort).map(|shelf| shelf % LEVELS)).min()?;
-            for sort in bits(kind.device_sorts) {
-                let list = self.devices.on(sort as usize * LEVELS + level);
-                let count = list.len() as u32;
-                let start = if count > SHELF_LOOKS { dice.below(count) } else { 0 };
-                for i in 0..count.min(SHELF_LOOKS) {
-                    let slot = list[((start + i) % count) as usize];
-                    let (node, device) = ((slot / width) as usize, slot % width);
-                    let is_open = !self.is_home(task, node) && self.allowed(kind, node) >> device & 1 == 1;
-                    if is_open && self.has_room(kind, node) {
-                        return Some((node, 1 << device));
-                    }
-                    looks += 1;
-                }
-            }
-            level += 1;
-            if looks > LOOKS_MAX || level > WHOLE as usize {
-                return None;
-            }
-        }
-    }
-
-    fn place_on_wholes(&self, taker: Taker, kind: &Kind, dice: &mut Dice) -> Option<(usize, u64)> {
-        let shelves = self.pack.shared.device_width + 1;
-        let mut looks = 0;
-        for wholes in usize::from(kind.count)..shelves {
-            for sort in bits(kind.node_sorts) {
-                let list = self.wholes.on(sort as usize * shelves + wholes);
-                let count = list.len() as u32;
-                let start = if count > SHELF_LOOKS { dice.below(count) } else { 0 };
-                for i in 0..count.min(SHELF_LOOKS) {
-                    let node = list[((start + i) % count) as usize] as usize;
-                    if let Some(devices) = self.fit(taker, node) {
-                        return Some((node, devices));
-                    }
-                    looks += 1;
-                }
-            }
-            if looks > LOOKS_MAX {
-                return None;
-            }
-        }
-        None
-    }
-
-    /// A place for a task without devices: of a sample of nodes that on which most is left for the devices that are free.
-    fn open_place(&self, taker: Taker, dice: &mut Dice) -> Option<(usize, u64)> {
-        let (lanes, width, count) = (self.pack.lanes, self.pack.shared.device_width, self.node_count());
-        let (first, stride) = (dice.below(count), 1 + dice.below(count));
-        let mut best: Option<(i64, usize)> = None;
-        let mut compared = 0;
-        for i in 0..OPEN_LOOKS.0.min(count) {
-            let node = ((u64::from(first) + u64::from(i) * u64::from(stride)) % u64::from(count)) as usize;
-            if self.fit(taker, node).is_none() {
-                continue;
-            }
-            let limit = &self.pack.limit[self.nodes[node] as usize * lanes..][..lanes];
-            let rows = self.free[node * lanes..][..lanes].iter().zip(limit).filter(|(_, limit)| **limit > 0);
-            let left: i64 = rows.map(|(free, limit)| (i64::from(*free) << 20) / i64::from(*limit)).sum();
-            let spare: i64 = self.spare[node * width..][..width].iter().map(|spare| i64::from((*spare).max(0))).sum();
-            let score = left / (spare + 100);
-            if best.is_none_or(|(most, _)| score > most) {
-                best = Some((score, node));
-            }
-            compared += 1;
-            if compared == OPEN_LOOKS.1 {
-                break;
-            }
-        }
-        best.and_then(|(_, node)| self.fit(taker, node).map(|devices| (node, devices)))
     }
 
     /// A task that waits goes to a node.
@@ -545,15 +448,6 @@ impl<'a> Ground<'a> {
 /// Number of sorts.
 fn sorts(of: &[u8]) -> usize {
     of.iter().filter(|sort| **sort != NO_SORT).max().map_or(0, |sort| usize::from(*sort) + 1)
-}
-
-/// The bits that are set.
-fn bits(mut set: u32) -> impl Iterator<Item = u32> {
-    std::iter::from_fn(move || {
-        let bit = set.trailing_zeros();
-        set &= set.wrapping_sub(1);
-        (bit < 32).then_some(bit)
-    })
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ mod shelves;
 mod state;
 mod team;
 mod trim;
+mod walk;
 
 use crate::control::Control;
 use crate::model::{Placement, Problem, score, total_excess, violations, worsened};
