@@ -70,8 +70,9 @@ pub struct Item {
     pub devices: u64,
 }
 
+/// A task has come to a node, or gone from it.
 #[derive(Clone, Copy)]
-struct Step {
+pub struct Step {
     comes: bool,
     node: u32,
     item: Item,
@@ -299,6 +300,22 @@ impl<'a> Ground<'a> {
                 self.go(node, index);
             } else {
                 self.come(item, node);
+            }
+        }
+    }
+
+    /// Steps since the last one that was kept.
+    pub fn steps(&self) -> Vec<Step> {
+        self.log.clone()
+    }
+
+    /// Does steps that were taken back.
+    pub fn redo(&mut self, steps: &[Step]) {
+        for Step { comes, node, item } in steps.iter().copied() {
+            let node = node as usize;
+            match self.here[node].iter().position(|other| *other == item) {
+                Some(index) if !comes => _ = self.leave(node, index),
+                _ => self.enter(item.taker, node, item.devices),
             }
         }
     }

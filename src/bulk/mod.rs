@@ -203,7 +203,7 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
 fn settle(problem: &Problem, options: &Options, control: &Control) -> Placement {
     let pack = Pack::new(problem);
     let (built, _) = build::build(problem, &pack, None, control);
-    single_steps(problem, &pack, &built, options, control).0
+    single_steps(problem, &pack, &built, options, true, control).0
 }
 
 /// What they make of a placement: those who wait start where they can.
@@ -212,7 +212,7 @@ fn grow(problem: &Problem, start: &Placement, options: &Options, control: &Contr
         let pack = Pack::new(problem);
         let (at, devices) = state::arrays(start);
         let built = build::Builder::at(problem, &pack, &at, &devices).state;
-        let (placement, evaluations) = single_steps(problem, &pack, &built, options, control);
+        let (placement, evaluations) = single_steps(problem, &pack, &built, options, false, control);
         let effort = eject::effort(evaluations, pack.movable_count);
         Outcome { placement, effort, evaluations, status: Status::Feasible, troubles: Vec::new() }
     };
@@ -225,6 +225,7 @@ fn single_steps(
     pack: &Pack,
     built: &state::State,
     options: &Options,
+    in_order: bool,
     control: &Control,
 ) -> (Placement, u64) {
     let mut editor = build::Builder::at(problem, pack, &built.at, &built.devices);
@@ -233,7 +234,7 @@ fn single_steps(
     if eject::suits(pack) {
         let effort = options.effort.or(control.time_left().is_none().then_some(EFFORT_DEFAULT));
         let most = effort.map(|effort| eject::trials(effort, pack.movable_count));
-        let asked = eject::Asked { seed: options.seed, most, in_order: true };
+        let asked = eject::Asked { seed: options.seed, most, in_order };
         trials = eject::eject(pack, &mut editor, asked, control);
         editor.admit(control);
     }

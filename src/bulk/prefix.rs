@@ -40,8 +40,8 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
     // `low` tasks can be placed, `high` were asked for last without success. First the lengths are bisected by short probes, then
     // longer ones try a few tasks more: twice as many after a success, half as many after a failure.
     let whole = whole_lengths(problem, &queue);
-    // Where nothing runs and devices are shared, ejection alone goes on from what was placed so far: a prefix that is not the longest leaves
-    // it room enough.
+    // Where nothing runs and devices are shared, ejection alone goes on from what was placed so far: a prefix that is not the longest
+    // leaves it room enough.
     let grows = !problem.current.spots().iter().any(Spot::is_placed) && eject::suits(&Pack::new(problem));
     let (mut low, mut high) = (0, most_that_fit(problem, &queue) + 1);
     let (mut step, mut is_short) = (0, true);

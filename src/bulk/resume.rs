@@ -3,7 +3,8 @@
 //! A target is found without a look at the way, and in a full cluster moves are in each other's way. What has moved then
 //! stays where it is, and the rest is searched again from there: the new target is made of moves that are possible now. Where
 //! that brings nothing, single steps do: what can be started, emptied or sent home as things stand; and so they do in the end where the
-//! start broke a rule, and first where devices are shared and tasks wait. Each round is kept only when it makes the plan better.
+//! start broke a rule, and first where devices are shared, tasks wait and nothing at all could be ordered. Each round is kept only when it
+//! makes the plan better.
 
 use super::pack::Pack;
 use super::{Options, eject, pooled, settle, solve};
@@ -41,12 +42,13 @@ pub fn resume(problem: &Problem, searched: &Problem, first: Ordered, options: &O
             best.is_cut = true;
             break;
         }
-        if round == 1 && eject::suits(&Pack::new(searched)) {
-            // What ejection finds in order is possible, and a cluster so full that little else is.
-            if let Some(next) = single(&best) {
-                best = next;
-                continue;
-            }
+        // So full that nothing of a target has an order: what ejection finds in order has one.
+        if best.waves.is_empty()
+            && eject::suits(&Pack::new(searched))
+            && let Some(next) = single(&best)
+        {
+            best = next;
+            continue;
         }
         let part = Options { seed: options.seed.wrapping_add(round), effort, ..options.clone() };
         let search = control.part(ROUND_PART);

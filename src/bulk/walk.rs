@@ -1,7 +1,7 @@
 //! What does one trial of ejection do? A task goes to a random node of a part, who is in its way finds another place or waits, and what is
 //! free then goes to what waits.
 
-use super::ground::{Dice, Ground, Taker};
+use super::ground::{Dice, Ground, Mark, Taker};
 use super::kinds::Kind;
 use super::pack::{NOWHERE, Pack};
 
@@ -12,9 +12,16 @@ const EJECTED_MAX: (usize, usize) = (4, 2);
 /// Nodes asked at random for one that a task may enter.
 const NODE_LOOKS: u32 = 64;
 
+/// Starts of one task of which the best counts, where moves cost something.
+const STARTS: u64 = 8;
+/// Trials that take as long as one that looks everywhere.
+const IN_ORDER_WEIGHT: u64 = 10;
+
 /// A search in one part.
 pub struct Walk<'a> {
     pack: &'a Pack,
+    /// Moves cost something: of several starts the one with the cheapest moves counts.
+    prices_moves: bool,
     /// Who has moved stays, and two that run do not change places.
     in_order: bool,
     /// The part.
@@ -30,9 +37,10 @@ pub struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Before the first trial.
-    pub fn new(pack: &'a Pack, ground: Ground<'a>, dice: Dice, in_order: bool) -> Walk<'a> {
-        let ground = Ground { is_thorough: in_order, ..ground };
-        Walk { pack, in_order, ground, dice, calls: Vec::new(), callers: Vec::new(), ejected: Vec::new() }
+    pub fn new(pack: &'a Pack, mut ground: Ground<'a>, dice: Dice, in_order: bool) -> Walk<'a> {
+        ground.is_thorough = in_order;
+        let prices_moves = !pack.all_wait();
+        Walk { pack, prices_moves, in_order, ground, dice, calls: Vec::new(), callers: Vec::new(), ejected: Vec::new() }
     }
 
     /// Asks again who waits. Where many of a kind wait, the others still have their turn.
@@ -49,31 +57,58 @@ impl<'a> Walk<'a> {
         self.calls = self.callers.iter().flat_map(often).collect();
     }
 
-    /// Points that it adds, at most 0.
-    pub fn attempt(&mut self) -> i64 {
+    /// Points that it adds, at most 0, and what it takes, in trials.
+    pub fn attempt(&mut self) -> (i64, u64) {
         let before = self.ground.mark();
-        self.ejected.clear();
-        let is_done = if self.dice.below(2) == 0 { self.start() } else { self.shift() };
-        if is_done {
-            let after = self.ground.mark();
-            let in_budget = after.displaced <= before.displaced.max(i64::from(self.pack.displaced_max));
-            if in_budget && after.stuck <= before.stuck {
-                let change = self.ground.change(before);
-                // Nobody leaves home for nothing.
-                if (change, after.displaced - before.displaced) <= (0, 0) || change < 0 {
-                    self.ground.keep();
-                    return change;
-                }
-            }
+        let weight = if self.in_order { IN_ORDER_WEIGHT } else { 1 };
+        if self.dice.below(2) == 1 {
+            let change = if self.shift() { self.change(before) } else { None };
+            return (self.keep(change), weight);
         }
-        self.ground.back_to(0);
-        0
+        let kind = self.calls[self.dice.below(self.calls.len() as u32) as usize];
+        let Some(taker) = self.ground.waiter(kind) else { return (0, weight) };
+        if !self.prices_moves {
+            let change = if self.start(taker) { self.change(before) } else { None };
+            return (self.keep(change), weight);
+        }
+        let mut best = (i64::MAX, Vec::new());
+        for _ in 0..STARTS {
+            if self.start(taker)
+                && let Some(change) = self.change(before).filter(|change| *change < best.0)
+            {
+                best = (change, self.ground.steps());
+            }
+            self.ground.back_to(0);
+        }
+        self.ground.redo(&best.1);
+        let change = if best.0 == i64::MAX { None } else { self.change(before) };
+        (self.keep(change), weight * STARTS)
+    }
+
+    /// Points that the steps add, where they may be kept.
+    fn change(&self, before: Mark) -> Option<i64> {
+        let after = self.ground.mark();
+        let in_budget = after.displaced <= before.displaced.max(i64::from(self.pack.displaced_max));
+        if !in_budget || after.stuck > before.stuck {
+            return None;
+        }
+        // Nobody leaves home for nothing.
+        let change = self.ground.change(before);
+        ((change, after.displaced - before.displaced) <= (0, 0)).then_some(change)
+    }
+
+    /// Keeps the steps if that brings something, or is even.
+    fn keep(&mut self, change: Option<i64>) -> i64 {
+        match change {
+            Some(_) => self.ground.keep(),
+            None => self.ground.back_to(0),
+        }
+        change.unwrap_or(0)
     }
 
     /// A waiting task starts on a random node.
-    fn start(&mut self) -> bool {
-        let kind = self.calls[self.dice.below(self.calls.len() as u32) as usize];
-        let Some(taker) = self.ground.waiter(kind) else { return false };
+    fn start(&mut self, taker: Taker) -> bool {
+        self.ejected.clear();
         let Some(node) = self.random_node(self.ground.kind(taker)) else { return false };
         if !self.enter(taker, node) {
             return false;
@@ -89,6 +124,7 @@ impl<'a> Walk<'a> {
 
     /// A random task goes from its node to another one. Who is in its way there looks for room where it was first.
     fn shift(&mut self) -> bool {
+        self.ejected.clear();
         let from = self.dice.below(self.ground.node_count()) as usize;
         let count = self.ground.here(from).len() as u32;
         if count == 0 {
