@@ -180,7 +180,7 @@ impl Cut {
         control: &Control,
     ) -> Option<Walked> {
         let Part { nodes, tasks, waiting } = &self.parts[part];
-        if waiting.is_empty() {
+        if waiting.is_empty() || nodes.is_empty() {
             return None;
         }
         let ground = Ground::new(pack, kinds, &editor.state, nodes, &self.local, [tasks, waiting]);

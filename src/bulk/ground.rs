@@ -313,9 +313,11 @@ impl<'a> Ground<'a> {
     pub fn redo(&mut self, steps: &[Step]) {
         for Step { comes, node, item } in steps.iter().copied() {
             let node = node as usize;
-            match self.here[node].iter().position(|other| *other == item) {
-                Some(index) if !comes => _ = self.leave(node, index),
-                _ => self.enter(item.taker, node, item.devices),
+            if comes {
+                self.enter(item.taker, node, item.devices);
+            } else {
+                let index = self.here[node].iter().position(|other| *other == item).expect("it was there before");
+                self.leave(node, index);
             }
         }
     }
