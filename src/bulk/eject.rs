@@ -85,18 +85,29 @@ pub fn eject(pack: &Pack, editor: &mut Builder<'_>, asked: Asked, control: &Cont
 
 /// The number of trials, and the points that they add, at most 0.
 fn search(pack: &Pack, editor: &mut Builder<'_>, asked: Asked, control: &Control) -> (u64, i64) {
-    let Asked { seed, most, .. } = asked;
+    let Asked { seed, most, in_order } = asked;
     let kinds = Kinds::new(pack);
     let takers = (0..pack.home.len()).filter(|task| takes_part(pack, *task)).count() as u64;
     let seed = seed as u32 ^ (seed >> 32) as u32;
     let (mut done, mut idle, mut round, mut change) = (0, 0, 0, 0);
     while most.is_none_or(|most| done < most) && idle <= IDLE_TRIALS * takers && !control.must_stop() {
-        let cut = Cut::new(pack, editor, pcg3d(seed, round, 0xE1EC)[0], asked.in_order);
+        // What is easily found comes first.
+        let is_thorough = in_order && idle > 0;
+        let cut = Cut::new(pack, editor, pcg3d(seed, round, 0xE1EC)[0], is_thorough);
         let left = most.map_or(u64::MAX, |most| most - done);
         let walk = |part: usize| {
             let stream = round.wrapping_mul(cut.parts.len() as u32).wrapping_add(part as u32);
-            let asked = Asked { most: Some(left.div_ceil(cut.parts.len() as u64)), ..asked };
-            cut.walk(pack, &kinds, editor, part, Dice::new([seed ^ 0xE1EC, stream]), asked, control)
+            let most = left.div_ceil(cut.parts.len() as u64);
+            cut.walk(
+                pack,
+                &kinds,
+                editor,
+                part,
+                Dice::new([seed ^ 0xE1EC, stream]),
+                [in_order, is_thorough],
+                most,
+                control,
+            )
         };
         let walked: Vec<Walked> = (0..cut.parts.len()).into_par_iter().filter_map(walk).collect();
         let trials = walked.iter().map(|walked| walked.trials).sum::<u64>();
@@ -176,7 +187,8 @@ impl Cut {
         editor: &Builder<'_>,
         part: usize,
         dice: Dice,
-        asked: Asked,
+        manner: [bool; 2],
+        most: u64,
         control: &Control,
     ) -> Option<Walked> {
         let Part { nodes, tasks, waiting } = &self.parts[part];
@@ -184,9 +196,8 @@ impl Cut {
             return None;
         }
         let ground = Ground::new(pack, kinds, &editor.state, nodes, &self.local, [tasks, waiting]);
-        let mut walk = Walk::new(pack, ground, dice, asked.in_order);
+        let mut walk = Walk::new(pack, ground, dice, manner);
         let wanted = ROUND_TRIALS * (tasks.len() + waiting.len()) as u64;
-        let most = asked.most.unwrap_or(u64::MAX);
         let (mut trials, mut change, mut next_call) = (0, 0, 0);
         while trials < wanted.max(ROUND_TRIALS_MIN).min(most) && walk.ground.waiting_count() > 0 {
             if trials >= next_call {

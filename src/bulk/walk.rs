@@ -15,7 +15,7 @@ const NODE_LOOKS: u32 = 64;
 /// Starts of one task of which the best counts, where moves cost something.
 const STARTS: u64 = 8;
 /// Trials that take as long as one that looks everywhere.
-const IN_ORDER_WEIGHT: u64 = 10;
+const THOROUGH_WEIGHT: u64 = 10;
 
 /// A search in one part.
 pub struct Walk<'a> {
@@ -36,9 +36,9 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Before the first trial.
-    pub fn new(pack: &'a Pack, mut ground: Ground<'a>, dice: Dice, in_order: bool) -> Walk<'a> {
-        ground.is_thorough = in_order;
+    /// Before the first trial: does it keep in order, and is no place missed?
+    pub fn new(pack: &'a Pack, mut ground: Ground<'a>, dice: Dice, [in_order, is_thorough]: [bool; 2]) -> Walk<'a> {
+        ground.is_thorough = is_thorough;
         let prices_moves = !pack.all_wait();
         Walk { pack, prices_moves, in_order, ground, dice, calls: Vec::new(), callers: Vec::new(), ejected: Vec::new() }
     }
@@ -60,7 +60,7 @@ impl<'a> Walk<'a> {
     /// Points that it adds, at most 0, and what it takes, in trials.
     pub fn attempt(&mut self) -> (i64, u64) {
         let before = self.ground.mark();
-        let weight = if self.in_order { IN_ORDER_WEIGHT } else { 1 };
+        let weight = if self.ground.is_thorough { THOROUGH_WEIGHT } else { 1 };
         if self.dice.below(2) == 1 {
             let change = if self.shift() { self.change(before) } else { None };
             return (self.keep(change), weight);
