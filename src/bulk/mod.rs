@@ -27,7 +27,9 @@ mod eject;
 mod fill;
 mod gather;
 mod grant;
+mod ground;
 mod image;
+mod kinds;
 mod levels;
 mod pack;
 mod polish;
@@ -37,9 +39,11 @@ mod resume;
 mod room;
 mod round;
 mod schedule;
+mod shelves;
 mod state;
 mod team;
 mod trim;
+mod walk;
 
 use crate::control::Control;
 use crate::model::{Placement, Problem, score, total_excess, violations, worsened};
@@ -68,6 +72,9 @@ const CANDIDATES_PER_ROUND_MAX: u32 = 50;
 
 /// Where ejection follows, annealing has this part of a time limit.
 const ANNEALING_PART: f64 = 0.6;
+/// And this one where points depend on nothing but who runs and who moves: ejection alone ends as well there, and from the pods that run in
+/// openb it starts more of those that wait the more time it has.
+const ANNEALING_PART_OF_STARTS: f64 = 0.25;
 /// Where whole nodes are emptied after it, it has at most this part: annealing takes all the time it is given, and without the other half
 /// of it few nodes are emptied. In a small cluster that takes no time.
 const ANNEALING_PART_BEFORE_DRAIN: f64 = 0.5;
@@ -142,6 +149,7 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     // The later steps get what annealing leaves of the time.
     let part = match () {
         () if drains_long => ANNEALING_PART_BEFORE_DRAIN,
+        () if ejects && !eject::sees_less(&pack) => ANNEALING_PART_OF_STARTS,
         () if ejects => ANNEALING_PART,
         () if few_moves => ANNEALING_PART_FEW_MOVES,
         () => ANNEALING_PART_BEFORE_ROOM,
@@ -169,7 +177,8 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
         let most = effort.map(|effort| eject::trials(effort, pack.movable_count));
         let part = if drains_long { EJECTION_PART.1 } else { EJECTION_PART.0 };
         let ejecting = control.time_left().map_or_else(|| control.clone(), |left| control.within(left.mul_f64(part)));
-        eject::eject(&pack, &mut editor, options.seed, most, &ejecting);
+        let asked = eject::Asked { seed: options.seed, most, in_order: false };
+        eject::eject(&pack, &mut editor, asked, &ejecting);
         is_timed |= most.is_none() && ejecting.must_stop();
         editor.admit(control);
     }
@@ -194,15 +203,43 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
 fn settle(problem: &Problem, options: &Options, control: &Control) -> Placement {
     let pack = Pack::new(problem);
     let (built, _) = build::build(problem, &pack, None, control);
-    let mut editor = build::Builder::at(problem, &pack, &built.at, &built.devices);
+    single_steps(problem, &pack, &built, options, true, control).0
+}
+
+/// What they make of a placement: those who wait start where they can.
+fn grow(problem: &Problem, start: &Placement, options: &Options, control: &Control) -> Outcome {
+    let grown = || {
+        let pack = Pack::new(problem);
+        let (at, devices) = state::arrays(start);
+        let built = build::Builder::at(problem, &pack, &at, &devices).state;
+        let (placement, evaluations) = single_steps(problem, &pack, &built, options, false, control);
+        let effort = eject::effort(evaluations, pack.movable_count);
+        Outcome { placement, effort, evaluations, status: Status::Feasible, troubles: Vec::new() }
+    };
+    pooled(options, grown)
+}
+
+/// The placement, and how many trials of ejection it took.
+fn single_steps(
+    problem: &Problem,
+    pack: &Pack,
+    built: &state::State,
+    options: &Options,
+    in_order: bool,
+    control: &Control,
+) -> (Placement, u64) {
+    let mut editor = build::Builder::at(problem, pack, &built.at, &built.devices);
     editor.admit(control);
-    if eject::suits(&pack) {
-        let most = options.effort.map(|effort| eject::trials(effort, pack.movable_count));
-        eject::eject(&pack, &mut editor, options.seed, most, control);
+    let mut trials = 0;
+    if eject::suits(pack) {
+        let effort = options.effort.or(control.time_left().is_none().then_some(EFFORT_DEFAULT));
+        let most = effort.map(|effort| eject::trials(effort, pack.movable_count));
+        let asked = eject::Asked { seed: options.seed, most, in_order };
+        trials = eject::eject(pack, &mut editor, asked, control);
         editor.admit(control);
     }
-    room::room(&pack, &mut editor, control);
-    finish(problem, &pack, &built, editor, polish::LOOKS_MIN, control)
+    room::room(pack, &mut editor, control);
+    (finish(problem, pack, built, editor, polish::LOOKS_MIN, control), trials)
 }
 
 /// What is made of the state that a search ends in: nodes emptied, moves sent home that bring nothing, the rest handed out, and every

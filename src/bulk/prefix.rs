@@ -5,8 +5,8 @@
 //! shorter ones, so the lengths are bisected first; but the search is no proof, and what it did not place might still have a place.
 //! So longer searches go on from there, and the answer is a prefix that can be placed, not the longest there is.
 
-use super::pack::packed_share;
-use super::{Options, Outcome, solve};
+use super::pack::{Pack, packed_share};
+use super::{Options, Outcome, eject, grow, solve};
 use crate::control::{Control, Progress};
 use crate::model::{DEVICE_MILLI, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, violations, worsened};
 use crate::plan::Status;
@@ -40,6 +40,9 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
     // `low` tasks can be placed, `high` were asked for last without success. First the lengths are bisected by short probes, then
     // longer ones try a few tasks more: twice as many after a success, half as many after a failure.
     let whole = whole_lengths(problem, &queue);
+    // Where nothing runs and devices are shared, ejection alone goes on from what was placed so far: a prefix that is not the longest
+    // leaves it room enough.
+    let grows = !problem.current.spots().iter().any(Spot::is_placed) && eject::suits(&Pack::new(problem));
     let (mut low, mut high) = (0, most_that_fit(problem, &queue) + 1);
     let (mut step, mut is_short) = (0, true);
     while low < queue.len() && !control.must_stop() {
@@ -57,8 +60,12 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         let part = if is_short { SHORT_PART } else { LONG_PART };
         let share = control.part(part);
         let seed = options.seed.wrapping_add(best.evaluations);
-        let found =
-            probe(&warm(problem, &best.placement), &Options { seed, ..options.clone() }, &queue[length..], &share);
+        let options = Options { seed, ..options.clone() };
+        let rest = &queue[length..];
+        let found = match grows {
+            true => grow(&narrowed(problem, rest), &best.placement, &options, &share),
+            false => probe(&warm(problem, &best.placement), &options, rest, &share),
+        };
         let reached = queue.iter().take_while(|task| found.placement.spot(**task).is_placed()).count().min(length);
         best.evaluations += found.evaluations;
         best.effort = best.effort.max(found.effort);
@@ -148,11 +155,17 @@ fn most_that_fit(problem: &Problem, queue: &[TaskId]) -> usize {
     queue.iter().take_while(fits).count()
 }
 
+/// The problem in which the tasks of `rest` may not start.
+fn narrowed(problem: &Problem, rest: &[TaskId]) -> Problem {
+    let mut narrowed = problem.clone();
+    rest.iter().for_each(|task| narrowed.tasks[task.index()].pinned = true);
+    narrowed
+}
+
 /// A search in which the tasks of `rest` may not start; under a time limit alone it ends when everything else runs and nothing costs
 /// anything.
 fn probe(problem: &Problem, options: &Options, rest: &[TaskId], control: &Control) -> Outcome {
-    let mut narrowed = problem.clone();
-    rest.iter().for_each(|task| narrowed.tasks[task.index()].pinned = true);
+    let narrowed = narrowed(problem, rest);
     let all = narrowed.task_ids().filter(|task| rest.binary_search(task).is_err());
     let value: i128 =
         all.map(|task| i128::from(narrowed.tasks[task.index()].weight)).sum::<i128>() * i128::from(SHARE_ONE);

@@ -3,9 +3,11 @@
 //! A target is found without a look at the way, and in a full cluster moves are in each other's way. What has moved then
 //! stays where it is, and the rest is searched again from there: the new target is made of moves that are possible now. Where
 //! that brings nothing, single steps do: what can be started, emptied or sent home as things stand; and so they do in the end where the
-//! start broke a rule. Each round is kept only when it makes the plan better.
+//! start broke a rule, and first where devices are shared, tasks wait and nothing at all could be ordered. Each round is kept only when it
+//! makes the plan better.
 
-use super::{Options, pooled, settle, solve};
+use super::pack::Pack;
+use super::{Options, eject, pooled, settle, solve};
 use crate::control::Control;
 use crate::model::{Placement, Problem, violations};
 use crate::plan::{Ordered, joined, order};
@@ -39,6 +41,14 @@ pub fn resume(problem: &Problem, searched: &Problem, first: Ordered, options: &O
         if control.must_stop() {
             best.is_cut = true;
             break;
+        }
+        // So full that nothing of a target has an order: what ejection finds in order has one.
+        if best.waves.is_empty()
+            && eject::suits(&Pack::new(searched))
+            && let Some(next) = single(&best)
+        {
+            best = next;
+            continue;
         }
         let part = Options { seed: options.seed.wrapping_add(round), effort, ..options.clone() };
         let search = control.part(ROUND_PART);

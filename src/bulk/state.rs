@@ -144,6 +144,15 @@ impl State {
     }
 }
 
+/// Node and devices of every task that is in one piece.
+pub fn arrays(placement: &Placement) -> (Vec<u32>, Vec<u64>) {
+    let piece = |spot: &Spot| match spot {
+        Spot::On(piece) => (piece.node.0, piece.devices),
+        _ => (NOWHERE, 0),
+    };
+    placement.spots().iter().map(piece).unzip()
+}
+
 /// A placement from node and device arrays.
 pub fn spots(problem: &Problem, at: &[u32], devices: &[u64]) -> Placement {
     let spot = |task: TaskId| match at[task.index()] {
