@@ -366,7 +366,7 @@ pub mod tests {
     fn parts_end_alike_on_any_number_of_threads_and_points_are_those_of_the_model() {
         let problem = yard(2 * PART_NODES);
         let pack = Pack::new(&problem);
-        assert!(!pack.is_inexact && Cut::new(&pack, &Builder::new(&problem, &pack), 1, false).parts.len() == 2);
+        assert!(!pack.is_inexact && super::Cut::new(&pack, &Builder::new(&problem, &pack), 1, false).parts.len() == 2);
         let ended = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
             let mut editor = Builder::new(&problem, &pack);
