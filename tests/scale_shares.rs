@@ -136,8 +136,8 @@ fn holds(snapshot: &Snapshot, policy: &Policy) -> Option<bool> {
 }
 
 fn survives(snapshot: &Snapshot) -> Option<bool> {
-    let failures = snapshot.nodes.iter().map(|node| comes_back(snapshot, &node.name));
-    failures.fold(Some(true), |all, one| Some(all? & one?))
+    let mut failures = snapshot.nodes.iter().map(|node| comes_back(snapshot, &node.name));
+    failures.try_fold(true, |all, one| Some(all & one?))
 }
 
 /// Could everything that is not hopeless run with the policy kept? Of one pool only, where a target is asked for.
