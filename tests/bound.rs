@@ -188,6 +188,23 @@ fn a_bound_without_time_is_one_all_the_same() {
     assert!(plan::proven(&problem, &proof).is_ok_and(|proven| proven <= proof.bound));
 }
 
+/// Prices may prove less than such a bound claims (one task fits nowhere), but never more, evenness wanted or not.
+#[test]
+fn a_bound_without_time_is_no_less_than_what_its_prices_prove() {
+    for evenness in [0, 3] {
+        let mut tasks: Vec<TaskSpec> = (0..5000).map(|t| task(&format!("t{t}"), 2, &[("cpu", 1)])).collect();
+        tasks.push(task("huge", 2, &[("cpu", 11)]));
+        let mut snapshot = cluster(vec![node("n", &[("cpu", 10)])], tasks);
+        snapshot.resources[0].variance_weight = evenness;
+        let problem = problem(&snapshot);
+        let control = Control::unlimited().with_time_limit(std::time::Duration::ZERO);
+        let proof = bound::bound(&problem, &Options::default(), &control);
+        assert_eq!(proof.bound, 10_002 * i128::from(SHARE_ONE));
+        let proven = plan::proven(&problem, &proof).expect("sound prices");
+        assert!(proven <= proof.bound, "evenness {evenness}: {proven} and {}", proof.bound);
+    }
+}
+
 /// A plan of the bulk solver for a small cluster, with a proof.
 fn proven_plan() -> (Problem, plan::Plan) {
     let mut snapshot = fixtures().into_iter().find(|fixture| fixture.name == "devices").expect("it is listed").snapshot;

@@ -603,6 +603,7 @@ fn every_false_word_in_a_plan_is_named() {
             p.unexplored
                 .push(p.unexplored[0].replace("the search ended with its effort", "the time limit ended the search"));
         }),
+        (&["unexplored"], |p| p.unexplored.push(p.unexplored[0].clone())),
         (&["unexplored"], |p| {
             let text = "of 1 of the 3 blocked moves not every order was tried, since so many hang together";
             p.unexplored.push(text.to_string());

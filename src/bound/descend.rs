@@ -260,8 +260,9 @@ impl Scale {
             paid.extend(place.device.iter().map(|room| *room as f64 * count * ONE as f64));
             let capacity = form.problem.allocatable(place.first());
             balance.extend(objective.balance.iter().map(|term| {
-                let both = term.target * capacity[term.resource.index()] + capacity[term.other.index()];
-                both as f64 * ONE as f64 * count
+                let both =
+                    term.target as f64 * capacity[term.resource.index()] as f64 + capacity[term.other.index()] as f64;
+                both * ONE as f64 * count
             }));
         }
         let running = form.kinds.iter().filter(|kind| !kind.pieces.is_empty()).map(|kind| kind.count).sum::<i128>();

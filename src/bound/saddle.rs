@@ -24,8 +24,8 @@ const WORK_MAX: usize = 1 << 21;
 const EVERY: u32 = 40;
 /// The mean starts again when this part of all steps went into it.
 const MEAN_PART: f64 = 0.3;
-/// First steps after which the gain is looked at; then whenever they have doubled.
-const TRIAL: u32 = 200;
+/// Steps after which gain begins to be counted; it is looked at whenever they have doubled.
+const TRIAL: u32 = 400;
 /// The search ends when twice the steps gained less than this part of the distance from the start's objective.
 const GAIN_MIN: f64 = 1e-5;
 
@@ -79,11 +79,11 @@ pub(super) fn solve(form: &Form, start: &State, reached: i128, steps: u32, contr
         if floor(form, own, denominator) <= reached {
             break;
         }
-        if step >= 2 * trial {
+        if step >= trial {
             if last != i128::MAX && points(last) - points(own) < GAIN_MIN * distance {
                 break;
             }
-            (trial, last) = (step, own);
+            (trial, last) = (2 * step, own);
         }
         let (done, bound) = ((1000 * u64::from(step) / u64::from(steps)) as u32, Some(floor(form, own, denominator)));
         control.report(Progress { phase: "bound", done, objective: reached, bound });
@@ -222,8 +222,9 @@ impl<'a> Table<'a> {
         let most: Vec<f64> = (0..form.places.len()).flat_map(|k| self.most(k)).collect();
         let whole = |k: usize, term: &crate::model::Balance| {
             let capacity = form.problem.allocatable(form.places[k].first());
-            let both = term.target * capacity[term.resource.index()] + capacity[term.other.index()];
-            both as f64 * form.places[k].count() as f64
+            let both =
+                term.target as f64 * capacity[term.resource.index()] as f64 + capacity[term.other.index()] as f64;
+            both * form.places[k].count() as f64
         };
         let part = |amount: f64, whole: f64| if whole > 0.0 { amount / whole } else { 0.0 };
         let running: f64 = form.kinds.iter().filter(|kind| !kind.pieces.is_empty()).map(|kind| kind.count as f64).sum();

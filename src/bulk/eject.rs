@@ -51,7 +51,7 @@ pub fn trials(effort: u64, task_count: usize) -> u64 {
 
 /// The effort that so many trials are worth.
 pub fn effort(trials: u64, task_count: usize) -> u64 {
-    trials.saturating_mul(CANDIDATES_PER_TRIAL) / task_count.max(1) as u64
+    trials.saturating_mul(CANDIDATES_PER_TRIAL).div_ceil(task_count.max(1) as u64)
 }
 
 /// True where ejection may find something: tasks wait and devices are shared out.
@@ -72,7 +72,7 @@ pub fn sees_less(pack: &Pack) -> bool {
 pub struct Asked {
     /// Seed of every random choice.
     pub seed: u64,
-    /// Most trials.
+    /// Trials after which nothing new is tried; what has begun in each part may go a little beyond.
     pub most: Option<u64>,
     /// It keeps in order.
     pub in_order: bool,

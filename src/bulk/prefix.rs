@@ -5,7 +5,7 @@
 //! shorter ones, so the lengths are bisected first; but the search is no proof, and what it did not place might still have a place.
 //! So longer searches go on from there, and the answer is a prefix that can be placed, not the longest there is.
 
-use super::pack::{Pack, packed_share};
+use super::pack::{Pack, UNGROUPED, packed_share};
 use super::{Options, Outcome, eject, grow, solve};
 use crate::control::{Control, Progress};
 use crate::model::{DEVICE_MILLI, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, violations, worsened};
@@ -41,8 +41,11 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
     // longer ones try a few tasks more: twice as many after a success, half as many after a failure.
     let whole = whole_lengths(problem, &queue);
     // Where nothing runs and devices are shared, ejection alone goes on from what was placed so far: a prefix that is not the longest
-    // leaves it room enough.
-    let grows = !problem.current.spots().iter().any(Spot::is_placed) && eject::suits(&Pack::new(problem));
+    // leaves it room enough. Tasks whose group has rules take no part in it.
+    let runs = problem.current.spots().iter().any(Spot::is_placed);
+    let pack = Pack::new(problem);
+    let grows = !runs && eject::suits(&pack) && pack.group.iter().all(|group| *group == UNGROUPED);
+    drop(pack);
     let (mut low, mut high) = (0, most_that_fit(problem, &queue) + 1);
     let (mut step, mut is_short) = (0, true);
     while low < queue.len() && !control.must_stop() {

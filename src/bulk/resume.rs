@@ -34,6 +34,7 @@ pub fn resume(problem: &Problem, searched: &Problem, first: Ordered, options: &O
         let narrowed = searched.resumed(&best.reached, best.departures());
         go_on(best, &pooled(options, || settle(&narrowed, options, &control.part(ROUND_PART))))
     };
+    let ejects = !best.blocked.is_empty() && eject::suits(&Pack::new(searched));
     for round in 1..=u64::from(ROUNDS_MAX) {
         if best.blocked.is_empty() {
             break;
@@ -43,10 +44,8 @@ pub fn resume(problem: &Problem, searched: &Problem, first: Ordered, options: &O
             break;
         }
         // So full that nothing of a target has an order: what ejection finds in order has one.
-        if best.waves.is_empty()
-            && eject::suits(&Pack::new(searched))
-            && let Some(next) = single(&best)
-        {
+        let begins = ejects && best.waves.is_empty();
+        if let Some(next) = begins.then(|| single(&best)).flatten() {
             best = next;
             continue;
         }
@@ -54,7 +53,7 @@ pub fn resume(problem: &Problem, searched: &Problem, first: Ordered, options: &O
         let search = control.part(ROUND_PART);
         let target = solve(&searched.resumed(&best.reached, best.departures()), &part, &search).placement;
         let is_cut = search.must_stop();
-        let Some(next) = go_on(&best, &target).or_else(|| single(&best)) else {
+        let Some(next) = go_on(&best, &target).or_else(|| if begins { None } else { single(&best) }) else {
             best.is_cut |= is_cut;
             break;
         };

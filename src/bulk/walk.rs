@@ -256,9 +256,9 @@ impl<'a> Walk<'a> {
         let lacking = i32::from(kind.milli) - self.ground.spare(node, device);
         let here = self.ground.here(node);
         let first = self.dice.below(here.len().max(1) as u32) as usize;
-        let holders = (first..here.len()).chain(0..first).filter(|i| here[*i].devices >> device & 1 == 1);
+        let mut holders = (first..here.len()).chain(0..first).filter(|i| here[*i].devices >> device & 1 == 1);
         if self.dice.below(2) == 0 {
-            return holders.min_by_key(|_| 0);
+            return holders.next();
         }
         let key = |i: &usize| {
             let milli = i32::from(self.pack.device[here[*i].taker.task as usize].1);

@@ -27,6 +27,7 @@ impl Problem {
     /// Cuts the divisible tasks.
     pub fn cut(&self) -> Cut {
         let mut cut = Cut { problem: self.clone(), own: self.tasks.len(), pieces: Vec::new() };
+        let mut spots = self.current.spots().to_vec();
         let is_cut = |task: &TaskId| {
             let spec = &self.tasks[task.index()];
             spec.sharing == Sharing::Divisible && !spec.pinned
@@ -34,13 +35,16 @@ impl Problem {
         for task in self.task_ids().filter(is_cut) {
             let now = self.current.spot(task).pieces();
             if now.is_empty() {
-                cut.make_piece(self, task, (task, self.first_share(task)), Spot::Unplaced);
+                cut.make_piece(self, task, (task, self.first_share(task)));
             }
             for (k, piece) in now.iter().enumerate() {
                 let at = if k == 0 { task } else { cut.one_more(self, task) };
-                cut.make_piece(self, at, (task, piece.share), Spot::On(Piece::whole(piece.node)));
+                cut.make_piece(self, at, (task, piece.share));
+                spots.resize(cut.problem.tasks.len(), Spot::Unplaced);
+                spots[at.index()] = Spot::On(Piece::whole(piece.node));
             }
         }
+        cut.problem.current = Placement::from_spots(spots);
         cut
     }
 
@@ -54,21 +58,19 @@ impl Problem {
 }
 
 impl Cut {
-    /// One more task like this one, behind all others.
+    /// One more task like this one, behind all others; its spot is left to the caller.
     fn one_more(&mut self, before: &Problem, task: TaskId) -> TaskId {
         let problem = &mut self.problem;
         let more = TaskId::new(problem.tasks.len());
         problem.tasks.push(before.tasks[task.index()].clone());
         problem.requirement.extend_from_slice(before.requirement(task));
-        let spots = problem.current.spots().iter().cloned().chain([Spot::Unplaced]);
-        problem.current = Placement::from_spots(spots.collect());
         if let Some(group) = before.tasks[task.index()].group {
             problem.groups[group.index()].members.push(more);
         }
         more
     }
 
-    fn make_piece(&mut self, before: &Problem, at: TaskId, (task, share): (TaskId, Share), spot: Spot) {
+    fn make_piece(&mut self, before: &Problem, at: TaskId, (task, share): (TaskId, Share)) {
         self.problem.tasks[at.index()].sharing = Sharing::Rigid;
         let width = before.resources.len();
         for (amount, whole) in
@@ -77,7 +79,6 @@ impl Cut {
             let scaled = i128::from(*whole) * i128::from(share.parts());
             *amount = (scaled + i128::from(SHARE_ONE) - 1).div_euclid(i128::from(SHARE_ONE)) as i64;
         }
-        self.problem.current.set(at, spot);
         self.pieces.push((at, task, share));
     }
 

@@ -189,6 +189,9 @@ pub(super) fn hidden(status: Status, gap: Option<i128>, said: &[String], blocked
     });
     let tells_end = |text: &String| ENDS.iter().any(|end| text.starts_with(end));
     let mut wrong = Vec::new();
+    if said.iter().filter(|text| tells_end(text)).count() > 1 {
+        wrong.push("it says more than once how the search ended".to_string());
+    }
     if let Some(due) = due.as_ref().filter(|_| !said.iter().any(tells_end)) {
         wrong.push(format!("it does not say: {due}"));
     }
