@@ -578,8 +578,10 @@ mod signals {
 
     #[test]
     fn the_first_signal_ends_the_search_with_a_verified_plan() {
-        for signal in ["-INT", "-TERM"] {
-            let mut child = spawn(&["plan", "-", "--effort", "1000000000", "--time-limit", "1h"]);
+        let reserve = ["--reserve", "node"];
+        for (signal, more) in [("-INT", &[][..]), ("-TERM", &[]), ("-INT", &reserve), ("-TERM", &reserve)] {
+            let order = ["plan", "-", "--effort", "1000000000", "--time-limit", "1h"];
+            let mut child = spawn(&[&order[..], more].concat());
             let snapshot = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(SMALL)).unwrap();
             child.stdin.take().unwrap().write_all(&snapshot).unwrap();
             wait_until_it_listens(&child);
@@ -732,6 +734,26 @@ fn a_drained_node_is_left_and_the_plan_holds_for_the_snapshot_alone() {
         last["placement"].as_object().unwrap().values().flat_map(|n| n.as_array().unwrap()).collect();
     assert!(nodes.len() > 20 && !nodes.contains(&&json!("node-1")), "{nodes:?}");
     assert_eq!(run(&["plan", SMALL, "--drain", "nowhere"]).0, 64);
+}
+
+/// A node that keeps a pinned task is no broken rule that a move elsewhere could repair.
+#[test]
+fn a_swap_repairs_nothing_where_only_a_node_is_to_be_emptied() {
+    let node = |name: &str, cpu: i64, soft: i64| json!({"name": name, "allocatable": {"cpu": cpu, "mem": 9}, "soft_limit": {"mem": soft}});
+    let task = |name: &str, cpu: i64, mem: i64, node: &str, pinned: bool| json!({"name": name, "requirement": {"cpu": cpu, "mem": mem}, "pinned": pinned, "placement": [{"node": node}]});
+    let snapshot = json!({
+        "format": "bayplan-snapshot/1",
+        "resources": [{"name": "cpu", "transient": false}, {"name": "mem", "load_weight": 10}],
+        "nodes": [node("a", 4, 1), node("b", 4, 3), node("d", 1, 9)],
+        "tasks": [task("p", 4, 3, "a", false), task("q", 4, 1, "b", false), task("x", 1, 0, "d", true)],
+    });
+    let folder = TempDir::new().unwrap();
+    let source = written(&folder, "swap.json", snapshot.to_string());
+    let plan = planned(&folder, &source, &["--effort", "200", "--drain", "d"]);
+    let told: Value = serde_json::from_str(&std::fs::read_to_string(&plan).unwrap()).unwrap();
+    assert_eq!(told["summary"]["moves"], json!(2), "{told}");
+    let (code, stdout, _) = run(&["verify", &source, &plan]);
+    assert_eq!(code, 0, "{stdout}");
 }
 
 /// Tasks still on node `a` of a plan, by search with an effort and by the exact solver.

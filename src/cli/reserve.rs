@@ -13,6 +13,7 @@ use bayplan::drill::{Reserved, largest_part, reserve};
 use bayplan::model::{LevelId, Placement, Problem, Spot, TaskId};
 use bayplan::plan::Plan;
 use std::cmp::Reverse;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest search for a recovery of what best fit leaves open, per plan that is tried.
@@ -47,8 +48,10 @@ pub fn keep(
 ) -> Kept {
     let judge = |plan: Plan| {
         let reached = plan.reached(problem);
-        let search_max = if planner.is_repeatable { Duration::ZERO } else { SEARCH_MAX };
-        let reserved = reserve(promised, &reached, level, 0, &control.within(search_max));
+        let search_max = if planner.is_repeatable || control.is_stopped() { Duration::ZERO } else { SEARCH_MAX };
+        // A promise says something of every domain, so whoever stops the search does not stop the drill.
+        let drilling = control.within(search_max).with_stop(Arc::default());
+        let reserved = reserve(promised, &reached, level, 0, &drilling);
         Kept { plan: Plan { reserve: Some(reserved.reserve.clone()), ..plan }, reserved }
     };
     let start = judge((planner.plan)(&problem.current));

@@ -5,7 +5,7 @@ use super::slots::Slots;
 use super::step::Hop;
 use super::tally::{Change, Tally};
 use super::{Move, Ordered, Reason};
-use crate::model::{Placement, Problem, Spot, TaskId, is_moved, score, total_excess, violations, worsened};
+use crate::model::{Placement, Problem, Rule, Spot, TaskId, is_moved, score, total_excess, violations, worsened};
 use std::cmp::Reverse;
 
 /// One hop of a task.
@@ -45,7 +45,10 @@ impl Way {
 /// Gains and reasons in plan order.
 pub(super) fn way(problem: &Problem, slots: &Slots, waves: Vec<Vec<Leg>>) -> Way {
     let mut tally = Tally::new(problem, slots);
-    let broken = total_excess(&violations(problem, &problem.current));
+    let start = violations(problem, &problem.current);
+    let broken = total_excess(&start);
+    // A node that is to be emptied is no rule of the cluster: who leaves it drains.
+    let has_repairs = start.iter().any(|violation| violation.rule != Rule::Drain);
     let mut total = Change::default();
     let mut best = ((0, Reverse(0)), 0);
     let (mut away, mut sound, mut moved) = (0, 0, 0);
@@ -53,7 +56,7 @@ pub(super) fn way(problem: &Problem, slots: &Slots, waves: Vec<Vec<Leg>>) -> Way
     for wave in waves {
         let mut list = Vec::new();
         // Within a wave one move may undo what another one did a moment before: that repairs nothing.
-        let is_broken = broken + total.excess > 0;
+        let is_broken = has_repairs && broken + total.excess > 0;
         for leg in wave {
             let change = tally.apply(leg.task, &leg.to);
             total += change;
