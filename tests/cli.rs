@@ -739,8 +739,14 @@ fn a_drained_node_is_left_and_the_plan_holds_for_the_snapshot_alone() {
 /// A node that keeps a pinned task is no broken rule that a move elsewhere could repair.
 #[test]
 fn a_swap_repairs_nothing_where_only_a_node_is_to_be_emptied() {
-    let node = |name: &str, cpu: i64, soft: i64| json!({"name": name, "allocatable": {"cpu": cpu, "mem": 9}, "soft_limit": {"mem": soft}});
-    let task = |name: &str, cpu: i64, mem: i64, node: &str, pinned: bool| json!({"name": name, "requirement": {"cpu": cpu, "mem": mem}, "pinned": pinned, "placement": [{"node": node}]});
+    let node = |name: &str, cpu: i64, soft: i64| {
+        let (most, limit) = (json!({"cpu": cpu, "mem": 9}), json!({"mem": soft}));
+        json!({"name": name, "allocatable": most, "soft_limit": limit})
+    };
+    let task = |name: &str, cpu: i64, mem: i64, node: &str, pinned: bool| {
+        let (requirement, placement) = (json!({"cpu": cpu, "mem": mem}), json!([{"node": node}]));
+        json!({"name": name, "requirement": requirement, "pinned": pinned, "placement": placement})
+    };
     let snapshot = json!({
         "format": "bayplan-snapshot/1",
         "resources": [{"name": "cpu", "transient": false}, {"name": "mem", "load_weight": 10}],
