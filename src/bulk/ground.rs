@@ -20,11 +20,12 @@ use super::shelves::Shelves;
 use super::state::State;
 use crate::kernel::points::{NodeView, fit_devices, node_points};
 use crate::kernel::random::{below, pcg3d};
+use crate::model::DEVICE_MILLI;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
 /// Milli of a whole device.
-const WHOLE: i32 = 1000;
+pub const WHOLE: i32 = DEVICE_MILLI as i32;
 /// Shelves per sort of devices.
 const LEVELS: usize = WHOLE as usize + 1;
 

@@ -43,9 +43,8 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
     // Where nothing runs and devices are shared, ejection alone goes on from what was placed so far: a prefix that is not the longest
     // leaves it room enough. Tasks whose group has rules take no part in it.
     let runs = problem.current.spots().iter().any(Spot::is_placed);
-    let pack = Pack::new(problem);
-    let grows = !runs && eject::suits(&pack) && pack.group.iter().all(|group| *group == UNGROUPED);
-    drop(pack);
+    let all_take_part = |pack: Pack| eject::suits(&pack) && pack.group.iter().all(|group| *group == UNGROUPED);
+    let grows = !runs && all_take_part(Pack::new(problem));
     let (mut low, mut high) = (0, most_that_fit(problem, &queue) + 1);
     let (mut step, mut is_short) = (0, true);
     while low < queue.len() && !control.must_stop() {

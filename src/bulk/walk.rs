@@ -1,7 +1,7 @@
 //! What does one trial of ejection do? A task goes to a random node of a part, who is in its way finds another place or waits, and what is
 //! free then goes to what waits.
 
-use super::ground::{Dice, Ground, Mark, Taker};
+use super::ground::{Dice, Ground, Mark, Taker, WHOLE};
 use super::kinds::Kind;
 use super::pack::{NOWHERE, Pack};
 
@@ -229,7 +229,7 @@ impl<'a> Walk<'a> {
             let rest = (0..n).fold(set, |set, _| set & (set - 1));
             rest & rest.wrapping_neg()
         };
-        if kind.milli < 1000 {
+        if i32::from(kind.milli) < WHOLE {
             return Some(nth(mask, self.dice.below(mask.count_ones())));
         }
         if mask.count_ones() < count {
@@ -240,7 +240,7 @@ impl<'a> Walk<'a> {
         while open != 0 && chosen.count_ones() < count {
             let device = open & open.wrapping_neg();
             open ^= device;
-            if self.ground.spare(node, device.trailing_zeros() as usize) == 1000 {
+            if self.ground.spare(node, device.trailing_zeros() as usize) == WHOLE {
                 chosen |= device;
             }
         }
