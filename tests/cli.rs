@@ -734,6 +734,14 @@ fn a_drained_node_is_left_and_the_plan_holds_for_the_snapshot_alone() {
         last["placement"].as_object().unwrap().values().flat_map(|n| n.as_array().unwrap()).collect();
     assert!(nodes.len() > 20 && !nodes.contains(&&json!("node-1")), "{nodes:?}");
     assert_eq!(run(&["plan", SMALL, "--drain", "nowhere"]).0, 64);
+    // Whoever leaves that node drains, and nothing was broken that a move could repair.
+    let whole = std::fs::read_to_string(&plan).unwrap();
+    for other in ["improve", "enable", "repair"] {
+        let forged = whole.replacen("\"reason\":\"drain\"", &format!("\"reason\":\"{other}\""), 1);
+        assert_ne!(forged, whole);
+        let (code, stdout, _) = run(&["verify", SMALL, &written(&folder, "forged.json", forged)]);
+        assert!(code == 3 && stdout.contains("does not suit the move"), "{other}: {stdout}");
+    }
 }
 
 /// A node that keeps a pinned task is no broken rule that a move elsewhere could repair.

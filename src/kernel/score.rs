@@ -91,14 +91,12 @@ pub fn judge<const L: usize>(shared: &Shared, nodes: &Nodes<'_>, task: &Candidat
     let (limit, held, used) = (row(nodes.limit), row(nodes.held), row(nodes.used));
     let is_home = task.home == node as u32;
     let back_home = -i32::from(is_home);
-    let (mut room, mut leftover, mut after) = (0, 0i64, [0; L]);
+    let mut left = [0; L];
     for r in 0..L {
-        let left = limit[r] - held[r] - (task.requirement[r] & !(shared.transient[r] & back_home));
-        room |= left;
-        after[r] = used[r] + task.requirement[r];
-        leftover += if limit[r] > 0 { (i64::from(left) << 10) / i64::from(limit[r]) } else { 0 };
+        left[r] = limit[r] - held[r] - (task.requirement[r] & !(shared.transient[r] & back_home));
     }
-    if room < 0 {
+    // Most nodes of a full cluster end here, so nothing is divided before.
+    if left.iter().fold(0, |room, left| room | left) < 0 {
         return None;
     }
     let mask = shared.allow[(task.class_row + nodes.class[node]) as usize];
@@ -108,7 +106,11 @@ pub fn judge<const L: usize>(shared: &Shared, nodes: &Nodes<'_>, task: &Candidat
     let width = shared.device_width;
     let mut devices_used = [0u16; 64];
     devices_used[..width].copy_from_slice(&nodes.device_used[node * width..][..width]);
-    let mut devices = 0;
+    let (mut devices, mut leftover, mut after) = (0, 0i64, [0; L]);
+    for r in 0..L {
+        after[r] = used[r] + task.requirement[r];
+        leftover += if limit[r] > 0 { (i64::from(left[r]) << 10) / i64::from(limit[r]) } else { 0 };
+    }
     if task.device_count > 0 {
         devices = home_or_fit(shared, task, is_home, mask, &devices_used[..width])?;
         let spare = |d: usize| mask >> d & 1 == 1;

@@ -126,6 +126,5 @@ pub fn reasons(
     blocked: &[TaskId],
     tasks: impl Iterator<Item = TaskId>,
 ) -> Vec<(TaskId, String)> {
-    let mut room = Room::new(problem, reached, Some(blocked));
-    tasks.map(|task| (task, room.reason(task))).collect()
+    Room::new(problem, reached, Some(blocked)).reasons(tasks)
 }

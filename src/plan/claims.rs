@@ -5,7 +5,7 @@ use super::excuse::{Excuses, LEFT_ALONE, hidden};
 use super::recount::points;
 use super::verify::Replay;
 use super::{EXACT, Plan, Status};
-use crate::model::{Rule, Score, Spot, Violation, scaled_text};
+use crate::model::{Rule, Score, TaskId, Violation, scaled_text};
 use std::collections::BTreeSet;
 
 impl Replay<'_> {
@@ -76,13 +76,14 @@ impl Replay<'_> {
         let problem = plan.drained(self.problem);
         let spots = self.spots.clone();
         let blocked = plan.blocked.iter().map(|blocked| blocked.task).collect();
-        let mut excuses = Excuses::new(&problem, &spots, blocked);
-        for (task, said) in &plan.unplaced {
-            // Which tasks the command line pinned, the plan does not say.
-            if said == LEFT_ALONE || self.spots.get(task.index()).is_none_or(Spot::is_placed) {
-                continue;
-            }
-            let found = excuses.of(*task);
+        let excuses = Excuses::new(&problem, &spots, blocked);
+        // Which tasks the command line pinned, the plan does not say.
+        let is_due = |(task, said): &&(TaskId, String)| {
+            said != LEFT_ALONE && self.spots.get(task.index()).is_some_and(|spot| !spot.is_placed())
+        };
+        let due: Vec<&(TaskId, String)> = plan.unplaced.iter().filter(is_due).collect();
+        let tasks: Vec<TaskId> = due.iter().map(|(task, _)| *task).collect();
+        for ((task, said), found) in due.into_iter().zip(excuses.of(&tasks)) {
             if *said != found {
                 let text = format!("task {}: {said:?} claimed, {found:?} found", self.name(*task));
                 self.add("unplaced", None, text);

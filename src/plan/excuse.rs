@@ -5,11 +5,13 @@
 //! say, and has to say it here as well.
 
 use super::Status;
+use super::ladder::{Bits, Ladder};
 use super::recount::{Held, covered, held, refusal, suits};
 use crate::model::{
-    DEVICE_MILLI, DeviceRequest, DomainId, GroupId, LevelId, NodeId, Problem, Rule, SHARE_ONE, Sharing, Spot, TaskId,
-    TaskKind, Toleration, scaled_text,
+    DEVICE_MILLI, Device, DeviceRequest, DomainId, GroupId, LevelId, NodeId, Problem, Rule, SHARE_ONE, Sharing, Spot,
+    TaskId, TaskKind, Toleration, scaled_text,
 };
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a plan says of a task that is not to start. Which tasks the command line left alone, the plan alone knows.
@@ -23,11 +25,12 @@ const ENDS: [&str; 4] = [
     "a signal ended the search",
 ];
 
-/// Tasks of which all is the same that decides what keeps them out.
-type Kin<'a> = (
-    (&'a [i64], Sharing, TaskKind, Option<GroupId>),
-    (&'a BTreeMap<String, Vec<String>>, &'a [Toleration], &'a [String], Option<&'a DeviceRequest>),
-);
+/// What opens and closes nodes to a task whatever runs there, but for amounts.
+type Pass<'a> =
+    (&'a BTreeMap<String, Vec<String>>, &'a [Toleration], &'a [String], TaskKind, Option<&'a DeviceRequest>);
+
+/// What else decides what keeps a task out.
+type Need<'a> = (&'a [i64], Sharing, Option<GroupId>);
 
 /// The end of a plan, for whoever waits there.
 pub(super) struct Excuses<'a> {
@@ -36,59 +39,136 @@ pub(super) struct Excuses<'a> {
     /// Tasks that would start, were there an order.
     blocked: BTreeSet<TaskId>,
     held: Vec<Held>,
-    /// Domains in which members of a group run.
+    /// Domains in which members of a group run, for every level that rules of groups name.
     homes: HashMap<(GroupId, LevelId), BTreeSet<DomainId>>,
-    known: HashMap<Kin<'a>, String>,
+}
+
+/// The nodes that a pass opens, with sets of their positions in the list.
+struct Opened {
+    closed: HashMap<Rule, usize>,
+    nodes: Vec<NodeId>,
+    /// By resource: what they have, and what nobody holds of it, in scaled units.
+    amounts: Vec<[Ladder; 2]>,
+    /// Those with the devices that are asked for.
+    equipped: Bits,
 }
 
 impl<'a> Excuses<'a> {
     pub(super) fn new(problem: &'a Problem, spots: &'a [Spot], blocked: BTreeSet<TaskId>) -> Excuses<'a> {
-        let (homes, known) = (HashMap::new(), HashMap::new());
-        Excuses { problem, spots, blocked, held: held(problem, spots), homes, known }
-    }
-
-    /// What is to be said of a task that is nowhere.
-    pub(super) fn of(&mut self, id: TaskId) -> String {
-        let problem = self.problem;
-        let task = &problem.tasks[id.index()];
-        if !problem.current.spot(id).pieces().is_empty() {
-            return "stopped by this plan to make room for others".to_string();
-        }
-        if task.pinned {
-            return LEFT_ALONE.to_string();
-        }
-        if self.blocked.contains(&id) {
-            return "would start, but no order of the moves is safe".to_string();
-        }
-        let has_say = |group: &GroupId| {
+        let mut homes = HashMap::new();
+        for group in problem.group_ids() {
             let rules = &problem.groups[group.index()];
-            !rules.conflict.is_empty() || !rules.depends_on.is_empty() || rules.gang.is_some()
-        };
-        let kin = (
-            (problem.requirement(id), task.sharing, task.kind, task.group.filter(has_say)),
-            (&task.selector, &task.tolerations[..], &task.regions[..], task.device.as_ref()),
-        );
-        if let Some(known) = self.known.get(&kin) {
-            return known.clone();
-        }
-        let excuse = self.counted(id);
-        self.known.insert(kin, excuse.clone());
-        excuse
-    }
-
-    fn counted(&mut self, id: TaskId) -> String {
-        let problem = self.problem;
-        let mut closed: BTreeMap<String, usize> = BTreeMap::new();
-        let (mut open, mut passing) = (0, 0);
-        for node in problem.node_ids() {
-            match self.closed(id, node) {
-                None => open += 1,
-                Some((what, is_for_good)) => {
-                    passing += usize::from(!is_for_good);
-                    *closed.entry(what).or_insert(0) += 1;
-                }
+            let own = rules.conflict.iter().copied().chain(rules.gang.and_then(|gang| gang.within));
+            let own = own.map(|level| (group, level));
+            for (group, level) in own.chain(rules.depends_on.iter().map(|need| (need.group, need.level))) {
+                homes.entry((group, level)).or_insert_with(|| {
+                    let members = problem.groups[group.index()].members.iter();
+                    members.flat_map(|member| covered(problem, &spots[member.index()], level)).collect()
+                });
             }
         }
+        Excuses { problem, spots, blocked, held: held(problem, spots), homes }
+    }
+
+    /// What is to be said of each of these tasks, which are nowhere.
+    pub(super) fn of(&self, tasks: &[TaskId]) -> Vec<String> {
+        let mut said: Vec<String> = tasks.iter().map(|id| self.at_once(*id).unwrap_or_default().to_string()).collect();
+        let mut passes: HashMap<Pass, HashMap<Need, Vec<usize>>> = HashMap::new();
+        for (at, id) in tasks.iter().enumerate().filter(|(at, _)| said[*at].is_empty()) {
+            let task = &self.problem.tasks[id.index()];
+            let has_say = |group: &GroupId| {
+                let rules = &self.problem.groups[group.index()];
+                !rules.conflict.is_empty() || !rules.depends_on.is_empty() || rules.gang.is_some()
+            };
+            let pass = (&task.selector, &task.tolerations[..], &task.regions[..], task.kind, task.device.as_ref());
+            let need = (self.problem.requirement(*id), task.sharing, task.group.filter(has_say));
+            passes.entry(pass).or_default().entry(need).or_default().push(at);
+        }
+        for needs in passes.values() {
+            let Some(first) = needs.values().next() else { continue };
+            let opened = self.opened(tasks[first[0]]);
+            let same: Vec<&Vec<usize>> = needs.values().collect();
+            let counted: Vec<String> = same.par_iter().map(|at| self.counted(tasks[at[0]], &opened)).collect();
+            for (places, text) in same.into_iter().zip(counted) {
+                places.iter().for_each(|at| said[*at].clone_from(&text));
+            }
+        }
+        said
+    }
+
+    /// What is said of a task whatever the nodes are like.
+    fn at_once(&self, id: TaskId) -> Option<&'static str> {
+        match () {
+            () if !self.problem.current.spot(id).pieces().is_empty() => {
+                Some("stopped by this plan to make room for others")
+            }
+            () if self.problem.tasks[id.index()].pinned => Some(LEFT_ALONE),
+            () if self.blocked.contains(&id) => Some("would start, but no order of the moves is safe"),
+            () => None,
+        }
+    }
+
+    fn opened(&self, id: TaskId) -> Opened {
+        let problem = self.problem;
+        let task = &problem.tasks[id.index()];
+        let (mut closed, mut nodes) = (HashMap::new(), Vec::new());
+        for node in problem.node_ids() {
+            match refusal(problem, task, &problem.nodes[node.index()]) {
+                Some(rule) => *closed.entry(rule).or_insert(0) += 1,
+                None => nodes.push(node),
+            }
+        }
+        let all = |node: &NodeId, r: usize| i128::from(problem.allocatable(*node)[r]) * i128::from(SHARE_ONE);
+        let rest = |node: &NodeId, r: usize| all(node, r) - self.held[node.index()].amounts[r];
+        let ladder = |has: Vec<i128>| Ladder::new(&has);
+        let both = |r: usize| {
+            [nodes.iter().map(|node| all(node, r)).collect(), nodes.iter().map(|node| rest(node, r)).collect()]
+        };
+        let amounts = (0..problem.resources.len()).map(|r| both(r).map(ladder)).collect();
+        let is_equipped = |(at, node): (usize, &NodeId)| {
+            let Some(request) = &task.device else { return Some(at) };
+            let devices = problem.nodes[node.index()].devices.iter().zip(&self.held[node.index()].milli);
+            let is_free = |(device, milli): &(&Device, &i128)| {
+                suits(request, device.kind, device.model)
+                    && **milli + i128::from(request.milli) <= i128::from(DEVICE_MILLI)
+            };
+            (devices.filter(is_free).count() >= request.count as usize).then_some(at)
+        };
+        let equipped = Bits::of(nodes.len(), nodes.iter().enumerate().filter_map(is_equipped));
+        Opened { closed, nodes, amounts, equipped }
+    }
+
+    fn counted(&self, id: TaskId, opened: &Opened) -> String {
+        let problem = self.problem;
+        let parts = match problem.tasks[id.index()].sharing {
+            Sharing::Rigid => i128::from(SHARE_ONE),
+            Sharing::Elastic { min } => i128::from(min.parts()),
+            Sharing::Divisible => 1,
+        };
+        let needs = problem.requirement(id).iter().map(|amount| i128::from(*amount) * parts);
+        let needs: Vec<(usize, i128)> = needs.enumerate().collect();
+        let mut open = Bits::all(opened.nodes.len());
+        let mut lack = vec![0; needs.len()];
+        // For good, then for now; of what is not needed a node may even be overfull.
+        needs.iter().for_each(|(r, needs)| lack[*r] = open.keep(&opened.amounts[*r][0].at_least(*needs)));
+        let could = open.count();
+        for (r, needs) in needs.into_iter().filter(|(_, needs)| *needs > 0) {
+            lack[r] += open.keep(&opened.amounts[r][1].at_least(needs));
+        }
+        let mut rules = opened.closed.clone();
+        rules.insert(Rule::Device, open.keep(&opened.equipped));
+        if problem.tasks[id.index()].group.is_some() {
+            let apart = |at: &usize| self.apart(id, opened.nodes[*at]);
+            open.iter().filter_map(|at| apart(&at)).for_each(|rule| *rules.entry(rule).or_insert(0) += 1);
+        }
+        let grouped: usize = [Rule::Conflict, Rule::Dependency, Rule::Gang].iter().filter_map(|r| rules.get(r)).sum();
+        let open = open.count() - grouped;
+        let passing = could - open;
+        let amounts = lack.into_iter().enumerate().map(|(r, n)| (format!("capacity {}", problem.resources[r].name), n));
+        let mut closed: Vec<(String, usize)> =
+            rules.into_iter().map(|(rule, n)| (rule.name().to_string(), n)).collect();
+        closed.extend(amounts);
+        closed.retain(|(_, count)| *count > 0);
         let group = problem.tasks[id.index()].group.map(|group| &problem.groups[group.index()]);
         let gang = group.and_then(|group| Some((group.gang?.least as usize, &group.members)));
         if let Some((least, members)) = gang.filter(|(least, members)| members.len() < *least) {
@@ -115,62 +195,22 @@ impl<'a> Excuses<'a> {
         }
     }
 
-    /// The first rule that closes a node to a task, and whether it does so whatever else runs there.
-    fn closed(&mut self, id: TaskId, node: NodeId) -> Option<(String, bool)> {
+    /// The rule of its group that keeps a task off a node.
+    fn apart(&self, id: TaskId, node: NodeId) -> Option<Rule> {
         let problem = self.problem;
         let (task, host) = (&problem.tasks[id.index()], &problem.nodes[node.index()]);
-        if let Some(rule) = refusal(problem, task, host) {
-            return Some((rule.name().to_string(), true));
-        }
-        let parts = match task.sharing {
-            Sharing::Rigid => i128::from(SHARE_ONE),
-            Sharing::Elastic { min } => i128::from(min.parts()),
-            Sharing::Divisible => 1,
-        };
-        let rows = || problem.requirement(id).iter().zip(problem.allocatable(node)).enumerate();
-        let least = |amount: &i64| i128::from(*amount) * parts;
-        let most = |amount: &i64| i128::from(*amount) * i128::from(SHARE_ONE);
-        let capacity = |r: usize| format!("capacity {}", problem.resources[r].name);
-        if let Some((r, _)) = rows().find(|(_, (needs, has))| least(needs) > most(has)) {
-            return Some((capacity(r), true));
-        }
-        let taken = &self.held[node.index()];
-        let is_short = |r: usize, needs: &i64, has: &i64| *needs > 0 && taken.amounts[r] + least(needs) > most(has);
-        if let Some((r, _)) = rows().find(|(r, (needs, has))| is_short(*r, needs, has)) {
-            return Some((capacity(r), false));
-        }
-        if let Some(request) = &task.device {
-            let is_free = |(device, milli): &(&crate::model::Device, &i128)| {
-                suits(request, device.kind, device.model)
-                    && **milli + i128::from(request.milli) <= i128::from(DEVICE_MILLI)
-            };
-            if host.devices.iter().zip(&taken.milli).filter(is_free).count() < request.count as usize {
-                return Some((Rule::Device.name().to_string(), false));
-            }
-        }
         let group = task.group?;
         let rules = &problem.groups[group.index()];
-        let passing = |rule: Rule| Some((rule.name().to_string(), false));
-        if rules.conflict.iter().any(|level| self.homes(group, *level).contains(&host.domains[level.index()])) {
-            return passing(Rule::Conflict);
+        let runs = |group, level: LevelId| self.homes[&(group, level)].contains(&host.domains[level.index()]);
+        if rules.conflict.iter().any(|level| runs(group, *level)) {
+            return Some(Rule::Conflict);
         }
-        let is_alone = |need: &crate::model::Dependency| {
-            !self.homes(need.group, need.level).contains(&host.domains[need.level.index()])
-        };
-        if rules.depends_on.iter().any(is_alone) {
-            return passing(Rule::Dependency);
+        if rules.depends_on.iter().any(|need| !runs(need.group, need.level)) {
+            return Some(Rule::Dependency);
         }
         let level = rules.gang?.within?;
-        let homes = self.homes(group, level);
-        if homes.is_empty() || homes.contains(&host.domains[level.index()]) { None } else { passing(Rule::Gang) }
-    }
-
-    fn homes(&mut self, group: GroupId, level: LevelId) -> &BTreeSet<DomainId> {
-        let (problem, spots) = (self.problem, self.spots);
-        self.homes.entry((group, level)).or_insert_with(|| {
-            let members = problem.groups[group.index()].members.iter();
-            members.flat_map(|member| covered(problem, &spots[member.index()], level)).collect()
-        })
+        let is_elsewhere = !self.homes[&(group, level)].is_empty() && !runs(group, level);
+        is_elsewhere.then_some(Rule::Gang)
     }
 }
 

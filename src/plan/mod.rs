@@ -56,6 +56,7 @@ mod excuse;
 mod explain;
 mod flight;
 mod flights;
+mod ladder;
 mod list;
 mod moment;
 mod obstacle;

@@ -3,7 +3,7 @@
 use super::slots::{Slots, domains};
 use crate::model::{
     DEVICE_MILLI, DomainId, GroupId, LevelId, NodeId, Piece, Placement, Problem, ResourceId, Rule, SHARE_ONE, Share,
-    Sharing, Spot, TaskId, Usage, forbidden, scaled_text,
+    Spot, TaskId, Usage, forbidden, scaled_text,
 };
 use std::collections::HashMap;
 
@@ -180,8 +180,20 @@ impl<'a> Ground<'a> {
             let bits = (0..64).filter(|d| free >> d & 1 == 1).take(request.count as usize);
             devices = bits.fold(0, |set, d| set | 1 << d);
         }
-        let share = Share::from_parts(least_parts(spec.sharing)).expect("at most 1");
+        let share = Share::from_parts(self.problem.least_parts(task, 1)).expect("at most 1");
         Spot::On(Piece { node, share, devices })
+    }
+
+    /// What is left of a resource there, in scaled units; negative where the node is overfull.
+    pub(super) fn free(&self, node: NodeId, resource: ResourceId) -> i128 {
+        let capacity = i128::from(self.problem.allocatable(node)[resource.index()]) * i128::from(SHARE_ONE);
+        capacity - self.usage.amount(node, resource)
+    }
+
+    /// Do enough of the devices that a task asks for have room?
+    pub(super) fn has_devices(&self, task: TaskId, node: NodeId) -> bool {
+        let wanted = self.problem.tasks[task.index()].device.as_ref().map_or(0, |request| request.count);
+        self.roomy_devices(task, node).count_ones() >= wanted
     }
 
     fn roomy_devices(&self, task: TaskId, node: NodeId) -> u64 {
@@ -207,14 +219,13 @@ impl<'a> Ground<'a> {
             Some(rule) => return Some(Obstacle::Entry(rule)),
             None => {}
         }
-        let parts = i128::from(least_parts(spec.sharing));
+        let parts = i128::from(problem.least_parts(task, 1));
         let mut short = None;
         for (r, amount) in problem.requirement(task).iter().enumerate() {
             let resource = ResourceId::new(r);
             let needed = i128::from(*amount) * parts;
             let capacity = i128::from(problem.allocatable(node)[r]) * i128::from(SHARE_ONE);
-            let obstacle =
-                Obstacle::Amount { resource, needed, free: capacity - self.usage.amount(node, resource), capacity };
+            let obstacle = Obstacle::Amount { resource, needed, free: self.free(node, resource), capacity };
             if obstacle.is_permanent() {
                 return Some(obstacle);
             }
@@ -246,14 +257,5 @@ impl<'a> Ground<'a> {
         let level = rules.gang.and_then(|gang| gang.within)?;
         let runs = self.present[self.slots.get(group, level)].values().any(|count| *count > 0);
         (runs && !is_present(group, level)).then_some(Obstacle::Gang(level))
-    }
-}
-
-/// The least share at which a task runs.
-fn least_parts(sharing: Sharing) -> u32 {
-    match sharing {
-        Sharing::Rigid => SHARE_ONE,
-        Sharing::Elastic { min } => min.parts(),
-        Sharing::Divisible => 1,
     }
 }

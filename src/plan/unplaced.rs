@@ -1,7 +1,15 @@
 //! Why does this task run nowhere? Counts, over all nodes, the first rule that keeps it out.
+//!
+//! A large queue has hundreds of thousands of tasks of different sizes, and a cluster as many nodes, so not every task looks at every node:
+//! tasks that may enter the same nodes share a [`Door`], where each amount is one step on a [`Ladder`].
 
+use super::ladder::{Bits, Ladder};
 use super::obstacle::Ground;
-use crate::model::{DeviceRequest, GroupId, Placement, Problem, Sharing, TaskId, Toleration};
+use crate::model::{
+    DeviceRequest, GroupId, NodeId, Placement, Problem, ResourceId, Rule, SHARE_ONE, Sharing, TaskId, Toleration,
+    forbidden,
+};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Why a pinned task goes on waiting.
@@ -9,9 +17,8 @@ const TO_STAY: &str = "is to stay as it is";
 
 /// The tasks that wait in the snapshot, with what keeps each out as things stand.
 pub fn waiting(problem: &Problem) -> Vec<(TaskId, String)> {
-    let mut room = Room::new(problem, &problem.current, None);
     let waiting = problem.task_ids().filter(|task| !problem.current.spot(*task).is_placed());
-    waiting.map(|task| (task, room.reason(task))).collect()
+    Room::new(problem, &problem.current, None).reasons(waiting)
 }
 
 /// What the reached state leaves free.
@@ -22,18 +29,50 @@ pub(super) struct Room<'a> {
     torn: HashSet<GroupId>,
     /// Tasks that a plan would start if it could; `None` = nobody has planned.
     blocked: Option<HashSet<TaskId>>,
-    /// Reasons already worked out, by everything that they depend on.
-    known: HashMap<Kind<'a>, String>,
 }
 
-type Kind<'a> = (
-    &'a [i64],
-    Sharing,
-    Option<&'a DeviceRequest>,
-    &'a BTreeMap<String, Vec<String>>,
-    &'a [Toleration],
-    Option<GroupId>,
-);
+/// What decides which nodes a task may enter.
+type Gate<'a> = (Option<&'a DeviceRequest>, &'a BTreeMap<String, Vec<String>>, &'a [Toleration]);
+
+/// All else that its reason depends on.
+type Size<'a> = (&'a [i64], Sharing, Option<GroupId>);
+
+/// The nodes that tasks of a gate may enter. Sets are of positions in `nodes`; amounts are in scaled units.
+struct Door {
+    /// How many nodes are closed, by rule.
+    closed: BTreeMap<&'static str, usize>,
+    nodes: Vec<NodeId>,
+    /// What nodes have, by resource.
+    capacity: Vec<Ladder>,
+    /// What is left there, by resource.
+    free: Vec<Ladder>,
+    /// Where enough devices have room.
+    roomy: Bits,
+}
+
+impl Door {
+    fn new(problem: &Problem, ground: &Ground, task: TaskId) -> Door {
+        let mut closed = BTreeMap::new();
+        let mut nodes = Vec::new();
+        for node in problem.node_ids() {
+            match forbidden(problem, task, node) {
+                Some(rule) => *closed.entry(rule.name()).or_default() += 1,
+                None => nodes.push(node),
+            }
+        }
+        let ladder = |amount: &dyn Fn(NodeId) -> i128| {
+            Ladder::new(&nodes.iter().map(|node| amount(*node)).collect::<Vec<i128>>())
+        };
+        let resources = || (0..problem.resources.len()).map(ResourceId::new);
+        let capacity =
+            |r: ResourceId| ladder(&|node| i128::from(problem.allocatable(node)[r.index()]) * i128::from(SHARE_ONE));
+        let capacity = resources().map(capacity).collect();
+        let free = resources().map(|r| ladder(&|node| ground.free(node, r))).collect();
+        let roomy = (0..nodes.len()).filter(|n| ground.has_devices(task, nodes[*n]));
+        let roomy = Bits::of(nodes.len(), roomy);
+        Door { closed, nodes, capacity, free, roomy }
+    }
+}
 
 impl<'a> Room<'a> {
     pub(super) fn new(problem: &'a Problem, reached: &Placement, blocked: Option<&[TaskId]>) -> Room<'a> {
@@ -45,54 +84,84 @@ impl<'a> Room<'a> {
             group.gang.is_some_and(|gang| running() < gang.least as usize)
         };
         let torn = problem.group_ids().filter(is_torn).collect();
-        Room { problem, ground, torn, blocked, known: HashMap::new() }
+        Room { problem, ground, torn, blocked }
     }
 
-    /// One sentence for people.
-    pub(super) fn reason(&mut self, task: TaskId) -> String {
+    /// One sentence each, for people.
+    pub(super) fn reasons(&self, tasks: impl Iterator<Item = TaskId>) -> Vec<(TaskId, String)> {
+        let mut list: Vec<(TaskId, String)> = Vec::new();
+        // Where in the list tasks stand for which the answer is the same.
+        let mut gates: HashMap<Gate, HashMap<Size, Vec<usize>>> = HashMap::new();
+        for task in tasks {
+            let word = self.word(task);
+            if word.is_none() {
+                let (gate, size) = self.kind(task);
+                gates.entry(gate).or_default().entry(size).or_default().push(list.len());
+            }
+            list.push((task, word.unwrap_or_default().to_string()));
+        }
+        for sizes in gates.into_values() {
+            let sizes: Vec<Vec<usize>> = sizes.into_values().collect();
+            let door = Door::new(self.problem, &self.ground, list[sizes[0][0]].0);
+            let told: Vec<String> = sizes.par_iter().map(|same| self.look(list[same[0]].0, &door)).collect();
+            for (same, told) in sizes.iter().zip(&told) {
+                same.iter().for_each(|at| list[*at].1.clone_from(told));
+            }
+        }
+        list
+    }
+
+    /// What is to be said without looking at nodes, if anything is.
+    fn word(&self, task: TaskId) -> Option<&'static str> {
+        if self.problem.current.spot(task).is_placed() {
+            return Some("stopped by this plan to make room for others");
+        }
+        if self.problem.tasks[task.index()].pinned {
+            return Some(TO_STAY);
+        }
+        let is_blocked = self.blocked.as_ref().is_some_and(|blocked| blocked.contains(&task));
+        is_blocked.then_some("would start, but no order of the moves is safe")
+    }
+
+    fn kind(&self, task: TaskId) -> (Gate<'a>, Size<'a>) {
         let problem = self.problem;
-        if problem.current.spot(task).is_placed() {
-            return "stopped by this plan to make room for others".to_string();
-        }
-        if problem.tasks[task.index()].pinned {
-            return TO_STAY.to_string();
-        }
-        if self.blocked.as_ref().is_some_and(|blocked| blocked.contains(&task)) {
-            return "would start, but no order of the moves is safe".to_string();
-        }
         let spec = &problem.tasks[task.index()];
         let group = spec.group.filter(|group| {
             let rules = &problem.groups[group.index()];
             rules.gang.is_some() || !rules.conflict.is_empty() || !rules.depends_on.is_empty()
         });
-        let kind = (
-            problem.requirement(task),
-            spec.sharing,
-            spec.device.as_ref(),
-            &spec.selector,
-            &spec.tolerations[..],
-            group,
-        );
-        if let Some(reason) = self.known.get(&kind) {
-            return reason.clone();
-        }
-        let reason = self.look(task);
-        self.known.insert(kind, reason.clone());
-        reason
+        ((spec.device.as_ref(), &spec.selector, &spec.tolerations), (problem.requirement(task), spec.sharing, group))
     }
 
-    fn look(&self, task: TaskId) -> String {
+    fn look(&self, task: TaskId, door: &Door) -> String {
+        let problem = self.problem;
+        let parts = i128::from(problem.least_parts(task, 1));
+        let needed: Vec<i128> = problem.requirement(task).iter().map(|amount| i128::from(*amount) * parts).collect();
+        let mut short = vec![0; needed.len()];
+        let mut left = Bits::all(door.nodes.len());
+        for (r, needed) in needed.iter().enumerate() {
+            short[r] += left.keep(&door.capacity[r].at_least(*needed));
+        }
+        let mut fits_empty = left.count();
+        for (r, needed) in needed.iter().enumerate().filter(|(_, needed)| **needed > 0) {
+            short[r] += left.keep(&door.free[r].at_least(*needed));
+        }
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-        let (mut fits, mut fits_empty) = (0, 0);
-        for node in self.problem.node_ids() {
-            match self.ground.obstacle(task, node) {
-                None => fits += 1,
-                Some(obstacle) => {
-                    fits_empty += usize::from(!obstacle.is_permanent());
-                    *counts.entry(obstacle.name(self.problem)).or_default() += 1;
-                }
+        let mut add = |name: String, count: usize| *counts.entry(name).or_default() += count;
+        door.closed.iter().for_each(|(name, count)| add(name.to_string(), *count));
+        for (r, count) in short.into_iter().enumerate() {
+            add(format!("capacity {}", problem.resources[r].name), count);
+        }
+        add(Rule::Device.name().to_string(), left.keep(&door.roomy));
+        let mut fits = left.count();
+        if problem.tasks[task.index()].group.is_some() {
+            for obstacle in left.iter().filter_map(|n| self.ground.obstacle(task, door.nodes[n])) {
+                add(obstacle.name(problem), 1);
+                fits -= 1;
             }
         }
+        fits_empty -= fits;
+        counts.retain(|_, count| *count > 0);
         let group = self.problem.tasks[task.index()].group.map(|group| &self.problem.groups[group.index()]);
         if let Some((least, listed)) = group.and_then(|group| Some((group.gang?.least, group.members.len())))
             && least as usize > listed

@@ -378,15 +378,19 @@ impl Replay<'_> {
         }
         let start = self.problem.current.spot(step.task);
         let is_moved = has_moved(self.problem, step.task, &step.to);
+        let runs_elsewhere = is_moved && step.to.is_placed();
+        // Whoever leaves a node that is to be emptied drains, whatever else that does.
+        let drains = runs_elsewhere && self.is_drained(start) && !self.is_drained(&step.to);
+        let goes = runs_elsewhere && !drains;
         let fits = match step.reason {
             Reason::Admit => !start.is_placed(),
             Reason::Park | Reason::Restart => self.suits_detour(step),
             Reason::Evict => start.is_placed() && !step.to.is_placed(),
             Reason::Resize => start.is_placed() && !is_moved,
-            Reason::Drain => is_moved && step.to.is_placed() && self.is_drained(start) && !self.is_drained(&step.to),
-            Reason::Repair => is_moved && step.to.is_placed() && !self.allowed.is_empty(),
-            Reason::Improve => is_moved && step.to.is_placed() && gain.is_none_or(|gain| gain > 0),
-            Reason::Enable => is_moved && step.to.is_placed() && gain.is_none_or(|gain| gain <= 0),
+            Reason::Drain => drains,
+            Reason::Repair => goes && self.allowed.keys().any(|(rule, _)| *rule != Rule::Drain),
+            Reason::Improve => goes && gain.is_none_or(|gain| gain > 0),
+            Reason::Enable => goes && gain.is_none_or(|gain| gain <= 0),
         };
         if !fits {
             self.add("reason", Some(wave), format!("task {name}: {:?} does not suit the move", step.reason));
