@@ -8,7 +8,7 @@ use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::state::State;
 use crate::control::Control;
 use crate::gpu::{Query, Tiles};
-use crate::kernel::points::Shared;
+use crate::kernel::points::{NodeView, Shared, node_points};
 use crate::kernel::score::{Candidate, Nodes, Target, judge, score};
 use crate::model::{LevelId, NodeId, Place, Problem, TaskId, Violation, violations};
 use rayon::prelude::*;
@@ -206,6 +206,33 @@ impl<'a> Builder<'a> {
     /// What it would mean to put a task (now in the pool) on a node.
     pub fn judge(&self, task: usize, node: u32) -> Option<Target> {
         if self.is_closed(task, node) { None } else { self.scored_within(task, Some(node), &[]) }
+    }
+
+    /// Points of a node as it is, its price included.
+    pub fn node_points(&self, node: u32) -> i64 {
+        match self.pack.lanes {
+            4 => self.points_of::<4>(node as usize),
+            8 => self.points_of::<8>(node as usize),
+            12 => self.points_of::<12>(node as usize),
+            16 => self.points_of::<16>(node as usize),
+            _ => self.points_of::<32>(node as usize),
+        }
+    }
+
+    fn points_of<const L: usize>(&self, node: usize) -> i64 {
+        let (pack, state) = (self.pack, &self.state);
+        let (width, terms) = (pack.shared.device_width, pack.shared.variance.len());
+        let row = |rows: &[i32]| -> [i32; L] { rows[node * L..][..L].try_into().expect("a row has L lanes") };
+        let view = NodeView {
+            used: &row(&state.used),
+            soft: &row(&pack.soft),
+            capacity: &row(&pack.capacity),
+            factors: &pack.factors[node * terms..][..terms],
+            devices: &state.device_used[node * width..][..width],
+            class: pack.node_class[node],
+        };
+        let price = if state.tasks_here[node] > 0 { pack.price[node] } else { 0 };
+        price + node_points(&pack.shared, &view)
     }
 
     /// The best target of a task outside a set of nodes, or that on one node.

@@ -9,6 +9,7 @@
 //! eject     where devices are shared: a waiting task takes the place of several    eject.rs
 //! room      for gangs that wait, and from gangs of which more run than must         room.rs
 //! drain     where nodes in use have a price: empty some                            drain.rs
+//! shorten   one move in the place of two                                         shorten.rs
 //! trim      send home what brings nothing, and what max_moves leaves over  trim.rs
 //! fill      grow elastic and divisible tasks into what is free         fill.rs, grant.rs
 //! polish    make every single step that still pays, as the model counts    polish.rs
@@ -40,6 +41,7 @@ mod room;
 mod round;
 mod schedule;
 mod shelves;
+mod shorten;
 mod state;
 mod team;
 mod trim;
@@ -80,6 +82,8 @@ const ANNEALING_PART_OF_STARTS: f64 = 0.25;
 const ANNEALING_PART_BEFORE_DRAIN: f64 = 0.5;
 /// Where gangs may have to make room or need it, annealing leaves at least this part.
 const ANNEALING_PART_BEFORE_ROOM: f64 = 0.9;
+/// Where nothing but exchanges of moves follows, which find most of what they can find soon.
+const ANNEALING_PART_BEFORE_SHORTENING: f64 = 0.95;
 /// Where few tasks may move it has this part: what single steps bring may be most of what the budget allows.
 const ANNEALING_PART_FEW_MOVES: f64 = 0.8;
 /// Nodes times tasks of a small cluster.
@@ -152,9 +156,10 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
         () if ejects && !eject::sees_less(&pack) => ANNEALING_PART_OF_STARTS,
         () if ejects => ANNEALING_PART,
         () if few_moves => ANNEALING_PART_FEW_MOVES,
-        () => ANNEALING_PART_BEFORE_ROOM,
+        () if makes_room => ANNEALING_PART_BEFORE_ROOM,
+        () => ANNEALING_PART_BEFORE_SHORTENING,
     };
-    let annealing = match control.time_left().filter(|_| ejects || drains_long || makes_room || few_moves) {
+    let annealing = match control.time_left().filter(|_| ejects || drains_long || makes_room || !pack.all_wait()) {
         Some(left) => control.within(left.mul_f64(part)),
         None => control.clone(),
     };
@@ -254,6 +259,7 @@ fn finish<'a>(
     control: &Control,
 ) -> Placement {
     drain::drain(pack, &mut editor, control);
+    shorten::shorten(pack, &mut editor, looks, control);
     let target = trim::trim(problem, pack, editor, control);
     let polished = |target: Placement| {
         let rough = not_worse(problem, fill(problem, target), control);
