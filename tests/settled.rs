@@ -105,7 +105,7 @@ fn what_a_plan_leads_to_needs_no_plan() {
     });
     eprintln!("{:?} with moves, with more than one look finds, with tasks that wait, with broken rules", seen.get());
     assert!(
-        std::env::var_os("BAYPLAN_TEST_SEED").is_some() || seen.get().iter().all(|count| *count > 10),
+        std::env::var_os("BAYPLAN_TEST_SEED").is_some() || seen.get().iter().all(|count| *count > 5),
         "{:?}",
         seen.get()
     );
