@@ -15,7 +15,7 @@ mod slurm_rules;
 #[path = "foreign/wrong.rs"]
 mod wrong;
 
-use bayplan::adapter::notes::{Document, Imported, Stream};
+use bayplan::adapter::notes::{Document, Imported, Refused, Stream};
 use bayplan::adapter::table::SoftLimit;
 use bayplan::adapter::{kubernetes, nomad, openb, openstack, proxmox, roadef, slurm, table};
 use bayplan::model::{Faults, Problem, Snapshot, TaskSpec};

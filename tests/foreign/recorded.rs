@@ -35,6 +35,13 @@ fn kubernetes_1_37_as_it_answers() {
     Problem::new(&imported.snapshot).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(imported.snapshot.tasks[0].requirement["cpu"], 500);
     insta::assert_snapshot!(told(&imported));
+    // One without containers would take up nothing.
+    let mut documents = documents;
+    let mut value: Value = serde_json::from_slice(&documents[1].bytes).unwrap();
+    value["items"][0].as_object_mut().unwrap().remove("spec");
+    documents[1].bytes = value.to_string().into_bytes();
+    let refused = kubernetes::import(documents.iter().map(Stream::from), &kubernetes::Options::default());
+    assert!(matches!(refused, Err(Refused::Faulty(faults)) if faults.to_string().contains("it has no containers")));
 }
 
 /// With `--mem-per-gpu`, slurmctld 24.11 tells the figure of one GPU as memory per node as well.

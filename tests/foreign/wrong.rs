@@ -92,6 +92,12 @@ fn what_nomad_says_in_another_type_is_refused() {
         "I201",
         "Memory.MemoryMB: there is no figure",
     );
+    for (path, place) in
+        [("/AllocatedResources/Tasks", "it has no Tasks"), ("/AllocatedResources", "it has no AllocatedResources")]
+    {
+        refused(nomad::import, &without(&files, FILE, path), "I301", place);
+        refused(nomad::import, &set(&files, FILE, path, json!(false)), "I301", place);
+    }
     let twice =
         set(&files, FILE, "/AllocatedResources/Tasks/web/Cpu", json!({"CpuShares": 500, "ReservedCores": [1, 1, 2]}));
     let held = |documents: &[Document]| sound(nomad::import, documents).snapshot.tasks[0].origin.get("pinned").cloned();
@@ -103,7 +109,8 @@ fn a_node_of_nomad_that_keeps_nothing_is_told_and_only_devices_that_say_so_work(
     let mut documents = recorded(&["nomad/nodes.json"]);
     let mut value: Value = serde_json::from_slice(&documents[0].bytes).unwrap();
     value[0].as_object_mut().unwrap().remove("ReservedResources");
-    let device = json!({"Vendor": "nvidia", "Type": "gpu", "Name": "a100", "Instances": [{"ID": "a", "Healthy": null}, {"ID": "b", "Healthy": true}]});
+    let instances = json!([{"ID": "a", "Healthy": null}, {"ID": "b", "Healthy": true}]);
+    let device = json!({"Vendor": "nvidia", "Type": "gpu", "Name": "a100", "Instances": instances});
     value[0]["NodeResources"]["Devices"] = json!([device]);
     documents[0].bytes = value.to_string().into_bytes();
     let imported = sound(nomad::import, &documents);
@@ -159,6 +166,9 @@ fn members_of_server_groups_are_listed_and_found() {
         json!({"hw:cpu_policy": ["dedicated"]}),
     );
     refused(openstack::import, &specs, "I201", "extra_specs, hw:cpu_policy");
+    let hidden = without(&OPENSTACK, "openstack/servers.json", "/servers/0/flavor/extra_specs");
+    let said = told(&sound(openstack::import, &hidden));
+    assert!(said.contains("left out: 1 extra specs of flavors of servers"), "{said}");
 }
 
 #[test]
@@ -224,6 +234,9 @@ fn what_proxmox_does_not_say_is_no_freedom() {
         "ha-rules.json[0]",
     );
     refused(proxmox::import, &set(&PROXMOX, "proxmox/ha-rules.json", "/data/2/strict", json!([1])), "I201", "strict");
+    let stranger = set(&PROXMOX, "proxmox/ha-rules.json", "/data/2/resources", json!("vm:10"));
+    let said = told(&sound(proxmox::import, &stranger));
+    assert!(said.contains("left out: 1 guests of HA rules and resources that are not in the list"), "{said}");
     // A rule of no known kind is one all the same.
     let imported = sound(proxmox::import, &without(&PROXMOX, "proxmox/ha-rules.json", "/data/2/type"));
     assert!(task(&imported, "102-db").pinned, "{}", told(&imported));

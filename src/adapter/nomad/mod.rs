@@ -188,7 +188,7 @@ fn inside(record: &Record<'_>, path: &[&'static str], faults: &mut Faults) -> i6
 
 /// Without `?resources=true` the answers lack what nodes have and allocations hold, and all of it would look like nothing.
 fn require(record: &Record<'_>, field: &'static str, faults: &mut Faults) {
-    if record.get(field).is_none() {
+    if record.part(field).is_none() {
         faults.add("I301", &record.place, format!("it has no {field}"), "ask with ?resources=true");
     }
 }
@@ -326,11 +326,15 @@ fn wants(
     let (mut cpu, mut memory, mut cores, mut gpus) = ([0i64; 3], [0i64; 3], [0i64; 3], Vec::new());
     let mut others: BTreeMap<String, i64> = BTreeMap::new();
     let Some(given) = record.part("AllocatedResources") else { return (others, gpus) };
+    let tasks = given.named("Tasks");
+    if tasks.is_empty() {
+        faults.add("I301", &given.place, "it has no Tasks, and would hold nothing", "give the answer as it is");
+    }
     let lifecycles = given.part("TaskLifecycles");
     let mut amount = |of: &Record<'_>, path: &[&'static str]| {
         needed(of.inner(path), || format!("{}, {}", of.place, path.join(".")), faults)
     };
-    for (name, task) in given.named("Tasks") {
+    for (name, task) in tasks {
         let (own_cpu, own_memory) = (amount(&task, &["Cpu", "CpuShares"]), amount(&task, &["Memory", "MemoryMB"]));
         let own_cores =
             task.part("Cpu").and_then(|cpu| cpu.numbers("ReservedCores")).map_or(0, |list| list.len() as i64);

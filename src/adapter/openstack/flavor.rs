@@ -93,6 +93,8 @@ pub struct Flavor {
     /// Other disks.
     disk: i64,
     specs: Words,
+    /// Whether it says which extra specs it has, be it none.
+    pub has_specs: bool,
 }
 
 impl Flavor {
@@ -110,7 +112,7 @@ impl Flavor {
         let disk = ephemeral + (amount(&["swap"]) + 1023) / 1024;
         let specs = record.texts_by_name("extra_specs").into_iter();
         let specs = specs.map(|(name, text)| (name.clone(), text)).collect();
-        Flavor { vcpus, ram, root, disk, specs }
+        Flavor { vcpus, ram, root, disk, specs, has_specs: record.get("extra_specs").is_some() }
     }
 }
 

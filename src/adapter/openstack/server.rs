@@ -145,6 +145,12 @@ impl Server {
                 Flavor::default()
             }),
         };
+        if !flavor.has_specs {
+            notes.add(
+                Fate::LeftOut,
+                "extra specs of flavors of servers: older than microversion 2.61, or hidden from the account",
+            );
+        }
         // An image that is an empty text means that it boots from a volume.
         let boots_from_volume = record.get("image") == Some(&json!(""));
         let image = record.part("image");

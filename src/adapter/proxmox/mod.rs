@@ -22,7 +22,7 @@
 mod config;
 
 use super::notes::{Document, Exported, Fate, Imported, Notes};
-use super::record::{Kind, Record, values};
+use super::record::{Kind, Record, values, whole};
 use super::shell::{check_name, comment, head, origin, quoted};
 use crate::model::*;
 use crate::plan::Plan;
@@ -71,13 +71,17 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     let mut cluster = Cluster::default();
     let items = items(documents, &mut cluster.configs, &mut faults);
     let kind = Kind::new("nodes and guests");
+    let mut sids: BTreeSet<String> = BTreeSet::new();
     for (place, value) in &items {
         let Some(record) = kind.record(value, place.clone(), &mut faults) else { continue };
         match record.text("type").as_str() {
             // Of whatever kind it is.
             _ if !record.text("rule").is_empty() => cluster.rules.push(Rule::read(&record, &mut faults)),
             "node" => cluster.nodes.push(node(&record, &mut faults)),
-            "qemu" | "lxc" => cluster.guests.extend(Guest::read(&record, &mut notes, &mut faults)),
+            kind @ ("qemu" | "lxc") => {
+                sids.insert(format!("{}:{}", SIDS[usize::from(kind == "lxc")], record.text("vmid")));
+                cluster.guests.extend(Guest::read(&record, &mut notes, &mut faults));
+            }
             "group" => cluster.groups.push(Rule::group(&record)),
             "" if !record.text("nodes").is_empty() => cluster.groups.push(Rule::group(&record)),
             "" | "vm" | "ct" if !record.text("sid").is_empty() => {
@@ -91,6 +95,12 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
             other => notes.add(Fate::LeftOut, &format!("items of type {other:?}")),
         }
     }
+    let ruled = cluster.rules.iter().flat_map(|rule| &rule.guests).chain(cluster.in_group.iter().map(|(sid, _)| sid));
+    notes.add_many(
+        Fate::LeftOut,
+        "guests of HA rules and resources that are not in the list of guests",
+        ruled.filter(|sid| !sids.contains(*sid)).count() as u64,
+    );
     let known = items
         .iter()
         .map(|(_, value)| value)
@@ -128,9 +138,14 @@ fn items(documents: &[Document], configs: &mut Configs, faults: &mut Faults) -> 
     all
 }
 
+/// Whether all of these figures are there, right or wrong.
+fn says(record: &Record<'_>, fields: &[&'static str]) -> bool {
+    fields.iter().all(|field| record.get(field).is_some_and(|value| whole(value) != Ok(None)))
+}
+
 fn node(record: &Record<'_>, faults: &mut Faults) -> (NodeSpec, i64) {
     let (name, status) = (record.id("node", faults), record.text("status"));
-    if status == "online" && ["maxmem", "maxcpu", "mem"].iter().any(|field| record.get(field).is_none()) {
+    if status == "online" && !says(record, &["maxmem", "maxcpu", "mem"]) {
         let remedy = "ask with an account that has Sys.Audit";
         faults.add(
             "I301",
@@ -167,6 +182,8 @@ struct Guest {
 }
 
 const KINDS: [&str; 2] = ["qemu", "lxc"];
+/// What HA calls them.
+const SIDS: [&str; 2] = ["vm", "ct"];
 
 /// CPUs that a guest may use: a part of one, as with `cpulimit: 0.5`, counts as a whole one.
 fn cpus(record: &Record<'_>, faults: &mut Faults) -> i64 {
@@ -206,11 +223,11 @@ impl Guest {
             notes.add(Fate::Pinned, &format!("guests: {why}"));
         }
         Some(Guest {
-            sid: format!("{}:{vmid}", ["vm", "ct"][kind]),
+            sid: format!("{}:{vmid}", SIDS[kind]),
             name: record.text("name"),
             node: record.id("node", faults),
             memory: memory.saturating_add(MIB - 1) / MIB,
-            has_size: record.get("maxmem").is_some() && record.get("maxcpu").is_some(),
+            has_size: says(record, &["maxmem", "maxcpu"]),
             kind,
             cpu,
             used,
