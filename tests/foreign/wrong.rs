@@ -261,3 +261,25 @@ fn what_proxmox_does_not_say_is_no_freedom() {
         }
     }
 }
+
+#[test]
+fn what_is_not_told_of_use_states_and_zones_is_told_of() {
+    const USAGES: &str = "openstack/usages.json";
+    let path = "/00000101-7a3c-4d5e-8f90-1b2c3d4e5f60/usages/VCPU";
+    let said = told(&sound(openstack::import, &without(&OPENSTACK, USAGES, path)));
+    assert!(said.contains("left out: 1 what is in use on hypervisors of resource classes"), "{said}");
+    let zone = "/servers/0/OS-EXT-AZ:availability_zone";
+    let said = told(&sound(openstack::import, &set(&OPENSTACK, "openstack/servers.json", zone, Value::Null)));
+    assert!(said.contains("left out: 1 zones of servers"), "{said}");
+    for state in [json!(["ODD"]), json!([]), json!(7)] {
+        let said = told(&sound(slurm::import, &slurm_with(json!([waiting(7, 1, json!({"job_state": state}))]), "")));
+        assert!(said.contains("left out: 1 waiting jobs that are in a state that is not known here"), "{said}");
+    }
+    let over =
+        told(&sound(slurm::import, &slurm_with(json!([waiting(7, 1, json!({"job_state": ["COMPLETED"]}))]), "")));
+    assert!(over.contains("no bearing on placement: 1 jobs that are over"), "{over}");
+    const FILE: &str = "nomad/1.0-allocation.json";
+    let path = "/AllocatedResources/TaskLifecycles/connect-proxy-web/Sidecar";
+    let beside = sound(nomad::import, &without(&["nomad/1.1-nodes.json", FILE], FILE, path));
+    assert_eq!(beside.snapshot.tasks[0].requirement["cpu"], 750);
+}

@@ -299,7 +299,8 @@ fn task(
 
 /// Does a task of an allocation run before the main ones, beside them, after them?
 fn stages(lifecycle: Option<&Record<'_>>) -> [bool; 3] {
-    let is_sidecar = lifecycle.is_some_and(|lifecycle| lifecycle.flag("Sidecar"));
+    // One that does not say so may run beside the others.
+    let is_sidecar = lifecycle.is_some_and(|lifecycle| lifecycle.get("Sidecar").is_none() || lifecycle.flag("Sidecar"));
     match lifecycle.map(|lifecycle| lifecycle.text("Hook")).as_deref() {
         Some("prestart") => [true, is_sidecar, false],
         Some("poststop") => [false, is_sidecar, true],

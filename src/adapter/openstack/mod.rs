@@ -300,6 +300,13 @@ fn node(
             node.labels
                 .extend(provider.traits.iter().flatten().map(|name| (format!("trait/{name}"), "yes".to_string())));
             node.origin.insert("provider".into(), uuid.clone());
+            let is_told = |class: &String| provider.usages.as_ref().is_none_or(|usages| usages.contains_key(class));
+            if !provider.capacity.keys().all(is_told) {
+                notes.add(
+                    Fate::LeftOut,
+                    "what is in use on hypervisors of resource classes that their usages leave out",
+                );
+            }
             if provider.usages.is_none() {
                 notes
                     .add(Fate::LeftOut, "what is in use on hypervisors without usages, beyond the servers of the list");

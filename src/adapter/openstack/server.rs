@@ -229,8 +229,10 @@ impl Server {
                 ask(format!("{}/{name}", if *is_required { "trait" } else { "not-trait" }), "yes");
             }
         }
-        if around.has_zones && !self.zone.is_empty() {
-            ask("zone".into(), &self.zone);
+        match around.has_zones {
+            true if self.zone.is_empty() => notes.add(Fate::LeftOut, "zones of servers, which say none"),
+            true => _ = ask("zone".into(), &self.zone),
+            false => {}
         }
         for label in super::KINDS {
             node.labels.get(label).into_iter().for_each(|kind| drop(ask(label.into(), kind)));

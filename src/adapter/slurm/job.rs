@@ -251,6 +251,24 @@ fn is_exclusive(words: &[String]) -> bool {
     words.iter().any(|word| ["none", "true", "user", "mcs", "topo"].contains(&word.as_str()))
 }
 
+/// States of jobs that are over, or end just now; what these still hold is in use on their nodes.
+const OVER: [&str; 14] = [
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "COMPLETING",
+    "DEADLINE",
+    "EXPEDITING",
+    "FAILED",
+    "LAUNCH_FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "PREEMPTED",
+    "REVOKED",
+    "SPECIAL_EXIT",
+    "TIMEOUT",
+];
+
 fn state(record: &Record<'_>, priority: i64, faults: &mut Faults) -> State {
     let states: Vec<String> = record.words("job_state").iter().map(|state| state.to_uppercase()).collect();
     let is = |state: &str| states.iter().any(|s| s == state);
@@ -258,7 +276,9 @@ fn state(record: &Record<'_>, priority: i64, faults: &mut Faults) -> State {
         return State::Running;
     }
     if !is("PENDING") {
-        return State::Over;
+        let is_known = states.iter().any(|state| OVER.contains(&state.as_str()));
+        let unknown = || State::Barred(format!("in a state that is not known here: {:?}", states.join(",")));
+        return if is_known { State::Over } else { unknown() };
     }
     let reason = record.text("state_reason");
     let depends = record.text("dependency");
@@ -323,12 +343,13 @@ fn memory(record: &Record<'_>, faults: &mut Faults) -> Memory {
 /// How much goes with each GPU. Slurm says so of all of them, so what looks like a type is a figure that cannot be read.
 fn per_gpu(record: &Record<'_>, name: &'static str, faults: &mut Faults) -> Option<i64> {
     let text = record.text(name);
-    let gpu = listed(record, name, &text, faults).into_iter().find(|g| g.name == "gpu")?;
-    if !gpu.model.is_empty() {
+    let list = listed(record, name, &text, faults);
+    let gpu = list.iter().find(|g| g.name == "gpu");
+    if !list.is_empty() && gpu.is_none_or(|gpu| !gpu.model.is_empty()) {
         let cause = format!("{text:?} is no amount for each GPU");
         faults.add("I203", format!("{}, {name}", record.place), cause, "give the command's output as it is");
     }
-    Some(gpu.count)
+    gpu.map(|gpu| gpu.count)
 }
 
 /// What a waiting job wants of generic resources on each node.
