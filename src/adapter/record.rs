@@ -35,8 +35,8 @@ pub fn values(document: &Document, faults: &mut Faults) -> Vec<Value> {
 pub struct Kind {
     name: &'static str,
     asked: RefCell<BTreeSet<&'static str>>,
-    /// Places of texts that are none, and what stands there.
-    wrong: RefCell<Vec<(String, String)>>,
+    /// Places of values of the wrong type, what stands there, and what it is not.
+    wrong: RefCell<Vec<(String, String, &'static str)>>,
 }
 
 impl Kind {
@@ -48,7 +48,7 @@ impl Kind {
     /// One object of the kind; anything else is a fault.
     pub fn record<'a>(&'a self, value: &'a Value, place: String, faults: &mut Faults) -> Option<Record<'a>> {
         match value {
-            Value::Object(fields) => Some(Record { kind: self, fields, place }),
+            Value::Object(fields) => Some(Record { kind: self, fields, place, is_part: false }),
             _ => {
                 faults.add("F102", place, "it is no object", "give the command's output as it is");
                 None
@@ -56,8 +56,16 @@ impl Kind {
         }
     }
 
-    /// When all are read: counts every field that has a value and was never asked for, of which those in `irrelevant` have no
-    /// bearing on placement; and every text that was asked for and is none is a fault.
+    /// When all are read: every value that was asked for and is of the wrong type is a fault. Read as if it were absent, it would be
+    /// a wish that nobody keeps.
+    pub fn check(&self, faults: &mut Faults) {
+        for (place, shown, what) in self.wrong.take() {
+            faults.add("I201", place, format!("{shown} is {what}"), "give the command's output as it is");
+        }
+    }
+
+    /// The same; and counts every field that has a value and was never asked for, of which those in `irrelevant` have no bearing
+    /// on placement.
     pub fn count_rest<'a>(
         &self,
         values: impl Iterator<Item = &'a Value>,
@@ -65,9 +73,7 @@ impl Kind {
         notes: &mut Notes,
         faults: &mut Faults,
     ) {
-        for (place, shown) in self.wrong.take() {
-            faults.add("I201", place, format!("{shown} is no text"), "give the command's output as it is");
-        }
+        self.check(faults);
         let asked = self.asked.borrow();
         for (name, value) in values.filter_map(Value::as_object).flatten() {
             if asked.contains(name.as_str()) || is_void(value) {
@@ -96,70 +102,194 @@ fn is_void(value: &Value) -> bool {
     }
 }
 
-/// One object.
+/// One object, or an object inside one.
 #[derive(Debug)]
 pub struct Record<'a> {
     kind: &'a Kind,
     fields: &'a Map<String, Value>,
     /// For faults.
     pub place: String,
+    /// It is inside of another: its fields are not among those that are counted.
+    is_part: bool,
 }
 
 impl<'a> Record<'a> {
     /// A field that is there and not null.
     pub fn get(&self, name: &'static str) -> Option<&'a Value> {
-        self.kind.asked.borrow_mut().insert(name);
+        self.ask(name);
         self.fields.get(name).filter(|value| !value.is_null())
+    }
+
+    fn ask(&self, name: &'static str) {
+        if !self.is_part {
+            self.kind.asked.borrow_mut().insert(name);
+        }
+    }
+
+    fn wrong(&self, at: &str, value: &Value, what: &'static str) {
+        let shown = value.to_string().chars().take(40).collect();
+        self.kind.wrong.borrow_mut().push((format!("{}, {at}", self.place), shown, what));
     }
 
     /// A text; numbers count as such. Empty where there is none.
     pub fn text(&self, name: &'static str) -> String {
-        self.get(name).map(|value| self.plain(name, value)).unwrap_or_default()
-    }
-
-    /// The text of a value. One of another type is remembered as wrong: read as empty, it would be a wish that nobody keeps.
-    fn plain(&self, name: &str, value: &Value) -> String {
-        match value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            void if is_void(void) => String::new(),
-            other => {
-                let place = format!("{}, {name}", self.place);
-                self.kind.wrong.borrow_mut().push((place, other.to_string().chars().take(40).collect()));
+        match self.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            Some(other) if !is_void(other) => {
+                self.wrong(name, other, "no text");
                 String::new()
             }
+            _ => String::new(),
         }
+    }
+
+    /// What it is called by: without it, rules for it and moves of it lead nowhere.
+    pub fn id(&self, name: &'static str, faults: &mut Faults) -> String {
+        let id = self.text(name);
+        if id.is_empty() {
+            faults.add("I301", &self.place, format!("it has no {name}"), "give the answer as it is");
+        }
+        id
     }
 
     /// A list of words: a JSON list of texts, or one text with commas.
     pub fn words(&self, name: &'static str) -> Vec<String> {
         let words: Vec<String> = match self.get(name) {
-            Some(Value::Array(list)) => list.iter().map(|value| self.plain(name, value)).collect(),
-            Some(value) => self.plain(name, value).split(',').map(|word| word.trim().to_string()).collect(),
-            None => Vec::new(),
+            Some(Value::Array(list)) => self.texts(name, list),
+            _ => self.text(name).split(',').map(|word| word.trim().to_string()).collect(),
         };
         words.into_iter().filter(|word| !word.is_empty()).collect()
     }
 
+    /// The texts of a list, as they are.
+    pub fn text_list(&self, name: &'static str) -> Vec<String> {
+        self.texts(name, self.list(name))
+    }
+
+    /// A field whose name is only known from elsewhere; null counts as absent.
+    pub fn value(&self, name: &str) -> Option<&'a Value> {
+        self.fields.get(name).filter(|value| !value.is_null())
+    }
+
+    /// The names of all fields.
+    pub fn names(&self) -> impl Iterator<Item = &'a String> {
+        self.fields.keys()
+    }
+
+    fn texts(&self, name: &str, list: &[Value]) -> Vec<String> {
+        let text = |(i, value): (usize, &Value)| match value {
+            Value::String(text) => Some(text.clone()),
+            other => {
+                self.wrong(&format!("{name}[{i}]"), other, "no text");
+                None
+            }
+        };
+        list.iter().enumerate().filter_map(text).collect()
+    }
+
     /// The items of a list; none where there is none.
     pub fn list(&self, name: &'static str) -> &'a [Value] {
-        self.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+        match self.get(name) {
+            Some(Value::Array(list)) => list,
+            Some(other) if !is_void(other) => {
+                self.wrong(name, other, "no list");
+                &[]
+            }
+            _ => &[],
+        }
+    }
+
+    /// The objects of a list.
+    pub fn parts(&self, name: &'static str) -> Vec<Record<'a>> {
+        let items = self.list(name).iter().enumerate();
+        items.filter_map(|(i, value)| self.inside(format!("{name}[{i}]"), value)).collect()
+    }
+
+    /// The object in a field.
+    pub fn part(&self, name: &'static str) -> Option<Record<'a>> {
+        let value = self.get(name)?;
+        if is_void(value) && !value.is_object() {
+            return None;
+        }
+        self.inside(name.to_string(), value)
+    }
+
+    /// The objects in the fields of the object in a field.
+    pub fn named(&self, name: &'static str) -> Vec<(&'a String, Record<'a>)> {
+        let Some(part) = self.part(name) else { return Vec::new() };
+        let values = part.fields.iter();
+        values.filter_map(|(key, value)| Some((key, part.inside(key.clone(), value)?))).collect()
+    }
+
+    /// The object in a field whose name is only known from elsewhere.
+    pub fn find(&self, name: &str) -> Option<Record<'a>> {
+        self.value(name).and_then(|value| self.inside(name.to_string(), value))
+    }
+
+    /// Which numbers a list has; `None` where there is no list.
+    pub fn numbers(&self, name: &'static str) -> Option<BTreeSet<u64>> {
+        self.get(name)?;
+        let number = |(i, value): (usize, &Value)| {
+            let number = value.as_u64();
+            if number.is_none() {
+                self.wrong(&format!("{name}[{i}]"), value, "no whole number");
+            }
+            number
+        };
+        Some(self.list(name).iter().enumerate().filter_map(number).collect())
+    }
+
+    /// The texts in the fields of the object in a field; numbers and flags count as such.
+    pub fn texts_by_name(&self, name: &'static str) -> Vec<(&'a String, String)> {
+        let Some(part) = self.part(name) else { return Vec::new() };
+        let text = |(key, value): (&'a String, &'a Value)| match value {
+            Value::String(text) => Some((key, text.clone())),
+            Value::Number(_) | Value::Bool(_) => Some((key, value.to_string())),
+            other => {
+                part.wrong(key, other, "no text");
+                None
+            }
+        };
+        part.fields.iter().filter_map(text).collect()
+    }
+
+    fn inside(&self, at: String, value: &'a Value) -> Option<Record<'a>> {
+        match value {
+            Value::Object(fields) => {
+                Some(Record { kind: self.kind, fields, place: format!("{}, {at}", self.place), is_part: true })
+            }
+            other => {
+                self.wrong(&at, other, "no object");
+                None
+            }
+        }
     }
 
     /// A field inside objects; `path` is its names from the outside in.
     pub fn inner(&self, path: &[&'static str]) -> Option<&'a Value> {
-        let (first, rest) = path.split_first()?;
-        rest.iter().try_fold(self.get(first)?, |value, name| value.get(name)).filter(|value| !value.is_null())
+        match path {
+            [] => None,
+            [name] => self.get(name),
+            [first, rest @ ..] => self.part(first)?.inner(rest),
+        }
     }
 
-    /// True only for `true`.
+    /// True or false, and false where there is no value; anything else is wrong.
     pub fn flag(&self, name: &'static str) -> bool {
-        self.get(name) == Some(&Value::Bool(true))
+        match self.get(name) {
+            Some(Value::Bool(is)) => *is,
+            Some(other) if !is_void(other) => {
+                self.wrong(name, other, "neither true nor false");
+                false
+            }
+            _ => false,
+        }
     }
 
     /// True or false, and false where the field is absent; anything else is a fault, null too: it may stand for `true`.
     pub fn truth(&self, name: &'static str, faults: &mut Faults) -> bool {
-        self.kind.asked.borrow_mut().insert(name);
+        self.ask(name);
         match self.fields.get(name) {
             None => false,
             Some(Value::Bool(is)) => *is,

@@ -24,7 +24,7 @@ fn and(mut documents: Vec<Document>, more: Value) -> Vec<Document> {
 
 /// Dedicated CPUs on some hypervisors.
 fn dedicated(documents: Vec<Document>, on: &[usize]) -> Vec<Document> {
-    let inventory = |n: &usize| (UUIDS[*n].to_string(), json!({"inventories": {"PCPU": {"total": 8}}}));
+    let inventory = |n: &usize| (UUIDS[*n].to_string(), json!({"inventories": {"PCPU": inventory(8)}}));
     and(documents, Value::Object(on.iter().map(inventory).collect()))
 }
 
@@ -164,7 +164,7 @@ fn a_resource_class_that_the_host_does_not_say_it_has_pins() {
     for key in ["resources:CUSTOM_FAST", "resources7:CUSTOM_FAST"] {
         let imported = sound(openstack::import, &with(json!({key: "1"}), json!({})));
         assert!(task(&imported, "web-1").pinned, "{key}");
-        let inventory = json!({UUIDS[0]: {"inventories": {"CUSTOM_FAST": {"total": 4}}}});
+        let inventory = json!({UUIDS[0]: {"inventories": {"CUSTOM_FAST": inventory(4)}}});
         let imported = sound(openstack::import, &and(with(json!({key: "1"}), json!({})), inventory));
         assert_eq!((task(&imported, "web-1").requirement["CUSTOM_FAST"], task(&imported, "web-1").pinned), (1, false));
     }
@@ -202,7 +202,7 @@ fn shared(storage: Value, aggregates: &[usize]) -> Vec<Document> {
 #[test]
 fn servers_with_disks_in_a_shared_storage_stay_among_its_hosts() {
     let storage = json!({
-        "inventories": {"DISK_GB": {"total": 9000}}, "traits": ["MISC_SHARES_VIA_AGGREGATE"],
+        "inventories": {"DISK_GB": inventory(9000)}, "traits": ["MISC_SHARES_VIA_AGGREGATE"],
         "aggregates": ["a2"], "resource_provider_generation": 1
     });
     let imported = sound(openstack::import, &shared(storage.clone(), &[0, 1]));
@@ -232,7 +232,7 @@ fn servers_with_disks_in_a_shared_storage_stay_among_its_hosts() {
 
 #[test]
 fn a_shared_storage_that_no_hypervisor_has_is_told() {
-    let storage = json!({"inventories": {"DISK_GB": {"total": 9000}}, "traits": ["MISC_SHARES_VIA_AGGREGATE"]});
+    let storage = json!({"inventories": {"DISK_GB": inventory(9000)}, "traits": ["MISC_SHARES_VIA_AGGREGATE"]});
     let imported = sound(openstack::import, &shared(storage, &[0, 1]));
     assert!(task(&imported, "web-1").pinned);
     assert!(
@@ -297,9 +297,10 @@ fn servers_that_are_locked_or_have_something_under_way_stay() {
 #[test]
 fn placement_gives_only_whole_units_and_a_host_that_is_down_gives_nobody_away() {
     let inventory = |units: Value| {
-        let mut vcpu = json!({"total": 64, "allocation_ratio": 16.0});
+        let mut vcpu = inventory(64);
+        vcpu["allocation_ratio"] = json!(16.0);
         vcpu.as_object_mut().unwrap().extend(units.as_object().unwrap().clone());
-        json!({UUIDS[1]: {"inventories": {"VCPU": vcpu, "MEMORY_MB": {"total": 262_144}, "DISK_GB": {"total": 2000}}}})
+        json!({UUIDS[1]: {"inventories": {"VCPU": vcpu, "MEMORY_MB": inventory(262_144), "DISK_GB": inventory(2000)}}})
     };
     let open = |units: Value| {
         let imported = sound(openstack::import, &and(recorded(&OPENSTACK), inventory(units)));
@@ -339,15 +340,17 @@ fn a_figure_that_is_missing_is_no_zero() {
                 value["servers"][0]["flavor"][field] = nothing.clone();
             });
             let said = refusals(openstack::import, &documents);
-            assert!(said.contains("I201") && said.contains(&format!("flavor.{field}")), "{said}");
+            assert!(said.contains("I201") && said.contains(&format!("flavor, {field}")), "{said}");
         }
     }
     let usages = json!({UUIDS[0]: {"usages": {"VCPU": null}}});
     let said = refusals(openstack::import, &and(recorded(&OPENSTACK), usages));
-    assert!(said.contains("I201") && said.contains("usages.VCPU"), "{said}");
-    let negative = json!({UUIDS[0]: {"inventories": {"VCPU": {"total": 8, "allocation_ratio": -0.5}}}});
+    assert!(said.contains("I201") && said.contains("usages, VCPU"), "{said}");
+    let mut negative = inventory(8);
+    negative["allocation_ratio"] = json!(-0.5);
+    let negative = json!({UUIDS[0]: {"inventories": {"VCPU": negative}}});
     let said = refusals(openstack::import, &and(recorded(&OPENSTACK), negative));
-    assert!(said.contains("I201") && said.contains("VCPU.allocation_ratio"), "{said}");
+    assert!(said.contains("I201") && said.contains("VCPU, allocation_ratio"), "{said}");
 }
 
 #[test]

@@ -2,6 +2,48 @@
 
 use super::*;
 
+/// In the shape that Nomad answered in, before and after tasks could have cores.
+const NOMAD_RECORDED: [&str; 4] =
+    ["nomad/1.1-nodes.json", "nomad/1.2-allocations.json", "nomad/1.0-allocation.json", "nomad/1.2-jobs.json"];
+
+#[test]
+fn proxmox_9_as_it_answers() {
+    insta::assert_snapshot!(golden(proxmox::import, &["proxmox/9-resources.json", "proxmox/9-configs.json"]));
+}
+
+#[test]
+fn proxmox_7_as_it_answers() {
+    insta::assert_snapshot!(golden(proxmox::import, &["proxmox/7-resources.json"]));
+}
+
+#[test]
+fn nomad_as_it_answers() {
+    let said = golden(nomad::import, &NOMAD_RECORDED);
+    // What whole allocations say twice is no news.
+    assert!(!said.contains("left out"), "{said}");
+    insta::assert_snapshot!(said);
+    let said = refusals(nomad::import, &recorded(&["nomad/1.0-lines.json"]));
+    assert!(said.contains("I301") && said.contains("?resources=true"), "{said}");
+}
+
+/// The API server's own lists: their items say of what kind they are only once, and `status.resources` of a pod has its memory alone.
+#[test]
+fn kubernetes_1_37_as_it_answers() {
+    let documents = recorded(&["kubernetes/1.37-nodes.json", "kubernetes/1.37-pods.json"]);
+    let imported = kubernetes::import(documents.iter().map(Stream::from), &kubernetes::Options::default());
+    let imported = imported.unwrap_or_else(|refused| panic!("{refused:?}"));
+    Problem::new(&imported.snapshot).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(imported.snapshot.tasks[0].requirement["cpu"], 500);
+    insta::assert_snapshot!(told(&imported));
+    // One without containers would take up nothing.
+    let mut documents = documents;
+    let mut value: Value = serde_json::from_slice(&documents[1].bytes).unwrap();
+    value["items"][0].as_object_mut().unwrap().remove("spec");
+    documents[1].bytes = value.to_string().into_bytes();
+    let refused = kubernetes::import(documents.iter().map(Stream::from), &kubernetes::Options::default());
+    assert!(matches!(refused, Err(Refused::Faulty(faults)) if faults.to_string().contains("it has no containers")));
+}
+
 /// With `--mem-per-gpu`, slurmctld 24.11 tells the figure of one GPU as memory per node as well.
 #[test]
 fn memory_per_gpu_is_of_each_gpu() {

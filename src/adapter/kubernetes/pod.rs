@@ -125,6 +125,14 @@ pub struct Pod {
     pub ready: bool,
 }
 
+/// What faults call a pod.
+fn place(metadata: &records::Metadata) -> String {
+    match metadata.namespace.as_str() {
+        "" => format!("Pod {}", metadata.name),
+        namespace => format!("Pod {namespace}/{}", metadata.name),
+    }
+}
+
 /// Most that a pod's own wish adds to the cost of moving it.
 const MOVE_COST_MAX: i64 = 1000;
 
@@ -135,6 +143,10 @@ impl Pod {
         if matches!(status.phase.as_str(), "Succeeded" | "Failed") {
             notes.add(Fate::Irrelevant, "pods that have ended");
             return None;
+        }
+        if spec.containers.is_empty() {
+            let place = place(&metadata);
+            faults.add("I301", place, "it has no containers, and would take up nothing", "give the object as it is");
         }
         let claimed: BTreeSet<&str> =
             status.extended_resource_claim_status.request_mappings.iter().map(|m| m.resource_name.as_str()).collect();
@@ -151,11 +163,7 @@ impl Pod {
             }
             Err((path, Quantity(text))) => {
                 let cause = format!("{path}: {text:?} is no quantity from 0 to 2^63");
-                let place = match metadata.namespace.as_str() {
-                    "" => format!("Pod {}", metadata.name),
-                    namespace => format!("Pod {namespace}/{}", metadata.name),
-                };
-                faults.add("I208", place, cause, "write a number and a suffix, such as 500m or 1.5Gi");
+                faults.add("I208", place(&metadata), cause, "write a number and a suffix, such as 500m or 1.5Gi");
                 Vec::new()
             }
         };

@@ -5,6 +5,7 @@
 //!
 //! Source: hashicorp/nomad `scheduler/feasible/feasible.go` (`resolveTarget`, `checkConstraint`), hashicorp/go-version.
 
+use crate::adapter::record::Record;
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -31,8 +32,7 @@ enum Found<'a> {
 
 impl Facts {
     /// Of a node, or a line of the list of nodes.
-    pub fn read(node: &Value) -> Facts {
-        let text = |name: &str| node.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
+    pub fn read(node: &Record<'_>) -> Facts {
         let own = [
             ("node.unique.id", "ID"),
             ("node.unique.name", "Name"),
@@ -40,21 +40,18 @@ impl Facts {
             ("node.class", "NodeClass"),
             ("node.pool", "NodePool"),
         ];
-        let mut words: BTreeMap<String, String> = own.map(|(target, field)| (target.to_string(), text(field))).into();
+        let mut words: BTreeMap<String, String> = own.map(|(to, field)| (to.to_string(), node.text(field))).into();
         for (head, field) in [("attr", "Attributes"), ("meta", "Meta")] {
-            let fields = node.get(field).and_then(Value::as_object).into_iter().flatten();
-            let texts =
-                fields.filter_map(|(name, value)| Some((format!("{head}.{name}"), value.as_str()?.to_string())));
-            words.extend(texts);
+            let texts = node.texts_by_name(field).into_iter();
+            words.extend(texts.map(|(name, text)| (format!("{head}.{name}"), text)));
         }
-        let volumes = node.get("HostVolumes").and_then(Value::as_object).into_iter().flatten();
-        let may_write = |volume: &Value| volume.get("ReadOnly") != Some(&Value::Bool(true));
-        let volumes = volumes.map(|(name, volume)| (name.clone(), may_write(volume))).collect();
-        let is_on = |driver: &Value, name: &str| driver.get(name) != Some(&Value::Bool(false));
-        let works =
-            |(name, driver): (&String, &Value)| (name.clone(), is_on(driver, "Detected") && is_on(driver, "Healthy"));
-        let drivers = node.get("Drivers").and_then(Value::as_object).map(|all| all.iter().map(works).collect());
-        Facts { words, is_whole: is_whole(node), volumes, drivers }
+        let volumes = node.named("HostVolumes").into_iter();
+        let volumes = volumes.map(|(name, volume)| (name.clone(), !volume.flag("ReadOnly"))).collect();
+        let works = |driver: &Record<'_>| driver.flag("Detected") && driver.flag("Healthy");
+        let drivers = node.named("Drivers").into_iter();
+        let drivers = drivers.map(|(name, driver)| (name.clone(), works(&driver))).collect();
+        let has_drivers = node.get("Drivers").is_some();
+        Facts { words, is_whole: node.get("Meta").is_some(), volumes, drivers: has_drivers.then_some(drivers) }
     }
 
     /// What is known of a property, by its name without `${}`.
@@ -222,10 +219,18 @@ fn is_match(left: &str, pattern: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapter::record::Kind;
+    use crate::model::Faults;
     use serde_json::json;
 
+    fn is_met(node: &Value, demand: Demand) -> Option<bool> {
+        let kind = Kind::new("nodes");
+        let node = kind.record(node, String::new(), &mut Faults::new()).expect("it is an object");
+        demand.is_met(&Facts::read(&node))
+    }
+
     fn met(node: &Value, left: &str, operand: &str, right: &str) -> Option<bool> {
-        Demand::Constraint([left, operand, right].map(String::from)).is_met(&Facts::read(node))
+        is_met(node, Demand::Constraint([left, operand, right].map(String::from)))
     }
 
     #[test]
@@ -272,7 +277,7 @@ mod tests {
     #[test]
     fn what_a_list_of_nodes_leaves_out_is_unknown() {
         let line = json!({"Name": "c1", "Attributes": {"os.name": "debian"}});
-        let driver = |node: &Value, name: &str| Demand::Driver(name.into()).is_met(&Facts::read(node));
+        let driver = |node: &Value, name: &str| is_met(node, Demand::Driver(name.into()));
         let drivers =
             json!({"docker": {"Detected": true, "Healthy": true}, "java": {"Detected": true, "Healthy": false}});
         let able = json!({"Drivers": drivers});

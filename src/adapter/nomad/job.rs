@@ -4,8 +4,8 @@
 
 use super::constraint::Demand;
 use crate::adapter::notes::{Fate, Notes};
-use crate::adapter::record::whole;
-use crate::model::AMOUNT_MAX;
+use crate::adapter::record::{Kind, Record};
+use crate::model::{AMOUNT_MAX, Faults};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,58 +43,58 @@ pub struct Group {
     pub bound: Option<&'static str>,
 }
 
-fn text(value: &Value, name: &str) -> String {
-    value.get(name).and_then(Value::as_str).unwrap_or_default().to_string()
-}
-
-fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    value.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
 /// Jobs by namespace and id. A line of the list says less than the job itself, in whatever order they come.
-pub fn jobs<'a>(values: impl Iterator<Item = &'a Value>, notes: &mut Notes) -> BTreeMap<JobId, Job> {
+pub fn jobs<'a>(
+    values: impl Iterator<Item = (String, &'a Value)>,
+    notes: &mut Notes,
+    faults: &mut Faults,
+) -> BTreeMap<JobId, Job> {
+    let kind = Kind::new("jobs");
     let mut jobs: BTreeMap<JobId, Job> = BTreeMap::new();
-    for (id, job) in values.map(Job::read) {
+    for (place, value) in values {
+        let Some(record) = kind.record(value, place, faults) else { continue };
+        let (id, job) = Job::read(&record, faults);
         if job.is_whole || !jobs.get(&id).is_some_and(|known| known.is_whole) {
             jobs.insert(id, job);
         }
     }
+    kind.check(faults);
     let prefers = jobs.values().map(|job| job.prefers).sum();
     notes.add_many(Fate::LeftOut, "affinities and spreads of jobs, which only prefer nodes", prefers);
     jobs
 }
 
 impl Job {
-    fn read(value: &Value) -> (JobId, Job) {
-        let namespace = if text(value, "Namespace").is_empty() { "default".into() } else { text(value, "Namespace") };
-        let priority = value.get("Priority").and_then(|v| whole(v).ok().flatten()).unwrap_or(PRIORITY_DEFAULT);
-        let count = |value: &Value| (list(value, "Affinities").len() + list(value, "Spreads").len()) as u64;
+    fn read(record: &Record<'_>, faults: &mut Faults) -> (JobId, Job) {
+        let namespace = Some(record.text("Namespace")).filter(|name| !name.is_empty());
+        let priority = record.whole("Priority", faults).unwrap_or(PRIORITY_DEFAULT);
+        let count = |of: &Record<'_>| (of.list("Affinities").len() + of.list("Spreads").len()) as u64;
         let mut job = Job {
             priority: priority.clamp(1, AMOUNT_MAX),
-            kind: text(value, "Type"),
+            kind: record.text("Type"),
             apart: BTreeSet::new(),
             groups: BTreeMap::new(),
-            is_whole: value.get("TaskGroups").is_some(),
-            prefers: count(value),
+            is_whole: record.get("TaskGroups").is_some(),
+            prefers: count(record),
         };
         let mut of_job = Group::default();
-        of_job.constrain(value);
+        of_job.constrain(record);
         job.apart = of_job.apart.clone();
-        for group in list(value, "TaskGroups") {
+        for group in record.parts("TaskGroups") {
             // What the job keeps apart is apart from allocations of other groups as well.
             let mut own = Group { apart: BTreeSet::new(), ..of_job.clone() };
-            own.constrain(group);
-            own.place(group);
-            job.prefers += count(group);
-            for task in list(group, "Tasks") {
-                own.constrain(task);
-                let driver = text(task, "Driver");
+            own.constrain(&group);
+            own.place(&group);
+            job.prefers += count(&group);
+            for task in group.parts("Tasks") {
+                own.constrain(&task);
+                let driver = task.text("Driver");
                 own.demands.extend((!driver.is_empty()).then_some(Demand::Driver(driver)));
-                job.prefers += list(task, "Affinities").len() as u64;
+                job.prefers += task.list("Affinities").len() as u64;
             }
-            job.groups.insert(text(group, "Name"), own);
+            job.groups.insert(group.text("Name"), own);
         }
-        ((namespace, text(value, "ID")), job)
+        ((namespace.unwrap_or_else(|| "default".into()), record.text("ID")), job)
     }
 }
 
@@ -103,9 +103,9 @@ impl Group {
         self.bound.get_or_insert(why);
     }
 
-    fn constrain(&mut self, value: &Value) {
-        for constraint in list(value, "Constraints") {
-            let [left, operand, right] = ["LTarget", "Operand", "RTarget"].map(|name| text(constraint, name));
+    fn constrain(&mut self, record: &Record<'_>) {
+        for constraint in record.parts("Constraints") {
+            let [left, operand, right] = ["LTarget", "Operand", "RTarget"].map(|name| constraint.text(name));
             match operand.as_str() {
                 // Words that Go takes for false.
                 "distinct_hosts" if ["0", "f", "F", "false", "FALSE", "False"].contains(&right.as_str()) => {}
@@ -125,37 +125,35 @@ impl Group {
     }
 
     /// Volumes, disks and ports of a group.
-    fn place(&mut self, group: &Value) {
-        let is_on = |value: &Value, name: &str| value.get(name) == Some(&Value::Bool(true));
-        for volume in group.get("Volumes").and_then(Value::as_object).into_iter().flatten().map(|(_, volume)| volume) {
-            match text(volume, "Type").as_str() {
+    fn place(&mut self, group: &Record<'_>) {
+        for (_, volume) in group.named("Volumes") {
+            match volume.text("Type").as_str() {
                 // Each allocation has its own volume, or goes back to the one that it had.
-                "host" if is_on(volume, "PerAlloc") || is_on(volume, "Sticky") => {
+                "host" if volume.flag("PerAlloc") || volume.flag("Sticky") => {
                     self.bind("it has a host volume to itself");
                 }
-                "host" if ["", "multi-node-multi-writer"].contains(&text(volume, "AccessMode").as_str()) => {
-                    self.demands.push(Demand::Volume(text(volume, "Source"), !is_on(volume, "ReadOnly")));
+                "host" if ["", "multi-node-multi-writer"].contains(&volume.text("AccessMode").as_str()) => {
+                    self.demands.push(Demand::Volume(volume.text("Source"), !volume.flag("ReadOnly")));
                 }
                 "host" => self.bind("it has a host volume that few may use at a time"),
                 _ => self.bind("it has a volume of a storage plugin (CSI), and no document tells which nodes reach it"),
             }
         }
-        let disk = group.get("EphemeralDisk").unwrap_or(&Value::Null);
-        if is_on(disk, "Sticky") && !is_on(disk, "Migrate") {
+        if group.part("EphemeralDisk").is_some_and(|disk| disk.flag("Sticky") && !disk.flag("Migrate")) {
             self.bind("its data is on the disk of its node (sticky, without migration)");
         }
-        let of_tasks = list(group, "Tasks").iter().filter_map(|task| task.get("Resources"));
-        let mut networks = std::iter::once(group).chain(of_tasks).flat_map(|value| list(value, "Networks"));
+        let of_tasks = group.parts("Tasks").into_iter().filter_map(|task| task.part("Resources"));
+        let networks: Vec<Record<'_>> =
+            of_tasks.flat_map(|wants| wants.parts("Networks")).chain(group.parts("Networks")).collect();
         let is_common = |name: &str| ["", "default", "host", "bridge", "none"].contains(&name);
-        let is_special = |network: &Value| {
-            let ports = ["DynamicPorts", "ReservedPorts"].into_iter().flat_map(|name| list(network, name));
-            !is_common(&text(network, "Mode"))
-                || !ports.map(|port| text(port, "HostNetwork")).all(|name| is_common(&name))
+        let is_special = |network: &Record<'_>| {
+            let mut ports = ["DynamicPorts", "ReservedPorts"].into_iter().flat_map(|name| network.parts(name));
+            !is_common(&network.text("Mode")) || !ports.all(|port| is_common(&port.text("HostNetwork")))
         };
-        if networks.clone().any(is_special) {
+        if networks.iter().any(is_special) {
             self.bind("its job asks for a network that not every node has");
         }
-        if networks.any(|network| !list(network, "ReservedPorts").is_empty()) {
+        if networks.iter().any(|network| !network.list("ReservedPorts").is_empty()) {
             self.bind("its job asks for ports by number, which others on a node may have");
         }
     }

@@ -29,7 +29,7 @@ mod job;
 mod node;
 
 use super::notes::{Document, Exported, Fate, Imported, Notes};
-use super::record::{Kind, Record, figure, values};
+use super::record::{Kind, Record, figure, needed, values};
 use super::shell::{comment, head, origin, quoted};
 use crate::model::*;
 use crate::plan::Plan;
@@ -45,18 +45,13 @@ const CORES: &str = "cores";
 const CORE_MHZ: &str = "core_mhz";
 
 /// Fields without bearing on placement.
-const NODE_IRRELEVANT: [&str; 26] = [
+const NODE_IRRELEVANT: [&str; 21] = [
     "Address",
-    "Attributes",
     "CreateIndex",
-    "Drivers",
-    "HostVolumes",
     "LastDrain",
     "ModifyIndex",
-    "NodeClass",
     "StatusDescription",
     "Version",
-    "Meta",
     "CSIControllerPlugins",
     "CSINodePlugins",
     "CgroupParent",
@@ -73,21 +68,31 @@ const NODE_IRRELEVANT: [&str; 26] = [
     "StatusUpdatedAt",
     "TLSEnabled",
 ];
-const ALLOCATION_IRRELEVANT: [&str; 17] = [
+const ALLOCATION_IRRELEVANT: [&str; 26] = [
+    "AllocModifyIndex",
+    "AllocStates",
     "ClientDescription",
     "CreateIndex",
     "CreateTime",
+    "DeploymentID",
     "DeploymentStatus",
     "DesiredDescription",
     "EvalID",
     "FollowupEvalID",
     "JobVersion",
+    "Metrics",
     "ModifyIndex",
     "ModifyTime",
+    "NetworkStatus",
     "NextAllocation",
     "PreemptedAllocations",
     "PreemptedByAllocation",
     "RescheduleTracker",
+    // What AllocatedResources says as well, in the words of before 0.9.
+    "Resources",
+    "SharedResources",
+    "SignedIdentities",
+    "TaskResources",
     "TaskStates",
     "DesiredTransition",
     "NodeName",
@@ -105,11 +110,13 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     let mut nodes = Vec::new();
     for (place, value) in &node_items {
         let record = node_kind.record(value, place.clone(), &mut faults);
-        nodes.extend(record.map(|record| node(&record, value, &mut faults)));
+        nodes.extend(record.map(|record| node(&record, &mut notes, &mut faults)));
     }
     // Whole allocations (`/v1/allocation/ID`) have their job inside.
-    let embedded = allocation_items.iter().filter_map(|(_, value)| value.get("Job"));
-    let jobs = jobs(embedded.chain(job_items.iter().map(|(_, value)| value)), &mut notes);
+    let embedded =
+        allocation_items.iter().filter_map(|(place, value)| Some((format!("{place}, Job"), value.get("Job")?)));
+    let own = job_items.iter().map(|(place, value)| (place.clone(), value));
+    let jobs = jobs(embedded.filter(|(_, job)| !job.is_null()).chain(own), &mut notes, &mut faults);
     let of = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
     let in_use: HashSet<(String, String)> =
         allocation_items.iter().map(|(_, value)| (of(value, "JobID"), of(value, "TaskGroup"))).collect();
@@ -181,7 +188,7 @@ fn inside(record: &Record<'_>, path: &[&'static str], faults: &mut Faults) -> i6
 
 /// Without `?resources=true` the answers lack what nodes have and allocations hold, and all of it would look like nothing.
 fn require(record: &Record<'_>, field: &'static str, faults: &mut Faults) {
-    if record.get(field).is_none() {
+    if record.part(field).is_none() {
         faults.add("I301", &record.place, format!("it has no {field}"), "ask with ?resources=true");
     }
 }
@@ -195,9 +202,10 @@ fn task(
     notes: &mut Notes,
     faults: &mut Faults,
 ) -> Option<TaskSpec> {
-    let (id, name, node_id) = (record.text("ID"), record.text("Name"), record.text("NodeID"));
+    let (id, name, node_id) = (record.id("ID", faults), record.text("Name"), record.id("NodeID", faults));
     let (namespace, job_id) = (record.text("Namespace"), record.text("JobID"));
-    let kind = record.get("JobType").or_else(|| record.inner(&["Job", "Type"])).and_then(Value::as_str);
+    let of_job = || record.part("Job").map(|job| job.text("Type"));
+    let kind = Some(record.text("JobType")).filter(|kind| !kind.is_empty()).or_else(of_job);
     let namespace = if namespace.is_empty() { "default".to_string() } else { namespace };
     let group_name = record.text("TaskGroup");
     let (desired, status) = (record.text("DesiredStatus"), record.text("ClientStatus"));
@@ -213,14 +221,14 @@ fn task(
     let (mut requirement, gpus) = wants(record, &node.devices, notes, faults);
     let job_key = (namespace.clone(), job_id.clone());
     let job = jobs.get(&job_key);
-    let kind = kind.or(job.map(|job| job.kind.as_str()));
+    let kind = kind.or(job.map(|job| job.kind.clone()));
     let group = job.and_then(|job| job.groups.get(&group_name));
     let fit = fits.get(&job_key, &group_name);
     let is_met = fit.map_or(Some(true), |fit| fit.is_met[n]);
     let pinned = match job {
         _ if desired != "run" => Some("it is to stop, and holds its place until then"),
         _ if !["running", "pending"].contains(&status.as_str()) => Some("nobody knows whether it still runs"),
-        _ if kind.is_some_and(|kind| ["system", "sysbatch"].contains(&kind)) => {
+        _ if kind.is_some_and(|kind| ["system", "sysbatch"].contains(&kind.as_str())) => {
             Some("it belongs to its node (system job)")
         }
         Some(job) if job.is_whole && group.is_none() => Some("its job has no longer the group that it is of"),
@@ -290,27 +298,25 @@ fn task(
 }
 
 /// Does a task of an allocation run before the main ones, beside them, after them?
-fn stages(lifecycle: Option<&Value>) -> [bool; 3] {
-    let field = |name: &str| lifecycle.and_then(|lifecycle| lifecycle.get(name));
-    let is_sidecar = field("Sidecar") == Some(&Value::Bool(true));
-    match field("Hook").and_then(Value::as_str) {
+fn stages(lifecycle: Option<&Record<'_>>) -> [bool; 3] {
+    // One that does not say so may run beside the others.
+    let is_sidecar = lifecycle.is_some_and(|lifecycle| lifecycle.get("Sidecar").is_none() || lifecycle.flag("Sidecar"));
+    match lifecycle.map(|lifecycle| lifecycle.text("Hook")).as_deref() {
         Some("prestart") => [true, is_sidecar, false],
         Some("poststop") => [false, is_sidecar, true],
         _ => [false, true, false],
     }
 }
 
-/// What an allocation was given, and the numbers of its GPUs.
 /// Whether an allocation holds ports that its job names by number, as it says itself.
 fn has_fixed_ports(record: &Record<'_>) -> bool {
-    let tasks = record.inner(&["AllocatedResources", "Tasks"]).and_then(Value::as_object);
-    let parts = record.inner(&["AllocatedResources", "Shared"]).into_iter();
-    let parts = parts.chain(tasks.into_iter().flat_map(|tasks| tasks.values()));
-    let list = |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut networks = parts.flat_map(|part| list(part, "Networks"));
-    networks.any(|network| !list(&network, "ReservedPorts").is_empty())
+    let Some(given) = record.part("AllocatedResources") else { return false };
+    let tasks = given.named("Tasks").into_iter().map(|(_, task)| task);
+    let mut networks = tasks.chain(given.part("Shared")).flat_map(|part| part.parts("Networks"));
+    networks.any(|network| !network.list("ReservedPorts").is_empty())
 }
 
+/// What an allocation was given, and the numbers of its GPUs.
 fn wants(
     record: &Record<'_>,
     devices: &Devices,
@@ -320,28 +326,31 @@ fn wants(
     require(record, "AllocatedResources", faults);
     let (mut cpu, mut memory, mut cores, mut gpus) = ([0i64; 3], [0i64; 3], [0i64; 3], Vec::new());
     let mut others: BTreeMap<String, i64> = BTreeMap::new();
-    let lifecycles = record.inner(&["AllocatedResources", "TaskLifecycles"]);
-    for (name, task) in record.inner(&["AllocatedResources", "Tasks"]).and_then(Value::as_object).into_iter().flatten()
-    {
-        let mut of_task = |path: &str| {
-            let place = || format!("{}, AllocatedResources{path}", record.place);
-            figure(task.pointer(path), place, faults).unwrap_or(0)
-        };
-        let (own_cpu, own_memory) = (of_task("/Cpu/CpuShares"), of_task("/Memory/MemoryMB"));
-        let own_cores = task.pointer("/Cpu/ReservedCores").and_then(Value::as_array).map_or(0, Vec::len) as i64;
-        let runs = stages(lifecycles.and_then(|lifecycles| lifecycles.get(name)));
+    let Some(given) = record.part("AllocatedResources") else { return (others, gpus) };
+    let tasks = given.named("Tasks");
+    if tasks.is_empty() {
+        faults.add("I301", &given.place, "it has no Tasks, and would hold nothing", "give the answer as it is");
+    }
+    let lifecycles = given.part("TaskLifecycles");
+    let mut amount = |of: &Record<'_>, path: &[&'static str]| {
+        needed(of.inner(path), || format!("{}, {}", of.place, path.join(".")), faults)
+    };
+    for (name, task) in tasks {
+        let (own_cpu, own_memory) = (amount(&task, &["Cpu", "CpuShares"]), amount(&task, &["Memory", "MemoryMB"]));
+        let own_cores =
+            task.part("Cpu").and_then(|cpu| cpu.numbers("ReservedCores")).map_or(0, |list| list.len() as i64);
+        let runs = stages(lifecycles.as_ref().and_then(|lifecycles| lifecycles.find(name)).as_ref());
         for stage in (0..runs.len()).filter(|stage| runs[*stage]) {
             cpu[stage] = cpu[stage].saturating_add(own_cpu);
             memory[stage] = memory[stage].saturating_add(own_memory);
             cores[stage] += own_cores;
         }
-        for held in task.get("Devices").and_then(Value::as_array).into_iter().flatten() {
-            let device = Device::of(held);
-            let ids = held.get("DeviceIDs").and_then(Value::as_array).into_iter().flatten();
-            for id in ids.map(|id| id.as_str().unwrap_or_default()) {
-                match devices.number(&device, id) {
+        for held in task.parts("Devices") {
+            let device = Device::of(&held);
+            for id in held.words("DeviceIDs") {
+                match devices.number(&device, &id) {
                     Some(number) if !gpus.contains(&number) => gpus.push(number),
-                    _ if device.is_gpu() || !devices.has(&device, id) => {
+                    _ if device.is_gpu() || !devices.has(&device, &id) => {
                         notes.add(Fate::LeftOut, "devices of allocations that their node does not have")
                     }
                     _ => *others.entry(device.resource()).or_default() += 1,
@@ -350,7 +359,7 @@ fn wants(
         }
     }
     gpus.sort_unstable();
-    let disk = inside(record, &["AllocatedResources", "Shared", "DiskMB"], faults);
+    let disk = amount(&given, &["Shared", "DiskMB"]);
     let [cpu, memory, cores] = [cpu, memory, cores].map(|stages| stages.into_iter().fold(0, i64::max));
     others.extend((cores > 0).then(|| (CORES.to_string(), cores)));
     others.extend([("cpu", cpu), ("memory", memory), ("disk", disk)].map(|(name, amount)| (name.to_string(), amount)));

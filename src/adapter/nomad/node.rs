@@ -2,9 +2,9 @@
 
 use super::constraint::Facts;
 use super::{inside, require};
-use crate::adapter::record::Record;
+use crate::adapter::notes::{Fate, Notes};
+use crate::adapter::record::{Record, needed};
 use crate::model::*;
-use serde_json::Value;
 
 /// A node, and what is asked of it beside its amounts.
 pub struct Node {
@@ -19,15 +19,21 @@ pub struct Node {
 }
 
 /// A node, or its line in the list of nodes.
-pub fn node(record: &Record<'_>, value: &Value, faults: &mut Faults) -> Node {
+pub fn node(record: &Record<'_>, notes: &mut Notes, faults: &mut Faults) -> Node {
     require(record, "NodeResources", faults);
+    let has_reserve = record.get("ReservedResources").is_some();
+    if !has_reserve {
+        notes.add(Fate::LeftOut, "what nodes keep to themselves: they have no ReservedResources");
+    }
     let mut left = |group: &'static str, field: &'static str| {
         let own = inside(record, &["NodeResources", group, field], faults);
-        own.saturating_sub(inside(record, &["ReservedResources", group, field], faults)).max(0)
+        let place = || format!("{}, ReservedResources.{group}.{field}", record.place);
+        let kept = record.inner(&["ReservedResources", group, field]);
+        own.saturating_sub(if has_reserve { needed(kept, place, faults) } else { 0 }).max(0)
     };
     let amounts =
         [("cpu", left("Cpu", "CpuShares")), ("memory", left("Memory", "MemoryMB")), ("disk", left("Disk", "DiskMB"))];
-    let (name, id) = (record.text("Name"), record.text("ID"));
+    let (name, id) = (record.id("Name", faults), record.id("ID", faults));
     let is_open =
         record.text("Status") == "ready" && record.text("SchedulingEligibility") == "eligible" && !record.flag("Drain");
     let mut node = NodeSpec {
@@ -52,13 +58,14 @@ pub fn node(record: &Record<'_>, value: &Value, faults: &mut Faults) -> Node {
         }
     }
     node.name = name;
-    let count = |path: &[&'static str]| record.inner(path).and_then(Value::as_array).map(Vec::len);
-    let reservable = count(&["NodeResources", "Cpu", "ReservableCpuCores"]);
-    let reserved = count(&["ReservedResources", "Cpu", "ReservedCpuCores"]).unwrap_or(0);
+    let numbers =
+        |of: &'static str, which: &'static str| record.part(of)?.part("Cpu")?.numbers(which).map(|cores| cores.len());
+    let reservable = numbers("NodeResources", "ReservableCpuCores");
+    let reserved = numbers("ReservedResources", "ReservedCpuCores").unwrap_or(0);
     let own = inside(record, &["NodeResources", "Cpu", "CpuShares"], faults);
     let all = inside(record, &["NodeResources", "Cpu", "TotalCpuCores"], faults);
     let cores = reservable.map(|count| count.saturating_sub(reserved) as i64).filter(|_| all > 0);
-    Node { spec: node, devices, facts: Facts::read(value), cores: cores.map(|cores| (cores, own / all)) }
+    Node { spec: node, devices, facts: Facts::read(record), cores: cores.map(|cores| (cores, own / all)) }
 }
 
 /// What devices are called: those of one group are alike.
@@ -71,8 +78,8 @@ pub struct Device {
 
 impl Device {
     /// From its vendor, type and name.
-    pub fn of(value: &Value) -> Device {
-        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
+    pub fn of(record: &Record<'_>) -> Device {
+        let text = |name| record.text(name);
         Device { vendor: text("Vendor"), kind: text("Type"), name: text("Name") }
     }
 
@@ -93,13 +100,12 @@ pub struct Devices(Vec<(Device, Vec<String>)>);
 
 impl Devices {
     fn of(node: &Record<'_>) -> Devices {
-        let list = node.inner(&["NodeResources", "Devices"]).and_then(Value::as_array);
-        let ids = |value: &Value| -> Vec<String> {
-            let instances = value.get("Instances").and_then(Value::as_array).into_iter().flatten();
-            let healthy = instances.filter(|instance| instance.get("Healthy") != Some(&Value::Bool(false)));
-            healthy.map(|instance| instance.get("ID").and_then(Value::as_str).unwrap_or_default().to_string()).collect()
+        let list = node.part("NodeResources").map_or(Vec::new(), |resources| resources.parts("Devices"));
+        let ids = |record: &Record<'_>| -> Vec<String> {
+            let instances = record.parts("Instances").into_iter();
+            instances.filter(|instance| instance.flag("Healthy")).map(|instance| instance.text("ID")).collect()
         };
-        Devices(list.into_iter().flatten().map(|value| (Device::of(value), ids(value))).collect())
+        Devices(list.iter().map(|record| (Device::of(record), ids(record))).collect())
     }
 
     /// Is it one of its node's that work?

@@ -7,9 +7,8 @@
 
 use super::Placed;
 use crate::adapter::notes::{Fate, Notes};
-use crate::adapter::record::{figure, needed};
+use crate::adapter::record::{Kind, Record, figure, needed};
 use crate::model::{AMOUNT_MAX, Faults};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Texts by name.
@@ -94,48 +93,47 @@ pub struct Flavor {
     /// Other disks.
     disk: i64,
     specs: Words,
+    /// Whether it says which extra specs it has, be it none.
+    pub has_specs: bool,
 }
 
 impl Flavor {
     /// From a flavor, or what a server has inside of its own.
-    pub fn read(value: &Value, place: &str, faults: &mut Faults) -> Flavor {
-        let [vcpus, ram, root] = ["vcpus", "ram", "disk"]
-            .map(|name| needed(value.get(name), || format!("{place}, flavor.{name}"), faults).min(AMOUNT_MAX));
-        let mut amount = |names: &[&str]| {
-            let value = names.iter().find_map(|name| value.get(name));
-            figure(value, || format!("{place}, flavor.{}", names[0]), faults).unwrap_or(0).min(AMOUNT_MAX)
+    pub fn read(record: &Record<'_>, faults: &mut Faults) -> Flavor {
+        let place = |name: &str| format!("{}, {name}", record.place);
+        let [vcpus, ram, root] =
+            ["vcpus", "ram", "disk"].map(|name| needed(record.get(name), || place(name), faults).min(AMOUNT_MAX));
+        let mut amount = |names: &[&'static str]| {
+            let value = names.iter().find_map(|name| record.get(name));
+            figure(value, || place(names[0]), faults).unwrap_or(0).min(AMOUNT_MAX)
         };
         let ephemeral = amount(&["ephemeral", "OS-FLV-EXT-DATA:ephemeral"]);
         // Swap is in MiB, everything else of the disk in GiB.
         let disk = ephemeral + (amount(&["swap"]) + 1023) / 1024;
-        Flavor { vcpus, ram, root, disk, specs: words(value.get("extra_specs")) }
+        let specs = record.texts_by_name("extra_specs").into_iter();
+        let specs = specs.map(|(name, text)| (name.clone(), text)).collect();
+        Flavor { vcpus, ram, root, disk, specs, has_specs: record.get("extra_specs").is_some() }
     }
 }
 
 impl Flavors {
     /// From `/flavors/detail`.
     pub fn read(list: &[Placed], faults: &mut Faults) -> Flavors {
-        let id = |value: &Value| value.get("id").and_then(Value::as_str).map(String::from);
-        Flavors(
-            list.iter().filter_map(|(place, value)| Some((id(value)?, Flavor::read(value, place, faults)))).collect(),
-        )
+        let kind = Kind::new("flavors");
+        let mut flavors = HashMap::new();
+        for (place, value) in list {
+            if let Some(record) = kind.record(value, place.clone(), faults) {
+                flavors.insert(record.text("id"), Flavor::read(&record, faults));
+            }
+        }
+        kind.check(faults);
+        Flavors(flavors)
     }
 
     /// By id.
     pub fn get(&self, id: &str) -> Option<Flavor> {
         self.0.get(id).cloned()
     }
-}
-
-/// The texts of an object; numbers and flags count as such.
-pub fn words(value: Option<&Value>) -> Words {
-    let text = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
-        _ => None,
-    };
-    let fields = value.and_then(Value::as_object).into_iter().flatten();
-    fields.filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect()
 }
 
 /// Scopes of extra specs by which Nova may choose a host.

@@ -74,7 +74,7 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     let (mut faults, mut notes) = (Faults::new(), Notes::default());
     let input = Input::read(documents, &mut faults);
     let flavors = Flavors::read(input.list("flavors"), &mut faults);
-    let zones = zones(input.list("services"));
+    let zones = zones(input.list("services"), &mut faults);
     let mut nodes = Vec::new();
     let kind = Kind::new("hypervisors");
     for (place, value) in input.list("hypervisors") {
@@ -99,8 +99,19 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     if !input.lists.contains_key("server_groups") {
         notes.add(Fate::LeftOut, "rules of server groups: no list of them is among the documents");
     }
-    let groups = ServerGroup::read(input.list("server_groups"), &mut notes);
+    let several = input.pages.iter().filter(|(_, (count, goes_on, _))| *count > 1 && goes_on.is_some());
+    for (name, (count, ..)) in several {
+        let what = format!(
+            "pages of the list of {name} that may be missing between two: nothing in a page says whose next it is"
+        );
+        notes.add_many(Fate::LeftOut, &what, count - 1);
+    }
+    let groups = ServerGroup::read(input.list("server_groups"), &mut notes, &mut faults);
     let servers = Server::read(input.list("servers"), &flavors, &mut notes, &mut faults);
+    let listed: BTreeSet<&str> = servers.iter().map(|server| server.id.as_str()).collect();
+    let members = groups.0.iter().flat_map(|group| &group.members);
+    let strangers = members.filter(|member| !listed.contains(member.as_str())).count();
+    notes.add_many(Fate::LeftOut, "members of server groups that are not in the list of servers", strangers as u64);
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -114,15 +125,15 @@ type Placed = (String, Value);
 #[derive(Default)]
 struct Input {
     lists: BTreeMap<&'static str, Vec<Placed>>,
-    /// Documents of each list: one that goes on elsewhere, and whether one is the last.
-    pages: BTreeMap<&'static str, (Option<String>, bool)>,
+    /// Documents of each list: how many, one that goes on elsewhere, and whether one is the last.
+    pages: BTreeMap<&'static str, (u64, Option<String>, bool)>,
     providers: BTreeMap<String, Provider>,
 }
 
 impl Input {
     fn read(documents: &[Document], faults: &mut Faults) -> Input {
         let mut input = Input::default();
-        let mut parts: Vec<(String, String, Map<String, Value>)> = Vec::new();
+        let mut parts: Vec<(String, String, Value)> = Vec::new();
         for document in documents {
             for value in values(document, faults) {
                 match value {
@@ -135,18 +146,21 @@ impl Input {
                 }
             }
         }
-        for (place, of, fields) in parts {
+        let kind = Kind::new("answers of Placement");
+        for (place, of, value) in &parts {
+            let Some(record) = kind.record(value, place.clone(), faults) else { continue };
             let provider =
-                input.providers.iter_mut().find(|(uuid, provider)| of.contains(uuid.as_str()) || of == provider.name);
+                input.providers.iter_mut().find(|(uuid, provider)| of.contains(uuid.as_str()) || *of == provider.name);
             match provider {
-                Some((_, provider)) => provider.add(&place, &fields, faults),
+                Some((_, provider)) => provider.add(&record, faults),
                 None => {
                     let remedy = "add /resource_providers, and name the file after the provider's UUID or wrap it as {\"UUID\": {…}}";
                     faults.add("I301", place, "nothing says whose inventories, usages or traits these are", remedy);
                 }
             }
         }
-        for (name, (goes_on, has_last)) in &input.pages {
+        kind.check(faults);
+        for (name, (_, goes_on, has_last)) in &input.pages {
             if let (Some(document), false) = (goes_on, has_last) {
                 let (cause, remedy) = match *name {
                     "server_groups" => (
@@ -188,7 +202,7 @@ impl Input {
         &mut self,
         document: &str,
         mut fields: Map<String, Value>,
-        parts: &mut Vec<(String, String, Map<String, Value>)>,
+        parts: &mut Vec<(String, String, Value)>,
         faults: &mut Faults,
     ) {
         let mut is_known = false;
@@ -200,9 +214,10 @@ impl Input {
                 let is_full = name == "server_groups" && !items.is_empty() && items.len() % PAGE == 0;
                 let goes_on = is_full || links.filter_map(|link| link.get("rel")).any(|rel| rel == "next");
                 let page = self.pages.entry(name).or_default();
+                page.0 += 1;
                 match goes_on {
-                    true => page.0 = Some(document.to_string()),
-                    false => page.1 = true,
+                    true => page.1 = Some(document.to_string()),
+                    false => page.2 = true,
                 }
                 let items = items.into_iter().enumerate().map(|(i, item)| (format!("{document}, {name}[{i}]"), item));
                 self.lists.entry(name).or_default().extend(items);
@@ -213,14 +228,12 @@ impl Input {
             self.providers.extend(items.iter().filter_map(Provider::of));
         }
         if provider::is_part(&fields) {
-            return parts.push((document.to_string(), document.to_string(), fields));
+            return parts.push((document.to_string(), document.to_string(), Value::Object(fields)));
         }
         for (of, value) in fields {
-            if let Value::Object(inner) = value
-                && provider::is_part(&inner)
-            {
+            if value.as_object().is_some_and(provider::is_part) {
                 is_known = true;
-                parts.push((format!("{document}, {of}"), of, inner));
+                parts.push((format!("{document}, {of}"), of, value));
             }
         }
         if !is_known {
@@ -245,10 +258,14 @@ fn unknown(document: &str, faults: &mut Faults) {
 }
 
 /// Availability zone of each compute host.
-fn zones(services: &[Placed]) -> HashMap<String, String> {
-    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
-    let compute = services.iter().filter(|(_, value)| text(value, "binary") == "nova-compute");
-    compute.map(|(_, value)| (text(value, "host"), text(value, "zone"))).collect()
+fn zones(services: &[Placed], faults: &mut Faults) -> HashMap<String, String> {
+    let kind = Kind::new("services");
+    let records: Vec<_> =
+        services.iter().filter_map(|(place, value)| kind.record(value, place.clone(), faults)).collect();
+    let compute = records.iter().filter(|record| record.text("binary") == "nova-compute");
+    let zones = compute.map(|record| (record.text("host"), record.text("zone"))).collect();
+    kind.check(faults);
+    zones
 }
 
 fn node(
@@ -258,10 +275,9 @@ fn node(
     notes: &mut Notes,
     faults: &mut Faults,
 ) -> NodeSpec {
-    let name = record.text("hypervisor_hostname");
-    let service =
-        |field: &str| record.get("service").and_then(|s| s.get(field)).and_then(Value::as_str).unwrap_or_default();
-    let host = if service("host").is_empty() { name.clone() } else { service("host").to_string() };
+    let name = record.id("hypervisor_hostname", faults);
+    let host = record.part("service").map(|service| service.text("host")).filter(|host| !host.is_empty());
+    let host = host.unwrap_or_else(|| name.clone());
     let is_down = record.text("state") != "up";
     let mut node = NodeSpec {
         cordoned: is_down || record.text("status") != "enabled",
@@ -284,6 +300,13 @@ fn node(
             node.labels
                 .extend(provider.traits.iter().flatten().map(|name| (format!("trait/{name}"), "yes".to_string())));
             node.origin.insert("provider".into(), uuid.clone());
+            let is_told = |class: &String| provider.usages.as_ref().is_none_or(|usages| usages.contains_key(class));
+            if !provider.capacity.keys().all(is_told) {
+                notes.add(
+                    Fate::LeftOut,
+                    "what is in use on hypervisors of resource classes that their usages leave out",
+                );
+            }
             if provider.usages.is_none() {
                 notes
                     .add(Fate::LeftOut, "what is in use on hypervisors without usages, beyond the servers of the list");

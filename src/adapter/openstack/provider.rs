@@ -1,6 +1,6 @@
 //! What does Placement say of a resource provider?
 
-use crate::adapter::record::{figure, needed};
+use crate::adapter::record::{Record, needed};
 use crate::model::Faults;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +46,7 @@ pub fn is_part(fields: &Map<String, Value>) -> bool {
 /// Nova's host aggregates are objects, those of Placement texts.
 fn has_aggregates(fields: &Map<String, Value>) -> bool {
     fields.contains_key("resource_provider_generation")
-        && fields.get("aggregates").and_then(Value::as_array).is_some_and(|list| list.iter().all(Value::is_string))
+        && fields.get("aggregates").and_then(Value::as_array).is_some_and(|list| !list.iter().any(Value::is_object))
 }
 
 impl Provider {
@@ -57,44 +57,43 @@ impl Provider {
         Some((uuid, Provider { name: text("name").unwrap_or_default(), ..Provider::default() }))
     }
 
-    /// Adds inventories, usages and traits.
-    pub fn add(&mut self, place: &str, fields: &Map<String, Value>, faults: &mut Faults) {
-        for (class, inventory) in fields.get("inventories").and_then(Value::as_object).into_iter().flatten() {
-            let mut get = |name: &str, absent: i64| {
-                figure(inventory.get(name), || format!("{place}, {class}.{name}"), faults).unwrap_or(absent)
-            };
-            let own = get("total", 0).saturating_sub(get("reserved", 0)).max(0);
-            let (least, step, most) = (get("min_unit", 1), get("step_size", 1), get("max_unit", i64::MAX));
-            let units = Units { least, step: step.max(1), most };
-            if least > 1 || step > 1 || most < i64::MAX {
-                self.units.insert(class.clone(), units);
-            }
-            let capacity = times(own, inventory.get("allocation_ratio"));
+    /// Adds inventories, usages and traits. Of an inventory Placement tells every figure: one that is missing would look like room.
+    pub fn add(&mut self, record: &Record<'_>, faults: &mut Faults) {
+        for (class, inventory) in record.named("inventories") {
+            let mut get =
+                |name: &'static str| needed(inventory.get(name), || format!("{}, {name}", inventory.place), faults);
+            let own = get("total").saturating_sub(get("reserved")).max(0);
+            let units = Units { least: get("min_unit"), step: get("step_size").max(1), most: get("max_unit") };
+            self.units.insert(class.clone(), units);
+            let capacity = inventory.get("allocation_ratio").and_then(|ratio| times(own, ratio));
             if capacity.is_none() {
-                let place = format!("{place}, {class}.allocation_ratio");
-                faults.add("I201", place, "it is no such figure", "mend the figure");
+                faults.add(
+                    "I201",
+                    format!("{}, allocation_ratio", inventory.place),
+                    "it is no such figure",
+                    "mend the figure",
+                );
             }
             self.capacity.insert(class.clone(), capacity.unwrap_or(0));
         }
-        if let Some(usages) = fields.get("usages").and_then(Value::as_object) {
-            let mut amount = |(class, value): (&String, &Value)| {
-                (class.clone(), needed(Some(value), || format!("{place}, usages.{class}"), faults))
+        if let Some(usages) = record.part("usages") {
+            let mut amount = |class: &String| {
+                let value = usages.value(class);
+                (class.clone(), needed(value, || format!("{}, {class}", usages.place), faults))
             };
-            self.usages.get_or_insert_default().extend(usages.iter().map(&mut amount));
+            self.usages.get_or_insert_default().extend(usages.names().map(&mut amount));
         }
-        let texts = |list: &Vec<Value>| list.iter().filter_map(Value::as_str).map(String::from).collect::<Vec<_>>();
-        if let Some(traits) = fields.get("traits").and_then(Value::as_array) {
-            self.traits.get_or_insert_default().extend(texts(traits));
+        if record.get("traits").is_some() {
+            self.traits.get_or_insert_default().extend(record.text_list("traits"));
         }
-        if has_aggregates(fields) {
-            self.aggregates.extend(fields.get("aggregates").and_then(Value::as_array).map(texts).unwrap_or_default());
+        if record.get("resource_provider_generation").is_some() {
+            self.aggregates.extend(record.text_list("aggregates"));
         }
     }
 }
 
 /// `amount` times a decimal ratio such as 16.0 or 1.5, rounded down; in integers, so that it is the same everywhere.
-fn times(amount: i64, ratio: Option<&Value>) -> Option<i64> {
-    let Some(ratio) = ratio.filter(|ratio| !ratio.is_null()) else { return Some(amount) };
+fn times(amount: i64, ratio: &Value) -> Option<i64> {
     // Plain digits only: a sign would be lost with a whole part of zero, an exponent with a long fraction.
     let is_plain = |text: &String| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let text = ratio.is_number().then(|| ratio.to_string()).filter(is_plain)?;
@@ -111,13 +110,12 @@ mod tests {
 
     #[test]
     fn ratios_are_decimal() {
-        assert_eq!(times(48, Some(&json!(16.0))), Some(768));
-        assert_eq!(times(3, Some(&json!(1.5))), Some(4));
-        assert_eq!(times(7, Some(&json!(0.9))), Some(6));
-        assert_eq!(times(10, Some(&json!(0.1))), Some(1));
-        assert_eq!(times(5, None), Some(5));
+        assert_eq!(times(48, &json!(16.0)), Some(768));
+        assert_eq!(times(3, &json!(1.5)), Some(4));
+        assert_eq!(times(7, &json!(0.9)), Some(6));
+        assert_eq!(times(10, &json!(0.1)), Some(1));
         for ratio in [json!("2"), json!(1e300), json!(-1.0), json!(-0.5), json!(-0.0), json!(1.1234567e-7)] {
-            assert_eq!(times(5, Some(&ratio)), None, "{ratio}");
+            assert_eq!(times(5, &ratio), None, "{ratio}");
         }
     }
 }

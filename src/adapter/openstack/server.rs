@@ -1,12 +1,12 @@
 //! What does Nova say of a server and its server group?
 
 use super::Placed;
-use super::flavor::{Asked, Flavor, Flavors, asked, words};
+use super::flavor::{Asked, Flavor, Flavors, asked};
 use super::sharing::Sharing;
 use crate::adapter::notes::{Fate, Notes};
-use crate::adapter::record::{Kind, Record, whole};
+use crate::adapter::record::{Kind, Record, figure};
 use crate::model::*;
-use serde_json::Value;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fields without bearing on where a server may run.
@@ -58,22 +58,24 @@ pub struct ServerGroup {
 
 impl ServerGroup {
     /// From `/os-server-groups`; and the ids of all of them, those without a rule too.
-    pub fn read(list: &[Placed], notes: &mut Notes) -> (Vec<ServerGroup>, BTreeSet<String>) {
+    pub fn read(list: &[Placed], notes: &mut Notes, faults: &mut Faults) -> (Vec<ServerGroup>, BTreeSet<String>) {
         let (mut groups, mut ids) = (Vec::new(), BTreeSet::new());
-        for (_, value) in list {
-            let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
+        let kind = Kind::new("server groups");
+        for (place, value) in list {
+            let Some(record) = kind.record(value, place.clone(), faults) else { continue };
             // `policy` since 2.64, a list `policies` before.
-            let policies = value.get("policies").and_then(Value::as_array).into_iter().flatten();
-            let policy = policies.filter_map(Value::as_str).map(String::from).next().unwrap_or_else(|| text("policy"));
-            let members = value.get("members").and_then(Value::as_array).into_iter().flatten();
-            let members = members.filter_map(Value::as_str).map(String::from).collect();
-            let name = format!("{} {}", text("name"), text("id"));
-            ids.insert(text("id"));
+            let policy = record.text_list("policies").into_iter().next().unwrap_or_else(|| record.text("policy"));
+            let members = record.text_list("members");
+            if record.get("members").is_none() {
+                faults.add("I301", place, "it has no list of its members", "give the answer of the API as it is");
+            }
+            let name = format!("{} {}", record.text("name"), record.text("id"));
+            ids.insert(record.text("id"));
             match policy.as_str() {
                 "anti-affinity" => {
-                    let most =
-                        value.pointer("/rules/max_server_per_host").and_then(|v| whole(v).ok().flatten()).unwrap_or(1);
-                    if most > 1 {
+                    let most = record.inner(&["rules", "max_server_per_host"]);
+                    let place = || format!("{place}, rules.max_server_per_host");
+                    if figure(most, place, faults).unwrap_or(1) > 1 {
                         notes.add(
                             Fate::Stricter,
                             "server groups with max_server_per_host: no further two come together",
@@ -85,6 +87,7 @@ impl ServerGroup {
                 other => notes.add(Fate::LeftOut, &format!("server groups with policy {other:?}, which only prefers")),
             }
         }
+        kind.check(faults);
         (groups, ids)
     }
 }
@@ -128,26 +131,34 @@ impl Server {
 
     fn of(record: &Record<'_>, flavors: &Flavors, notes: &mut Notes, faults: &mut Faults) -> Option<Server> {
         // Nova (2.69 or later) lists little more than the ids of those that it cannot ask about.
-        let Some(inside) = record.get("flavor") else {
+        let Some(inside) = record.part("flavor") else {
             notes.add(Fate::LeftOut, "servers of a cell that does not answer");
             return None;
         };
-        let id = inside.get("id").and_then(Value::as_str).unwrap_or_default();
-        let flavor = match inside.get("vcpus") {
-            Some(_) => Flavor::read(inside, &record.place, faults),
-            None => flavors.get(id).unwrap_or_else(|| {
+        let id = inside.text("id");
+        // One that is asked for inside of its server has no id.
+        let flavor = match id.is_empty() || inside.get("vcpus").is_some() {
+            true => Flavor::read(&inside, faults),
+            false => flavors.get(&id).unwrap_or_else(|| {
                 let remedy = "add /flavors/detail, or ask for servers with microversion 2.47 or later";
                 faults.add("I301", &record.place, format!("its flavor {id:?} is not among the flavors"), remedy);
                 Flavor::default()
             }),
         };
-        let image = record.get("image");
-        if image.is_none_or(|image| image.get("properties").is_none()) {
-            notes.add(Fate::LeftOut, "properties of images of servers: from a volume, or older than microversion 2.98");
+        if !flavor.has_specs {
+            notes.add(
+                Fate::LeftOut,
+                "extra specs of flavors of servers: older than microversion 2.61, or hidden from the account",
+            );
         }
         // An image that is an empty text means that it boots from a volume.
-        let boots_from_volume = image.is_some_and(|image| image.as_str() == Some(""));
-        let properties = words(image.and_then(|image| image.get("properties")));
+        let boots_from_volume = record.get("image") == Some(&json!(""));
+        let image = record.part("image");
+        if image.as_ref().is_none_or(|image| image.get("properties").is_none()) {
+            notes.add(Fate::LeftOut, "properties of images of servers: from a volume, or older than microversion 2.98");
+        }
+        let properties = image.map_or(Vec::new(), |image| image.texts_by_name("properties"));
+        let properties = properties.into_iter().map(|(name, text)| (name.clone(), text)).collect();
         let mut asked = asked(&flavor, &properties, boots_from_volume, notes);
         if asked.requirement.contains_key("PCPU") {
             notes.add(
@@ -160,7 +171,7 @@ impl Server {
         let zone = if wanted.is_empty() { record.text("OS-EXT-AZ:availability_zone") } else { wanted };
         record.text("OS-EXT-STS:vm_state");
         Some(Server {
-            id: record.text("id"),
+            id: record.id("id", faults),
             tenant: record.text("tenant_id"),
             name: record.text("name"),
             hosts: [record.text("OS-EXT-SRV-ATTR:hypervisor_hostname"), record.text("OS-EXT-SRV-ATTR:host")],
@@ -218,8 +229,10 @@ impl Server {
                 ask(format!("{}/{name}", if *is_required { "trait" } else { "not-trait" }), "yes");
             }
         }
-        if around.has_zones && !self.zone.is_empty() {
-            ask("zone".into(), &self.zone);
+        match around.has_zones {
+            true if self.zone.is_empty() => notes.add(Fate::LeftOut, "zones of servers, which say none"),
+            true => _ = ask("zone".into(), &self.zone),
+            false => {}
         }
         for label in super::KINDS {
             node.labels.get(label).into_iter().for_each(|kind| drop(ask(label.into(), kind)));
@@ -265,15 +278,11 @@ impl Server {
 /// What a server was told to stay near, or away from, when it was made (2.100); the server groups that it names, there or by
 /// themselves (2.71).
 fn hints(record: &Record<'_>, asked: &mut Asked) -> Vec<String> {
-    let texts = |value: &Value| match value {
-        Value::Array(list) => list.iter().filter_map(Value::as_str).map(String::from).collect(),
-        Value::String(text) => vec![text.clone()],
-        _ => Vec::new(),
-    };
     let mut groups = record.words("server_groups");
-    for (key, value) in record.get("scheduler_hints").and_then(Value::as_object).into_iter().flatten() {
+    let hints = record.part("scheduler_hints");
+    for (hints, key) in hints.iter().flat_map(|hints| hints.names().map(move |key| (hints, key))) {
         match key.as_str() {
-            "group" => groups.extend(texts(value)),
+            "group" => groups.extend(hints.words("group")),
             _ => _ = asked.bound.get_or_insert(format!("its scheduler hint {key} holds wherever it goes")),
         }
     }

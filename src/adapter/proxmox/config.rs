@@ -78,17 +78,15 @@ impl Config {
     fn read(fields: &Map<String, Value>) -> Config {
         let mut config = Config::default();
         for (key, value) in fields {
-            let Some(value) = value.as_str() else {
-                // Raw lines of LXC are a list of pairs.
-                config.device = config.device.take().or((key == "lxc").then(|| key.clone()));
-                continue;
-            };
+            // What ought to be a text and is none says nothing that would let the guest go.
+            let value = &value.as_str().map_or_else(|| value.to_string(), String::from);
             let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
             match (name, key != name) {
                 ("usb", true) if ["spice", "host=spice"].contains(&value.split(',').next().unwrap_or("")) => {}
                 ("serial", true) if value == "socket" => {}
                 ("hostpci" | "usb" | "serial" | "parallel" | "virtiofs" | "dev", true)
-                | ("ivshmem" | "args", false) => {
+                // Raw lines of LXC are a list of pairs.
+                | ("ivshmem" | "args" | "lxc", false) => {
                     _ = config.device.get_or_insert(key.clone());
                 }
                 ("lock", false) => config.lock = Some(value.to_string()),

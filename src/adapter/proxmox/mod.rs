@@ -22,12 +22,12 @@
 mod config;
 
 use super::notes::{Document, Exported, Fate, Imported, Notes};
-use super::record::{Kind, Record, values};
+use super::record::{Kind, Record, values, whole};
 use super::shell::{check_name, comment, head, origin, quoted};
 use crate::model::*;
 use crate::plan::Plan;
 use config::{Configs, Storages};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How often a CPU of a node may be promised. Guests rarely use all of theirs; ProxLB and others use 4 as well.
@@ -71,20 +71,21 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
     let mut cluster = Cluster::default();
     let items = items(documents, &mut cluster.configs, &mut faults);
     let kind = Kind::new("nodes and guests");
+    let mut sids: BTreeSet<String> = BTreeSet::new();
     for (place, value) in &items {
         let Some(record) = kind.record(value, place.clone(), &mut faults) else { continue };
         match record.text("type").as_str() {
+            // Of whatever kind it is.
+            _ if !record.text("rule").is_empty() => cluster.rules.push(Rule::read(&record, &mut faults)),
             "node" => cluster.nodes.push(node(&record, &mut faults)),
-            "qemu" | "lxc" => cluster.guests.extend(Guest::read(&record, &mut notes, &mut faults)),
-            "node-affinity" | "resource-affinity" => cluster.rules.push(Rule::read(&record)),
+            kind @ ("qemu" | "lxc") => {
+                sids.insert(format!("{}:{}", SIDS[usize::from(kind == "lxc")], record.text("vmid")));
+                cluster.guests.extend(Guest::read(&record, &mut notes, &mut faults));
+            }
             "group" => cluster.groups.push(Rule::group(&record)),
             "" if !record.text("nodes").is_empty() => cluster.groups.push(Rule::group(&record)),
             "" | "vm" | "ct" if !record.text("sid").is_empty() => {
                 cluster.in_group.push((record.text("sid"), record.text("group")));
-            }
-            // A kind of rule that a later version has.
-            _ if !record.text("rule").is_empty() && !record.text("resources").is_empty() => {
-                cluster.rules.push(Rule::read(&record));
             }
             "storage" => {
                 cluster.storages.add(record.text("storage"), record.text("node"), is_on(&record, "shared"));
@@ -94,6 +95,12 @@ pub fn import(documents: &[Document]) -> Result<Imported, Faults> {
             other => notes.add(Fate::LeftOut, &format!("items of type {other:?}")),
         }
     }
+    let ruled = cluster.rules.iter().flat_map(|rule| &rule.guests).chain(cluster.in_group.iter().map(|(sid, _)| sid));
+    notes.add_many(
+        Fate::LeftOut,
+        "guests of HA rules and resources that are not in the list of guests",
+        ruled.filter(|sid| !sids.contains(*sid)).count() as u64,
+    );
     let known = items
         .iter()
         .map(|(_, value)| value)
@@ -131,11 +138,21 @@ fn items(documents: &[Document], configs: &mut Configs, faults: &mut Faults) -> 
     all
 }
 
+/// Whether all of these figures are there, right or wrong.
+fn says(record: &Record<'_>, fields: &[&'static str]) -> bool {
+    fields.iter().all(|field| record.get(field).is_some_and(|value| whole(value) != Ok(None)))
+}
+
 fn node(record: &Record<'_>, faults: &mut Faults) -> (NodeSpec, i64) {
-    let (name, status) = (record.text("node"), record.text("status"));
-    if status == "online" && (record.get("maxmem").is_none() || record.get("maxcpu").is_none()) {
+    let (name, status) = (record.id("node", faults), record.text("status"));
+    if status == "online" && !says(record, &["maxmem", "maxcpu", "mem"]) {
         let remedy = "ask with an account that has Sys.Audit";
-        faults.add("I301", &record.place, "it is online and does not say how large it is", remedy);
+        faults.add(
+            "I301",
+            &record.place,
+            "it is online and does not say how large it is, or what of it is in use",
+            remedy,
+        );
     }
     let mut figure = |field| record.whole(field, faults).unwrap_or(0);
     let cpu = figure("maxcpu").saturating_mul(CPUS_PER_CPU);
@@ -165,6 +182,8 @@ struct Guest {
 }
 
 const KINDS: [&str; 2] = ["qemu", "lxc"];
+/// What HA calls them.
+const SIDS: [&str; 2] = ["vm", "ct"];
 
 /// CPUs that a guest may use: a part of one, as with `cpulimit: 0.5`, counts as a whole one.
 fn cpus(record: &Record<'_>, faults: &mut Faults) -> i64 {
@@ -176,7 +195,8 @@ fn cpus(record: &Record<'_>, faults: &mut Faults) -> i64 {
 
 impl Guest {
     fn read(record: &Record<'_>, notes: &mut Notes, faults: &mut Faults) -> Option<Guest> {
-        let vmid = record.text("vmid");
+        let vmid = record.id("vmid", faults);
+        record.whole("vmid", faults);
         let kind = usize::from(record.text("type") == "lxc");
         let cpu = cpus(record, faults);
         let mut figure = |field| record.whole(field, faults).unwrap_or(0);
@@ -203,11 +223,11 @@ impl Guest {
             notes.add(Fate::Pinned, &format!("guests: {why}"));
         }
         Some(Guest {
-            sid: format!("{}:{vmid}", ["vm", "ct"][kind]),
+            sid: format!("{}:{vmid}", SIDS[kind]),
             name: record.text("name"),
-            node: record.text("node"),
+            node: record.id("node", faults),
             memory: memory.saturating_add(MIB - 1) / MIB,
-            has_size: record.get("maxmem").is_some() && record.get("maxcpu").is_some(),
+            has_size: says(record, &["maxmem", "maxcpu"]),
             kind,
             cpu,
             used,
@@ -313,7 +333,16 @@ enum Says {
 }
 
 impl Rule {
-    fn read(record: &Record<'_>) -> Rule {
+    fn read(record: &Record<'_>, faults: &mut Faults) -> Rule {
+        let guests: BTreeSet<String> = record.words("resources").into_iter().collect();
+        if guests.is_empty() {
+            faults.add(
+                "I301",
+                &record.place,
+                "it is a rule for no guest",
+                "give the answer of /cluster/ha/rules as it is",
+            );
+        }
         let says = match (record.text("type").as_str(), record.text("affinity").as_str()) {
             _ if is_on(record, "disable") => Says::Nothing,
             // HA passes over it until somebody mends it, and nobody knows how it will read then.
@@ -329,7 +358,7 @@ impl Rule {
             ("resource-affinity", "positive") => Says::Together,
             _ => Says::Unknown,
         };
-        Rule { name: record.text("rule"), guests: record.words("resources").into_iter().collect(), says }
+        Rule { name: record.text("rule"), guests, says }
     }
 
     /// A group of nodes, of the time before rules.
@@ -340,9 +369,10 @@ impl Rule {
     }
 }
 
-/// Proxmox writes flags as 1.
+/// Proxmox writes flags as 1, some versions as a text.
 fn is_on(record: &Record<'_>, name: &'static str) -> bool {
-    record.flag(name) || record.text(name) == "1"
+    let is_word = record.get(name).is_some_and(|value| [&json!(1), &json!("1"), &json!("0")].contains(&value));
+    if is_word { record.text(name) == "1" } else { record.flag(name) }
 }
 
 /// `pve1:2,pve2`: names, with priorities that only prefer.
@@ -410,8 +440,13 @@ impl Cluster {
 
     fn snapshot(mut self, notes: &mut Notes) -> Snapshot {
         for (sid, group) in &self.in_group {
-            if let Some(group) = self.groups.iter_mut().find(|rule| rule.name == *group) {
-                group.guests.insert(sid.clone());
+            match self.groups.iter_mut().find(|rule| rule.name == *group) {
+                Some(group) => _ = group.guests.insert(sid.clone()),
+                None if group.is_empty() => {}
+                None => {
+                    let guests = [sid.clone()].into();
+                    self.groups.push(Rule { name: group.clone(), guests, says: Says::Unknown });
+                }
             }
         }
         self.rules.append(&mut self.groups);

@@ -1,6 +1,8 @@
 //! What do Slurm's resource strings say? `gpu:a100:2(IDX:0-1),nic:1` and `cpu=4,mem=120G,gres/gpu=2`.
 
 use super::hostlist::{numbers, split_outside};
+use crate::adapter::record::Record;
+use crate::model::Faults;
 
 /// One generic resource of a node, or wanted by a job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,6 +40,16 @@ pub fn gres(text: &str) -> (Vec<Gres>, Vec<String>) {
         }
     }
     (list, unread)
+}
+
+/// The same of a field, or of one of the texts in its list. What cannot be read is a fault: as nothing, it would be room for others.
+pub fn listed(record: &Record<'_>, name: &str, text: &str, faults: &mut Faults) -> Vec<Gres> {
+    let (list, unread) = gres(text);
+    for entry in unread {
+        let cause = format!("{entry:?} is no generic resource with its amount");
+        faults.add("I203", format!("{}, {name}", record.place), cause, "give the command's output as it is");
+    }
+    list
 }
 
 fn one(part: &str) -> Option<Gres> {

@@ -1,8 +1,8 @@
 //! What does Slurm say of a job? From `squeue --json` or `scontrol show jobs --json`, in the words of every version since 22.05.
 
-use super::gres::{Gres, gres, tres};
+use super::gres::{Gres, gres, listed, tres};
 use super::hostlist::hosts;
-use crate::adapter::record::{Record, whole};
+use crate::adapter::record::{Record, figure};
 use crate::model::{AMOUNT_MAX, Faults};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -175,7 +175,7 @@ impl Job {
         let id = match record.whole("array_task_id", faults) {
             // A task of an array that is a job by now.
             Some(index) if array_id > 0 && tasks_waiting.is_empty() => format!("{array_id}_{index}"),
-            _ => record.text("job_id"),
+            _ => record.id("job_id", faults),
         };
         let given = record.text("tres_alloc_str");
         let asked = record.text("tres_req_str");
@@ -191,7 +191,7 @@ impl Job {
         // Where it runs; told again, part by part, in job_resources.
         record.get("nodes");
         let priority = record.whole("priority", faults).unwrap_or(0);
-        let state = state(record, priority);
+        let state = state(record, priority, faults);
         let nodes = node_count(record, &asked, faults);
         let cpus = cpus_per_node(record, &asked, nodes, faults);
         Job {
@@ -203,7 +203,7 @@ impl Job {
             excluded: record.text("excluded_nodes"),
             memory: memory(record, faults),
             gres: wanted_gres(record, &asked, nodes, faults),
-            cpus_per_gpu: gres(&record.text("cpus_per_tres")).0.iter().find(|g| g.name == "gpu").map_or(0, |g| g.count),
+            cpus_per_gpu: per_gpu(record, "cpus_per_tres", faults).unwrap_or(0),
             switches: ["required_switches", "minimum_switches"]
                 .into_iter()
                 .find_map(|name| record.whole(name, faults).filter(|switches| *switches > 0))
@@ -251,19 +251,38 @@ fn is_exclusive(words: &[String]) -> bool {
     words.iter().any(|word| ["none", "true", "user", "mcs", "topo"].contains(&word.as_str()))
 }
 
-fn state(record: &Record<'_>, priority: i64) -> State {
+/// States of jobs that are over, or end just now; what these still hold is in use on their nodes.
+const OVER: [&str; 14] = [
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "COMPLETING",
+    "DEADLINE",
+    "EXPEDITING",
+    "FAILED",
+    "LAUNCH_FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "PREEMPTED",
+    "REVOKED",
+    "SPECIAL_EXIT",
+    "TIMEOUT",
+];
+
+fn state(record: &Record<'_>, priority: i64, faults: &mut Faults) -> State {
     let states: Vec<String> = record.words("job_state").iter().map(|state| state.to_uppercase()).collect();
     let is = |state: &str| states.iter().any(|s| s == state);
     if ["RUNNING", "SUSPENDED", "CONFIGURING"].into_iter().any(is) && !is("COMPLETING") {
         return State::Running;
     }
     if !is("PENDING") {
-        return State::Over;
+        let is_known = states.iter().any(|state| OVER.contains(&state.as_str()));
+        let unknown = || State::Barred(format!("in a state that is not known here: {:?}", states.join(",")));
+        return if is_known { State::Over } else { unknown() };
     }
     let reason = record.text("state_reason");
     let depends = record.text("dependency");
-    let is_het =
-        !record.text("het_job_id_set").is_empty() || !["", "0"].contains(&plain(record.get("het_job_id")).as_str());
+    let is_het = !record.text("het_job_id_set").is_empty() || record.whole("het_job_id", faults).unwrap_or(0) > 0;
     let barred = if priority == 0 || record.flag("hold") || reason.starts_with("JobHeld") {
         Some("held")
     } else if reason.starts_with("Dependency") || depends.contains("unfulfilled") {
@@ -285,10 +304,6 @@ fn state(record: &Record<'_>, priority: i64) -> State {
         None if room.contains(&word) => State::Waiting,
         None => State::Barred(format!("wait for {word}")),
     }
-}
-
-fn plain(value: Option<&Value>) -> String {
-    value.and_then(|value| whole(value).ok().flatten()).map_or(String::new(), |number| number.to_string())
 }
 
 /// Nodes that a job wants. Where it leaves that open, Slurm's own estimate.
@@ -315,14 +330,26 @@ fn cpus_per_node(record: &Record<'_>, asked: &str, nodes: i64, faults: &mut Faul
 fn memory(record: &Record<'_>, faults: &mut Faults) -> Memory {
     let mut figure = |name| record.whole(name, faults).filter(|amount| *amount > 0);
     let (per_node, per_cpu) = (figure("memory_per_node"), figure("memory_per_cpu"));
-    let per_gpu = gres(&record.text("memory_per_tres")).0.into_iter().find(|g| g.name == "gpu").map(|g| g.count);
+    let of_gpu = per_gpu(record, "memory_per_tres", faults);
     // Who asks by GPU is told of per node as well, with the figure of one GPU (24.11).
-    match (per_gpu, per_node, per_cpu) {
+    match (of_gpu, per_node, per_cpu) {
         (Some(amount), ..) => Memory::PerGpu(amount),
         (None, Some(amount), _) => Memory::PerNode(amount),
         (None, None, Some(amount)) => Memory::PerCpu(amount),
         (None, None, None) => Memory::Whole,
     }
+}
+
+/// How much goes with each GPU. Slurm says so of all of them, so what looks like a type is a figure that cannot be read.
+fn per_gpu(record: &Record<'_>, name: &'static str, faults: &mut Faults) -> Option<i64> {
+    let text = record.text(name);
+    let list = listed(record, name, &text, faults);
+    let gpu = list.iter().find(|g| g.name == "gpu");
+    if !list.is_empty() && gpu.is_none_or(|gpu| !gpu.model.is_empty()) {
+        let cause = format!("{text:?} is no amount for each GPU");
+        faults.add("I203", format!("{}, {name}", record.place), cause, "give the command's output as it is");
+    }
+    gpu.map(|gpu| gpu.count)
 }
 
 /// What a waiting job wants of generic resources on each node.
@@ -358,9 +385,15 @@ fn wanted_gres(record: &Record<'_>, asked: &str, nodes: i64, faults: &mut Faults
 /// What a running job holds on each of its nodes.
 fn parts(record: &Record<'_>, given: &str, faults: &mut Faults) -> Vec<Part> {
     // 22.05 to 23.11 have a list `allocated_nodes`, later versions `nodes.allocation`.
-    let old = record.inner(&["job_resources", "allocated_nodes"]);
-    let list = old.or_else(|| record.inner(&["job_resources", "nodes", "allocation"])).and_then(Value::as_array);
-    let told: Vec<Told> = list.into_iter().flatten().map(Told::read).collect();
+    let told = record.part("job_resources").map_or(Vec::new(), |resources| {
+        // Where each node is told of by itself, `nodes` is a text.
+        let new = || resources.get("nodes").filter(|nodes| nodes.is_object()).and_then(|_| resources.part("nodes"));
+        match resources.get("allocated_nodes").is_some() {
+            true => resources.parts("allocated_nodes"),
+            false => new().map_or(Vec::new(), |nodes| nodes.parts("allocation")),
+        }
+    });
+    let told: Vec<Told> = told.iter().map(|told| Told::read(told, faults)).collect();
     let names = match told.is_empty() {
         false => told.iter().map(|told| told.node.clone()).collect(),
         true => hosts(&record.text("nodes")).unwrap_or_else(|| {
@@ -377,10 +410,10 @@ fn parts(record: &Record<'_>, given: &str, faults: &mut Faults) -> Vec<Part> {
     let fits = |figure: &fn(&Told) -> i64| sum(*figure) > 0 && total % sum(*figure) == 0;
     let cpus_of = figures.into_iter().find(fits).map(|figure| (figure, total / sum(figure)));
     let memory = tres(given, "mem").map_or(0, |total| share(total, count));
-    let details = record.list("gres_detail");
+    let details = record.text_list("gres_detail");
     let part = |(i, node): (usize, String)| {
         let told = told.get(i);
-        let gres = details.get(i).and_then(Value::as_str).map(|text| gres(text).0).unwrap_or_default();
+        let gres = details.get(i).map(|text| listed(record, "gres_detail", text, faults)).unwrap_or_default();
         Part {
             cpus: match (cpus_of, told) {
                 (Some((figure, times)), Some(told)) => figure(told).saturating_mul(times),
@@ -414,17 +447,27 @@ struct Told {
 }
 
 impl Told {
-    fn read(value: &Value) -> Told {
-        let figure = |path: &str| value.pointer(path).and_then(|v| whole(v).ok().flatten()).unwrap_or(0);
-        let name = value.get("nodename").or_else(|| value.get("name")).and_then(Value::as_str);
-        let sockets = value.get("sockets").and_then(Value::as_object);
-        let cores = sockets.into_iter().flat_map(|sockets| sockets.values()).filter_map(|socket| socket.get("cores"));
+    fn read(record: &Record<'_>, faults: &mut Faults) -> Told {
+        let mut figure = |path: &[&'static str]| {
+            figure(record.inner(path), || format!("{}, {}", record.place, path.join(".")), faults).unwrap_or(0)
+        };
+        let name = Some(record.text("nodename")).filter(|name| !name.is_empty());
+        let (cpus_used, memory) = (figure(&["cpus_used"]), figure(&["memory_allocated"]));
+        // Later versions have objects of these, 22.05 a figure of its own.
+        let later = |name: &'static str| record.get(name).is_some_and(Value::is_object);
         Told {
-            node: name.unwrap_or_default().to_string(),
-            cpus: figure("/cpus/count"),
-            cores: cores.filter_map(Value::as_object).map(|cores| cores.len() as i64).sum(),
-            cpus_used: figure("/cpus_used"),
-            memory: figure("/memory_allocated").max(figure("/memory/allocated")),
+            node: name.unwrap_or_else(|| record.text("name")),
+            cpus: if later("cpus") { figure(&["cpus", "count"]) } else { 0 },
+            cores: cores(record),
+            cpus_used,
+            memory: memory.max(if later("memory") { figure(&["memory", "allocated"]) } else { 0 }),
         }
     }
+}
+
+/// Cores that an allocation counts singly, by socket.
+fn cores(record: &Record<'_>) -> i64 {
+    let sockets = record.get("sockets").and_then(Value::as_object).into_iter().flat_map(|sockets| sockets.values());
+    let cores = sockets.filter_map(|socket| socket.get("cores")?.as_object());
+    cores.map(|cores| cores.len() as i64).sum()
 }

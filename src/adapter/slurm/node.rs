@@ -1,6 +1,6 @@
 //! What does Slurm say of a node? From `sinfo --json` (22.05) or `scontrol show nodes --json` (23.02 and later).
 
-use super::gres::{Gres, gres};
+use super::gres::{Gres, gres, listed};
 use super::hostlist::numbers;
 use crate::adapter::notes::{Fate, Notes};
 use crate::adapter::record::{Record, whole};
@@ -118,9 +118,16 @@ impl Node {
         let effective = record.whole("effective_cpus", faults).filter(|cpus| *cpus > 0);
         // With `CPUs` set to the number of cores, a CPU is a core.
         let cpus_per_core = if all > cores { threads } else { 1 };
-        let listed = numbers(&record.text("specialized_cpus")).map_or(0, |list| list.len() as i64);
+        let named = match record.text("specialized_cpus") {
+            text if ["", "N/A"].contains(&text.as_str()) => 0,
+            text => numbers(&text).map(|list| list.len() as i64).unwrap_or_else(|| {
+                let cause = format!("{text:?} is no list of CPUs");
+                faults.add("I203", format!("{}, specialized_cpus", record.place), cause, "mend the list");
+                0
+            }),
+        };
         let of_cores = record.whole("specialized_cores", faults).unwrap_or(0).saturating_mul(cpus_per_core);
-        let own = all.saturating_sub(of_cores.max(listed)).max(0);
+        let own = all.saturating_sub(of_cores.max(named)).max(0);
         // What these leave is what is effective, where that is told.
         let cpus = effective.map_or(own, |effective| effective.min(all));
         let partitions: Vec<String> = record.words("partitions");
@@ -130,7 +137,7 @@ impl Node {
         } else {
             record.get("features");
         }
-        let name = record.text("name");
+        let name = record.id("name", faults);
         let mut spec = NodeSpec {
             allocatable: [("cpu".to_string(), cpus), ("memory".to_string(), memory)].into(),
             pool: partitions.first().cloned(),
@@ -142,7 +149,7 @@ impl Node {
         spec.labels.extend(marks.map(|(kind, word)| (format!("{kind}/{word}"), "yes".to_string())));
         spec.name = name;
         let own = add_gres(record, &mut spec, notes, faults);
-        let gres_in_use = gres(&record.text("gres_used")).0;
+        let gres_in_use = listed(record, "gres_used", &record.text("gres_used"), faults);
         if own.iter().any(|g| g.no_consume) {
             notes.add(
                 Fate::Stricter,

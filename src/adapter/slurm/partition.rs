@@ -46,7 +46,8 @@ impl Partition {
         let cpus_per_node = figure(most, place, faults).filter(|most| *most > 0);
         let place = || format!("{}, maximums.nodes", record.place);
         let nodes = figure(record.inner(&["maximums", "nodes"]), place, faults);
-        let is_exclusive = record.inner(&["maximums", "shares"]).is_some_and(|shares| whole(shares) == Ok(Some(0)));
+        let place = || format!("{}, maximums.shares", record.place);
+        let is_exclusive = figure(record.inner(&["maximums", "shares"]), place, faults) == Some(0);
         (record.text("name"), Partition { cpus_per_node, nodes, is_exclusive })
     }
 }
@@ -59,8 +60,9 @@ pub fn unread(value: &Value) -> impl Iterator<Item = &'static str> {
         ("/maximums/partition_memory_per_node", 0),
         ("/minimums/nodes", 1),
     ];
-    let is_set =
-        |path: &str, none: i64| value.pointer(path).is_some_and(|v| matches!(whole(v), Ok(Some(n)) if n > none));
+    let is_set = |path: &str, none: i64| {
+        value.pointer(path).is_some_and(|v| whole(v).map_or(true, |n| n.is_some_and(|n| n > none)))
+    };
     LIMITS.into_iter().filter(move |(path, none)| is_set(path, *none)).map(|(path, _)| path)
 }
 

@@ -55,6 +55,12 @@ pub fn tasks(
     }
     for (node, held) in nodes.iter().zip(&held) {
         if let Some(task) = outside(node, held) {
+            let is_limited = |name: &String| partitions.get(name).is_some_and(|p| p.cpus_per_node.is_some());
+            if task.requirement["cpu"] > 0 && node.partitions.iter().any(is_limited) {
+                let what =
+                    "CPUs in use on nodes by no running job of the list: they do not count for their partition's limit";
+                notes.add(Fate::LeftOut, what);
+            }
             notes.add(Fate::Pinned, "nodes with something in use that no running job of the list accounts for");
             tasks.push(task);
         }
