@@ -140,7 +140,7 @@ impl Release<'_> {
 }
 
 /// A plan that leads to `target`. Where that starts what is worth less in the points of the problem than what has to give way for it,
-/// a share or a node, the plan is ordered in points in which nothing is.
+/// a share or a node, or empties a node that is worth less than such a share, the plan is ordered in points in which nothing is.
 pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, control: &Control) -> Plan {
     let meta = || Meta {
         solver: "bulk".to_string(),
@@ -155,7 +155,10 @@ pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, co
     let plan = plan::build(problem, target, meta(), control);
     let left_out = |plan: &Plan| {
         let reached = plan.reached(problem);
-        problem.task_ids().filter(|task| target.spot(*task).is_placed() && !reached.spot(*task).is_placed()).count()
+        let waits = |task: &TaskId| target.spot(*task).is_placed() && !reached.spot(*task).is_placed();
+        let empty = empty_nodes(problem, &reached);
+        let is_left = |node: &&NodeId| empty.binary_search(node).is_err();
+        problem.task_ids().filter(waits).count() + empty_nodes(problem, target).iter().filter(is_left).count()
     };
     if left_out(&plan) == 0 {
         return plan;

@@ -8,6 +8,7 @@ use crate::model::{
     AMOUNT_MAX, Goal, NodeId, Piece, Placement, Problem, SHARE_ONE, Share, Sharing, Spot, Task, TaskId, Usage,
     violations, worsened,
 };
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -85,14 +86,22 @@ impl Search {
         if count(&second) <= count(&first) { second } else { first }
     }
 
-    /// What was found; where something waits and shares may be in its way, what places more.
-    pub(super) fn or_more_placed(&self, problem: &Problem, found: Placement, control: &Control) -> Placement {
-        let count = |placement: &Placement| lacking(problem, placement).count();
-        if count(&found) == 0 || !problem.task_ids().any(|task| gives_way(problem, task)) {
-            return found;
+    /// A placement in which as much runs as can be found, then on as few nodes as can be found. Shares beyond the least give way for
+    /// either, and only where that brings something.
+    pub(super) fn packed(&self, problem: &Problem, control: &Control) -> Placement {
+        let asked = priced(problem, &|_| 1);
+        let rank = |placement: &Placement| {
+            (lacking(problem, placement).count(), Reverse(empty_nodes(problem, placement).len()))
+        };
+        let Some(thin) = thinned(&asked) else { return self.solve(&asked, false, control) };
+        let full = self.solve(&asked, false, &control.part(3));
+        let least = as_shares(&asked, &self.solve(&thin, false, &control.part(2)));
+        let best = if rank(&least) < rank(&full) { least } else { full };
+        if lacking(problem, &best).next().is_none() || control.must_stop() {
+            return best;
         }
         let other = self.most_placed(problem, control);
-        if count(&other) < count(&found) { other } else { found }
+        if rank(&other) < rank(&best) { other } else { best }
     }
 
     /// A placement in which everything runs that is to, with few moves; `None` when none is found.
