@@ -11,7 +11,9 @@ use bayplan::control::Control;
 use bayplan::file::{self, Shapes};
 use bayplan::model::{Goal, Problem};
 use bayplan::plan::Plan;
-use bayplan::scale::{Addition, Advice, Ask, GivenUp, NodeShape, Policy, PoolAdvice, ScaleError, Search, advise, check};
+use bayplan::scale::{
+    Addition, Advice, Ask, GivenUp, NodeShape, Policy, PoolAdvice, ScaleError, Search, advise, check,
+};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;

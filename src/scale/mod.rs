@@ -362,8 +362,7 @@ fn target(scene: &Scene, policy: &Policy, search: &Search, control: &Control) ->
 
 /// The problem with one node of each shape: what neither a node of the snapshot nor one on offer could hold, nothing there holds.
 fn offered(stage: &Stage, shapes: &[NodeShape]) -> Result<Problem, Faults> {
-    let (extended, _) = stage.with_nodes(shapes, &vec![1; shapes.len()]);
-    Ok(extended.problem()?.cut().problem)
+    stage.with_nodes(shapes, &vec![1; shapes.len()]).0.problem()
 }
 
 fn verified(
