@@ -252,6 +252,7 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
         return Err(faults.into());
     }
     let problem = Problem::new(snapshot)?;
+    let ask = &Ask { search: ask.search.for_tasks(problem.tasks.len()), ..ask.clone() };
     let stage = Stage::new(snapshot, ask);
     let (shapes, kinds_left_out) = on_offer(&stage, ask)?;
     let offered = offered(&stage, &shapes)?;

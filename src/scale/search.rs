@@ -20,6 +20,9 @@ const EXACT_TIME_MAX: Duration = Duration::from_secs(10);
 const CANDIDATES: u64 = 20_000_000;
 /// A search that is asked whether everything has a place gets this part of them: there are many such questions.
 const QUESTION_PART: u64 = 8;
+/// Candidates of a search whatever effort is asked for, all tasks together: a millisecond. Few tasks with few candidates each would be
+/// packed so badly that dear nodes are bought.
+const CANDIDATES_MIN: u64 = 1 << 13;
 /// See [`CANDIDATES`].
 const EFFORT_MIN: u64 = 20;
 /// Largest value of all tasks together, so that no sum of a search overflows.
@@ -38,13 +41,20 @@ const POOL_LABEL: &str = "\0pool";
 pub struct Search {
     /// Seed of every random choice.
     pub seed: u64,
-    /// Candidates per task of each search; `None`: by size, and the exact solver as well where the problem is small.
+    /// Candidates per task of each search, more where there are few tasks; `None`: by size, and the exact solver as well where the problem is
+    /// small.
     pub effort: Option<u64>,
     /// Threads; 0 = all cores.
     pub threads: usize,
 }
 
 impl Search {
+    /// The same with enough effort for so many tasks.
+    pub(super) fn for_tasks(&self, count: usize) -> Search {
+        let least = (CANDIDATES_MIN / count.max(1) as u64).min(bulk::EFFORT_DEFAULT);
+        Search { effort: self.effort.map(|effort| effort.max(least)), ..self.clone() }
+    }
+
     /// The best placement that can be found. With `settled`, all that counts is whether everything runs: where no effort is asked for, the
     /// search is short, and ends as soon as it does.
     pub(super) fn solve(&self, problem: &Problem, settled: bool, control: &Control) -> Placement {
