@@ -468,6 +468,18 @@ fn shares_give_way_where_a_node_can_go_for_it() {
     assert_eq!((answer.pools[0].release.len(), answer.given_up.len()), (1, 0));
 }
 
+/// Room for tasks that may come is no reason to take shares away today.
+#[test]
+fn no_share_gives_way_before_a_task_is_there() {
+    let snapshot = cluster(vec![node("n", &[("cpu", 8)])], vec![at(elastic("x", 8, "1/2"), "n")]);
+    let policy = |count| Policy::Tasks("a".to_string(), count);
+    let of = |count| Ask { tasks: vec![task("a", 1, &[("cpu", 2)])], ..ask(&policy(count)) };
+    let answer = advise(&snapshot, &of(2), &Control::unlimited()).unwrap();
+    assert!(answer.is_kept && answer.given_up.is_empty(), "{:?}", answer.given_up);
+    assert_eq!(answer.release_plan.waves.len(), 0);
+    assert!(!advise(&snapshot, &of(3), &Control::unlimited()).unwrap().is_kept);
+}
+
 /// What can never be held is told in the units of the snapshot, whatever those of the pieces are.
 #[test]
 fn what_is_hopeless_is_told_in_units_of_the_snapshot() {

@@ -73,13 +73,13 @@ impl Release<'_> {
         let allowed = self.allowed(&end, &empty, control);
         let held_back = empty.len() - allowed.len();
         let wide = || self.released(plan, &end, allowed.clone(), held_back, control);
-        let unmoved = &self.scene.whole.current;
-        let empty_now = empty_nodes(&self.scene.whole, unmoved);
+        let empty_now = empty_nodes(self.problem, &self.problem.current);
         let is_idle = allowed.iter().all(|node| empty_now.binary_search(node).is_ok());
-        if is_idle && waiting(&self.scene.whole).next().is_none() {
-            // Nothing needs to move for what can go.
+        if is_idle && waiting(&self.scene.whole).all(|task| task.index() >= self.problem.tasks.len()) {
+            // Nothing needs to move for what can go, nor any share to give way before the tasks of the policy are there.
             let plan = planned(&consolidated, &self.problem.current, self.search, control);
-            let idle = self.released(plan, unmoved, allowed.clone(), held_back, control);
+            let unmoved = reached(self.problem, &plan, &state);
+            let idle = self.released(plan, &unmoved, allowed.clone(), held_back, control);
             return if idle.is_kept { idle } else { wide() };
         }
         // The tasks of the policy keep their places only where everything goes where it was found.

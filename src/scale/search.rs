@@ -22,7 +22,7 @@ const CANDIDATES: u64 = 20_000_000;
 const QUESTION_PART: u64 = 8;
 /// Candidates of a search whatever effort is asked for, all tasks together: a millisecond. Few tasks with few candidates each would be
 /// packed so badly that dear nodes are bought.
-const CANDIDATES_MIN: u64 = 1 << 13;
+const CANDIDATES_MIN: u64 = 1 << 11;
 /// See [`CANDIDATES`].
 const EFFORT_MIN: u64 = 20;
 /// Largest value of all tasks together, so that no sum of a search overflows.
@@ -41,8 +41,8 @@ const POOL_LABEL: &str = "\0pool";
 pub struct Search {
     /// Seed of every random choice.
     pub seed: u64,
-    /// Candidates per task of each search, more where there are few tasks; `None`: by size, and the exact solver as well where the problem is
-    /// small.
+    /// Candidates per task of each search, more where there are few tasks; `None`: by size, and the exact solver as well where the
+    /// problem is small.
     pub effort: Option<u64>,
     /// Threads; 0 = all cores.
     pub threads: usize,
@@ -104,8 +104,9 @@ impl Search {
             (lacking(problem, placement).count(), Reverse(empty_nodes(problem, placement).len()))
         };
         let Some(thin) = thinned(&asked) else { return self.solve(&asked, false, control) };
-        let full = self.solve(&asked, false, &control.part(3));
-        let least = as_shares(&asked, &self.solve(&thin, false, &control.part(2)));
+        let full = self.solve(&asked, false, &control.part(2));
+        let rest = if lacking(problem, &full).next().is_none() { control.clone() } else { control.part(2) };
+        let least = as_shares(&asked, &self.solve(&thin, false, &rest));
         let best = if rank(&least) < rank(&full) { least } else { full };
         if lacking(problem, &best).next().is_none() || control.must_stop() {
             return best;
