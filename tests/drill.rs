@@ -396,6 +396,30 @@ fn a_recovery_takes_few_waves_where_caps_part_it() {
     assert_eq!(waves(&snapshot), (Verdict::Survives, 8, 8));
 }
 
+/// The same where the cap is on what enters a rack: best fit would fill one of four.
+#[test]
+fn a_recovery_takes_few_waves_where_racks_have_caps() {
+    let rack = |n: i64| format!("r{}", (n - 1) / 2);
+    let mut nodes: Vec<NodeSpec> = vec![node("n0", &[("cpu", 8)])];
+    nodes.extend((1..9).map(|n| in_rack(node(&format!("n{n}"), &[("cpu", 100 + n)]), &rack(n))));
+    let work = (0..8).map(|t| at(task(&format!("t{t}"), 1, &[("cpu", 1)]), "n0")).collect();
+    let mut snapshot = Snapshot { resources: resources(&["cpu"]), ..cluster(nodes, work) };
+    snapshot.levels = vec!["rack".to_string()];
+    let waves = |snapshot: &Snapshot| {
+        let problem = settled(snapshot);
+        let found = drilled(&problem);
+        let one = find(&problem, &found, "node n0");
+        assert_keeps_rules(&problem, one);
+        (one.verdict, one.moves, one.waves)
+    };
+    snapshot.moves.max_per_domain = [("rack".to_string(), 2)].into_iter().collect();
+    assert_eq!(waves(&snapshot), (Verdict::Survives, 8, 1));
+    // Of a wave one enters each node, and two each rack: three racks need two waves.
+    snapshot.moves.max_to_node = Some(1);
+    snapshot.nodes[1..3].iter_mut().for_each(|node| node.cordoned = true);
+    assert_eq!(waves(&snapshot), (Verdict::Survives, 8, 2));
+}
+
 /// Each kind of rule alone is enough to lose a task, and is named.
 #[test]
 fn each_rule_can_be_what_keeps_a_task_lost() {

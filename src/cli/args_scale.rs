@@ -24,7 +24,8 @@ Per pool: load, available and f(load, available), by default available - load; n
 could; how many more tasks of each shape fit now, after the plan that empties nodes, and at most. For what has no place, or
 where the policy is broken: the cheapest nodes found that are enough, with a cost that no others are below. Running tasks stay in
 their pool and go on running. The load of an elastic task is its least share, and that is what it needs room for: what it holds beyond
-(\"held\" is with that) gives way to others. A divisible one needs what it has. Prices are those of nodes with their pool's.
+(\"held\" is with that) gives way to others, or where a node can go for it, and the answer names who has less. A divisible one needs
+what it has. Prices are those of nodes with their pool's.
 
 A shapes file is {\"format\": \"bayplan-shapes/1\", \"nodes\": [...], \"tasks\": [...]}, nodes and tasks as in a snapshot; a node may have a
 \"max\" as well. Without a file, the most frequent kinds of nodes are on offer, and of rare ones the cheapest that hold what those do
@@ -68,7 +69,7 @@ pub struct ScaleArgs {
     /// Wall time for the whole command, e.g. 500ms, 60s, 5m [default: 60s; none with --effort]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     time_limit: Option<Duration>,
-    /// Effort of each search in candidate evaluations per task: the same answer every time
+    /// Effort of each search in candidate evaluations per task, more where there are few tasks: the same answer every time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub effort: Option<u64>,
     /// Seed of the searches

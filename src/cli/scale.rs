@@ -11,7 +11,9 @@ use bayplan::control::Control;
 use bayplan::file::{self, Shapes};
 use bayplan::model::{Goal, Problem};
 use bayplan::plan::Plan;
-use bayplan::scale::{Addition, Advice, Ask, NodeShape, Policy, PoolAdvice, ScaleError, Search, advise, check};
+use bayplan::scale::{
+    Addition, Advice, Ask, GivenUp, NodeShape, Policy, PoolAdvice, ScaleError, Search, advise, check,
+};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -115,7 +117,7 @@ struct ScaleJson<'a> {
     /// True when the nodes that are there keep the policy and hold all that runs and waits.
     kept: bool,
     pools: Vec<PoolJson<'a>>,
-    release: ReleaseJson,
+    release: ReleaseJson<'a>,
     waiting: WaitingJson<'a>,
     /// Kinds of nodes that are there and were not on offer, since there are so many.
     kinds_left_out: usize,
@@ -167,7 +169,7 @@ struct FitJson<'a> {
 }
 
 #[derive(Serialize)]
-struct ReleaseJson {
+struct ReleaseJson<'a> {
     count: usize,
     at_most: usize,
     saved: i128,
@@ -175,6 +177,16 @@ struct ReleaseJson {
     held_back: usize,
     moves: usize,
     waves: usize,
+    given_up: Vec<GivenUpJson<'a>>,
+}
+
+/// An elastic task that has less at the end of the plan.
+#[derive(Serialize)]
+struct GivenUpJson<'a> {
+    task: &'a str,
+    /// As a fraction.
+    before: String,
+    after: String,
 }
 
 #[derive(Serialize)]
@@ -207,6 +219,7 @@ struct AddJson<'a> {
     moves_without_order: usize,
     moves: usize,
     waves: usize,
+    given_up: Vec<GivenUpJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -233,6 +246,7 @@ fn json(problem: &Problem, advice: &Advice) -> String {
             held_back: advice.held_back,
             moves: advice.release_plan.moves().count(),
             waves: advice.release_plan.waves.len(),
+            given_up: given_up_json(&advice.given_up),
         },
         waiting: WaitingJson {
             tasks: advice.waiting,
@@ -273,6 +287,14 @@ fn pool_json(pool: &PoolAdvice) -> PoolJson<'_> {
     }
 }
 
+fn given_up_json(given_up: &[GivenUp]) -> Vec<GivenUpJson<'_>> {
+    let mut all = Vec::with_capacity(given_up.len());
+    for GivenUp { task, before, after } in given_up {
+        all.push(GivenUpJson { task, before: before.to_string(), after: after.to_string() });
+    }
+    all
+}
+
 fn add_json(addition: &Addition) -> AddJson<'_> {
     AddJson {
         enough: addition.is_enough,
@@ -286,6 +308,7 @@ fn add_json(addition: &Addition) -> AddJson<'_> {
         moves_without_order: addition.unordered,
         moves: addition.plan.moves().count(),
         waves: addition.plan.waves.len(),
+        given_up: given_up_json(&addition.given_up),
     }
 }
 
@@ -355,6 +378,15 @@ fn release_lines(text: &mut String, advice: &Advice) {
         let _ = writeln!(text, "kept for the policy: {} more nodes that could be emptied", advice.held_back);
     }
     let _ = writeln!(text, "verified plan that empties them: {}", plan_text(&advice.release_plan));
+    given_up_line(text, &advice.given_up);
+}
+
+/// What elastic tasks have less of for it.
+fn given_up_line(text: &mut String, given_up: &[GivenUp]) {
+    if !given_up.is_empty() {
+        let shares = given_up.iter().map(|one| format!("{} from {} to {}", one.task, one.before, one.after));
+        let _ = writeln!(text, "shares that give way for it: {}", named(shares.collect::<Vec<_>>().iter()));
+    }
 }
 
 fn plan_text(plan: &Plan) -> String {
@@ -403,6 +435,7 @@ fn addition_lines(text: &mut String, advice: &Advice) {
         (false, _) => "not found to be enough",
     };
     let _ = writeln!(text, "{verdict}: {}", plan_text(&addition.plan));
+    given_up_line(text, &addition.given_up);
     if addition.unordered > 0 {
         let _ = writeln!(
             text,

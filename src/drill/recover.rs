@@ -9,7 +9,7 @@ use super::scenario::Scenario;
 use crate::bulk::{Device, Trouble};
 use crate::gpu::{Answer, Drills, Failed};
 use crate::kernel::drill::{Room, best, fail, put};
-use crate::model::{NodeId, Piece, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId, Usage};
+use crate::model::{DomainId, LevelId, NodeId, Piece, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId, Usage};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -30,8 +30,8 @@ pub enum Order {
     /// Largest first, each in a small part of the cluster of its own where there is room: so that recoveries keep out of each other's
     /// way, and few nodes are looked at. Not on a device.
     Apart(u32),
-    /// Largest first, to a node no more than enter it while the caps on moves let all of them start, as long as another has room: takes
-    /// fewer waves. Not on a device.
+    /// Largest first, into a node or domain no more than enter it while the caps on moves let all of them start, as long as another has
+    /// room: takes fewer waves. Not on a device.
     Swift,
 }
 
@@ -196,8 +196,9 @@ fn place<const L: usize>(
     }
     let is_failed = |node: NodeId| scenario.failed.binary_search(&node).is_ok();
     let mut gate = Gate::new(state, &scenario.lost, is_failed);
-    let most = if order == Order::Swift { at_once(state.problem, list.len()) } else { None };
-    let mut entered: BTreeMap<usize, u64> = BTreeMap::new();
+    let caps = if order == Order::Swift { caps_on_places(state.problem) } else { Vec::new() };
+    let first = turns(list.len() as u64, state.problem.moves.max_in_flight).max(1);
+    let mut entered: BTreeMap<(LevelId, DomainId), u64> = BTreeMap::new();
     let (poured, mut waiting): (Vec<usize>, Vec<usize>) =
         list.iter().copied().partition(|i| is_divisible(state.problem, scenario.lost[*i]));
     loop {
@@ -214,21 +215,26 @@ fn place<const L: usize>(
             let in_all =
                 |is_open: &dyn Fn(usize) -> bool| best::<L>(&cluster, &scratch.room, &lost, all.clone(), is_open);
             let missed = if gate.is_missed(task) { in_all(&mends) } else { None };
-            // Twice as many enter a node where so many fill all that have room.
-            let limits =
-                || std::iter::successors(most, |most| Some(most * 2)).take_while(|most| most / 2 < list.len() as u64);
+            // Twice as many waves where so many fill all that have room.
+            let waves = || {
+                std::iter::successors(Some(first), |waves| Some(waves * 2)).take_while(|w| w / 2 < list.len() as u64)
+            };
+            let domain = |node: usize, level: LevelId| (level, state.problem.domain(NodeId::new(node), level));
+            let is_left = |node: usize, waves: u64| {
+                let count = |level| entered.get(&domain(node, level)).copied().unwrap_or(0);
+                caps.iter().all(|(level, cap)| count(*level) < cap * waves)
+            };
             let early = || {
-                limits().find_map(|most| {
-                    let is_early = |node: usize| is_open(node) && entered.get(&node).is_none_or(|count| *count < most);
-                    in_all(&is_early)
-                })
+                waves()
+                    .filter(|_| !caps.is_empty())
+                    .find_map(|waves| in_all(&|node| is_open(node) && is_left(node, waves)))
             };
             let found = missed.or_else(early).or_else(|| parts_of(state, task, order).find_map(in_part));
             let Some((node, devices)) = found else { return true };
             put::<L>(&cluster, &mut scratch.room, &lost, node as usize, devices);
             scratch.touched.push(node as usize);
             gate.enter(task, NodeId(node));
-            *entered.entry(node as usize).or_default() += 1;
+            caps.iter().for_each(|(level, _)| *entered.entry(domain(node as usize, *level)).or_default() += 1);
             spots[*i] = Spot::On(Piece { node: NodeId(node), share: state.share(task), devices });
             false
         });
@@ -241,16 +247,18 @@ fn place<const L: usize>(
     spots
 }
 
-/// Moves that may enter one node in as many waves as so many moves need in any case; `None` where no cap is on a node.
-fn at_once(problem: &Problem, moves: usize) -> Option<u64> {
+/// Most moves of one wave that may enter a domain, by level; a node is one as well.
+fn caps_on_places(problem: &Problem) -> Vec<(LevelId, u64)> {
     let caps = &problem.moves;
-    let cap = caps.max_per_node.into_iter().chain(caps.max_to_node).min()?;
-    Some(turns(moves as u64, caps.max_in_flight).max(1) * u64::from(cap.max(1)))
+    let of_nodes = caps.max_per_node.into_iter().chain(caps.max_to_node).min();
+    let of_nodes = of_nodes.map(|cap| (LevelId(0), cap));
+    let all = of_nodes.into_iter().chain(caps.max_per_domain.iter().copied());
+    all.map(|(level, cap)| (level, u64::from(cap.max(1)))).collect()
 }
 
-/// Is there a cap on what enters a node in a wave?
+/// Is there a cap on what enters a place in a wave?
 pub fn has_caps(problem: &Problem) -> bool {
-    problem.moves.max_per_node.or(problem.moves.max_to_node).is_some()
+    !caps_on_places(problem).is_empty()
 }
 
 /// Waves for so many moves, of which a wave may have so many: 1 where there is no cap.

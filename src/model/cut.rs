@@ -3,14 +3,18 @@
 //! A divisible task takes whatever is free, so a search that may pour it anywhere says little about how much room a cluster needs. Cut,
 //! it needs what it has, no more and no less, and each piece moves like any other task.
 //!
-//! * A piece that runs is a task that requires what the piece holds, amounts rounded up: a start may be overfull by that, and stay so.
+//! * A piece that runs is a task that requires what the piece holds. Amounts count in units so fine that pieces and least shares are whole
+//!   numbers of them; where figures do not allow that ([`FINE_MAX`]), they are rounded up: a start may be overfull by that, and stay so.
 //! * A task that waits starts with one unit of what it requires most, or the smallest share ([`Problem::first_share`]).
 //! * What is pinned (or under way, which is the same) is not cut.
 //!
-//! Each piece is a member of the task's group: rules of groups count more members than there are. Whoever searches here judges what
-//! is found in the problem itself.
+//! Each piece is a member of the task's group: rules of groups count more members than there are, and soft terms of amounts count in
+//! other units. Whoever searches here sets points of his own, and judges what is found in the problem itself.
 
-use super::{Piece, Placement, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId};
+use super::{AMOUNT_MAX, Piece, Placement, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId, Usage, gcd};
+
+/// Largest amount in finer units. Kernels are exact up to twice as much; above, a node that is full to the last unit would seem overfull.
+pub const FINE_MAX: i64 = 1 << 28;
 
 /// See the head of this file.
 #[derive(Debug, Clone)]
@@ -26,7 +30,8 @@ pub struct Cut {
 impl Problem {
     /// Cuts the divisible tasks.
     pub fn cut(&self) -> Cut {
-        let mut cut = Cut { problem: self.clone(), own: self.tasks.len(), pieces: Vec::new() };
+        let fine = self.finer();
+        let mut cut = Cut { problem: fine.clone(), own: self.tasks.len(), pieces: Vec::new() };
         let mut spots = self.current.spots().to_vec();
         let is_cut = |task: &TaskId| {
             let spec = &self.tasks[task.index()];
@@ -35,17 +40,54 @@ impl Problem {
         for task in self.task_ids().filter(is_cut) {
             let now = self.current.spot(task).pieces();
             if now.is_empty() {
-                cut.make_piece(self, task, (task, self.first_share(task)));
+                cut.make_piece(&fine, task, (task, self.first_share(task)));
             }
             for (k, piece) in now.iter().enumerate() {
-                let at = if k == 0 { task } else { cut.one_more(self, task) };
-                cut.make_piece(self, at, (task, piece.share));
+                let at = if k == 0 { task } else { cut.one_more(&fine, task) };
+                cut.make_piece(&fine, at, (task, piece.share));
                 spots.resize(cut.problem.tasks.len(), Spot::Unplaced);
                 spots[at.index()] = Spot::On(Piece::whole(piece.node));
             }
         }
         cut.problem.current = Placement::from_spots(spots);
         cut
+    }
+
+    /// The problem in units of which all that tasks hold or need at least is a whole number, as far as [`FINE_MAX`] lets it.
+    fn finer(&self) -> Problem {
+        let width = self.resources.len();
+        let (usage, mut most, mut times) = (Usage::of(self, &self.current), vec![1; width], vec![1; width]);
+        for node in self.node_ids() {
+            let held = usage.amounts(node).iter().map(|held| (held / i128::from(SHARE_ONE)) as i64);
+            let amounts = self.allocatable(node).iter().zip(held);
+            most.iter_mut().zip(amounts).for_each(|(most, (has, held))| *most = (*most).max(*has).max(held));
+        }
+        for task in self.task_ids() {
+            let (spec, pieces) = (&self.tasks[task.index()], self.current.spot(task).pieces().iter().map(|p| p.share));
+            let shares: Vec<Share> = match spec.sharing {
+                Sharing::Rigid => Vec::new(),
+                Sharing::Elastic { .. } if spec.pinned => pieces.collect(),
+                Sharing::Elastic { min } => pieces.map(|share| share.min(min)).chain([min]).collect(),
+                Sharing::Divisible if pieces.len() == 0 => vec![self.first_share(task)],
+                Sharing::Divisible => pieces.collect(),
+            };
+            for (r, amount) in self.requirement(task).iter().enumerate() {
+                most[r] = most[r].max(*amount);
+                for share in &shares {
+                    let scaled = i128::from(*amount) * i128::from(share.parts());
+                    let part = SHARE_ONE / gcd((scaled % i128::from(SHARE_ONE)) as u32, SHARE_ONE);
+                    times[r] = times[r] / gcd(times[r], part) * part;
+                }
+            }
+        }
+        let mut fine = self.clone();
+        let limits = most.iter().map(|most| (FINE_MAX / most).max(1));
+        let times: Vec<i64> = times.iter().zip(limits).map(|(times, most)| i64::from(*times).min(most)).collect();
+        let rows = [&mut fine.allocatable, &mut fine.soft_limit, &mut fine.requirement];
+        for row in rows.into_iter().flat_map(|rows| rows.chunks_mut(width.max(1))) {
+            row.iter_mut().zip(&times).for_each(|(amount, times)| *amount = (*amount * times).min(AMOUNT_MAX));
+        }
+        fine
     }
 
     /// The share with which a divisible task starts at least: one unit of what it requires most, or one part where that is more; all of

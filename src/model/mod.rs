@@ -23,7 +23,7 @@ pub use cost::{
     Score, Usage, fragmentation, fragmentation_of, headroom, is_moved, meter_points, move_cost, node_cost, score,
     way_cost,
 };
-pub use cut::Cut;
+pub use cut::{Cut, FINE_MAX};
 pub use failure::Aftermath;
 pub use fault::{FAULT_SHOWN_MAX, Fault, Faults};
 pub use goal::Goal;
@@ -39,6 +39,7 @@ pub use rules::{
     Place, Rule, Violation, forbidden, group_violations, newcomer_forbidden, occupied, task_violations, total_excess,
     violations, worsened,
 };
+use share::gcd;
 pub use share::{SHARE_ONE, Share, scaled_text};
 pub use snapshot::*;
 pub use variance::{ROOT_BITS, UTILISATION_MAX, Variance};

@@ -79,7 +79,8 @@ pub fn scaled_text(value: i128) -> String {
     format!("{sign}{}.{:06}", whole + millionths / 1_000_000, millionths % 1_000_000)
 }
 
-fn gcd(a: u32, b: u32) -> u32 {
+/// Greatest common divisor.
+pub(super) fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 

@@ -1,8 +1,9 @@
 //! Which waiting tasks can no node here or on offer ever hold, and why not?
 
-use super::cover::need;
+use super::cover;
+use super::policy::scaled;
 use super::search::waiting;
-use crate::model::{NodeId, Problem, Rule, TaskId, newcomer_forbidden};
+use crate::model::{NodeId, Problem, Rule, Sharing, TaskId, newcomer_forbidden, scaled_text};
 use std::collections::BTreeMap;
 
 /// A waiting task that no purchase helps.
@@ -16,8 +17,17 @@ pub struct Hopeless {
 
 /// Could the node hold the task, were it empty?
 pub(super) fn holds(problem: &Problem, task: TaskId, node: NodeId) -> bool {
-    let mut amounts = problem.allocatable(node).iter().zip(need(problem, task));
-    newcomer_forbidden(problem, task, node).is_none() && amounts.all(|(has, need)| *has >= need)
+    let mut amounts = problem.allocatable(node).iter().zip(start(problem, task));
+    newcomer_forbidden(problem, task, node).is_none() && amounts.all(|(has, need)| scaled(*has) >= need)
+}
+
+/// What a task that waits takes at least when it starts, scaled.
+fn start(problem: &Problem, task: TaskId) -> Vec<i128> {
+    if problem.tasks[task.index()].sharing != Sharing::Divisible {
+        return cover::least(problem, task);
+    }
+    let parts = i128::from(problem.first_share(task).parts());
+    problem.requirement(task).iter().map(|amount| i128::from(*amount) * parts).collect()
 }
 
 /// Tasks that no node of the problem could ever hold.
@@ -29,9 +39,9 @@ pub(super) fn hopeless(problem: &Problem) -> impl Iterator<Item = TaskId> {
 pub(super) fn told(problem: &Problem, task: TaskId) -> Hopeless {
     let open: Vec<NodeId> =
         problem.node_ids().filter(|node| newcomer_forbidden(problem, task, *node).is_none()).collect();
-    let needs = need(problem, task);
+    let needs = start(problem, task);
     let most = |r: usize| open.iter().map(|node| problem.allocatable(*node)[r]).max().unwrap_or(0);
-    let why = match (0..needs.len()).find(|r| needs[*r] > most(*r)) {
+    let why = match (0..needs.len()).find(|r| needs[*r] > scaled(most(*r))) {
         _ if open.is_empty() => {
             let mut closed: BTreeMap<Rule, usize> = BTreeMap::new();
             problem.node_ids().filter_map(|node| newcomer_forbidden(problem, task, node)).for_each(|rule| {
@@ -42,7 +52,8 @@ pub(super) fn told(problem: &Problem, task: TaskId) -> Hopeless {
         }
         Some(r) => {
             let resource = &problem.resources[r].name;
-            format!("it needs {} {resource}, and no node that is open to it has more than {}", needs[r], most(r))
+            let need = scaled_text(needs[r]);
+            format!("it needs {need} {resource}, and no node that is open to it has more than {}", most(r))
         }
         None => "no node that is open to it has enough of everything at once".to_string(),
     };

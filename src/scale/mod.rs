@@ -42,7 +42,9 @@ mod stage;
 mod whole;
 
 use crate::control::Control;
-use crate::model::{Faults, Goal, NodeSpec, Placement, Problem, Snapshot, TaskId, TaskSpec, Usage};
+use crate::model::{
+    Faults, Goal, NodeSpec, Placement, Problem, Share, Sharing, Snapshot, Spot, TaskId, TaskSpec, Usage,
+};
 use crate::plan::{self, Plan, Verdict};
 pub use fit::Fit;
 pub use hopeless::Hopeless;
@@ -131,6 +133,17 @@ pub struct Purchase {
     pub price: i64,
 }
 
+/// An elastic task that has less after a plan: the room is another's, or its node can go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// Its name.
+    pub task: String,
+    /// Before the plan.
+    pub before: Share,
+    /// After it; at least its least share, or what it had.
+    pub after: Share,
+}
+
 /// Nodes that must come.
 #[derive(Debug, Clone)]
 pub struct Addition {
@@ -152,6 +165,8 @@ pub struct Addition {
     pub snapshot: Snapshot,
     /// A verified plan for that snapshot in the points of [`Goal::Place`]: what waits starts.
     pub plan: Plan,
+    /// Shares that give way in it.
+    pub given_up: Vec<GivenUp>,
 }
 
 /// The answer.
@@ -173,6 +188,8 @@ pub struct Advice {
     pub is_kept: bool,
     /// Empties the nodes that can go, for the snapshot in the points of [`Goal::Consolidate`]; verified.
     pub release_plan: Plan,
+    /// Shares that give way in it.
+    pub given_up: Vec<GivenUp>,
     /// Nodes that the search emptied and the policy keeps.
     pub held_back: usize,
     /// What must come; `None` = nothing.
@@ -235,6 +252,7 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
         return Err(faults.into());
     }
     let problem = Problem::new(snapshot)?;
+    let ask = &Ask { search: ask.search.for_tasks(problem.tasks.len()), ..ask.clone() };
     let stage = Stage::new(snapshot, ask);
     let (shapes, kinds_left_out) = on_offer(&stage, ask)?;
     let offered = offered(&stage, &shapes)?;
@@ -288,6 +306,7 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
         is_kept: is_settled && told.is_empty(),
         hopeless: told,
         kinds_left_out,
+        given_up: given_up(&problem, &released.reached),
         release_plan: released.plan,
         held_back: released.held_back,
         addition,
@@ -332,24 +351,19 @@ fn on_offer(stage: &Stage, ask: &Ask) -> Result<(Vec<NodeShape>, usize), Faults>
 /// exceeds it in a pool, what waits is spread over the pools, and then each pool keeps to as few nodes as possible.
 fn target(scene: &Scene, policy: &Policy, search: &Search, control: &Control) -> Placement {
     let pieces = scene.pieces();
-    let packed = |problem: &Problem, control: &Control| {
-        let found = search.solve(&priced(problem, &|_| 1), false, control);
-        search.or_more_placed(problem, found, control)
-    };
-    let first = packed(&confined(pieces), control);
+    let first = search.packed(&confined(pieces), control);
     let is_within = |found: &Placement| is_within(&scene.whole, &scene.cut.joined(found), &[], policy);
     if !matches!(policy, Policy::Utilization(_)) || is_within(&first) {
         return first;
     }
     let Some(spread) = spread(pieces, policy, &is_within, search, &control.part(3)) else { return first };
-    let again = packed(&confined_as(pieces, &spread), control);
+    let again = search.packed(&confined_as(pieces, &spread), control);
     if is_within(&again) && all_run(pieces, &again) { again } else { spread }
 }
 
 /// The problem with one node of each shape: what neither a node of the snapshot nor one on offer could hold, nothing there holds.
 fn offered(stage: &Stage, shapes: &[NodeShape]) -> Result<Problem, Faults> {
-    let (extended, _) = stage.with_nodes(shapes, &vec![1; shapes.len()]);
-    Ok(extended.problem()?.cut().problem)
+    stage.with_nodes(shapes, &vec![1; shapes.len()]).0.problem()
 }
 
 fn verified(
@@ -364,6 +378,19 @@ fn verified(
         None if !holds(&verdict) => Err(ScaleError::Broken(what, "it does not lead where it should".to_string())),
         None => Ok(()),
     }
+}
+
+/// Elastic tasks that have less in a state than now.
+fn given_up(problem: &Problem, state: &Placement) -> Vec<GivenUp> {
+    let one = |task: TaskId| match (problem.current.spot(task), state.spot(task)) {
+        (Spot::On(before), Spot::On(after)) if after.share < before.share => {
+            let name = problem.tasks[task.index()].name.clone();
+            Some(GivenUp { task: name, before: before.share, after: after.share })
+        }
+        _ => None,
+    };
+    let is_elastic = |task: &TaskId| matches!(problem.tasks[task.index()].sharing, Sharing::Elastic { .. });
+    problem.task_ids().filter(is_elastic).filter_map(one).collect()
 }
 
 /// What must come, proven by planning on the snapshot with exactly that; and where everything is then, in pieces.
@@ -417,6 +444,7 @@ fn addition_to(
         is_least: bought.is_least && !has_more,
         unordered,
         snapshot: grown.snapshot,
+        given_up: given_up(&grown.problem, &grown.plan.reached(&grown.problem)),
         plan: grown.plan,
     };
     Ok((addition, grown.found))
@@ -509,7 +537,7 @@ fn pool_advice(
         Reserve { policy: &ask.policy, shape: wanted.map(|_| shape(names.len())), level: level(problem, &ask.policy) };
     let padded = |placement: &Placement| {
         let mut spots = placement.spots().to_vec();
-        spots.resize(shaped.tasks.len(), crate::model::Spot::Unplaced);
+        spots.resize(shaped.tasks.len(), Spot::Unplaced);
         Placement::from_spots(spots)
     };
     let now = padded(&problem.current);

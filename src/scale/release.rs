@@ -73,13 +73,13 @@ impl Release<'_> {
         let allowed = self.allowed(&end, &empty, control);
         let held_back = empty.len() - allowed.len();
         let wide = || self.released(plan, &end, allowed.clone(), held_back, control);
-        let unmoved = &self.scene.whole.current;
-        let empty_now = empty_nodes(&self.scene.whole, unmoved);
+        let empty_now = empty_nodes(self.problem, &self.problem.current);
         let is_idle = allowed.iter().all(|node| empty_now.binary_search(node).is_ok());
-        if is_idle && waiting(&self.scene.whole).next().is_none() {
-            // Nothing needs to move for what can go.
+        if is_idle && waiting(&self.scene.whole).all(|task| task.index() >= self.problem.tasks.len()) {
+            // Nothing needs to move for what can go, nor any share to give way before the tasks of the policy are there.
             let plan = planned(&consolidated, &self.problem.current, self.search, control);
-            let idle = self.released(plan, unmoved, allowed.clone(), held_back, control);
+            let unmoved = reached(self.problem, &plan, &state);
+            let idle = self.released(plan, &unmoved, allowed.clone(), held_back, control);
             return if idle.is_kept { idle } else { wide() };
         }
         // The tasks of the policy keep their places only where everything goes where it was found.
@@ -140,7 +140,7 @@ impl Release<'_> {
 }
 
 /// A plan that leads to `target`. Where that starts what is worth less in the points of the problem than what has to give way for it,
-/// a share or a node, the plan is ordered in points in which nothing is.
+/// a share or a node, or empties a node that is worth less than such a share, the plan is ordered in points in which nothing is.
 pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, control: &Control) -> Plan {
     let meta = || Meta {
         solver: "bulk".to_string(),
@@ -155,7 +155,10 @@ pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, co
     let plan = plan::build(problem, target, meta(), control);
     let left_out = |plan: &Plan| {
         let reached = plan.reached(problem);
-        problem.task_ids().filter(|task| target.spot(*task).is_placed() && !reached.spot(*task).is_placed()).count()
+        let waits = |task: &TaskId| target.spot(*task).is_placed() && !reached.spot(*task).is_placed();
+        let empty = empty_nodes(problem, &reached);
+        let is_left = |node: &&NodeId| empty.binary_search(node).is_err();
+        problem.task_ids().filter(waits).count() + empty_nodes(problem, target).iter().filter(is_left).count()
     };
     if left_out(&plan) == 0 {
         return plan;

@@ -8,6 +8,7 @@ use crate::model::{
     AMOUNT_MAX, Goal, NodeId, Piece, Placement, Problem, SHARE_ONE, Share, Sharing, Spot, Task, TaskId, Usage,
     violations, worsened,
 };
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,6 +20,9 @@ const EXACT_TIME_MAX: Duration = Duration::from_secs(10);
 const CANDIDATES: u64 = 20_000_000;
 /// A search that is asked whether everything has a place gets this part of them: there are many such questions.
 const QUESTION_PART: u64 = 8;
+/// Candidates of a search whatever effort is asked for, all tasks together: a millisecond. Few tasks with few candidates each would be
+/// packed so badly that dear nodes are bought.
+const CANDIDATES_MIN: u64 = 1 << 11;
 /// See [`CANDIDATES`].
 const EFFORT_MIN: u64 = 20;
 /// Largest value of all tasks together, so that no sum of a search overflows.
@@ -37,13 +41,20 @@ const POOL_LABEL: &str = "\0pool";
 pub struct Search {
     /// Seed of every random choice.
     pub seed: u64,
-    /// Candidates per task of each search; `None`: by size, and the exact solver as well where the problem is small.
+    /// Candidates per task of each search, more where there are few tasks; `None`: by size, and the exact solver as well where the
+    /// problem is small.
     pub effort: Option<u64>,
     /// Threads; 0 = all cores.
     pub threads: usize,
 }
 
 impl Search {
+    /// The same with enough effort for so many tasks.
+    pub(super) fn for_tasks(&self, count: usize) -> Search {
+        let least = (CANDIDATES_MIN / count.max(1) as u64).min(bulk::EFFORT_DEFAULT);
+        Search { effort: self.effort.map(|effort| effort.max(least)), ..self.clone() }
+    }
+
     /// The best placement that can be found. With `settled`, all that counts is whether everything runs: where no effort is asked for, the
     /// search is short, and ends as soon as it does.
     pub(super) fn solve(&self, problem: &Problem, settled: bool, control: &Control) -> Placement {
@@ -85,14 +96,23 @@ impl Search {
         if count(&second) <= count(&first) { second } else { first }
     }
 
-    /// What was found; where something waits and shares may be in its way, what places more.
-    pub(super) fn or_more_placed(&self, problem: &Problem, found: Placement, control: &Control) -> Placement {
-        let count = |placement: &Placement| lacking(problem, placement).count();
-        if count(&found) == 0 || !problem.task_ids().any(|task| gives_way(problem, task)) {
-            return found;
+    /// A placement in which as much runs as can be found, then on as few nodes as can be found. Shares beyond the least give way for
+    /// either, and only where that brings something.
+    pub(super) fn packed(&self, problem: &Problem, control: &Control) -> Placement {
+        let asked = priced(problem, &|_| 1);
+        let rank = |placement: &Placement| {
+            (lacking(problem, placement).count(), Reverse(empty_nodes(problem, placement).len()))
+        };
+        let Some(thin) = thinned(&asked) else { return self.solve(&asked, false, control) };
+        let full = self.solve(&asked, false, &control.part(2));
+        let rest = if lacking(problem, &full).next().is_none() { control.clone() } else { control.part(2) };
+        let least = as_shares(&asked, &self.solve(&thin, false, &rest));
+        let best = if rank(&least) < rank(&full) { least } else { full };
+        if lacking(problem, &best).next().is_none() || control.must_stop() {
+            return best;
         }
         let other = self.most_placed(problem, control);
-        if count(&other) < count(&found) { other } else { found }
+        if rank(&other) < rank(&best) { other } else { best }
     }
 
     /// A placement in which everything runs that is to, with few moves; `None` when none is found.

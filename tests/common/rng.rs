@@ -48,11 +48,12 @@ impl Rng {
     }
 }
 
-/// Runs a property on `count` seeds, or only on the one in `BAYPLAN_TEST_SEED`; a failure names its seed.
+/// Runs a property on `count` seeds, `BAYPLAN_TEST_TIMES` as many, or only on the one in `BAYPLAN_TEST_SEED`; a failure names its seed.
 pub fn for_seeds(name: &str, count: u64, property: impl Fn(u64, &mut Rng)) {
     let replay = std::env::var("BAYPLAN_TEST_SEED").ok();
     let replay = replay.map(|text| text.parse::<u64>().expect("BAYPLAN_TEST_SEED is a whole number"));
-    let seeds = replay.map_or(0..count, |seed| seed..seed + 1);
+    let times = std::env::var("BAYPLAN_TEST_TIMES").map_or(1, |text| text.parse::<u64>().expect("a whole number"));
+    let seeds = replay.map_or(0..count * times, |seed| seed..seed + 1);
     for seed in seeds {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| property(seed, &mut Rng::new(seed)))) {
             eprintln!("{name} fails with seed {seed}; replay it with BAYPLAN_TEST_SEED={seed}");

@@ -6,7 +6,7 @@ use super::outlook::Outlook;
 use super::parts::{Column, figures, list, number, plural, section as part, table, words};
 use crate::cli::figures::{grouped, percent, whole};
 use bayplan::plan::Plan;
-use bayplan::scale::{Addition, Advice, Hopeless, PoolAdvice, Room};
+use bayplan::scale::{Addition, Advice, GivenUp, Hopeless, PoolAdvice, Room};
 
 /// Names in one line.
 const NAMED_MAX: usize = 8;
@@ -82,6 +82,7 @@ fn findings(advice: &Advice) -> Vec<Html> {
     } else {
         items.push(format!("A verified plan empties them: {steps}.").into());
     }
+    items.extend(given_up(&advice.given_up));
     if advice.waiting > 0 {
         let (waiting, startable) = (plural(advice.waiting, "task waits", "tasks wait"), number(advice.startable));
         items.push(format!("{waiting}, of which {startable} find a place on the nodes that are there.").into());
@@ -102,6 +103,15 @@ fn findings(advice: &Advice) -> Vec<Html> {
         items.push(format!("{count} that are there were not among what could be bought.").into());
     }
     items
+}
+
+/// What elastic tasks have less of for it.
+fn given_up(given_up: &[GivenUp]) -> Option<Html> {
+    let one = |one: &GivenUp| html![name(&one.task), format!(" from {} to {}", one.before, one.after)];
+    let more = given_up.len().saturating_sub(NAMED_MAX);
+    let more = (more > 0).then(|| Html::from(format!(" and {} more", number(more))));
+    let shares = Html::listed(given_up.iter().take(NAMED_MAX).map(one), ", ");
+    (!given_up.is_empty()).then(|| html!["Shares that give way for it: ", shares, more, "."])
 }
 
 fn coming(addition: &Addition) -> Vec<Html> {
@@ -129,7 +139,8 @@ fn coming(addition: &Addition) -> Vec<Html> {
         }
         (false, _) => "That was not found to be enough.",
     };
-    vec![html!["Must come: ", Html::listed(bought, ", "), total], verdict.into()]
+    let items = [html!["Must come: ", Html::listed(bought, ", "), total], verdict.into()];
+    items.into_iter().chain(given_up(&addition.given_up)).collect()
 }
 
 fn steps_text(plan: &Plan) -> String {
