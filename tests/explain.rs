@@ -106,7 +106,7 @@ fn every_answer_is_true() {
 #[test]
 fn whole_devices_are_counted_and_the_cheapest_node_named() {
     let gpus = |name: &str| NodeSpec {
-        devices: vec![DevicesSpec { kind: "gpu".into(), model: String::new(), count: 8 }],
+        devices: vec![DevicesSpec { kind: "gpu".into(), model: String::new(), count: 8, memory: None }],
         ..node(name, &[("cpu", 96)])
     };
     let share = |name: &str, at: &str, device: u32| TaskSpec {

@@ -296,7 +296,7 @@ fn what_is_left_out_has_its_default() {
             name: "t".into(),
             weight: 1,
             move_cost: 1,
-            device: Some(DeviceRequestSpec { kind: "gpu".into(), count: 1, milli: 1000, models: vec![] }),
+            device: Some(DeviceRequestSpec { kind: "gpu".into(), count: 1, milli: 1000, memory: None, models: vec![] }),
             ..TaskSpec::default()
         }],
         objective: ObjectiveSpec { task_move_weight: 1, ..ObjectiveSpec::default() },

@@ -31,6 +31,7 @@ mod ground;
 mod image;
 mod kinds;
 mod levels;
+mod memory;
 mod pack;
 mod polish;
 mod prefix;

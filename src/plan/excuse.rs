@@ -140,12 +140,18 @@ impl<'a> Excuses<'a> {
             return Some((capacity(r), false));
         }
         if let Some(request) = &task.device {
-            let is_free = |(device, milli): &(&crate::model::Device, &i128)| {
-                suits(request, device.kind, device.model)
-                    && **milli + i128::from(request.milli) <= i128::from(DEVICE_MILLI)
+            let suited = || (0..host.devices.len()).filter(|d| suits(request, &host.devices[*d]));
+            let has_milli = |d: &usize| taken.milli[*d] + i128::from(request.milli) <= i128::from(DEVICE_MILLI);
+            let has_memory = |d: &usize| {
+                let memory = i128::from(request.memory);
+                memory == 0 || taken.memory[*d] + memory <= i128::from(host.devices[*d].memory)
             };
-            if host.devices.iter().zip(&taken.milli).filter(is_free).count() < request.count as usize {
+            let wanted = request.count as usize;
+            if suited().filter(has_milli).count() < wanted {
                 return Some((Rule::Device.name().to_string(), false));
+            }
+            if suited().filter(has_milli).filter(has_memory).count() < wanted {
+                return Some((Rule::DeviceMemory.name().to_string(), false));
             }
         }
         let group = task.group?;
