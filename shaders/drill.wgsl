@@ -61,7 +61,7 @@ fn fit(room: u32, node: u32, mask: u64, count: u32, wanted: u32) -> Fit {
             continue;
         }
         if wanted < WHOLE {
-            if has_room(used, wanted) && (found == 0u || used > fullest) {
+            if holds_more(used, wanted) && (found == 0u || used > fullest) {
                 devices = 1lu << d;
                 fullest = used;
                 found = 1u;

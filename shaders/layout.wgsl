@@ -187,6 +187,6 @@ fn free_milli(taken: u32) -> u32 {
 }
 
 // Has a device, of which so much is taken, room for so much more?
-fn has_room(taken: u32, wanted: u32) -> bool {
+fn holds_more(taken: u32, wanted: u32) -> bool {
     return ((ROOM - taken - wanted) & GUARDS) == GUARDS;
 }

@@ -126,7 +126,7 @@ fn fragmentation(change: Change) -> i64 {
             let taken = device_after(change, d);
             let free = free_milli(taken);
             let is_present = has(present, d);
-            let is_usable = is_present && has(eligible, d) && has_room(taken, wanted);
+            let is_usable = is_present && has(eligible, d) && holds_more(taken, wanted);
             usable_count += u32(is_usable);
             free_sum += select(0u, free, is_present);
             usable_free += select(0u, free, is_usable);
@@ -153,7 +153,7 @@ fn fit_devices(change: Change, mask: u64, count: u32, wanted: u32) -> Fit {
         }
         let used = device_after(change, d);
         if wanted < WHOLE {
-            if has_room(used, wanted) && (found == 0u || used > fullest) {
+            if holds_more(used, wanted) && (found == 0u || used > fullest) {
                 devices = 1lu << d;
                 fullest = used;
                 found = 1u;
@@ -178,7 +178,7 @@ fn fit_home(change: Change, task: u32) -> Fit {
     var is_possible = true;
     for (var d = 0u; d < p.device_width; d += 1u) {
         if has(devices, d) {
-            is_possible = is_possible && has_room(device_after(change, d), device_word(task));
+            is_possible = is_possible && holds_more(device_after(change, d), device_word(task));
         }
     }
     return Fit(is_possible, devices);

@@ -181,7 +181,7 @@ fn random_proof(rng: &mut Rng, problem: &Problem) -> Proof {
         nodes: vec![(0, 0), (2, 5)],
         usage: list(problem.resources.len()),
         arrival: list(if problem.moves.simultaneous { problem.resources.len() } else { 0 }),
-        device: list(problem.device_kinds.len() * DEVICE_ROW_COUNT),
+        device: list(problem.device_kinds.len() * problem.device_row_count()),
         balance: Vec::new(),
         level: Vec::new(),
     };

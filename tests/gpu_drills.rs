@@ -19,7 +19,11 @@ fn problem() -> Problem {
     let size = Size { nodes_max: 120, tasks_max: 500, resources_max: 4 };
     let rich = |problem: &Problem| {
         let waiting = problem.task_ids().filter(|task| !problem.current.spot(*task).is_placed()).count();
-        problem.nodes.len() > 60 && problem.tasks.len() > 300 && waiting > 5 && waiting < 200
+        problem.device_row_count() > DEVICE_ROW_COUNT
+            && problem.nodes.len() > 60
+            && problem.tasks.len() > 300
+            && waiting > 5
+            && waiting < 200
     };
     let snapshot = |seed| {
         let mut snapshot = random_snapshot(&mut Rng::new(seed), size, kinds);
@@ -40,7 +44,7 @@ fn drilled(problem: &Problem, gpu: Gpu, seed: u64) -> (bool, Vec<Trouble>) {
 }
 
 /// File, what is replaced by what, and a word of the objection.
-const EDITS: [(&str, &str, &str, &str); 16] = [
+const EDITS: [(&str, &str, &str, &str); 19] = [
     ("judge", "return room >= 0;", "return true;", ""),
     ("judge", "delta += node_points(Change(nodes[to]", "delta -= node_points(Change(nodes[to]", ""),
     ("judge", "if mask == 0lu || !group_allows(local_group(slot), from_, to)", "if mask == 0lu", ""),
@@ -57,6 +61,14 @@ const EDITS: [(&str, &str, &str, &str); 16] = [
     ("score", "signed_wide(p.d_move_points", "-signed_wide(p.d_move_points", ""),
     ("judge", "((counted * rate) >> 16u)", "0li", ""),
     ("anneal", "judged.delta - steering(first, to)", "judged.delta", "points"),
+    ("layout", "(ROOM - taken - wanted) & GUARDS) == GUARDS", "(ROOM - taken - wanted) & 0x80000000u) != 0u", ""),
+    ("layout", "taken >> MILLI_SHIFT", "taken >> 16u", ""),
+    (
+        "anneal",
+        "bitcast<u32>(sign) * device_word(task)",
+        "bitcast<u32>(sign) * (device_word(task) & 0xFFFF8000u)",
+        "devices",
+    ),
 ];
 
 /// What is replaced by what in `price`.

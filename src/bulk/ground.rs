@@ -19,7 +19,7 @@ use super::kinds::{Kind, Kinds, NO_SORT};
 use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::shelves::Shelves;
 use super::state::State;
-use crate::kernel::layout::{WHOLE, free_milli, has_room};
+use crate::kernel::layout::{WHOLE, free_milli, holds_more};
 use crate::kernel::points::{NodeView, fit_devices, node_points};
 use crate::kernel::random::{below, pcg3d};
 use crate::model::DEVICE_MILLI;
@@ -242,7 +242,7 @@ impl<'a> Ground<'a> {
     /// Has a device room for a kind?
     pub fn is_open(&self, kind: &Kind, node: usize, device: usize) -> bool {
         let taken = self.taken(node, device);
-        if kind.word < WHOLE { has_room(taken, kind.word) } else { free_milli(taken) == DEVICE_MILLI }
+        if kind.word < WHOLE { holds_more(taken, kind.word) } else { free_milli(taken) == DEVICE_MILLI }
     }
 
     /// Devices that a kind may be given on a node, all bits where it wants none; 0 = it may not enter.
@@ -271,7 +271,7 @@ impl<'a> Ground<'a> {
         let taken = self.row(node);
         if self.is_home(task, node) {
             let own = self.pack.home_devices[task as usize];
-            let is_free = |d: usize| own >> d & 1 == 0 || has_room(taken[d], kind.word);
+            let is_free = |d: usize| own >> d & 1 == 0 || holds_more(taken[d], kind.word);
             return (0..taken.len()).all(is_free).then_some(own);
         }
         let mask = self.allowed(kind, node);

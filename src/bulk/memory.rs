@@ -81,3 +81,81 @@ impl Memory {
 fn greatest_common_divisor(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::layout::{beyond, holds_more};
+    use crate::kernel::random::pcg3d;
+    use crate::model::{DeviceRequestSpec, DevicesSpec, NodeSpec, Snapshot, TaskSpec};
+
+    /// A device of so much memory and tasks that ask for so much of it, all with 10 milli; those of `there` are on it.
+    fn problem(memory: i64, asked: &[i64], there: usize) -> Problem {
+        let devices = vec![DevicesSpec { kind: "gpu".into(), model: String::new(), count: 1, memory: Some(memory) }];
+        let request = |memory: &i64| DeviceRequestSpec {
+            kind: "gpu".into(),
+            count: 1,
+            milli: 10,
+            memory: (*memory > 0).then_some(*memory),
+            models: Vec::new(),
+        };
+        let task = |(t, memory): (usize, &i64)| TaskSpec {
+            name: format!("t{t}"),
+            device: Some(request(memory)),
+            placement: Vec::from_iter((t < there).then(|| crate::model::PieceSpec {
+                node: "n".into(),
+                share: None,
+                devices: vec![0],
+            })),
+            ..TaskSpec::default()
+        };
+        let nodes = vec![NodeSpec { name: "n".into(), devices, ..NodeSpec::default() }];
+        let tasks = asked.iter().enumerate().map(task).collect();
+        Problem::new(&Snapshot { nodes, tasks, ..Snapshot::default() }).expect("a sound snapshot")
+    }
+
+    #[test]
+    fn what_fits_into_words_fits_and_the_other_way_round_where_they_are_exact() {
+        let (mut exact, mut rounded, mut kept_out) = (0, 0, 0);
+        for seed in 0..3000 {
+            let [a, b, c] = pcg3d(seed, 5, 8);
+            let unit = [1, 1024, 999_983, 1 << 30][a as usize % 4];
+            let amount = |word: u32| i64::from(word % 40) * unit + i64::from(seed % 3 == 0 && word % 5 == 0);
+            let asked: Vec<i64> = (0..1 + b % 9).map(|t| amount(pcg3d(seed, t, c)[0])).collect();
+            let problem = problem(amount(c).max(1) + i64::from(c % 7), &asked, 0);
+            let memory = Memory::new(&problem);
+            let device = &problem.nodes[0].devices[0];
+            let mut taken = memory.lacking(device);
+            let mut sum = 0;
+            for (task, asked) in problem.tasks.iter().zip(&asked) {
+                let request = task.device.as_ref().expect("each asks for one");
+                let holds = holds_more(taken, memory.word(request));
+                let fits = sum + asked <= device.memory;
+                assert!(fits || !holds, "seed {seed}: {asked} beside {sum} of {}", device.memory);
+                if memory.is_exact {
+                    assert_eq!(holds, fits, "seed {seed}: {asked} beside {sum} of {}", device.memory);
+                }
+                kept_out += i32::from(fits && !holds);
+                if holds {
+                    (taken, sum) = (taken + memory.word(request), sum + asked);
+                    assert_eq!(beyond(taken), [0, 0]);
+                }
+            }
+            if memory.is_exact { exact += 1 } else { rounded += 1 }
+        }
+        assert!(exact > 1000 && rounded > 300 && kept_out > 0, "{exact} exact, {rounded} rounded, {kept_out} kept out");
+    }
+
+    #[test]
+    fn a_device_taken_many_times_over_stays_closed() {
+        for (asked, there) in [(vec![100; 60], 60), (vec![1 << 40; 9], 9), (vec![3, 1 << 40, 5, 0], 4)] {
+            let problem = problem(100, &asked, there);
+            let memory = Memory::new(&problem);
+            assert!(!memory.is_exact);
+            let word = |t: usize| memory.word(problem.tasks[t].device.as_ref().expect("each asks for one"));
+            let taken = (0..there).fold(memory.lacking(&problem.nodes[0].devices[0]), |sum, t| sum + word(t));
+            assert!((0..asked.len()).all(|t| !holds_more(taken, word(t))));
+            assert_eq!(taken >> 15, 10 * there as u32, "milli are as they were");
+        }
+    }
+}

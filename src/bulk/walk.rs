@@ -4,7 +4,7 @@
 use super::ground::{Dice, Ground, Mark, Taker};
 use super::kinds::Kind;
 use super::pack::{NOWHERE, Pack};
-use crate::kernel::layout::{WHOLE, has_room};
+use crate::kernel::layout::{WHOLE, holds_more};
 
 /// How often a kind calls at most, and how many kinds call.
 const CALLS_MAX: (usize, usize) = (4, 256);
@@ -263,7 +263,7 @@ impl<'a> Walk<'a> {
         }
         let key = |i: &usize| {
             let own = self.pack.device[here[*i].taker.task as usize].1;
-            if has_room(taken.wrapping_sub(own), kind.word) { own } else { u32::MAX }
+            if holds_more(taken.wrapping_sub(own), kind.word) { own } else { u32::MAX }
         };
         holders.min_by_key(key)
     }

@@ -10,7 +10,7 @@
 use super::anneal::LANES;
 use super::block::{HOME_NONE, NO_GROUP, TaskRow};
 use super::lanes::{above_both, exchange, have_room};
-use super::layout::has_room;
+use super::layout::holds_more;
 use super::points::{change_devices, fit_devices};
 use super::view::{Task, View};
 use std::hint::select_unpredictable;
@@ -235,7 +235,7 @@ impl<const L: usize> View<'_, L> {
             if self.shared.simultaneous {
                 return Some(task.home_devices);
             }
-            let fits = |d: usize| task.home_devices >> d & 1 == 0 || has_room(used[d], task.device_word);
+            let fits = |d: usize| task.home_devices >> d & 1 == 0 || holds_more(used[d], task.device_word);
             return (0..used.len()).all(fits).then_some(task.home_devices);
         }
         fit_devices(used, mask, task.device_count, task.device_word)

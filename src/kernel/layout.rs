@@ -120,10 +120,10 @@ pub fn beyond(taken: u32) -> [u32; 2] {
     [(taken >> MILLI_SHIFT).saturating_sub(1000), memory.saturating_sub(MEMORY_MAX)]
 }
 
-/// Has a device, of which so much is taken, room for so much more? Neither amount runs over into the other: milli as long as no more than 66
-/// tasks hold one device wholly, memory as `bulk/memory.rs` sees to.
+/// Has a device, of which so much is taken, room for so much more? Neither amount runs over into the other: milli as long as no more
+/// than 66 tasks hold one device wholly, memory as `bulk/memory.rs` sees to.
 #[inline(always)]
-pub fn has_room(taken: u32, wanted: u32) -> bool {
+pub fn holds_more(taken: u32, wanted: u32) -> bool {
     ROOM.wrapping_sub(taken).wrapping_sub(wanted) & GUARDS == GUARDS
 }
 

@@ -3,7 +3,7 @@
 //! The formulas are those of `model/cost.rs` in quanta and points; tests hold them to it.
 
 use super::lanes::above;
-use super::layout::{WHOLE, free_milli, has_room};
+use super::layout::{WHOLE, free_milli, holds_more};
 
 /// Utilisation counts up to this in variance terms.
 pub const UTILISATION_MAX: i64 = 4;
@@ -169,7 +169,7 @@ fn fragmentation<const L: usize>(shared: &Shared, node: &NodeView<'_, L>) -> i64
     for (item, requirement) in shared.mix.iter().zip(shared.mix_requirement.chunks_exact(L)) {
         let eligible = shared.allow[(item.class_row + node.class) as usize];
         let free = |d: usize| free_milli(node.devices[d]);
-        let usable = |d: usize| eligible >> d & 1 == 1 && has_room(node.devices[d], item.device_word);
+        let usable = |d: usize| eligible >> d & 1 == 1 && holds_more(node.devices[d], item.device_word);
         let devices = (0..node.devices.len()).filter(|d| present >> d & 1 == 1);
         let hosts = devices.clone().filter(|d| usable(*d)).count() as u32 >= item.device_count
             && (0..L).all(|r| requirement[r] <= node.capacity[r] - node.used[r]);
@@ -192,7 +192,7 @@ pub fn change_devices(used: &mut [u32], mut devices: u64, word: u32, comes: bool
 /// memory left), for whole devices the first free ones; ties to the lowest index.
 pub fn fit_devices(used: &[u32], mask: u64, count: u8, word: u32) -> Option<u64> {
     if word < WHOLE {
-        let fits = |d: &usize| mask >> d & 1 == 1 && has_room(used[*d], word);
+        let fits = |d: &usize| mask >> d & 1 == 1 && holds_more(used[*d], word);
         return (0..used.len()).filter(fits).max_by_key(|d| (used[*d], std::cmp::Reverse(*d))).map(|d| 1 << d);
     }
     let mut set = 0u64;

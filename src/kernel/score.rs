@@ -7,7 +7,7 @@
 //! Source  best fit by relative leftover (the classic vector packing rule); ours in integers
 //! ```
 
-use super::layout::{free_milli, has_room};
+use super::layout::{free_milli, holds_more};
 use super::points::{NodeView, Shared, change_devices, fit_devices, node_points};
 
 /// Nodes per workgroup on a device.
@@ -139,6 +139,6 @@ fn home_or_fit(shared: &Shared, task: &Candidate<'_>, is_home: bool, mask: u64, 
     if !is_home {
         return fit_devices(used, mask, task.device_count, task.device_word);
     }
-    let fits = |d: usize| task.home_devices >> d & 1 == 0 || has_room(used[d], task.device_word);
+    let fits = |d: usize| task.home_devices >> d & 1 == 0 || holds_more(used[d], task.device_word);
     (shared.simultaneous || (0..used.len()).all(fits)).then_some(task.home_devices)
 }

@@ -29,9 +29,10 @@
 //!   only their tasks tell apart and that share a row of prices, the verifier takes the one with the most room of each resource.
 //! * `balance` linearises the term: max(0, t · free − other) ≥ balance · (t · free − other) for 0 ≤ balance ≤ D · weight.
 //! * `level` linearises variance by its tangent at that level (a square is convex); the rounding of the level costs half a step.
-//! * `device` prices rows of every kind of device: last, where the snapshot counts memory of devices, the memory; before that milli, then ⌈(k + 1) · milli / 1000⌉ − 1 for k = 1 … 4, which can be at most
+//! * `device` prices rows of every kind of device: milli, then ⌈(k + 1) · milli / 1000⌉ − 1 for k = 1 … 4, which can be at most
 //!   that of the device's free milli on one device, since the sum stays below (k + 1) · free and is whole (dual feasible
-//!   functions, Fekete and Schepers 2001). With k = 1: more than half a device, at most one per device.
+//!   functions, Fekete and Schepers 2001). With k = 1: more than half a device, at most one per device. Where any device of the
+//!   snapshot counts its memory, a row for memory comes last.
 //! * `group`: the most moved in any group is at least Σ_g group_g · moved_g, with Σ_g group_g ≤ D · group_move_weight.
 //! * A gang that needs all its members runs as a whole or not at all: the better of the two counts.
 //! * Fragmentation is left out: a cost is never negative. Spread, conflict and dependency are left out: rules only take away.

@@ -237,8 +237,8 @@ fn conflict() -> Snapshot {
     snapshot
 }
 
-/// Cards with a memory of 24 and 16, each with milli for four of the tasks (weight, memory) (5, 16), (4, 10), (3, 8), (2, 24). The last needs
-/// the large card for itself, then the best is 7; without it 16 + 8 and 10 have room: 12. Without memory: 14.
+/// Cards with a memory of 24 and 16, each with milli for four of the tasks (weight, memory) (5, 16), (4, 10), (3, 8), (2, 24). The
+/// last needs the large card for itself, then the best is 7; without it 16 + 8 and 10 have room: 12. Without memory: 14.
 fn device_memory() -> Snapshot {
     let part = |name, weight, memory| with_memory(with_devices(task(name, weight, &[]), 1, 250), memory);
     let mut host = roomy_gpu_node("n", 1, 24);
