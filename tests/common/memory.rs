@@ -39,6 +39,14 @@ pub fn give_memory(snapshot: &mut Snapshot, rng: &mut Rng, kinds: Kinds) {
     }
 }
 
+/// Takes away what [`give_memory`] gives.
+pub fn take_memory(snapshot: &mut Snapshot) {
+    snapshot.nodes.iter_mut().flat_map(|node| &mut node.devices).for_each(|devices| devices.memory = None);
+    let mix = snapshot.objective.fragmentation.iter_mut().flat_map(|term| &mut term.mix).map(|item| &mut item.device);
+    let requests = snapshot.tasks.iter_mut().flat_map(|task| &mut task.device).chain(mix);
+    requests.for_each(|request| request.memory = None);
+}
+
 fn totals(node: &NodeSpec) -> Vec<Option<i64>> {
     node.devices.iter().flat_map(|devices| std::iter::repeat_n(devices.memory, devices.count as usize)).collect()
 }

@@ -16,7 +16,7 @@ pub mod rng;
 pub use brute::{all_best_repaired, brute_force};
 pub use device::{gpu, own_gpu, own_gpu_with};
 pub use fixtures::*;
-pub use memory::give_memory;
+pub use memory::{give_memory, take_memory};
 pub use random::{Kinds, Size, random_placement, random_snapshot};
 pub use real::*;
 pub use rename::{Renamed, renamed};
