@@ -117,10 +117,11 @@ mod tests {
     #[test]
     fn what_fits_into_words_fits_and_the_other_way_round_where_they_are_exact() {
         let (mut exact, mut rounded, mut kept_out) = (0, 0, 0);
-        for seed in 0..3000 {
+        for seed in 0..3000u32 {
             let [a, b, c] = pcg3d(seed, 5, 8);
             let unit = [1, 1024, 999_983, 1 << 30][a as usize % 4];
-            let amount = |word: u32| i64::from(word % 40) * unit + i64::from(seed % 3 == 0 && word % 5 == 0);
+            let amount =
+                |word: u32| i64::from(word % 40) * unit + i64::from(seed.is_multiple_of(3) && word.is_multiple_of(5));
             let asked: Vec<i64> = (0..1 + b % 9).map(|t| amount(pcg3d(seed, t, c)[0])).collect();
             let problem = problem(amount(c).max(1) + i64::from(c % 7), &asked, 0);
             let memory = Memory::new(&problem);
