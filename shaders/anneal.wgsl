@@ -39,7 +39,7 @@ fn book(slot: u32, at: u32, devices: u64, sign: i32) {
     if device_count(task) > 0u && !(p.is_simultaneous != 0u && is_home) {
         for (var d = 0u; d < p.device_width; d += 1u) {
             if has(devices, d) {
-                state[p.s_device_used + node * p.device_width + d] += bitcast<u32>(sign) * device_milli(task);
+                state[p.s_device_used + node * p.device_width + d] += bitcast<u32>(sign) * device_word(task);
             }
         }
     }

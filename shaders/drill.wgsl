@@ -45,13 +45,13 @@ fn spare(room: u32, node: u32) -> u32 {
     let present = wides[p.d_allow + words[p.w_node_class + node]];
     for (var d = 0u; d < p.device_width; d += 1u) {
         let used = rooms[at_devices(room, node) + d];
-        sum += select(0u, 1000u - min(used, 1000u), has(present, d));
+        sum += select(0u, free_milli(used), has(present, d));
     }
     return sum;
 }
 
 // The devices of `mask` that a request gets: for a fraction the fullest that still fits, for whole ones the first free.
-fn fit(room: u32, node: u32, mask: u64, count: u32, milli: u32) -> Fit {
+fn fit(room: u32, node: u32, mask: u64, count: u32, wanted: u32) -> Fit {
     var devices = 0lu;
     var found = 0u;
     var fullest = 0u;
@@ -60,18 +60,18 @@ fn fit(room: u32, node: u32, mask: u64, count: u32, milli: u32) -> Fit {
         if !has(mask, d) {
             continue;
         }
-        if milli < 1000u {
-            if used + milli <= 1000u && (found == 0u || used > fullest) {
+        if wanted < WHOLE {
+            if holds_more(used, wanted) && (found == 0u || used > fullest) {
                 devices = 1lu << d;
                 fullest = used;
                 found = 1u;
             }
-        } else if used == 0u && found < count {
+        } else if free_milli(used) == 1000u && found < count {
             devices |= 1lu << d;
             found += 1u;
         }
     }
-    return Fit(found == select(count, 1u, milli < 1000u), devices);
+    return Fit(found == select(count, 1u, wanted < WHOLE), devices);
 }
 
 // What a task gets on a node.
@@ -85,12 +85,11 @@ fn try_node(room: u32, task: u32, node: u32) -> Fit {
     if left < 0 || mask == 0lu {
         return Fit(false, 0lu);
     }
-    let traits = words[p.w_traits + task];
-    let count = traits & 0xFFu;
+    let count = words[p.w_traits + task] & 0xFFu;
     if count == 0u {
         return Fit(true, 0lu);
     }
-    return fit(room, node, mask, count, traits >> 16u);
+    return fit(room, node, mask, count, words[p.w_device + task]);
 }
 
 // The lane's node with least to spare that takes a task.
@@ -123,10 +122,10 @@ fn put(room: u32, task: u32, node: u32, answer: u32) {
         let at = room + node * p.lanes + r;
         rooms[at] = rooms[at] - words[p.w_requirement + task * p.lanes + r];
     }
-    let milli = words[p.w_traits + task] >> 16u;
+    let taken = words[p.w_device + task];
     for (var d = 0u; d < p.device_width; d += 1u) {
         if has(devices, d) {
-            rooms[at_devices(room, node) + d] += milli;
+            rooms[at_devices(room, node) + d] += taken;
         }
     }
     rooms[at_spare(room, node)] = spare(room, node);

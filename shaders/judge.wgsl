@@ -183,7 +183,7 @@ fn fit(change: Change, task: u32, is_home: bool, mask: u64) -> Fit {
     if is_home {
         return fit_home(change, task);
     }
-    return fit_devices(change, mask, device_count(task), device_milli(task));
+    return fit_devices(change, mask, device_count(task), device_word(task));
 }
 
 // Devices that become free when a task leaves.

@@ -15,6 +15,12 @@ const ROW_WORDS: u32 = 8u;
 const BALANCE_WORDS: u32 = 2u;
 const VARIANCE_WORDS: u32 = 3u;
 const MIX_WORDS: u32 = 3u;
+// What is taken of a device: quanta of memory in the lower bits, milli above them, each below a guard bit.
+const MILLI_SHIFT: u32 = 15u;
+const GUARDS: u32 = 0x80004000u;
+const ROOM: u32 = 0x81F45FFFu;
+// From here on a request is for whole devices.
+const WHOLE: u32 = 0x1F40000u;
 
 struct Params {
     node_count: u32,
@@ -49,6 +55,7 @@ struct Params {
     w_pair_row: u32,
     w_home: u32,
     w_traits: u32,
+    w_device: u32,
     w_group: u32,
     w_group_all: u32,
     w_order: u32,
@@ -172,4 +179,14 @@ fn signed_wide(at: u32) -> i64 {
 // Is bit `i` set?
 fn has(bits: u64, i: u32) -> bool {
     return ((bits >> i) & 1lu) != 0lu;
+}
+
+// Milli that are free of a device.
+fn free_milli(taken: u32) -> u32 {
+    return 1000u - min(taken >> MILLI_SHIFT, 1000u);
+}
+
+// Has a device, of which so much is taken, room for so much more?
+fn holds_more(taken: u32, wanted: u32) -> bool {
+    return ((ROOM - taken - wanted) & GUARDS) == GUARDS;
 }

@@ -19,13 +19,14 @@ struct Fit {
     devices: u64,
 }
 
-// Traits of a task in one word: devices wanted (8 bits), may stop, may start (1 each), movable (1), milli of each (from 16).
+// Traits of a task in one word: devices wanted (8 bits), may stop, movable (1 each).
 fn device_count(task: u32) -> u32 {
     return words[p.w_traits + task] & 0xFFu;
 }
 
-fn device_milli(task: u32) -> u32 {
-    return words[p.w_traits + task] >> 16u;
+// What it takes of each device.
+fn device_word(task: u32) -> u32 {
+    return words[p.w_device + task];
 }
 
 fn word_signed(at: u32) -> i32 {
@@ -47,14 +48,14 @@ fn used_after(change: Change, r: u32) -> i32 {
     return used;
 }
 
-// Milli taken of a device.
+// What is taken of a device.
 fn device_after(change: Change, device: u32) -> u32 {
     var used = state[p.s_device_used + change.node * p.device_width + device];
     if has(change.minus_devices, device) {
-        used -= device_milli(change.minus);
+        used -= device_word(change.minus);
     }
     if has(change.plus_devices, device) {
-        used += device_milli(change.plus);
+        used += device_word(change.plus);
     }
     return used;
 }
@@ -117,14 +118,15 @@ fn fragmentation(change: Change) -> i64 {
     for (var item = 0u; item < p.mix_count; item += 1u) {
         let record = p.w_mix + item * MIX_WORDS;
         let eligible = wides[p.d_allow + words[record] + class_];
-        let milli = words[record + 2u];
+        let wanted = words[record + 2u];
         var usable_count = 0u;
         var free_sum = 0u;
         var usable_free = 0u;
         for (var d = 0u; d < p.device_width; d += 1u) {
-            let free = 1000u - min(device_after(change, d), 1000u);
+            let taken = device_after(change, d);
+            let free = free_milli(taken);
             let is_present = has(present, d);
-            let is_usable = is_present && has(eligible, d) && free >= milli;
+            let is_usable = is_present && has(eligible, d) && holds_more(taken, wanted);
             usable_count += u32(is_usable);
             free_sum += select(0u, free, is_present);
             usable_free += select(0u, free, is_usable);
@@ -141,7 +143,7 @@ fn fragmentation(change: Change) -> i64 {
 }
 
 // The devices of `mask` that a request gets: for a fraction the fullest that still fits, for whole ones the first free.
-fn fit_devices(change: Change, mask: u64, count: u32, milli: u32) -> Fit {
+fn fit_devices(change: Change, mask: u64, count: u32, wanted: u32) -> Fit {
     var devices = 0lu;
     var found = 0u;
     var fullest = 0u;
@@ -150,18 +152,18 @@ fn fit_devices(change: Change, mask: u64, count: u32, milli: u32) -> Fit {
             continue;
         }
         let used = device_after(change, d);
-        if milli < 1000u {
-            if used + milli <= 1000u && (found == 0u || used > fullest) {
+        if wanted < WHOLE {
+            if holds_more(used, wanted) && (found == 0u || used > fullest) {
                 devices = 1lu << d;
                 fullest = used;
                 found = 1u;
             }
-        } else if used == 0u && found < count {
+        } else if free_milli(used) == 1000u && found < count {
             devices |= 1lu << d;
             found += 1u;
         }
     }
-    if milli < 1000u {
+    if wanted < WHOLE {
         return Fit(found == 1u, devices);
     }
     return Fit(found == count, devices);
@@ -176,7 +178,7 @@ fn fit_home(change: Change, task: u32) -> Fit {
     var is_possible = true;
     for (var d = 0u; d < p.device_width; d += 1u) {
         if has(devices, d) {
-            is_possible = is_possible && device_after(change, d) + device_milli(task) <= 1000u;
+            is_possible = is_possible && holds_more(device_after(change, d), device_word(task));
         }
     }
     return Fit(is_possible, devices);

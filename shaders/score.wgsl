@@ -59,11 +59,11 @@ fn judge(task: u32, node: u32) -> Candidate {
         if is_home {
             fitted = fit_home(before, task);
         } else {
-            fitted = fit_devices(before, mask, device_count(task), device_milli(task));
+            fitted = fit_devices(before, mask, device_count(task), device_word(task));
         }
         for (var d = 0u; d < p.device_width; d += 1u) {
             if has(mask, d) {
-                leftover += i64(1000u - min(device_after(before, d), 1000u));
+                leftover += i64(free_milli(device_after(before, d)));
             }
         }
     }

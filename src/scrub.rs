@@ -146,7 +146,7 @@ fn of_node(node: &mut NodeSpec, see: &mut impl FnMut(Of, &mut String)) {
     domains.values_mut().for_each(|domain| see(Of::Domain, domain));
     keys(domains, &mut |key| of_level(key, see));
     pool.iter_mut().for_each(|pool| see(Of::Pool, pool));
-    for DevicesSpec { kind, model, count: _ } in devices {
+    for DevicesSpec { kind, model, count: _, memory: _ } in devices {
         see(Of::Device, kind);
         see(Of::Model, model);
     }
@@ -194,7 +194,7 @@ fn of_task(task: &mut TaskSpec, see: &mut impl FnMut(Of, &mut String)) {
 }
 
 fn of_request(request: &mut DeviceRequestSpec, see: &mut impl FnMut(Of, &mut String)) {
-    let DeviceRequestSpec { kind, count: _, milli: _, models } = request;
+    let DeviceRequestSpec { kind, count: _, milli: _, memory: _, models } = request;
     see(Of::Device, kind);
     models.iter_mut().for_each(|model| see(Of::Model, model));
 }

@@ -41,7 +41,7 @@ fn random_prices(rng: &mut Rng, problem: &Problem) -> Proof {
         };
         let usage = list(problem.resources.len(), -large, large);
         let mut arrival = list(problem.resources.len(), 0, large);
-        let device = list(problem.device_kinds.len() * DEVICE_ROW_COUNT, 0, large);
+        let device = list(problem.device_kinds.len() * problem.device_row_count(), 0, large);
         let balance =
             problem.objective.balance.iter().map(|term| list(1, 0, term.weight.min(1 << 20) * denominator)[0]);
         let balance = balance.collect();
@@ -203,6 +203,18 @@ fn a_bound_without_time_is_no_less_than_what_its_prices_prove() {
         let proven = plan::proven(&problem, &proof).expect("sound prices");
         assert!(proven <= proof.bound, "evenness {evenness}: {proven} and {}", proof.bound);
     }
+}
+
+/// Five tasks of 12 share two cards of 24: four fit, though milli and everything else would do for all.
+#[test]
+fn the_memory_of_devices_bounds_who_shares_them() {
+    let tasks = (0..5).map(|t| with_memory(with_devices(task(&format!("t{t}"), 1, &[]), 1, 100), 12)).collect();
+    let mut snapshot = cluster(vec![roomy_gpu_node("n", 2, 24)], tasks);
+    let with = problem(&snapshot);
+    let found = bound::bound(&with, &Options { linear: true, ..Options::default() }, &Control::unlimited());
+    assert_eq!((found.bound, plan::proven(&with, &found)), (scaled(4, 1), Ok(scaled(4, 1))));
+    snapshot.tasks.iter_mut().flat_map(|task| &mut task.device).for_each(|device| device.memory = None);
+    assert_eq!(quick(&problem(&snapshot), 100, true).bound, scaled(5, 1));
 }
 
 /// A plan of the bulk solver for a small cluster, with a proof.

@@ -123,6 +123,7 @@ fn decisive() -> Vec<(&'static str, Snapshot, Snapshot)> {
         of_fixture("gang", &|s| s.groups[0].gang = None),
         of_fixture("conflict", &|s| s.groups[0].conflict.clear()),
         of_fixture("devices", &|s| s.tasks.iter_mut().for_each(|task| task.device = None)),
+        of_fixture("device_memory", &|s| s.tasks.iter_mut().flat_map(|t| &mut t.device).for_each(|d| d.memory = None)),
         of_fixture("move_costs", &|s| s.objective.node_move_weight = 0),
         of_fixture("no_eviction", &|s| s.tasks[0].evictable = true),
         of_fixture("simultaneous", &|s| s.moves.mode = MoveMode::Waves),

@@ -106,7 +106,7 @@ fn every_answer_is_true() {
 #[test]
 fn whole_devices_are_counted_and_the_cheapest_node_named() {
     let gpus = |name: &str| NodeSpec {
-        devices: vec![DevicesSpec { kind: "gpu".into(), model: String::new(), count: 8 }],
+        devices: vec![DevicesSpec { kind: "gpu".into(), model: String::new(), count: 8, memory: None }],
         ..node(name, &[("cpu", 96)])
     };
     let share = |name: &str, at: &str, device: u32| TaskSpec {
@@ -132,4 +132,23 @@ fn whole_devices_are_counted_and_the_cheapest_node_named() {
     let room = found.room.unwrap();
     assert_eq!((room.node, room.leave), (NodeId(1), vec![(TaskId(3), Some(NodeId(0)))]));
     assert_eq!(found.answers[0].leave.as_ref().map(Vec::len), Some(3));
+}
+
+/// Two cards of 24 with 16 and 10 taken: milli would do, memory does not, until who holds more of it is gone.
+#[test]
+fn too_little_memory_is_told_with_its_figures() {
+    let part = |name: &str, memory| with_memory(with_devices(task(name, 1, &[]), 1, 300), memory);
+    let tasks = vec![at_devices(part("a", 16), "n", &[0]), at_devices(part("b", 10), "n", &[1]), part("c", 20)];
+    let problem = Problem::new(&cluster(vec![roomy_gpu_node("n", 2, 24), gpu_node("bare", 1)], tasks)).unwrap();
+    let found = explain(&problem, &problem.current, TaskId(2));
+    let text: Vec<String> = (found.answers.iter())
+        .map(|a| a.obstacle.as_ref().map_or(String::new(), |o| o.describe(&problem, TaskId(2), a.node)))
+        .collect();
+    let expected = [
+        "needs 300 milli of one gpu with 20 of memory, 0 of 2 that suit are there with 300 milli free and 20 of memory free",
+        "needs 300 milli of one gpu with 20 of memory, 0 of the node suit",
+    ];
+    assert_eq!(text, expected);
+    assert_eq!(found.answers[0].obstacle.map(|o| o.name(&problem)).as_deref(), Some("device_memory"));
+    assert_eq!(found.answers[0].leave.as_deref(), Some(&[TaskId(0)][..]));
 }

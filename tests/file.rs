@@ -44,7 +44,7 @@ fn full_snapshot() -> Value {
             {
                 "name": "n1", "allocatable": {"cpu": 8}, "soft_limit": {"cpu": 6}, "labels": {"arch": "arm"},
                 "taints": [{"key": "gpu", "value": "only"}], "domains": {"rack": "r1"}, "pool": "main", "price": 3,
-                "cordoned": true, "devices": [{"kind": "gpu", "model": "a", "count": 2}], "move_class": "east",
+                "cordoned": true, "devices": [{"kind": "gpu", "model": "a", "count": 2, "memory": 24}], "move_class": "east",
                 "origin": {"uid": "6f1c"}
             },
             {"name": "n2", "allocatable": {"cpu": 8}, "move_class": "west"}
@@ -52,7 +52,7 @@ fn full_snapshot() -> Value {
         "tasks": [
             {
                 "name": "t1", "kind": "job", "weight": 5, "requirement": {"cpu": 2}, "sharing": "rigid",
-                "device": {"kind": "gpu", "count": 1, "milli": 500, "models": ["a"]},
+                "device": {"kind": "gpu", "count": 1, "milli": 500, "memory": 8, "models": ["a"]},
                 "placement": [{"node": "n1", "share": "1", "devices": [1]}],
                 "moving_to": [], "restart": true, "pinned": true, "evictable": true,
                 "move_cost": 4, "group": "g1", "tenant": "team", "selector": {"arch": ["arm", "x86"]},
@@ -181,7 +181,7 @@ fn random_proof(rng: &mut Rng, problem: &Problem) -> Proof {
         nodes: vec![(0, 0), (2, 5)],
         usage: list(problem.resources.len()),
         arrival: list(if problem.moves.simultaneous { problem.resources.len() } else { 0 }),
-        device: list(problem.device_kinds.len() * DEVICE_ROW_COUNT),
+        device: list(problem.device_kinds.len() * problem.device_row_count()),
         balance: Vec::new(),
         level: Vec::new(),
     };
@@ -296,7 +296,7 @@ fn what_is_left_out_has_its_default() {
             name: "t".into(),
             weight: 1,
             move_cost: 1,
-            device: Some(DeviceRequestSpec { kind: "gpu".into(), count: 1, milli: 1000, models: vec![] }),
+            device: Some(DeviceRequestSpec { kind: "gpu".into(), count: 1, milli: 1000, memory: None, models: vec![] }),
             ..TaskSpec::default()
         }],
         objective: ObjectiveSpec { task_move_weight: 1, ..ObjectiveSpec::default() },

@@ -437,14 +437,32 @@ fn named(problem: &Problem, plan: &Plan) -> Vec<&'static str> {
 /// A gpu on n0 and one of another model on n1, and a holds the first.
 fn gpus(snapshot: &mut Snapshot) {
     for (n, model) in [(0, "x"), (1, "y"), (2, "x")] {
-        let devices = DevicesSpec { kind: "gpu".to_string(), model: model.to_string(), count: 2 };
+        let devices = DevicesSpec { kind: "gpu".to_string(), model: model.to_string(), count: 2, memory: None };
         snapshot.nodes[n].devices = vec![devices];
     }
     let models = vec!["x".to_string()];
-    snapshot.tasks[0].device = Some(DeviceRequestSpec { kind: "gpu".to_string(), count: 1, milli: 600, models });
+    snapshot.tasks[0].device =
+        Some(DeviceRequestSpec { kind: "gpu".to_string(), count: 1, milli: 600, memory: None, models });
     snapshot.tasks[2].device = snapshot.tasks[0].device.clone();
     snapshot.tasks[0].placement[0].devices = vec![0];
     snapshot.tasks[2].placement[0].devices = vec![0];
+}
+
+/// a and c share one of two cards of 40 with d; each takes 20, and the first card of n2 has 16.
+fn cards(snapshot: &mut Snapshot) {
+    gpus(snapshot);
+    for n in [0, 2] {
+        let devices = snapshot.nodes[n].devices[0].clone();
+        let of = |memory| DevicesSpec { count: 1, memory: Some(memory), ..devices.clone() };
+        snapshot.nodes[n].devices = vec![of(if n == 0 { 40 } else { 16 }), of(40)];
+    }
+    for t in [0, 2] {
+        let device = snapshot.tasks[t].device.as_mut().unwrap();
+        (device.milli, device.memory) = (300, Some(20));
+    }
+    snapshot.tasks[3].device =
+        Some(DeviceRequestSpec { memory: Some(30), ..snapshot.tasks[0].device.clone().unwrap() });
+    snapshot.tasks[2].placement[0].devices = vec![1];
 }
 
 type Case = (&'static str, fn(&mut Snapshot), &'static [&'static [(&'static str, &'static str)]]);
@@ -458,6 +476,7 @@ const CASES: &[Case] = &[
     ("device", gpus, &[&[("a", "n0 3")]]),
     ("device", gpus, &[&[("a", "n2 0")]]),
     ("device_model", gpus, &[&[("a", "n1 1")]]),
+    ("transient", cards, &[&[("a", "n2 2"), ("d", "n0 1")]]),
     ("selector", |s| _ = s.tasks[0].selector.insert("disk".to_string(), vec!["ssd".to_string()]), &[&[("a", "n1")]]),
     (
         "taint",
@@ -529,6 +548,18 @@ fn every_rule_broken_is_named() {
         let also: &[&str] = if waves.len() == 3 { &["capacity", "transient"] } else { &[rule] };
         assert_eq!(names, also, "case {i}: {:?}", verify(&problem, &plan).violations);
     }
+}
+
+#[test]
+fn a_card_with_too_little_memory_is_named() {
+    let problem = changed(cards);
+    // With a on a card of 40, and alone on one of 16; where a leaves first, d may come.
+    assert_eq!(named(&problem, &claim(&problem, &[&[("d", "n0 1")]])), ["device_memory", "transient"]);
+    let alone = ["device_memory", "device_model", "transient"];
+    assert_eq!(named(&problem, &claim(&problem, &[&[("a", "n2 1")]])), alone);
+    assert_eq!(named(&problem, &claim(&problem, &[&[("a", "n2 2")], &[("d", "n0 1")]])), [""; 0]);
+    let (_, waves) = ordered(&problem, &[("a", "n2 2"), ("d", "n0 1")]);
+    assert_eq!(waves, ["a>n2", "d>n0"], "both do not fit on the card at once");
 }
 
 #[test]

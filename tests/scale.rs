@@ -278,7 +278,7 @@ fn one_node_fewer_is_not_enough_for_the_exact_solver() {
 fn a_large_purchase_is_enough_and_near_its_bound() {
     let shape = |name: &str, cpu, memory, model: &str, price| {
         let node = NodeSpec { price, ..node(name, &[("cpu", cpu), ("memory", memory)]) };
-        let devices = DevicesSpec { kind: "gpu".to_string(), model: model.to_string(), count: 8 };
+        let devices = DevicesSpec { kind: "gpu".to_string(), model: model.to_string(), count: 8, memory: None };
         let devices = if model.is_empty() { Vec::new() } else { vec![devices] };
         NodeShape { node: NodeSpec { devices, ..node }, most: None }
     };
@@ -899,9 +899,10 @@ fn a_rare_kind_of_node_is_on_offer_when_it_is_needed() {
     for kind in 0..9 {
         nodes.extend((0..2).map(|n| node(&format!("k{kind}-{n}"), &[("cpu", 10 + kind)])));
     }
-    let gpu = DevicesSpec { kind: "gpu".to_string(), model: String::new(), count: 1 };
+    let gpu = DevicesSpec { kind: "gpu".to_string(), model: String::new(), count: 1, memory: None };
     nodes.push(NodeSpec { devices: vec![gpu], ..node("gpu", &[("cpu", 10)]) });
-    let request = || Some(DeviceRequestSpec { kind: "gpu".to_string(), count: 1, milli: 1000, models: Vec::new() });
+    let request =
+        || Some(DeviceRequestSpec { kind: "gpu".to_string(), count: 1, milli: 1000, memory: None, models: Vec::new() });
     let held = PieceSpec { node: "gpu".to_string(), devices: vec![0], ..PieceSpec::default() };
     let tasks = vec![
         TaskSpec { device: request(), placement: vec![held], ..task("g1", 1, &[("cpu", 1)]) },

@@ -65,7 +65,7 @@ fn read_nodes(table: &Table, snapshot: &mut Snapshot, faults: &mut Faults) {
         } else if count > 0 {
             let model = row.text(model).to_string();
             node.labels.insert("gpu_model".into(), model.clone());
-            node.devices = vec![DevicesSpec { kind: "gpu".into(), model, count: count as u32 }];
+            node.devices = vec![DevicesSpec { kind: "gpu".into(), model, count: count as u32, memory: None }];
         }
         snapshot.nodes.push(node);
     }
@@ -104,7 +104,7 @@ fn device_request(row: &Row<'_>, count: i64, milli: i64, spec: &str, faults: &mu
         spec.split('|').map(str::trim).filter(|m| !m.is_empty()).map(str::to_string).collect();
     models.sort();
     models.dedup();
-    Some(DeviceRequestSpec { kind: "gpu".into(), count: count as u32, milli: milli as u32, models })
+    Some(DeviceRequestSpec { kind: "gpu".into(), count: count as u32, milli: milli as u32, memory: None, models })
 }
 
 fn read_placement(table: &Table, snapshot: &mut Snapshot, faults: &mut Faults) {

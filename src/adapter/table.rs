@@ -112,7 +112,7 @@ fn node(table: &Table, row: &Row<'_>, resources: &[String], levels: &[&str], fau
     let count = row.amount(table.column("gpus"), faults);
     let devices = match u32::try_from(count) {
         Ok(0) | Err(_) => Vec::new(),
-        Ok(count) => vec![DevicesSpec { kind: "gpu".into(), model: text("gpu_model"), count }],
+        Ok(count) => vec![DevicesSpec { kind: "gpu".into(), model: text("gpu_model"), count, memory: None }],
     };
     NodeSpec {
         name: row.text(Some(0)).to_string(),
@@ -169,7 +169,13 @@ fn device(table: &Table, row: &Row<'_>, faults: &mut Faults) -> Option<DeviceReq
         "" => i64::from(DEVICE_MILLI),
         _ => row.amount(table.column("gpu_milli"), faults),
     };
-    let request = |count: u32, milli: u32| DeviceRequestSpec { kind: "gpu".into(), count, milli, models: Vec::new() };
+    let request = |count: u32, milli: u32| DeviceRequestSpec {
+        kind: "gpu".into(),
+        count,
+        milli,
+        memory: None,
+        models: Vec::new(),
+    };
     match (u32::try_from(count), u32::try_from(milli)) {
         (Ok(0), _) => None,
         (Ok(count), Ok(milli)) => Some(request(count, milli)),

@@ -9,8 +9,8 @@ use super::price::Desk;
 use crate::control::Control;
 use crate::exact;
 use crate::model::{
-    DEVICE_MILLI, DEVICE_ROW_COUNT, DeviceRequest, GroupId, NodeId, Place as Where, Problem, Rule, SHARE_ONE, Share,
-    Sharing, TaskId, Toleration, Usage, newcomer_forbidden, violations,
+    DEVICE_MILLI, DEVICE_ROW_COUNT, DeviceRequest, GroupId, NodeId, Place as Where, Placement, Problem, Rule,
+    SHARE_ONE, Share, Sharing, Spot, TaskId, Toleration, Usage, newcomer_forbidden, violations,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -72,6 +72,8 @@ pub(super) struct Form<'a> {
     pub problem: &'a Problem,
     /// Resources.
     pub width: usize,
+    /// Rows per kind of device, see [`Problem::device_row_count`].
+    pub device_rows: usize,
     /// Resources and device rows.
     pub columns: usize,
     pub places: Vec<Place>,
@@ -100,15 +102,17 @@ impl<'a> Form<'a> {
     /// Finds places and kinds; without `merge`, every node is a place of its own. `None` when it must stop before the end.
     pub fn new(problem: &'a Problem, merge: bool, control: &Control) -> Option<Form<'a>> {
         let width = problem.resources.len();
-        let columns = width + problem.device_kinds.len() * DEVICE_ROW_COUNT;
+        let device_rows = problem.device_row_count();
+        let columns = width + problem.device_kinds.len() * device_rows;
         // Variance and fragmentation come in whole points.
         let has_others = !problem.objective.variance.is_empty() || problem.objective.fragmentation_weight > 0;
         let other = if has_others { i128::from(SHARE_ONE) } else { 0 };
-        let (places, place_of) = places(problem, merge);
+        let (places, place_of) = places(problem, merge, device_rows);
         let mask_words = places.len().div_ceil(32);
         let mut form = Form {
             problem,
             width,
+            device_rows,
             columns,
             places,
             kinds: Vec::new(),
@@ -182,7 +186,7 @@ impl<'a> Form<'a> {
             let next = rows.len() as u32;
             let from = home_class.filter(|_| has_pairs && spot.pieces().len() == 1);
             let from = from.map_or(NONE, |class| *rows.entry(class).or_insert(next));
-            let requirement = units(problem, task);
+            let requirement = units(problem, task, self.device_rows);
             let is_fluid = spec.sharing == Sharing::Divisible || is_illegal;
             self.kinds.push(Kind {
                 first: task,
@@ -222,13 +226,17 @@ impl<'a> Form<'a> {
 }
 
 /// Amounts, then device units by kind of device and row.
-fn units(problem: &Problem, task: TaskId) -> Vec<i64> {
+fn units(problem: &Problem, task: TaskId, rows: usize) -> Vec<i64> {
     let mut row = problem.requirement(task).to_vec();
     let request = problem.tasks[task.index()].device.as_ref();
     for kind in 0..problem.device_kinds.len() as u32 {
         let request = request.filter(|request| request.kind == kind);
-        row.extend((0..DEVICE_ROW_COUNT as i64).map(|k| {
-            request.map_or(0, |request| i64::from(request.count) * device_units(k, i64::from(request.milli)))
+        row.extend((0..rows).map(|k| {
+            let own = |request: &DeviceRequest| match k {
+                DEVICE_ROW_COUNT => request.memory,
+                _ => device_units(k as i64, i64::from(request.milli)),
+            };
+            request.map_or(0, |request| i64::from(request.count) * own(request))
         }));
     }
     row
@@ -316,13 +324,13 @@ impl<'a> Masks<'a> {
 }
 
 /// Nodes by place, and the place of every node.
-fn places(problem: &Problem, merge: bool) -> (Vec<Place>, Vec<u32>) {
+fn places(problem: &Problem, merge: bool, device_rows: usize) -> (Vec<Place>, Vec<u32>) {
     let one = i128::from(SHARE_ONE);
     let usage = Usage::of(problem, &problem.current);
     let mut is_home = vec![false; problem.nodes.len()];
     problem.current.spots().iter().flat_map(|s| s.pieces()).for_each(|p| is_home[p.node.index()] = true);
     let is_small = problem.nodes.len() as u64 * problem.tasks.len() as u64 <= PAIRS_MAX;
-    let pinned = pinned_milli(problem);
+    let pinned = pinned_usage(problem);
     let kept = kept_amounts(problem);
     let mut places: Vec<Place> = Vec::new();
     let mut place_of = Vec::with_capacity(problem.nodes.len());
@@ -333,7 +341,7 @@ fn places(problem: &Problem, merge: bool) -> (Vec<Place>, Vec<u32>) {
         let capacity = problem.allocatable(node).iter().map(|amount| i128::from(*amount) * one);
         let limit: Vec<i128> = capacity.zip(used).map(|(capacity, used)| capacity.max(*used)).collect();
         let room: Vec<i128> = limit.iter().zip(used).map(|(limit, used)| limit - used).collect();
-        let device = device_room(problem, node, usage.devices(node), &pinned[node.index()]);
+        let device = device_room(problem, node, device_rows, [&usage, &pinned]);
         let kept = &kept[node.index() * limit.len()..][..limit.len()];
         let largest = limit.iter().zip(kept).map(|(limit, kept)| limit - kept);
         let alone = if !merge || (is_small && is_home[node.index()]) { node.0 } else { NONE };
@@ -389,26 +397,29 @@ fn kept_amounts(problem: &Problem) -> Vec<i128> {
     kept
 }
 
-/// Milli that pinned tasks hold for good, by node and device.
-fn pinned_milli(problem: &Problem) -> Vec<Vec<i64>> {
-    let mut milli: Vec<Vec<i64>> = problem.nodes.iter().map(|node| vec![0; node.devices.len()]).collect();
-    for task in problem.task_ids() {
-        let spec = &problem.tasks[task.index()];
-        let Some(request) = spec.device.as_ref().filter(|_| spec.pinned) else { continue };
-        for piece in problem.current.spot(task).pieces() {
-            let held = milli[piece.node.index()].iter_mut().enumerate();
-            held.filter(|(d, _)| piece.devices >> d & 1 == 1).for_each(|(_, own)| *own += i64::from(request.milli));
-        }
-    }
-    milli
+/// What pinned tasks hold for good.
+fn pinned_usage(problem: &Problem) -> Usage {
+    let spot = |task: TaskId| match problem.tasks[task.index()].pinned {
+        true => problem.current.spot(task).clone(),
+        false => Spot::Unplaced,
+    };
+    Usage::of(problem, &Placement::from_spots(problem.task_ids().map(spot).collect()))
 }
 
-fn device_room(problem: &Problem, node: NodeId, used: &[u32], pinned: &[i64]) -> Vec<i128> {
-    let mut room = vec![0; problem.device_kinds.len() * DEVICE_ROW_COUNT];
-    for (d, device) in problem.nodes[node.index()].devices.iter().enumerate() {
-        let left = i64::from(used[d].max(DEVICE_MILLI)) - pinned[d];
-        for k in 0..DEVICE_ROW_COUNT {
-            room[device.kind as usize * DEVICE_ROW_COUNT + k] += i128::from(device_units(k as i64, left));
+/// Room in the rows of a node's devices, without what is held for good.
+fn device_room(problem: &Problem, node: NodeId, rows: usize, [usage, pinned]: [&Usage; 2]) -> Vec<i128> {
+    let mut room = vec![0; problem.device_kinds.len() * rows];
+    let devices = &problem.nodes[node.index()].devices;
+    for (d, device) in devices.iter().enumerate() {
+        let own = &mut room[device.kind as usize * rows..][..rows];
+        let left = i64::from(usage.devices(node)[d].max(DEVICE_MILLI)) - i64::from(pinned.devices(node)[d]);
+        for (k, room) in own[..DEVICE_ROW_COUNT].iter_mut().enumerate() {
+            *room += i128::from(device_units(k as i64, left));
+        }
+        // Where no device of the node counts its memory, or this one does not, those who hold some of it hold other devices than they
+        // ask for, and are not counted.
+        if let (Some(used), Some(pinned)) = (usage.device_memory(node).get(d), pinned.device_memory(node).get(d)) {
+            own[DEVICE_ROW_COUNT] += (*used).max(i128::from(device.memory)) - pinned;
         }
     }
     room

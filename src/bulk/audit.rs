@@ -8,6 +8,7 @@ use super::chain::{Best, Chain};
 use super::device::Landing;
 use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::state::{State, spots};
+use crate::kernel::layout::beyond;
 use crate::kernel::points::{NodeView, node_points};
 use crate::model::{Problem, Rule, Violation, violations, worsened};
 use rayon::prelude::*;
@@ -26,7 +27,8 @@ struct Sums {
     used: Vec<i64>,
     held: Vec<i64>,
     tasks_here: Vec<u32>,
-    device_used: Vec<u64>,
+    /// As in [`State`].
+    device_used: Vec<u32>,
     moved_in_group: Vec<u32>,
     displaced: i64,
     /// Quanta above limits.
@@ -125,8 +127,12 @@ impl Audit {
             }
         }
         for (slot, (used, before)) in sums.device_used.iter().zip(&self.built.device_used).enumerate() {
-            if *used > u64::from(*before).max(1000) {
-                return Err(format!("device {slot} is taken {used} milli"));
+            let [[milli, memory], [milli_before, memory_before]] = [*used, *before].map(beyond);
+            // Rounded quanta may be too many where the memory itself is not.
+            if milli > milli_before || memory > memory_before && !pack.is_inexact {
+                return Err(format!(
+                    "device {slot} is taken {milli} milli and {memory} quanta of memory beyond what it has"
+                ));
             }
         }
         // With rounded amounts or elastic shares the kernels only steer, and the end of the search settles with the model.
@@ -154,12 +160,12 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, theirs: T, counted: T) -> Re
 
 impl Sums {
     fn of(pack: &Pack, at: &[u32], devices: &[u64]) -> Sums {
-        let (nodes, lanes, width) = (pack.price.len(), pack.lanes, pack.shared.device_width);
+        let (nodes, lanes) = (pack.price.len(), pack.lanes);
         let mut sums = Sums {
             used: vec![0; nodes * lanes],
             held: vec![0; nodes * lanes],
             tasks_here: vec![0; nodes],
-            device_used: vec![0; nodes * width],
+            device_used: pack.lacking.clone(),
             moved_in_group: vec![0; pack.groups.len()],
             displaced: 0,
             overfull: 0,
@@ -200,7 +206,8 @@ impl Sums {
     fn take(&mut self, pack: &Pack, task: usize, node: u32, devices: u64) {
         let width = pack.shared.device_width;
         for d in (0..width).filter(|d| devices >> d & 1 == 1) {
-            self.device_used[node as usize * width + d] += u64::from(pack.device[task].1);
+            let used = &mut self.device_used[node as usize * width + d];
+            *used = used.wrapping_add(pack.device[task].1);
         }
     }
 
@@ -210,10 +217,7 @@ impl Sums {
             ("what the nodes run", wide(&state.used) == self.used),
             ("what the nodes hold", wide(&state.held) == self.held),
             ("the tasks per node", state.tasks_here == self.tasks_here),
-            (
-                "the devices",
-                state.device_used.iter().map(|milli| u64::from(*milli)).eq(self.device_used.iter().copied()),
-            ),
+            ("the devices", state.device_used == self.device_used),
             ("the tasks moved per group", state.moved_in_group == self.moved_in_group),
             ("the tasks away from home", state.displaced == self.displaced),
         ];
@@ -255,12 +259,12 @@ fn nodes_points<const L: usize>(pack: &Pack, sums: &Sums) -> i128 {
         let row = |rows: &[i32]| -> [i32; L] { rows[node * L..][..L].try_into().expect("a row has L lanes") };
         let used: Vec<i32> = sums.used[node * L..][..L].iter().map(|amount| *amount as i32).collect();
         let used: [i32; L] = used.try_into().expect("a row has L lanes");
-        let devices: Vec<u16> = sums.device_used[node * width..][..width].iter().map(|milli| *milli as u16).collect();
         let (soft, capacity) = (row(&pack.soft), row(&pack.capacity));
         let terms = pack.shared.variance.len();
         let factors = &pack.factors[node * terms..][..terms];
         let class = pack.node_class[node];
-        let view = NodeView { used: &used, soft: &soft, capacity: &capacity, factors, devices: &devices, class };
+        let devices = &sums.device_used[node * width..][..width];
+        let view = NodeView { used: &used, soft: &soft, capacity: &capacity, factors, devices, class };
         let price = if sums.tasks_here[node] > 0 { pack.price[node] } else { 0 };
         i128::from(node_points(&pack.shared, &view)) + i128::from(price)
     };

@@ -8,6 +8,7 @@ use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::state::State;
 use crate::control::Control;
 use crate::gpu::{Query, Tiles};
+use crate::kernel::layout::{MILLI_SHIFT, beyond};
 use crate::kernel::points::{NodeView, Shared, node_points};
 use crate::kernel::score::{Candidate, Nodes, Target, judge, score};
 use crate::model::{LevelId, NodeId, Place, Problem, TaskId, Violation, violations};
@@ -260,7 +261,7 @@ impl<'a> Builder<'a> {
             home_devices: pack.home_devices[task],
             move_points: pack.move_points[task],
             device_count: pack.device[task].0,
-            device_milli: pack.device[task].1,
+            device_word: pack.device[task].1,
             closed,
         };
         match pack.lanes {
@@ -307,7 +308,7 @@ impl<'a> Builder<'a> {
         let size = |task: usize| {
             let row = &pack.requirement[task * pack.lanes..][..pack.lanes];
             let amounts = row.iter().zip(&total).map(|(amount, total)| (i64::from(*amount) << 30) / total);
-            let (count, milli) = pack.device[task];
+            let (count, milli) = (pack.device[task].0, pack.device[task].1 >> MILLI_SHIFT);
             amounts.max().unwrap_or(0).max(((i64::from(count) * i64::from(milli)) << 30) / (devices * 1000)).max(1)
         };
         let waits = |task: &usize| pack.movable[*task] && self.state.at[*task] == NOWHERE;
@@ -492,7 +493,7 @@ impl<'a> Builder<'a> {
             self.problem.groups[group].members.iter().map(|task| task.index()).collect()
         };
         let mut list = match violation.place {
-            Place::NodeResource(node, _) | Place::NodeDevice(node, _) => on_node(node),
+            Place::NodeResource(node, _) | Place::NodeDevice(node, _) | Place::DeviceMemory(node, _) => on_node(node),
             Place::Task(task) | Place::TaskNode(task, _) => vec![task.index()],
             Place::GroupDomain(group, ..) | Place::GroupLevel(group, _) | Place::Group(group) => {
                 of_group(group.index())
@@ -576,7 +577,8 @@ impl<'a> Builder<'a> {
         let (row, width) = (node as usize * lanes, self.pack.shared.device_width);
         let over = |r: usize| i64::from((self.state.used[row + r] - self.pack.capacity[row + r]).max(0));
         let devices = &self.state.device_used[node as usize * width..][..width];
-        (0..lanes).map(over).sum::<i64>() + devices.iter().map(|used| i64::from(used.saturating_sub(1000))).sum::<i64>()
+        (0..lanes).map(over).sum::<i64>()
+            + devices.iter().map(|used| i64::from(beyond(*used).into_iter().sum::<u32>())).sum::<i64>()
     }
 }
 

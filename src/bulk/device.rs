@@ -236,8 +236,6 @@ impl Landing {
         let (tasks, nodes) = (params.task_count as usize, params.node_count as usize);
         let part = |start: u32, length: usize| &landed.state[start as usize..][..length];
         let signed = |start: u32| part(start, nodes * pack.lanes).iter().map(|word| *word as i32).collect();
-        let milli =
-            part(params.s_device_used, nodes * pack.shared.device_width).iter().map(|word| u16::try_from(*word));
         let at = |start: u32| -> Result<Vec<u32>, String> {
             let list = part(start, tasks);
             match list.iter().position(|node| *node != super::pack::NOWHERE && *node as usize >= nodes) {
@@ -251,7 +249,7 @@ impl Landing {
             used: signed(params.s_used),
             held: signed(params.s_held),
             tasks_here: part(params.s_tasks_here, nodes).to_vec(),
-            device_used: milli.collect::<Result<_, _>>().map_err(|_| "a device is taken more than twice over")?,
+            device_used: part(params.s_device_used, nodes * pack.shared.device_width).to_vec(),
             moved_in_group: landed.control[CONTROL_MOVED as usize..][..pack.groups.len()].to_vec(),
             displaced: landed.results[1],
         };
@@ -295,7 +293,7 @@ pub fn launched(image: &Image, chain: &Chain) -> Landed {
 /// The nodes' part of a state, in the device's layout.
 pub fn node_words(state: &State) -> Vec<u32> {
     let sums = state.used.iter().chain(&state.held).map(|amount| *amount as u32);
-    let devices = state.device_used.iter().map(|milli| u32::from(*milli));
+    let devices = state.device_used.iter().copied();
     sums.chain(state.tasks_here.iter().copied()).chain(devices).collect()
 }
 

@@ -307,7 +307,7 @@ pub mod tests {
             allocatable: amounts(24 + 8 * (n % 3)),
             soft_limit: amounts(20),
             price: 5,
-            devices: vec![DevicesSpec { kind: "gpu".into(), model: model(n), count: 1 + n % 4 }],
+            devices: vec![DevicesSpec { kind: "gpu".into(), model: model(n), count: 1 + n % 4, memory: None }],
             move_class: Some(model(n)),
             ..NodeSpec::default()
         };
@@ -318,6 +318,7 @@ pub mod tests {
                 kind: "gpu".into(),
                 count: if milli == 1000 { 1 + b % 2 } else { 1 },
                 milli,
+                memory: None,
                 models: if c.is_multiple_of(5) { vec![model(c)] } else { Vec::new() },
             };
             TaskSpec {
@@ -334,7 +335,7 @@ pub mod tests {
         let mix = |milli: u32| MixSpec {
             parts: 1,
             requirement: amounts(2),
-            device: DeviceRequestSpec { kind: "gpu".into(), count: 1, milli, models: Vec::new() },
+            device: DeviceRequestSpec { kind: "gpu".into(), count: 1, milli, memory: None, models: Vec::new() },
         };
         let snapshot = Snapshot {
             resources: vec![ResourceSpec {

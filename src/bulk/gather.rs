@@ -90,7 +90,7 @@ fn gather_task(pack: &Pack, state: &State, cut: &Cut, task: u32, at: u8, group: 
         device_count: pack.device[t].0,
         may_stop,
         may_start,
-        device_milli: pack.device[t].1,
+        device_word: pack.device[t].1,
     });
     block.at.push(at);
     block.home.push(home);

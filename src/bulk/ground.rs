@@ -2,7 +2,8 @@
 //! taken back, and an index of where so much is free.
 //!
 //! ```text
-//! free     quanta left per node and lane; milli left per device
+//! free     quanta left per node and lane
+//! taken    what is taken of each device (`kernel/layout.rs`)
 //! here     who is on a node and may go
 //! waiting  who waits, by kind
 //! index    devices by sort and free milli, nodes by sort and number of wholly free devices
@@ -18,16 +19,15 @@ use super::kinds::{Kind, Kinds, NO_SORT};
 use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::shelves::Shelves;
 use super::state::State;
+use crate::kernel::layout::{WHOLE, free_milli, holds_more};
 use crate::kernel::points::{NodeView, fit_devices, node_points};
 use crate::kernel::random::{below, pcg3d};
 use crate::model::DEVICE_MILLI;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-/// Milli of a whole device.
-pub const WHOLE: i32 = DEVICE_MILLI as i32;
-/// Shelves per sort of devices.
-const LEVELS: usize = WHOLE as usize + 1;
+/// Shelves per sort of devices: milli that are free.
+const LEVELS: usize = DEVICE_MILLI as usize + 1;
 
 /// Random numbers of one part and round.
 pub struct Dice {
@@ -104,8 +104,8 @@ pub struct Ground<'a> {
     local: &'a [u32],
     /// Shape: nodes × lanes.
     free: Vec<i32>,
-    /// Below 0 where more is taken than there is. Shape: nodes × device_width.
-    spare: Vec<i32>,
+    /// Shape: nodes × device_width.
+    taken: Vec<u32>,
     here: Vec<Vec<Item>>,
     tasks_here: Vec<u32>,
     waiting: Vec<Vec<u32>>,
@@ -145,7 +145,7 @@ impl<'a> Ground<'a> {
             nodes,
             local,
             free: Vec::with_capacity(nodes.len() * lanes),
-            spare: Vec::with_capacity(nodes.len() * width),
+            taken: Vec::with_capacity(nodes.len() * width),
             here: vec![Vec::new(); nodes.len()],
             tasks_here: nodes.iter().map(|node| state.tasks_here[*node as usize]).collect(),
             waiting: vec![Vec::new(); numbers.len()],
@@ -161,8 +161,7 @@ impl<'a> Ground<'a> {
         for node in nodes.iter().map(|node| *node as usize) {
             let (limit, used) = (&pack.limit[node * lanes..][..lanes], &state.used[node * lanes..][..lanes]);
             ground.free.extend(limit.iter().zip(used).map(|(limit, used)| limit - used));
-            let used = &state.device_used[node * width..][..width];
-            ground.spare.extend(used.iter().map(|used| WHOLE - i32::from(*used)));
+            ground.taken.extend(&state.device_used[node * width..][..width]);
         }
         for node in 0..nodes.len() {
             (0..width).for_each(|d| ground.shelve(node, d));
@@ -229,9 +228,21 @@ impl<'a> Ground<'a> {
         self.list[taker.kind as usize]
     }
 
-    /// Milli left of a device.
-    pub fn spare(&self, node: usize, device: usize) -> i32 {
-        self.spare[node * self.pack.shared.device_width + device]
+    /// What is taken of a device.
+    pub fn taken(&self, node: usize, device: usize) -> u32 {
+        self.taken[node * self.pack.shared.device_width + device]
+    }
+
+    /// What is taken of each device of a node.
+    fn row(&self, node: usize) -> &[u32] {
+        let width = self.pack.shared.device_width;
+        &self.taken[node * width..][..width]
+    }
+
+    /// Has a device room for a kind?
+    pub fn is_open(&self, kind: &Kind, node: usize, device: usize) -> bool {
+        let taken = self.taken(node, device);
+        if kind.word < WHOLE { holds_more(taken, kind.word) } else { free_milli(taken) == DEVICE_MILLI }
     }
 
     /// Devices that a kind may be given on a node, all bits where it wants none; 0 = it may not enter.
@@ -257,24 +268,21 @@ impl<'a> Ground<'a> {
         if !self.has_room(kind, node) {
             return None;
         }
-        let width = self.pack.shared.device_width;
-        let spare = &self.spare[node * width..][..width];
+        let taken = self.row(node);
         if self.is_home(task, node) {
             let own = self.pack.home_devices[task as usize];
-            let is_free = |d: usize| own >> d & 1 == 0 || spare[d] >= i32::from(kind.milli);
-            return (0..width).all(is_free).then_some(own);
+            let is_free = |d: usize| own >> d & 1 == 0 || holds_more(taken[d], kind.word);
+            return (0..taken.len()).all(is_free).then_some(own);
         }
         let mask = self.allowed(kind, node);
         if mask == 0 || kind.count == 0 {
             return (mask != 0).then_some(0);
         }
         // Most have no room, and that is soon seen.
-        if spare.iter().all(|spare| *spare < i32::from(kind.milli)) {
+        if taken.iter().all(|taken| free_milli(*taken) < kind.milli()) {
             return None;
         }
-        let mut used = [0u16; 64];
-        used.iter_mut().zip(spare).for_each(|(used, spare)| *used = (WHOLE - spare) as u16);
-        fit_devices(&used[..width], mask, kind.count, kind.milli)
+        fit_devices(taken, mask, kind.count, kind.word)
     }
 
     /// A task that waits goes to a node.
@@ -380,13 +388,14 @@ impl<'a> Ground<'a> {
         let requirement = &pack.requirement[task * pack.lanes..][..pack.lanes];
         let free = &mut self.free[node * pack.lanes..][..pack.lanes];
         free.iter_mut().zip(requirement).for_each(|(free, amount)| *free -= sign * amount);
-        let milli = i32::from(pack.device[task].1) * sign;
+        let word = pack.device[task].1.wrapping_mul(sign as u32);
         let mut devices = item.devices;
         if devices != 0 {
             while devices != 0 {
                 let d = devices.trailing_zeros() as usize;
                 devices &= devices - 1;
-                self.spare[node * pack.shared.device_width + d] -= milli;
+                let taken = &mut self.taken[node * pack.shared.device_width + d];
+                *taken = taken.wrapping_add(word);
                 self.shelve(node, d);
             }
             self.shelve_node(node);
@@ -419,7 +428,7 @@ impl<'a> Ground<'a> {
         let class = self.pack.node_class[self.nodes[node] as usize] as usize;
         let sort = self.kinds.device_sort[class * width + device];
         if sort != NO_SORT {
-            let level = self.spare[node * width + device].max(0) as usize;
+            let level = free_milli(self.taken[node * width + device]) as usize;
             self.devices.put((node * width + device) as u32, usize::from(sort) * LEVELS + level);
         }
     }
@@ -427,7 +436,7 @@ impl<'a> Ground<'a> {
     fn shelve_node(&mut self, node: usize) {
         let width = self.pack.shared.device_width;
         let class = self.pack.node_class[self.nodes[node] as usize] as usize;
-        let wholes = self.spare[node * width..][..width].iter().filter(|spare| **spare == WHOLE).count();
+        let wholes = self.row(node).iter().filter(|taken| free_milli(**taken) == DEVICE_MILLI).count();
         let sort = usize::from(self.kinds.node_sort[class]);
         self.wholes.put(node as u32, sort * (width + 1) + wholes);
     }
@@ -447,18 +456,15 @@ impl<'a> Ground<'a> {
     }
 
     fn points_of<const L: usize>(&self, node: usize, place: usize) -> i64 {
-        let (pack, width, terms) = (self.pack, self.pack.shared.device_width, self.pack.shared.variance.len());
+        let (pack, terms) = (self.pack, self.pack.shared.variance.len());
         let row = |rows: &[i32], at: usize| -> [i32; L] { rows[at * L..][..L].try_into().expect("a row has L lanes") };
         let (limit, free) = (row(&pack.limit, place), row(&self.free, node));
-        let mut devices = [0u16; 64];
-        let spare = &self.spare[node * width..][..width];
-        devices.iter_mut().zip(spare).for_each(|(used, spare)| *used = (WHOLE - spare) as u16);
         let view = NodeView {
             used: &std::array::from_fn(|r| limit[r] - free[r]),
             soft: &row(&pack.soft, place),
             capacity: &row(&pack.capacity, place),
             factors: &pack.factors[place * terms..][..terms],
-            devices: &devices[..width],
+            devices: self.row(node),
             class: pack.node_class[place],
         };
         node_points(&pack.shared, &view)
@@ -481,10 +487,10 @@ mod tests {
     fn kept(ground: &Ground<'_>) -> impl PartialEq + use<> {
         let mut places: Vec<_> = ground.places().collect();
         places.sort_unstable();
-        let levels = (0..ground.spare.len()).map(|slot| ground.devices.shelf(slot as u32));
+        let levels = (0..ground.taken.len()).map(|slot| ground.devices.shelf(slot as u32));
         let wholes = (0..ground.nodes.len()).map(|node| ground.wholes.shelf(node as u32));
         (
-            (ground.free.clone(), ground.spare.clone(), ground.tasks_here.clone(), ground.cost.clone()),
+            (ground.free.clone(), ground.taken.clone(), ground.tasks_here.clone(), ground.cost.clone()),
             (places, ground.waiting_count, levels.collect::<Vec<_>>(), wholes.collect::<Vec<_>>()),
             (ground.mark.displaced, ground.mark.stuck, ground.moved_in_group.clone(), ground.group_points),
         )

@@ -67,14 +67,11 @@ fn lay_words(problem: &Problem, pack: &Pack, image: &mut Image) {
     p.w_pair_row = push(words, pack.pair_row.iter().copied());
     p.w_home = push(words, pack.home.iter().copied());
     let traits = |task: usize| {
-        let (count, milli) = pack.device[task];
         let flag = |is_set: bool, bit: u32| if is_set { bit } else { 0 };
-        u32::from(count)
-            | flag(pack.may_stop[task], MAY_STOP)
-            | flag(pack.movable[task], MOVABLE)
-            | u32::from(milli) << 16
+        u32::from(pack.device[task].0) | flag(pack.may_stop[task], MAY_STOP) | flag(pack.movable[task], MOVABLE)
     };
     p.w_traits = push(words, (0..pack.home.len()).map(traits));
+    p.w_device = push(words, pack.device.iter().map(|(_, word)| *word));
     p.w_group = push(words, pack.group.iter().copied());
     p.w_group_all = push(words, pack.group_all.iter().copied());
     p.w_order = push(words, pack.order.iter().copied());
@@ -102,7 +99,7 @@ fn lay_words(problem: &Problem, pack: &Pack, image: &mut Image) {
     p.w_domain = push(words, (0..p.level_count).flat_map(level));
     p.w_balance = push(words, shared.balance.iter().flat_map(|term| [term.resource, term.other]));
     p.w_variance = push(words, shared.variance.iter().flat_map(|term| [term.resource, term.shift, term.mark]));
-    let mix = shared.mix.iter().flat_map(|item| [item.class_row, item.device_count, u32::from(item.device_milli)]);
+    let mix = shared.mix.iter().flat_map(|item| [item.class_row, item.device_count, item.device_word]);
     p.w_mix = push(words, mix);
     p.w_mix_requirement = push(words, signed(&shared.mix_requirement));
     p.w_ln_table = push(words, LN_TABLE.iter().map(|entry| *entry as u32));

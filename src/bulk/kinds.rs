@@ -5,6 +5,7 @@
 //! last one, since sorts only say where it is no use to look.
 
 use super::pack::{Pack, UNGROUPED};
+use crate::kernel::layout::MILLI_SHIFT;
 use std::collections::HashMap;
 
 /// Most sorts of devices, and of nodes.
@@ -18,8 +19,8 @@ pub struct Kind {
     pub task: u32,
     /// Devices wanted.
     pub count: u8,
-    /// Milli of each.
-    pub milli: u16,
+    /// What is taken of each (`kernel/layout.rs`).
+    pub word: u32,
     /// Row offset into `Shared::allow`.
     pub class_row: u32,
     /// Points lost in the pool.
@@ -49,6 +50,13 @@ pub fn takes_part(pack: &Pack, task: usize) -> bool {
     pack.movable[task] && pack.group[task] == UNGROUPED
 }
 
+impl Kind {
+    /// Milli of each device wanted.
+    pub fn milli(&self) -> u32 {
+        self.word >> MILLI_SHIFT
+    }
+}
+
 impl Kinds {
     /// Of the tasks that take part.
     pub fn new(pack: &Pack) -> Kinds {
@@ -66,9 +74,9 @@ impl Kinds {
             let requirement = &pack.requirement[task * pack.lanes..][..pack.lanes];
             let key = (requirement, pack.device[task], pack.class_row[task], pack.value[task]);
             kinds.of[task] = *known.entry(key).or_insert_with(|| {
-                let ((count, milli), class_row, value) = (pack.device[task], pack.class_row[task], pack.value[task]);
+                let ((count, word), class_row, value) = (pack.device[task], pack.class_row[task], pack.value[task]);
                 let task = task as u32;
-                kinds.list.push(Kind { task, count, milli, class_row, value, device_sorts: 0, node_sorts: 0 });
+                kinds.list.push(Kind { task, count, word, class_row, value, device_sorts: 0, node_sorts: 0 });
                 kinds.list.len() as u32 - 1
             });
         }

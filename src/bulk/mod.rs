@@ -32,6 +32,7 @@ mod ground;
 mod image;
 mod kinds;
 mod levels;
+mod memory;
 mod pack;
 mod polish;
 mod prefix;

@@ -6,7 +6,9 @@
 //! `fill.rs` hands out what is left.
 
 use super::levels::{Levels, steepest};
+use super::memory::Memory;
 use super::schedule;
+use super::state::State;
 use crate::kernel::points::{BalanceTerm, MixTerm, Shared};
 use crate::model::{DeviceRequest, GroupId, NodeId, Problem, SHARE_ONE, Sharing, TaskId, newcomer_forbidden};
 use std::collections::HashMap;
@@ -58,8 +60,10 @@ pub struct Pack {
     pub home: Vec<u32>,
     /// Devices at the start. Shape: tasks.
     pub home_devices: Vec<u64>,
-    /// (count, milli). Shape: tasks.
-    pub device: Vec<(u8, u16)>,
+    /// How many, and what is taken of each (`kernel/layout.rs`). Shape: tasks.
+    pub device: Vec<(u8, u32)>,
+    /// Quanta of memory that a device has less than a word counts. Shape: nodes × device_width.
+    pub lacking: Vec<u32>,
     /// It takes part in the search (not divisible). Shape: tasks.
     pub packed: Vec<bool>,
     /// It may move (packed and not pinned). Shape: tasks.
@@ -126,7 +130,7 @@ pub struct PackedRow {
 type TaskKey<'a> = (
     &'a std::collections::BTreeMap<String, Vec<String>>,
     &'a [crate::model::Toleration],
-    Option<(u32, &'a [u32], u32)>,
+    Option<(u32, &'a [u32], u32, usize)>,
 );
 
 impl Pack {
@@ -196,7 +200,8 @@ impl Pack {
             simultaneous: problem.moves.simultaneous,
             ..Shared::default()
         };
-        pack_mix(problem, &mut shared, &class_row, lanes, &|amount, r| up(amount, shift[r]));
+        let memory = Memory::new(problem);
+        pack_mix(problem, &mut shared, &class_row, lanes, &memory, &|amount, r| up(amount, shift[r]));
         let node_class_count = shared.allow.len() / (class_row.last().map_or(0, |last| last + 1) as usize).max(1);
         let excess = start_excess(&capacity, &quanta, lanes);
         let overloaded = excess.iter().any(|quanta| *quanta > 0);
@@ -247,8 +252,9 @@ impl Pack {
             home: tasks().map(|(t, _)| spot(t).node().map_or(NOWHERE, |n| n.0)).collect(),
             home_devices: tasks().map(|(t, _)| spot(t).pieces().first().map_or(0, |piece| piece.devices)).collect(),
             device: tasks()
-                .map(|(_, task)| task.device.as_ref().map_or((0, 0), |d| (d.count as u8, d.milli as u16)))
+                .map(|(_, task)| task.device.as_ref().map_or((0, 0), |d| (d.count as u8, memory.word(d))))
                 .collect(),
+            lacking: lacking(problem, &memory, shared.device_width),
             packed: shares.iter().map(|share| *share > 0).collect(),
             movable,
             order,
@@ -262,6 +268,7 @@ impl Pack {
             is_inexact: point_shift > 0
                 || shift.iter().any(|s| *s > 0)
                 || overloaded
+                || !memory.is_exact
                 || (problem.moves.simultaneous && problem.objective.fragmentation_weight > 0)
                 || shares.iter().any(|share| *share != SHARE_ONE),
             group_move_weight: points(i128::from(problem.objective.group_move_weight)),
@@ -276,6 +283,11 @@ impl Pack {
             *price = if *weight > widest { 0 } else { *price };
         }
         pack
+    }
+
+    /// What is taken of each device at the start (`kernel/layout.rs`). Shape: nodes × device_width.
+    pub fn devices_taken(&self) -> Vec<u32> {
+        State::at_home(self).device_used
     }
 
     /// Does nothing run at the start?
@@ -438,13 +450,21 @@ fn eligibility(problem: &Problem) -> (Vec<u32>, Vec<u32>, Vec<u64>) {
         count => (1 << count) - 1,
     };
     let mut allow: Vec<u64> = sample_nodes.iter().map(all).collect();
-    fn request(device: &DeviceRequest) -> (u32, &[u32], u32) {
-        (device.kind, &device.models, device.count)
+    // What is asked of memory matters only by the sizes of devices that suffice.
+    let mut sizes: Vec<i64> = problem.nodes.iter().flat_map(|node| &node.devices).map(|device| device.memory).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    fn request<'a>(device: &'a DeviceRequest, sizes: &[i64]) -> (u32, &'a [u32], u32, usize) {
+        (device.kind, &device.models, device.count, sizes.partition_point(|size| *size < device.memory))
     }
     let mut class_row = Vec::with_capacity(problem.tasks.len() + problem.objective.mix.len());
     for task in problem.task_ids() {
         let spec = &problem.tasks[task.index()];
-        let key = Some((&spec.selector, spec.tolerations.as_slice(), spec.device.as_ref().map(request)));
+        let key = Some((
+            &spec.selector,
+            spec.tolerations.as_slice(),
+            spec.device.as_ref().map(|device| request(device, &sizes)),
+        ));
         let next = task_classes.len() as u32;
         let class = *task_classes.entry(key).or_insert(next);
         if class == next {
@@ -472,7 +492,23 @@ fn newcomer_mask(problem: &Problem, task: TaskId, node: NodeId) -> u64 {
     }
 }
 
-fn pack_mix(problem: &Problem, shared: &mut Shared, class_row: &[u32], lanes: usize, up: &dyn Fn(i64, usize) -> i32) {
+/// Shape: nodes × device_width.
+fn lacking(problem: &Problem, memory: &Memory, width: usize) -> Vec<u32> {
+    let row = |node: &crate::model::Node| {
+        let own: Vec<u32> = node.devices.iter().map(|device| memory.lacking(device)).collect();
+        own.into_iter().chain(std::iter::repeat(0)).take(width)
+    };
+    problem.nodes.iter().flat_map(row).collect()
+}
+
+fn pack_mix(
+    problem: &Problem,
+    shared: &mut Shared,
+    class_row: &[u32],
+    lanes: usize,
+    memory: &Memory,
+    up: &dyn Fn(i64, usize) -> i32,
+) {
     // With simultaneous moves a node's device row also holds what has left, which the measure must not count.
     if problem.moves.simultaneous || problem.objective.fragmentation_weight == 0 {
         return;
@@ -485,7 +521,7 @@ fn pack_mix(problem: &Problem, shared: &mut Shared, class_row: &[u32], lanes: us
             parts: item.parts,
             class_row: class_row[problem.tasks.len() + i] * columns,
             device_count: item.device.count,
-            device_milli: item.device.milli as u16,
+            device_word: memory.word(&item.device),
         });
         let row = item.requirement.iter().enumerate().map(|(r, amount)| up(*amount, r));
         shared.mix_requirement.extend(row.chain(std::iter::repeat(0)).take(lanes));

@@ -11,6 +11,7 @@
 
 use super::fill::best_parts;
 use crate::control::Control;
+use crate::kernel::layout::device_word;
 use crate::kernel::points::fit_devices;
 use crate::model::{
     DEVICE_MILLI, GroupId, NodeId, Piece, Placement, Problem, SHARE_ONE, Share, Sharing, Spot, TaskId, Usage,
@@ -213,7 +214,8 @@ impl<'a> Ground<'a> {
         let Some(held) = &self.held else { return false };
         let problem = self.problem;
         let home = problem.current.spot(task);
-        let milli = problem.tasks[task.index()].device.as_ref().map_or(0, |request| i128::from(request.milli));
+        let request = problem.tasks[task.index()].device.as_ref();
+        let [milli, memory] = request.map_or([0, 0], |request| [i128::from(request.milli), i128::from(request.memory)]);
         // What runs and what is held, each beyond the limit; what is held counts once something has left.
         let excess = |used: i128, held: i128, limit: i128| {
             (used - limit).max(0) + if held > used { (held - limit).max(0) } else { 0 }
@@ -230,6 +232,12 @@ impl<'a> Ground<'a> {
             for (_, (used, held)) in devices.filter(|(d, _)| piece.devices >> d & 1 == 1) {
                 let (used, held, limit) = (i128::from(*used), i128::from(*held), i128::from(DEVICE_MILLI));
                 change += excess(used - milli, held, limit) - excess(used, held, limit);
+            }
+            let devices = self.usage.device_memory(piece.node).iter().zip(held.device_memory(piece.node)).enumerate();
+            let own = &problem.nodes[piece.node.index()].devices;
+            for (d, (used, held)) in devices.filter(|(d, _)| piece.devices >> d & 1 == 1 && own[*d].memory > 0) {
+                let limit = i128::from(own[d].memory);
+                change += excess(used - memory, *held, limit) - excess(*used, *held, limit);
             }
             change > 0
         };
@@ -375,7 +383,8 @@ impl<'a> Ground<'a> {
         let Some(request) = &self.problem.tasks[task.index()].device else { return Some(0) };
         let spot = self.placement.spot(task);
         let home = self.problem.current.spot(task);
-        let mut milli = self.held.as_ref().unwrap_or(&self.usage).devices(node).to_vec();
+        let (usage, host) = (self.held.as_ref().unwrap_or(&self.usage), &self.problem.nodes[node.index()].devices);
+        let (mut milli, mut memory) = (usage.devices(node).to_vec(), usage.device_memory(node).to_vec());
         let is_left = self.held.is_some() && !spot.is_on(node);
         let own = spot.pieces().iter().chain(home.pieces().iter().filter(|_| is_left));
         for piece in own.filter(|piece| piece.node == node) {
@@ -383,15 +392,25 @@ impl<'a> Ground<'a> {
                 debug_assert!(*milli >= request.milli, "device {d} holds what the task has there");
                 *milli -= request.milli;
             }
+            for (d, memory) in memory.iter_mut().enumerate().filter(|(d, _)| piece.devices >> d & 1 == 1) {
+                *memory -= i128::from(if host[d].memory > 0 { request.memory } else { 0 });
+            }
         }
+        let has_memory = |d: usize| {
+            let asked = i128::from(if host[d].memory > 0 { request.memory } else { 0 });
+            asked == 0 || memory[d] + asked <= i128::from(host[d].memory)
+        };
         if is_home {
             let had = home.pieces().iter().find(|piece| piece.node == node)?.devices;
-            let fits = |(d, milli): (usize, &u32)| had >> d & 1 == 0 || milli + request.milli <= DEVICE_MILLI;
+            let fits =
+                |(d, milli): (usize, &u32)| had >> d & 1 == 0 || milli + request.milli <= DEVICE_MILLI && has_memory(d);
             return milli.iter().enumerate().all(fits).then_some(had);
         }
-        let used: Vec<u16> = milli.into_iter().map(|milli| milli.min(u32::from(u16::MAX / 2)) as u16).collect();
+        // Memory as it is, not in quanta.
+        let used: Vec<u32> = milli.into_iter().map(|milli| device_word(milli.min(2 * DEVICE_MILLI), 0)).collect();
         let mask = request.eligible(&self.problem.nodes[node.index()]);
-        fit_devices(&used, mask, request.count as u8, request.milli as u16)
+        let mask = (0..host.len()).filter(|d| has_memory(*d)).fold(0, |set, d| set | 1 << d) & mask;
+        fit_devices(&used, mask, request.count as u8, device_word(request.milli, 0))
     }
 
     /// Points of being away from where the task was at the start.

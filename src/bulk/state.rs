@@ -17,8 +17,8 @@ pub struct State {
     pub held: Vec<i32>,
     /// Tasks on each node.
     pub tasks_here: Vec<u32>,
-    /// Milli taken. Shape: nodes × device_width.
-    pub device_used: Vec<u16>,
+    /// What is taken of each device (`kernel/layout.rs`). Shape: nodes × device_width.
+    pub device_used: Vec<u32>,
     /// Displaced tasks per group.
     pub moved_in_group: Vec<u32>,
     /// Displaced tasks.
@@ -36,7 +36,7 @@ impl State {
             used: vec![0; node_count * pack.lanes],
             held: vec![0; node_count * pack.lanes],
             tasks_here: vec![0; node_count],
-            device_used: vec![0; node_count * pack.shared.device_width],
+            device_used: pack.lacking.clone(),
             moved_in_group: vec![0; pack.groups.len()],
             displaced: 0,
         };

@@ -1,9 +1,10 @@
 //! What does one trial of ejection do? A task goes to a random node of a part, who is in its way finds another place or waits, and what is
 //! free then goes to what waits.
 
-use super::ground::{Dice, Ground, Mark, Taker, WHOLE};
+use super::ground::{Dice, Ground, Mark, Taker};
 use super::kinds::Kind;
 use super::pack::{NOWHERE, Pack};
+use crate::kernel::layout::{WHOLE, holds_more};
 
 /// How often a kind calls at most, and how many kinds call.
 const CALLS_MAX: (usize, usize) = (4, 256);
@@ -192,7 +193,7 @@ impl<'a> Walk<'a> {
             while open != 0 {
                 let device = open.trailing_zeros() as usize;
                 open &= open - 1;
-                while self.ground.spare(node, device) < i32::from(kind.milli) {
+                while !self.ground.is_open(kind, node, device) {
                     let Some(index) = self.holder(node, device, kind) else { return false };
                     let Some(other) = self.leave(node, index) else { return false };
                     self.ejected.push(other);
@@ -229,7 +230,7 @@ impl<'a> Walk<'a> {
             let rest = (0..n).fold(set, |set, _| set & (set - 1));
             rest & rest.wrapping_neg()
         };
-        if i32::from(kind.milli) < WHOLE {
+        if kind.word < WHOLE {
             return Some(nth(mask, self.dice.below(mask.count_ones())));
         }
         if mask.count_ones() < count {
@@ -240,7 +241,7 @@ impl<'a> Walk<'a> {
         while open != 0 && chosen.count_ones() < count {
             let device = open & open.wrapping_neg();
             open ^= device;
-            if self.ground.spare(node, device.trailing_zeros() as usize) == WHOLE {
+            if self.ground.is_open(kind, node, device.trailing_zeros() as usize) {
                 chosen |= device;
             }
         }
@@ -253,7 +254,7 @@ impl<'a> Walk<'a> {
 
     /// Who leaves a device: any holder, or the smallest that is large enough.
     fn holder(&mut self, node: usize, device: usize, kind: &Kind) -> Option<usize> {
-        let lacking = i32::from(kind.milli) - self.ground.spare(node, device);
+        let taken = self.ground.taken(node, device);
         let here = self.ground.here(node);
         let first = self.dice.below(here.len().max(1) as u32) as usize;
         let mut holders = (first..here.len()).chain(0..first).filter(|i| here[*i].devices >> device & 1 == 1);
@@ -261,8 +262,8 @@ impl<'a> Walk<'a> {
             return holders.next();
         }
         let key = |i: &usize| {
-            let milli = i32::from(self.pack.device[here[*i].taker.task as usize].1);
-            if milli >= lacking { milli } else { i32::MAX }
+            let own = self.pack.device[here[*i].taker.task as usize].1;
+            if holds_more(taken.wrapping_sub(own), kind.word) { own } else { u32::MAX }
         };
         holders.min_by_key(key)
     }

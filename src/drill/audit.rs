@@ -124,14 +124,16 @@ fn by_place(found: Vec<Violation>) -> BTreeMap<(Rule, Place), i128> {
 #[derive(Default)]
 struct Added {
     amounts: BTreeMap<usize, Vec<i128>>,
-    devices: BTreeMap<(usize, u32), u32>,
+    /// Milli and memory.
+    devices: BTreeMap<(usize, u32), (u32, i128)>,
 }
 
 impl Added {
     /// Adds a spot where everything fits that it has beyond what is kept.
     fn fits(&mut self, state: &State<'_>, task: TaskId, kept: &Spot, spot: &Spot) -> bool {
         let problem = state.problem;
-        let milli = problem.tasks[task.index()].device.as_ref().map_or(0, |request| request.milli);
+        let request = problem.tasks[task.index()].device.as_ref();
+        let (milli, memory) = request.map_or((0, 0), |request| (request.milli, i128::from(request.memory)));
         let mut more = Vec::new();
         for piece in spot.pieces() {
             let n = piece.node.index();
@@ -145,7 +147,13 @@ impl Added {
             let used = state.usage.devices(piece.node);
             for d in (0..64u32).filter(|d| piece.devices >> d & 1 == 1) {
                 let taken = used.get(d as usize).copied().unwrap_or(DEVICE_MILLI);
-                if taken + self.devices.get(&(n, d)).copied().unwrap_or(0) + milli > DEVICE_MILLI {
+                let added = self.devices.get(&(n, d)).copied().unwrap_or_default();
+                if taken + added.0 + milli > DEVICE_MILLI {
+                    return false;
+                }
+                let used = state.usage.device_memory(piece.node).get(d as usize).copied().unwrap_or(0);
+                let total = problem.nodes[n].devices.get(d as usize).map_or(0, |device| i128::from(device.memory));
+                if memory > 0 && used + added.1 + memory > total {
                     return false;
                 }
             }
@@ -154,9 +162,10 @@ impl Added {
         for (n, row, devices) in more {
             let sum = self.amounts.entry(n).or_insert_with(|| vec![0; row.len()]);
             sum.iter_mut().zip(&row).for_each(|(sum, amount)| *sum += amount);
-            (0..64u32)
-                .filter(|d| devices >> d & 1 == 1)
-                .for_each(|d| *self.devices.entry((n, d)).or_default() += milli);
+            (0..64u32).filter(|d| devices >> d & 1 == 1).for_each(|d| {
+                let added = self.devices.entry((n, d)).or_default();
+                *added = (added.0 + milli, added.1 + memory);
+            });
         }
         true
     }

@@ -78,10 +78,7 @@ fn fits_alone(state: &State<'_>, task: TaskId, node: NodeId) -> bool {
     let parts = i128::from(state.share(task).parts());
     let has_room = state.takes(node, problem.requirement(task).iter().map(|amount| i128::from(*amount) * parts));
     let Some(request) = &problem.tasks[task.index()].device else { return has_room };
-    let eligible = request.eligible(&problem.nodes[node.index()]);
-    let used = state.usage.devices(node).iter().enumerate();
-    let takes = used.filter(|(d, used)| eligible >> d & 1 == 1 && **used + request.milli <= DEVICE_MILLI).count();
-    takes >= request.count as usize && has_room
+    state.usage.room_for(problem, node, request).count_ones() >= request.count && has_room
 }
 
 /// Scaled free amount of a node; nothing where it is overfull.

@@ -31,10 +31,10 @@ impl<'a> State<'a> {
     pub fn new(problem: &'a Problem) -> State<'a> {
         let pack = Pack::new(problem);
         let usage = Usage::of(problem, &problem.current);
-        let (lanes, width) = (pack.lanes, pack.shared.device_width);
+        let lanes = pack.lanes;
         let mut room = Room {
             free: vec![0; problem.nodes.len() * lanes],
-            devices: vec![0; problem.nodes.len() * width],
+            devices: pack.devices_taken(),
             spare: vec![0; problem.nodes.len()],
         };
         let mut largest = vec![1; lanes];
@@ -44,9 +44,6 @@ impl<'a> State<'a> {
                 let left = left(*capacity, usage.amounts(node)[r]);
                 row[r] = (left.div_euclid(i128::from(SHARE_ONE)) >> pack.shift[r]).max(0) as i32;
                 largest[r] = largest[r].max(row[r]);
-            }
-            for (slot, used) in room.devices[node.index() * width..].iter_mut().zip(usage.devices(node)) {
-                *slot = (*used).min(u32::from(u16::MAX / 2)) as u16;
             }
         }
         let scale = largest.iter().map(|largest| (SCALE_ONE / i64::from(*largest)) as u32).collect();
@@ -81,9 +78,9 @@ impl<'a> State<'a> {
     /// A task as the kernel sees it.
     pub fn lost(&self, task: TaskId) -> Lost<'_> {
         let (t, lanes) = (task.index(), self.pack.lanes);
-        let (device_count, device_milli) = self.pack.device[t];
+        let (device_count, device_word) = self.pack.device[t];
         let requirement = &self.pack.requirement[t * lanes..][..lanes];
-        Lost { requirement, class_row: self.pack.class_row[t], device_count, device_milli }
+        Lost { requirement, class_row: self.pack.class_row[t], device_count, device_word }
     }
 
     /// May a task enter a node, by labels, taints and kinds of devices alone?

@@ -194,10 +194,8 @@ impl<'a> Draft<'a> {
     }
 
     fn free_devices(&self, node: NodeId, request: &DeviceRequest) -> Option<u64> {
-        let eligible = request.eligible(&self.problem.nodes[node.index()]);
-        let used = self.usage.devices(node);
-        let fits = |d: &usize| eligible >> d & 1 == 1 && used[*d] + request.milli <= DEVICE_MILLI;
-        let mut free: Vec<usize> = (0..used.len()).filter(fits).collect();
+        let (used, open) = (self.usage.devices(node), self.usage.room_for(self.problem, node, request));
+        let mut free: Vec<usize> = (0..used.len()).filter(|d| open >> d & 1 == 1).collect();
         free.sort_by_key(|d| (DEVICE_MILLI - used[*d], *d));
         let chosen = free.get(..request.count as usize)?;
         Some(chosen.iter().fold(0, |set, d| set | 1 << d))

@@ -6,7 +6,7 @@
 
 use super::form::{Form, ONE, rank};
 use super::linear::Sum;
-use crate::model::{DEVICE_MILLI, GroupId, NodeId, Place, Problem, ResourceId, Rule, Sharing};
+use crate::model::{DEVICE_MILLI, DeviceRequest, GroupId, NodeId, Place, Problem, ResourceId, Rule, Sharing};
 
 /// All rows.
 pub(super) fn add(form: &mut Form) {
@@ -121,17 +121,19 @@ fn transient(form: &mut Form) {
     }
     for node in form.problem.node_ids() {
         for device in 0..form.problem.nodes[node.index()].devices.len() as u32 {
-            let before = |form: &Form, class: usize| {
-                let task = form.classes[class].first();
-                let held = form.problem.current.spot(task).pieces().iter().find(|piece| piece.node == node);
-                let here = held.is_some_and(|piece| piece.devices >> device & 1 == 1);
-                let milli = form.problem.tasks[task.index()].device.as_ref().map_or(0, |request| request.milli);
-                if here { i128::from(milli) } else { 0 }
-            };
-            let leavers = leavers(form, node, before);
-            let sum = milli_used(form, node, device).plus(-1, &Sum::constant(DEVICE_MILLI.into()));
-            let most = form.excess_before(Rule::Device, Place::NodeDevice(node, device));
-            in_flight(form, sum, leavers, 1, most);
+            for (limit, amount, rule, place) in limits(form, node, device) {
+                let before = |form: &Form, class: usize| {
+                    let task = form.classes[class].first();
+                    let held = form.problem.current.spot(task).pieces().iter().find(|piece| piece.node == node);
+                    let here = held.is_some_and(|piece| piece.devices >> device & 1 == 1);
+                    let request = form.problem.tasks[task.index()].device.as_ref().filter(|_| here);
+                    request.map_or(0, amount)
+                };
+                let leavers = leavers(form, node, before);
+                let sum = device_used(form, node, device, amount).plus(-1, &Sum::constant(limit));
+                let most = form.excess_before(rule, place);
+                in_flight(form, sum, leavers, 1, most);
+            }
         }
     }
 }
@@ -165,6 +167,7 @@ fn in_flight(form: &mut Form, over: Sum, leavers: Vec<(i128, Sum)>, unit: i128, 
 /// ```text
 /// Σ_d z_cjd = count_c · n_cj        over the devices that suit the request
 /// Σ_c milli_c · z_cjd ≤ 1000 + e_jd
+/// Σ_c memory_c · z_cjd ≤ memory_jd + e_jd      where the device says how much it has
 /// z_cjd ≤ n_cj
 /// ```
 /// A task may keep just the devices it has, whatever they are (k_cj): then Σ_d z_cjd = count · (n − k).
@@ -180,17 +183,18 @@ fn devices(form: &mut Form) {
     }
     for node in form.problem.node_ids() {
         for device in 0..form.problem.nodes[node.index()].devices.len() as u32 {
-            let used = milli_used(form, node, device);
-            let mut sum = used.plus(-1, &Sum::constant(DEVICE_MILLI.into()));
-            if let Some(excess) = form.excess_column(Rule::Device, Place::NodeDevice(node, device)) {
-                sum = sum.plus_column(-1, excess);
+            for (limit, amount, rule, place) in limits(form, node, device) {
+                let mut sum = device_used(form, node, device, amount).plus(-1, &Sum::constant(limit));
+                if let Some(excess) = form.excess_column(rule, place) {
+                    sum = sum.plus_column(-1, excess);
+                }
+                form.linear.at_most_zero(sum);
             }
-            form.linear.at_most_zero(sum);
         }
     }
 }
 
-fn device_columns(form: &mut Form, class: usize, node: NodeId, request: &crate::model::DeviceRequest) {
+fn device_columns(form: &mut Form, class: usize, node: NodeId, request: &DeviceRequest) {
     let task = form.classes[class].first();
     let spot = form.problem.current.spot(task);
     let own = spot.pieces().iter().find(|piece| piece.node == node).map_or(0, |piece| piece.devices);
@@ -225,19 +229,37 @@ fn device_columns(form: &mut Form, class: usize, node: NodeId, request: &crate::
     form.linear.equals_zero(wanted);
 }
 
-/// Milli used of a device.
-fn milli_used(form: &Form, node: NodeId, device: u32) -> Sum {
+/// What a request takes of a device.
+type Amount = fn(&DeviceRequest) -> i128;
+
+/// How much a device has of what is counted of it, what a request takes, and the rule that is broken beyond.
+fn limits(form: &Form, node: NodeId, device: u32) -> Vec<(i128, Amount, Rule, Place)> {
+    let memory = i128::from(form.problem.nodes[node.index()].devices[device as usize].memory);
+    let milli: Amount = |request| i128::from(request.milli);
+    let mut limits = vec![(i128::from(DEVICE_MILLI), milli, Rule::Device, Place::NodeDevice(node, device))];
+    if memory > 0 {
+        let amount: Amount = |request| i128::from(request.memory);
+        limits.push((memory, amount, Rule::DeviceMemory, Place::DeviceMemory(node, device)));
+    }
+    limits
+}
+
+/// What is used of a device.
+fn device_used(form: &Form, node: NodeId, device: u32, amount: Amount) -> Sum {
     let mut sum = Sum::default();
     for class in 0..form.classes.len() {
         let task = form.classes[class].first();
-        let milli = form.problem.tasks[task.index()].device.as_ref().map_or(0, |request| i128::from(request.milli));
+        let amount = form.problem.tasks[task.index()].device.as_ref().map_or(0, amount);
+        if amount == 0 {
+            continue;
+        }
         if let Some(column) = form.held.get(&(class, node, device)) {
-            sum = sum.plus_column(milli, *column);
+            sum = sum.plus_column(amount, *column);
         }
         let spot = form.problem.current.spot(task);
         let own = spot.pieces().iter().any(|piece| piece.node == node && piece.devices >> device & 1 == 1);
         if let Some(kept) = form.kept.get(&(class, node)).filter(|_| own) {
-            sum = sum.plus_column(milli, *kept);
+            sum = sum.plus_column(amount, *kept);
         }
     }
     sum

@@ -191,6 +191,7 @@ fn devices(reader: &Reader, path: Path<'_>, value: Value) -> Option<DevicesSpec>
         kind: fields.required("kind", Reader::text).unwrap_or_default(),
         model: fields.optional("model", Reader::text).unwrap_or_default(),
         count: fields.required("count", Reader::count).unwrap_or_default(),
+        memory: fields.optional("memory", Reader::int),
     };
     fields.finish();
     Some(spec)
@@ -251,6 +252,7 @@ fn device_request(reader: &Reader, path: Path<'_>, value: Value) -> Option<Devic
         kind: fields.required("kind", Reader::text).unwrap_or_default(),
         count: fields.optional("count", Reader::count).unwrap_or(1),
         milli: fields.optional("milli", Reader::count).unwrap_or(DEVICE_MILLI),
+        memory: fields.optional("memory", Reader::int),
         models: texts(&mut fields, "models"),
     };
     fields.finish();

@@ -90,7 +90,7 @@ pub(super) fn snapshot(order: &Order) -> Snapshot {
     let mut snapshot = draft::cluster(order, &KINDS, &capacity);
     for (node, gpus) in snapshot.nodes.iter_mut().zip(&gpus).filter(|(_, gpus)| !gpus.used.is_empty()) {
         let (kind, model) = ("gpu".to_string(), gpus.model.to_string());
-        node.devices = vec![DevicesSpec { kind, model, count: gpus.used.len() as u32 }];
+        node.devices = vec![DevicesSpec { kind, model, count: gpus.used.len() as u32, memory: None }];
     }
     draft::add_tasks(&mut snapshot, order, tasks);
     snapshot
@@ -101,7 +101,7 @@ fn request(random: &mut Random) -> DeviceRequestSpec {
     let (count, milli) =
         if random.chance(500) { (random.pick(&WHOLE_COUNTS), DEVICE_MILLI) } else { (1, random.pick(&PART_MILLI)) };
     let models = if random.chance(ONE_MODEL_PER_MILLE) { vec![random.pick(&GPU_MODELS).to_string()] } else { vec![] };
-    DeviceRequestSpec { kind: "gpu".to_string(), count, milli, models }
+    DeviceRequestSpec { kind: "gpu".to_string(), count, milli, memory: None, models }
 }
 
 /// The devices of a node, and what the running tasks hold of them.

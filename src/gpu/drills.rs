@@ -46,7 +46,7 @@ impl Drills {
     pub fn new(gpu: Arc<Gpu>, image: &Image, room: &Room, scale: &[u32]) -> Result<Drills, Error> {
         gpu.check_room(image)?;
         let base: Vec<u32> = (room.free.iter().map(|free| *free as u32))
-            .chain(room.devices.iter().map(|used| u32::from(*used)))
+            .chain(room.devices.iter().copied())
             .chain(room.spare.iter().copied())
             .collect();
         let stride = base.len() as u64;

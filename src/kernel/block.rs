@@ -38,8 +38,8 @@ pub struct TaskRow {
     pub may_stop: bool,
     /// It may come from the pool.
     pub may_start: bool,
-    /// Milli of each device.
-    pub device_milli: u16,
+    /// What it takes of each device (`layout.rs`).
+    pub device_word: u32,
 }
 
 /// A group as the block sees it.
@@ -100,8 +100,8 @@ pub struct Block {
     pub move_class: Vec<u32>,
     /// Shape: node_count. Column of `Shared::allow`.
     pub class: Vec<u32>,
-    /// Shape: node_count × device_width. Milli taken.
-    pub device_used: Vec<u16>,
+    /// Shape: node_count × device_width. What is taken of each device (`layout.rs`).
+    pub device_used: Vec<u32>,
     /// Index in the problem. Shape: node_count.
     pub node: Vec<u32>,
     /// Slots of the tasks that are away from home, or wait, at the start of the round.

@@ -9,6 +9,7 @@
 //!
 //! What a node has to spare does not depend on the task, so most nodes are passed over with one comparison.
 
+use super::layout::free_milli;
 use super::points::{change_devices, fit_devices};
 use std::ops::Range;
 
@@ -38,8 +39,8 @@ pub struct Cluster<'a> {
 pub struct Room {
     /// Shape: N × L.
     pub free: Vec<i32>,
-    /// Milli taken. Shape: N × device_width.
-    pub devices: Vec<u16>,
+    /// What is taken of each device (`layout.rs`). Shape: N × device_width.
+    pub devices: Vec<u32>,
     /// What each node has to spare. Shape: N.
     pub spare: Vec<u32>,
 }
@@ -52,8 +53,8 @@ pub struct Lost<'a> {
     pub class_row: u32,
     /// Devices wanted.
     pub device_count: u8,
-    /// Milli of each.
-    pub device_milli: u16,
+    /// What is taken of each (`layout.rs`).
+    pub device_word: u32,
 }
 
 /// What a node has to spare, over all lanes and devices.
@@ -65,8 +66,7 @@ pub fn spare<const L: usize>(cluster: &Cluster<'_>, room: &Room, node: usize) ->
     let present = cluster.allow[cluster.class[node] as usize];
     let width = cluster.device_width;
     let devices = room.devices[node * width..][..width].iter().enumerate();
-    let milli: u32 =
-        devices.filter(|(d, _)| present >> d & 1 == 1).map(|(_, used)| 1000 - u32::from((*used).min(1000))).sum();
+    let milli: u32 = devices.filter(|(d, _)| present >> d & 1 == 1).map(|(_, used)| free_milli(*used)).sum();
     amounts + milli
 }
 
@@ -96,7 +96,7 @@ pub fn best<const L: usize>(
         let mut devices = 0;
         if task.device_count > 0 {
             let used = &room.devices[node * width..][..width];
-            match fit_devices(used, mask, task.device_count, task.device_milli) {
+            match fit_devices(used, mask, task.device_count, task.device_word) {
                 Some(set) => devices = set,
                 None => continue,
             }
@@ -117,6 +117,6 @@ pub fn put<const L: usize>(cluster: &Cluster<'_>, room: &mut Room, task: &Lost<'
         *free -= taken;
     }
     let width = cluster.device_width;
-    change_devices(&mut room.devices[node * width..][..width], devices, task.device_milli, true);
+    change_devices(&mut room.devices[node * width..][..width], devices, task.device_word, true);
     room.spare[node] = spare::<L>(cluster, room, node);
 }

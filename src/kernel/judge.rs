@@ -10,6 +10,7 @@
 use super::anneal::LANES;
 use super::block::{HOME_NONE, NO_GROUP, TaskRow};
 use super::lanes::{above_both, exchange, have_room};
+use super::layout::holds_more;
 use super::points::{change_devices, fit_devices};
 use super::view::{Task, View};
 use std::hint::select_unpredictable;
@@ -217,49 +218,49 @@ impl<const L: usize> View<'_, L> {
         }
         let mut row = DeviceRow::of(self.devices(at as usize));
         if !(self.shared.simultaneous && at == goes.home) {
-            row.change(goes.row.devices, goes.row.device_milli, false);
+            row.change(goes.row.devices, goes.row.device_word, false);
         }
         let mut devices = 0;
         if comes.row.device_count > 0 {
             devices = self.fit(&comes.row, at == comes.home, mask, row.used())?;
-            row.change(devices, comes.row.device_milli, true);
+            row.change(devices, comes.row.device_word, true);
         }
         Some((Some(row), devices))
     }
 
     /// Devices a task gets on a node: those it has at home, else the fullest device that still fits (a fraction) or the
     /// first free ones (whole devices).
-    fn fit(&self, task: &TaskRow, is_home: bool, mask: u64, used: &[u16]) -> Option<u64> {
+    fn fit(&self, task: &TaskRow, is_home: bool, mask: u64, used: &[u32]) -> Option<u64> {
         if is_home {
             if self.shared.simultaneous {
                 return Some(task.home_devices);
             }
-            let fits = |d: usize| task.home_devices >> d & 1 == 0 || used[d] + task.device_milli <= 1000;
+            let fits = |d: usize| task.home_devices >> d & 1 == 0 || holds_more(used[d], task.device_word);
             return (0..used.len()).all(fits).then_some(task.home_devices);
         }
-        fit_devices(used, mask, task.device_count, task.device_milli)
+        fit_devices(used, mask, task.device_count, task.device_word)
     }
 }
 
 /// A node's devices while a candidate is judged.
 struct DeviceRow {
-    used: [u16; 64],
+    used: [u32; 64],
     width: usize,
 }
 
 impl DeviceRow {
-    fn of(used: &[u16]) -> DeviceRow {
+    fn of(used: &[u32]) -> DeviceRow {
         let mut row = DeviceRow { used: [0; 64], width: used.len() };
         row.used[..used.len()].copy_from_slice(used);
         row
     }
 
-    fn used(&self) -> &[u16] {
+    fn used(&self) -> &[u32] {
         &self.used[..self.width]
     }
 
-    fn change(&mut self, devices: u64, milli: u16, comes: bool) {
-        change_devices(&mut self.used[..self.width], devices, milli, comes);
+    fn change(&mut self, devices: u64, word: u32, comes: bool) {
+        change_devices(&mut self.used[..self.width], devices, word, comes);
     }
 }
 

@@ -14,8 +14,18 @@ pub const ROW_WORDS: u32 = 8;
 pub const BALANCE_WORDS: u32 = 2;
 /// Words per variance term: resource, shift, mark.
 pub const VARIANCE_WORDS: u32 = 3;
-/// Words per item of the mix: class row, devices, milli of each.
+/// Words per item of the mix: class row, devices, what is taken of each.
 pub const MIX_WORDS: u32 = 3;
+/// What is taken of a device is one word: quanta of memory in its lower bits, milli above them, each below a bit that stays clear.
+pub const MILLI_SHIFT: u32 = 15;
+/// Most quanta of memory of a device; one that has fewer begins with the difference taken.
+pub const MEMORY_MAX: u32 = (1 << 13) - 1;
+/// The bits that stay clear, above either amount.
+pub const GUARDS: u32 = 1 << 31 | 1 << 14;
+/// A device with nothing taken, and the guards set: what is taken of it beyond that clears one.
+pub const ROOM: u32 = GUARDS | 1000 << MILLI_SHIFT | MEMORY_MAX;
+/// From here on a request is for whole devices.
+pub const WHOLE: u32 = 1000 << MILLI_SHIFT;
 /// Group flag: no two members on a node.
 pub const GROUP_CONFLICT: u32 = 1;
 /// Group flag: all or nothing.
@@ -75,7 +85,7 @@ params! {
     balance_count, variance_count, mix_count, block_count, block_nodes, counts_length, tables_length, is_simultaneous,
     has_over_weight, counts_group_moves, has_groups,
     w_limit, w_soft, w_capacity, w_requirement, w_transient, w_node_class, w_move_class, w_class_row, w_pair_row,
-    w_home, w_traits, w_group, w_group_all, w_order, w_groups, w_rows, w_needs, w_domain, w_balance, w_variance, w_mix,
+    w_home, w_traits, w_device, w_group, w_group_all, w_order, w_groups, w_rows, w_needs, w_domain, w_balance, w_variance, w_mix,
     w_mix_requirement, w_ln_table,
     d_load_weight, d_over_weight, d_balance_target, d_balance_weight, d_factors, d_pair, d_allow, d_price, d_value,
     d_move_points, d_home_devices, d_mix_parts, d_over_price, d_weights,
@@ -91,6 +101,30 @@ params! {
     away_share, displaced_max, locks_everything, by_home,
     temperature_low, temperature_high, home_flat_low, home_flat_high, home_rate_low,
     home_rate_high, home_most_low, home_most_high, over_factor, over_closed,
+}
+
+/// So much of a device in one word.
+pub fn device_word(milli: u32, memory: u32) -> u32 {
+    milli << MILLI_SHIFT | memory
+}
+
+/// Milli that are free of a device.
+#[inline(always)]
+pub fn free_milli(taken: u32) -> u32 {
+    1000 - (taken >> MILLI_SHIFT).min(1000)
+}
+
+/// Milli and quanta of memory that are taken of a device beyond what it has.
+pub fn beyond(taken: u32) -> [u32; 2] {
+    let memory = taken & ((1 << MILLI_SHIFT) - 1);
+    [(taken >> MILLI_SHIFT).saturating_sub(1000), memory.saturating_sub(MEMORY_MAX)]
+}
+
+/// Has a device, of which so much is taken, room for so much more? Neither amount runs over into the other: milli as long as no more
+/// than 66 tasks hold one device wholly, memory as `bulk/memory.rs` sees to.
+#[inline(always)]
+pub fn holds_more(taken: u32, wanted: u32) -> bool {
+    ROOM.wrapping_sub(taken).wrapping_sub(wanted) & GUARDS == GUARDS
 }
 
 impl Params {

@@ -3,6 +3,7 @@
 //! The formulas are those of `model/cost.rs` in quanta and points; tests hold them to it.
 
 use super::lanes::above;
+use super::layout::{WHOLE, free_milli, holds_more};
 
 /// Utilisation counts up to this in variance terms.
 pub const UTILISATION_MAX: i64 = 4;
@@ -71,8 +72,8 @@ pub struct MixTerm {
     pub class_row: u32,
     /// Devices.
     pub device_count: u32,
-    /// Milli of each.
-    pub device_milli: u16,
+    /// What is taken of each (`layout.rs`).
+    pub device_word: u32,
 }
 
 /// What exceeding a limit costs in a round.
@@ -113,8 +114,8 @@ pub struct NodeView<'a, const L: usize> {
     pub capacity: &'a [i32; L],
     /// What used amounts are multiplied by, per variance term.
     pub factors: &'a [i64],
-    /// Milli taken of each device; looked at only when fragmentation counts.
-    pub devices: &'a [u16],
+    /// What is taken of each device (`layout.rs`); looked at only when fragmentation counts.
+    pub devices: &'a [u32],
     /// Column of `Shared::allow`.
     pub class: u32,
 }
@@ -167,8 +168,8 @@ fn fragmentation<const L: usize>(shared: &Shared, node: &NodeView<'_, L>) -> i64
     let mut sum = 0;
     for (item, requirement) in shared.mix.iter().zip(shared.mix_requirement.chunks_exact(L)) {
         let eligible = shared.allow[(item.class_row + node.class) as usize];
-        let free = |d: usize| 1000 - node.devices[d].min(1000);
-        let usable = |d: usize| eligible >> d & 1 == 1 && free(d) >= item.device_milli;
+        let free = |d: usize| free_milli(node.devices[d]);
+        let usable = |d: usize| eligible >> d & 1 == 1 && holds_more(node.devices[d], item.device_word);
         let devices = (0..node.devices.len()).filter(|d| present >> d & 1 == 1);
         let hosts = devices.clone().filter(|d| usable(*d)).count() as u32 >= item.device_count
             && (0..L).all(|r| requirement[r] <= node.capacity[r] - node.used[r]);
@@ -178,24 +179,24 @@ fn fragmentation<const L: usize>(shared: &Shared, node: &NodeView<'_, L>) -> i64
     sum
 }
 
-/// Takes or frees `milli` of every device in the set.
-pub fn change_devices(used: &mut [u16], mut devices: u64, milli: u16, comes: bool) {
+/// Takes or frees so much of every device in the set.
+pub fn change_devices(used: &mut [u32], mut devices: u64, word: u32, comes: bool) {
     while devices != 0 {
         let d = devices.trailing_zeros() as usize;
-        used[d] = if comes { used[d] + milli } else { used[d] - milli };
+        used[d] = if comes { used[d].wrapping_add(word) } else { used[d].wrapping_sub(word) };
         devices &= devices - 1;
     }
 }
 
-/// The devices of `mask` that a request gets: for a fraction the fullest device that still fits, for whole devices the first
-/// free ones; ties to the lowest index.
-pub fn fit_devices(used: &[u16], mask: u64, count: u8, milli: u16) -> Option<u64> {
-    if milli < 1000 {
-        let fits = |d: &usize| mask >> d & 1 == 1 && used[*d] + milli <= 1000;
+/// The devices of `mask` that a request gets: for a fraction the fullest device that still fits (of as much milli, that with the least
+/// memory left), for whole devices the first free ones; ties to the lowest index.
+pub fn fit_devices(used: &[u32], mask: u64, count: u8, word: u32) -> Option<u64> {
+    if word < WHOLE {
+        let fits = |d: &usize| mask >> d & 1 == 1 && holds_more(used[*d], word);
         return (0..used.len()).filter(fits).max_by_key(|d| (used[*d], std::cmp::Reverse(*d))).map(|d| 1 << d);
     }
     let mut set = 0u64;
-    for d in (0..used.len()).filter(|d| mask >> d & 1 == 1 && used[*d] == 0) {
+    for d in (0..used.len()).filter(|d| mask >> d & 1 == 1 && free_milli(used[*d]) == 1000) {
         set |= 1 << d;
         if set.count_ones() == u32::from(count) {
             return Some(set);

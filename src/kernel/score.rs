@@ -7,6 +7,7 @@
 //! Source  best fit by relative leftover (the classic vector packing rule); ours in integers
 //! ```
 
+use super::layout::{free_milli, holds_more};
 use super::points::{NodeView, Shared, change_devices, fit_devices, node_points};
 
 /// Nodes per workgroup on a device.
@@ -38,8 +39,8 @@ pub struct Nodes<'a> {
     pub class: &'a [u32],
     /// Shape: N.
     pub move_class: &'a [u32],
-    /// Shape: N × device_width.
-    pub device_used: &'a [u16],
+    /// Shape: N × device_width. What is taken of each device (`layout.rs`).
+    pub device_used: &'a [u32],
 }
 
 /// One task of the tile.
@@ -58,8 +59,8 @@ pub struct Candidate<'a> {
     pub move_points: i64,
     /// Devices wanted.
     pub device_count: u8,
-    /// Milli of each.
-    pub device_milli: u16,
+    /// What it takes of each (`layout.rs`).
+    pub device_word: u32,
     /// Nodes that group rules close to it, one bit per node; empty = none.
     pub closed: &'a [u64],
 }
@@ -104,7 +105,7 @@ pub fn judge<const L: usize>(shared: &Shared, nodes: &Nodes<'_>, task: &Candidat
         return None;
     }
     let width = shared.device_width;
-    let mut devices_used = [0u16; 64];
+    let mut devices_used = [0u32; 64];
     devices_used[..width].copy_from_slice(&nodes.device_used[node * width..][..width]);
     let (mut devices, mut leftover, mut after) = (0, 0i64, [0; L]);
     for r in 0..L {
@@ -114,15 +115,15 @@ pub fn judge<const L: usize>(shared: &Shared, nodes: &Nodes<'_>, task: &Candidat
     if task.device_count > 0 {
         devices = home_or_fit(shared, task, is_home, mask, &devices_used[..width])?;
         let spare = |d: usize| mask >> d & 1 == 1;
-        leftover += (0..width).filter(|d| spare(*d)).map(|d| i64::from(1000 - devices_used[d].min(1000))).sum::<i64>();
+        leftover += (0..width).filter(|d| spare(*d)).map(|d| i64::from(free_milli(devices_used[d]))).sum::<i64>();
         if !(is_home && shared.simultaneous) {
-            change_devices(&mut devices_used[..width], devices, task.device_milli, true);
+            change_devices(&mut devices_used[..width], devices, task.device_word, true);
         }
     }
     let (soft, capacity, class) = (row(nodes.soft), row(nodes.capacity), nodes.class[node]);
     let terms = shared.variance.len();
     let factors = &nodes.factors[node * terms..][..terms];
-    let view = |used: &[i32; L], devices: &[u16]| {
+    let view = |used: &[i32; L], devices: &[u32]| {
         node_points(shared, &NodeView { used, soft: &soft, capacity: &capacity, factors, devices, class })
     };
     let before = view(&used, &nodes.device_used[node * width..][..width]);
@@ -136,10 +137,10 @@ pub fn judge<const L: usize>(shared: &Shared, nodes: &Nodes<'_>, task: &Candidat
     Some(Target { points, leftover, node: node as u32, devices })
 }
 
-fn home_or_fit(shared: &Shared, task: &Candidate<'_>, is_home: bool, mask: u64, used: &[u16]) -> Option<u64> {
+fn home_or_fit(shared: &Shared, task: &Candidate<'_>, is_home: bool, mask: u64, used: &[u32]) -> Option<u64> {
     if !is_home {
-        return fit_devices(used, mask, task.device_count, task.device_milli);
+        return fit_devices(used, mask, task.device_count, task.device_word);
     }
-    let fits = |d: usize| task.home_devices >> d & 1 == 0 || used[d] + task.device_milli <= 1000;
+    let fits = |d: usize| task.home_devices >> d & 1 == 0 || holds_more(used[d], task.device_word);
     (shared.simultaneous || (0..used.len()).all(fits)).then_some(task.home_devices)
 }

@@ -311,7 +311,7 @@ impl<'a, const L: usize> View<'a, L> {
     }
 
     #[inline(always)]
-    pub fn devices(&self, node: usize) -> &[u16] {
+    pub fn devices(&self, node: usize) -> &[u32] {
         &self.block.device_used[node * self.shared.device_width..][..self.shared.device_width]
     }
 
@@ -324,7 +324,7 @@ impl<'a, const L: usize> View<'a, L> {
 
     /// Points of a node with the given use, but those for load.
     #[inline(always)]
-    pub fn other_points(&self, at: usize, used: &[i32; L], tasks_here: u32, devices: &[u16]) -> i64 {
+    pub fn other_points(&self, at: usize, used: &[i32; L], tasks_here: u32, devices: &[u32]) -> i64 {
         let node = &self.nodes[at];
         let terms = self.shared.variance.len();
         let factors = if terms == 0 { &[][..] } else { &self.block.factors[at * terms..][..terms] };
@@ -415,7 +415,7 @@ impl<'a, const L: usize> View<'a, L> {
         if task.row.device_count > 0 && !(self.shared.simultaneous && at == task.home) {
             let width = self.shared.device_width;
             let row = &mut self.block.device_used[at as usize * width..][..width];
-            change_devices(row, task.row.devices, task.row.device_milli, comes);
+            change_devices(row, task.row.devices, task.row.device_word, comes);
         }
     }
 }

@@ -300,10 +300,20 @@ impl Check<'_> {
         }
         let mut list = Vec::with_capacity(count as usize);
         for devices in &spec.devices {
-            let device = Device { kind: kinds.intern(&devices.kind), model: models.intern(&devices.model) };
+            let memory = self.device_memory(devices.memory, || place() + ", devices");
+            let device = Device { kind: kinds.intern(&devices.kind), model: models.intern(&devices.model), memory };
             list.extend(std::iter::repeat_n(device, devices.count as usize));
         }
         list
+    }
+
+    /// Memory of a device, 0 where none is counted.
+    fn device_memory(&mut self, given: Option<i64>, place: impl Fn() -> String) -> i64 {
+        if given == Some(0) {
+            let remedy = "leave it out where memory is not counted, or say how much";
+            self.faults.add("P207", place(), "the memory of a device is 0", remedy);
+        }
+        self.amount(given.unwrap_or(0), || place() + ", memory")
     }
 
     fn device_request(
@@ -334,7 +344,8 @@ impl Check<'_> {
         let mut accepted: Vec<u32> = spec.models.iter().map(|model| models.intern(model)).collect();
         accepted.sort_unstable();
         accepted.dedup();
-        DeviceRequest { kind: kinds.intern(&spec.kind), count: spec.count, milli: spec.milli, models: accepted }
+        let memory = self.device_memory(spec.memory, place);
+        DeviceRequest { kind: kinds.intern(&spec.kind), count: spec.count, milli: spec.milli, memory, models: accepted }
     }
 
     fn sharing(&mut self, spec: &TaskSpec, place: &dyn Fn() -> String) -> Sharing {

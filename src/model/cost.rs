@@ -20,7 +20,7 @@
 //! is no move. Load, balance and the move terms on rigid tasks are those of the ROADEF/EURO 2012 challenge; fragmentation
 //! follows FGD (USENIX ATC'23, §3) with integers. A task without a group never counts for `group_move`.
 
-use super::{DeviceRequest, Meter, MixItem, NodeId, Placement, Problem, ResourceId, SHARE_ONE, Spot, TaskId};
+use super::{DeviceRequest, Meter, MixItem, NodeId, Piece, Placement, Problem, ResourceId, SHARE_ONE, Spot, TaskId};
 
 /// Scaled points by term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,6 +78,7 @@ pub struct Usage {
     amounts: Vec<i128>,
     pieces: Vec<u32>,
     devices: Vec<Vec<u32>>,
+    memory: Vec<Vec<i128>>,
 }
 
 impl Usage {
@@ -89,6 +90,11 @@ impl Usage {
             amounts: vec![0; problem.nodes.len() * resource_count],
             pieces: vec![0; problem.nodes.len()],
             devices: problem.nodes.iter().map(|node| vec![0; node.devices.len()]).collect(),
+            memory: problem
+                .nodes
+                .iter()
+                .map(|node| vec![0; if node.counts_memory() { node.devices.len() } else { 0 }])
+                .collect(),
         };
         for task in problem.task_ids() {
             usage.add(problem, task, placement.spot(task));
@@ -104,11 +110,7 @@ impl Usage {
                 *slot += i128::from(*amount) * i128::from(piece.share.parts());
             }
             self.pieces[piece.node.index()] += 1;
-            if let Some(request) = &problem.tasks[task.index()].device {
-                for (index, used) in self.devices[piece.node.index()].iter_mut().enumerate() {
-                    *used += if piece.devices >> index & 1 == 1 { request.milli } else { 0 };
-                }
-            }
+            self.change_devices(problem, task, piece, true);
         }
     }
 
@@ -120,11 +122,20 @@ impl Usage {
                 *slot -= i128::from(*amount) * i128::from(piece.share.parts());
             }
             self.pieces[piece.node.index()] -= 1;
-            if let Some(request) = &problem.tasks[task.index()].device {
-                for (index, used) in self.devices[piece.node.index()].iter_mut().enumerate() {
-                    *used -= if piece.devices >> index & 1 == 1 { request.milli } else { 0 };
-                }
-            }
+            self.change_devices(problem, task, piece, false);
+        }
+    }
+
+    fn change_devices(&mut self, problem: &Problem, task: TaskId, piece: &Piece, comes: bool) {
+        let Some(request) = &problem.tasks[task.index()].device else { return };
+        let holds = |index: usize| piece.devices >> index & 1 == 1;
+        for (_, used) in self.devices[piece.node.index()].iter_mut().enumerate().filter(|(d, _)| holds(*d)) {
+            *used = if comes { *used + request.milli } else { *used - request.milli };
+        }
+        let memory = i128::from(if comes { request.memory } else { -request.memory });
+        let rows = self.memory[piece.node.index()].iter_mut().zip(&problem.nodes[piece.node.index()].devices);
+        for (_, (used, device)) in rows.enumerate().filter(|(d, _)| holds(*d)) {
+            *used += if device.memory > 0 { memory } else { 0 };
         }
     }
 
@@ -147,6 +158,23 @@ impl Usage {
     /// Milli used of each device of a node.
     pub fn devices(&self, node: NodeId) -> &[u32] {
         &self.devices[node.index()]
+    }
+
+    /// Memory used of each device of a node, 0 of one whose memory is not counted. Empty where that is so of all.
+    pub fn device_memory(&self, node: NodeId) -> &[i128] {
+        &self.memory[node.index()]
+    }
+
+    /// The devices of a node that a request may use and that have room for it, as a bit set.
+    pub fn room_for(&self, problem: &Problem, node: NodeId, request: &DeviceRequest) -> u64 {
+        let (host, memory) = (&problem.nodes[node.index()], self.device_memory(node));
+        let has_room = |d: usize| {
+            self.devices(node)[d] + request.milli <= super::DEVICE_MILLI
+                && (request.memory == 0 || memory[d] + i128::from(request.memory) <= i128::from(host.devices[d].memory))
+        };
+        let eligible = request.eligible(host);
+        let devices = (0..host.devices.len()).filter(|d| eligible >> d & 1 == 1 && has_room(*d));
+        devices.fold(0, |set, d| set | 1 << d)
     }
 
     /// Milli used of a node's devices of a kind, and milli that these have.
@@ -257,12 +285,11 @@ pub fn fragmentation(problem: &Problem, usage: &Usage, node: NodeId) -> i128 {
 /// Σ_mix parts · (free milli that the item cannot use) on one node, for any mix.
 pub fn fragmentation_of(problem: &Problem, usage: &Usage, node: NodeId, mix: &[MixItem]) -> i128 {
     let one = i128::from(SHARE_ONE);
-    let spec = &problem.nodes[node.index()];
     let free: Vec<u32> = usage.devices(node).iter().map(|used| super::DEVICE_MILLI.saturating_sub(*used)).collect();
     let room = |r: usize| i128::from(problem.allocatable(node)[r]) * one - usage.amount(node, ResourceId::new(r));
     let unusable = |requirement: &[i64], request: &DeviceRequest| -> i128 {
-        let eligible = request.eligible(spec);
-        let usable = |d: usize| eligible >> d & 1 == 1 && free[d] >= request.milli;
+        let open = usage.room_for(problem, node, request);
+        let usable = |d: usize| open >> d & 1 == 1;
         let hosts = (0..free.len()).filter(|d| usable(*d)).count() >= request.count as usize
             && requirement.iter().enumerate().all(|(r, amount)| i128::from(*amount) * one <= room(r));
         let lost = free.iter().enumerate().filter(|(d, _)| !hosts || !usable(*d));

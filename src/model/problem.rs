@@ -4,8 +4,8 @@
 //! Afterwards all indices are in range, all amounts are between 0 and [`AMOUNT_MAX`], and names are unique.
 
 use super::{
-    DomainId, Goal, GroupId, LevelId, NodeId, Piece, PieceSpec, Placement, ResourceId, Share, Snapshot, Spot, TaskId,
-    TaskKind, Variance,
+    DEVICE_ROW_COUNT, DomainId, Goal, GroupId, LevelId, NodeId, Piece, PieceSpec, Placement, ResourceId, Share,
+    Snapshot, Spot, TaskId, TaskKind, Variance,
 };
 use std::collections::BTreeMap;
 
@@ -78,6 +78,8 @@ pub struct Device {
     pub kind: u32,
     /// Index into [`Problem::device_models`].
     pub model: u32,
+    /// Memory, in a unit of the snapshot's; 0 = it is not counted, and no request for memory goes there.
+    pub memory: i64,
 }
 
 /// One machine.
@@ -106,6 +108,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// Has it a device whose memory is counted?
+    pub fn counts_memory(&self) -> bool {
+        self.devices.iter().any(|device| device.memory > 0)
+    }
+
     /// Takes no newcomers.
     pub fn is_closed(&self) -> bool {
         self.cordoned || self.draining
@@ -135,6 +142,8 @@ pub struct DeviceRequest {
     pub count: u32,
     /// 1 to 1000; below 1000 only with count 1.
     pub milli: u32,
+    /// Memory of each; 0 = none is counted.
+    pub memory: i64,
     /// Accepted models (sorted indices into [`Problem::device_models`]); empty = any.
     pub models: Vec<u32>,
 }
@@ -143,7 +152,9 @@ impl DeviceRequest {
     /// Devices of `node` that this request may use, as a bit set.
     pub fn eligible(&self, node: &Node) -> u64 {
         let fits = |device: &Device| {
-            device.kind == self.kind && (self.models.is_empty() || self.models.binary_search(&device.model).is_ok())
+            device.kind == self.kind
+                && (self.models.is_empty() || self.models.binary_search(&device.model).is_ok())
+                && self.memory <= device.memory
         };
         node.devices.iter().enumerate().filter(|(_, d)| fits(d)).fold(0, |set, (i, _)| set | 1 << i)
     }
@@ -405,6 +416,11 @@ impl Problem {
             devices: (0..64).filter(|d| piece.devices >> d & 1 == 1).collect(),
         };
         spot.pieces().iter().map(spec).collect()
+    }
+
+    /// Rows of prices per kind of device: [`DEVICE_ROW_COUNT`], and where any device counts its memory, one for memory.
+    pub fn device_row_count(&self) -> usize {
+        DEVICE_ROW_COUNT + usize::from(self.nodes.iter().any(Node::counts_memory))
     }
 
     /// The pool of a node.

@@ -31,14 +31,16 @@
 //! * `level` linearises variance by its tangent at that level (a square is convex); the rounding of the level costs half a step.
 //! * `device` prices rows of every kind of device: milli, then ⌈(k + 1) · milli / 1000⌉ − 1 for k = 1 … 4, which can be at most
 //!   that of the device's free milli on one device, since the sum stays below (k + 1) · free and is whole (dual feasible
-//!   functions, Fekete and Schepers 2001). With k = 1: more than half a device, at most one per device.
+//!   functions, Fekete and Schepers 2001). With k = 1: more than half a device, at most one per device. Where any device of the
+//!   snapshot counts its memory, a row for memory comes last.
 //! * `group`: the most moved in any group is at least Σ_g group_g · moved_g, with Σ_g group_g ≤ D · group_move_weight.
 //! * A gang that needs all its members runs as a whole or not at all: the better of the two counts.
 //! * Fragmentation is left out: a cost is never negative. Spread, conflict and dependency are left out: rules only take away.
 
 use super::GroupId;
 
-/// Rows per kind of device: milli, then the dual feasible functions for k = 1, 2, …
+/// Rows per kind of device: milli, then the dual feasible functions for k = 1, 2, … [`super::Problem::device_row_count`] has one more
+/// where memory is counted.
 pub const DEVICE_ROW_COUNT: usize = 5;
 /// Largest price, either way: times 2^40 and 2^6 rows it stays within 128 bits.
 pub const PRICE_MAX: i64 = 1 << 60;
@@ -54,7 +56,7 @@ pub struct PriceRow {
     pub usage: Vec<i64>,
     /// Per unit that arrives, by resource; ≥ 0, and 0 unless moves are simultaneous and the resource is transient.
     pub arrival: Vec<i64>,
-    /// By kind of device, [`DEVICE_ROW_COUNT`] each; ≥ 0.
+    /// By kind of device, [`super::Problem::device_row_count`] each; ≥ 0.
     pub device: Vec<i64>,
     /// By balance term; 0 to denominator · weight.
     pub balance: Vec<i64>,

@@ -7,7 +7,8 @@
 //! | capacity | Σ requirement · share on a node exceeds its allocatable amount |
 //! | transient | `simultaneous` only: transient resources (and devices) of everything on the node plus everything that left it exceed it |
 //! | device | a device holds more than 1000 milli, or a task does not hold exactly the devices it asked for |
-//! | device_model | a device held has the wrong kind or model |
+//! | device_memory | those who share a device that says how much memory it has hold more of it |
+//! | device_model | a device held has the wrong kind or model, or less memory than one task asks for |
 //! | drain | a task runs on a node that is to be emptied |
 //! | selector, taint, cordon | a task runs on a node it may not enter, and was not there at the start |
 //! | conflict | a domain of a conflict level holds more than one task of the group |
@@ -36,6 +37,7 @@ pub enum Rule {
     Capacity,
     Transient,
     Device,
+    DeviceMemory,
     DeviceModel,
     Selector,
     Taint,
@@ -53,10 +55,11 @@ pub enum Rule {
 
 impl Rule {
     /// All rules, in the order of every table.
-    pub const ALL: [Rule; 16] = [
+    pub const ALL: [Rule; 17] = [
         Rule::Capacity,
         Rule::Transient,
         Rule::Device,
+        Rule::DeviceMemory,
         Rule::DeviceModel,
         Rule::Selector,
         Rule::Taint,
@@ -78,6 +81,7 @@ impl Rule {
             Rule::Capacity => "capacity",
             Rule::Transient => "transient",
             Rule::Device => "device",
+            Rule::DeviceMemory => "device_memory",
             Rule::DeviceModel => "device_model",
             Rule::Selector => "selector",
             Rule::Taint => "taint",
@@ -102,6 +106,8 @@ pub enum Place {
     NodeResource(NodeId, ResourceId),
     /// A device of a node.
     NodeDevice(NodeId, u32),
+    /// The memory of a device of a node.
+    DeviceMemory(NodeId, u32),
     /// A task (wherever it is).
     Task(TaskId),
     /// A task on a node.
@@ -140,6 +146,7 @@ impl Violation {
         let place = match self.place {
             Place::NodeResource(n, r) => format!("node {}, {}", node(n), problem.resources[r.index()].name),
             Place::NodeDevice(n, d) => format!("node {}, device {d}", node(n)),
+            Place::DeviceMemory(n, d) => format!("node {}, memory of device {d}", node(n)),
             Place::Task(t) => format!("task {}", task(t)),
             Place::TaskNode(t, n) => format!("task {} on node {}", task(t), node(n)),
             Place::GroupDomain(g, l, d) => format!("group {}, {} {}", group(g), level(l), domain(l, d)),
@@ -218,6 +225,10 @@ fn node_rules(problem: &Problem, placement: &Placement, add: &mut impl FnMut(Rul
         for (device, used) in usage.devices(node).iter().enumerate() {
             add(Rule::Device, Place::NodeDevice(node, device as u32), i128::from(*used) - i128::from(DEVICE_MILLI));
         }
+        for (device, used) in usage.device_memory(node).iter().enumerate() {
+            let total = i128::from(problem.nodes[node.index()].devices[device].memory);
+            add(Rule::DeviceMemory, Place::DeviceMemory(node, device as u32), used - total);
+        }
     }
     if !problem.moves.simultaneous {
         return;
@@ -240,6 +251,12 @@ fn node_rules(problem: &Problem, placement: &Placement, add: &mut impl FnMut(Rul
                     Place::NodeDevice(node, device as u32),
                     i128::from(*used) - i128::from(DEVICE_MILLI),
                 );
+            }
+        }
+        for (device, used) in with_leavers.device_memory(node).iter().enumerate() {
+            if *used > usage.device_memory(node)[device] {
+                let total = i128::from(problem.nodes[node.index()].devices[device].memory);
+                add(Rule::Transient, Place::DeviceMemory(node, device as u32), used - total);
             }
         }
     }
@@ -395,6 +412,7 @@ pub fn worsened(before: &[Violation], after: &[Violation]) -> Vec<Violation> {
     let at = |rule: Rule, place: Place| excess.get(&(rule, place)).copied().unwrap_or(0);
     let allowed = |v: &Violation| match (v.rule, v.place) {
         (Rule::Transient, Place::NodeDevice(..)) => at(v.rule, v.place).max(at(Rule::Device, v.place)),
+        (Rule::Transient, Place::DeviceMemory(..)) => at(v.rule, v.place).max(at(Rule::DeviceMemory, v.place)),
         (Rule::Transient, _) => at(v.rule, v.place).max(at(Rule::Capacity, v.place)),
         _ => at(v.rule, v.place),
     };

@@ -140,6 +140,9 @@ pub struct DevicesSpec {
     pub model: String,
     /// How many, 1 to 64 over all entries of the node.
     pub count: u32,
+    /// Memory of each, in any unit that requests share, at least 1; absent = it is not counted, and no request for memory goes there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<i64>,
 }
 
 /// What a task is.
@@ -258,6 +261,9 @@ pub struct DeviceRequestSpec {
     pub count: u32,
     /// Milli of each device, 1 to 1000; less than 1000 only with `count` 1.
     pub milli: u32,
+    /// Memory of each device, at least 1; absent = none is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<i64>,
     /// Accepted models; empty = any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,

@@ -44,7 +44,7 @@ pub(super) fn takes_part(problem: &Problem, step: &Step, place: Place) -> bool {
     let leaves = |l, d| !in_domain(problem, &step.to, l, d) && in_domain(problem, from, l, d);
     match place {
         Place::NodeResource(node, _) => step.touches.iter().any(|t| t.node == node && t.parts_after > t.parts_before),
-        Place::NodeDevice(node, _) => step.to.is_on(node),
+        Place::NodeDevice(node, _) | Place::DeviceMemory(node, _) => step.to.is_on(node),
         Place::Task(task) | Place::TaskNode(task, _) => step.task == task,
         Place::GroupDomain(g, l, d) => group == Some(g) && enters(l, d),
         Place::GroupLevel(g, _) => group == Some(g),

@@ -4,7 +4,7 @@
 //! (a wrong sign, more than a weight, a row of the wrong length, a node named twice) are refused. All sums are checked: what
 //! does not fit 128 bits is refused too.
 
-use super::recount::{Held, held, refusal, suits};
+use super::recount::{Held, held, refusal, suits, weigh};
 use crate::model::{
     DENOMINATOR_MAX, DEVICE_MILLI, DEVICE_ROW_COUNT, GroupId, NodeId, PRICE_MAX, Place, PriceRow, Problem, Proof, Rule,
     SHARE_ONE, Sharing, Task, TaskId, UTILISATION_MAX, Violation,
@@ -28,7 +28,7 @@ pub(super) fn certify(problem: &Problem, start: &[Violation], proof: &Proof) -> 
         nodes: Vec::new(),
         usage: vec![0; problem.resources.len()],
         arrival: vec![0; problem.resources.len()],
-        device: vec![0; problem.device_kinds.len() * DEVICE_ROW_COUNT],
+        device: vec![0; problem.device_kinds.len() * problem.device_row_count()],
         balance: vec![0; problem.objective.balance.len()],
         level: vec![0; problem.objective.variance.len()],
     };
@@ -58,6 +58,7 @@ fn shape(problem: &Problem, proof: &Proof) -> Result<Vec<usize>, String> {
     if !(1..=DENOMINATOR_MAX).contains(&d) {
         return Err(format!("the denominator {d} is not between 1 and {DENOMINATOR_MAX}"));
     }
+    let device_rows = problem.device_row_count();
     let mut row_of = vec![proof.rows.len(); problem.nodes.len()];
     for (i, row) in proof.rows.iter().enumerate() {
         for (first, last) in &row.nodes {
@@ -69,7 +70,7 @@ fn shape(problem: &Problem, proof: &Proof) -> Result<Vec<usize>, String> {
             }
             own.fill(i);
         }
-        row_shape(problem, d, row).map_err(|text| format!("row {i}: {text}"))?;
+        row_shape(problem, device_rows, d, row).map_err(|text| format!("row {i}: {text}"))?;
     }
     let mut seen = BTreeSet::new();
     let mut sum = 0i128;
@@ -89,13 +90,13 @@ fn shape(problem: &Problem, proof: &Proof) -> Result<Vec<usize>, String> {
     Ok(row_of)
 }
 
-fn row_shape(problem: &Problem, d: i64, row: &PriceRow) -> Result<(), String> {
+fn row_shape(problem: &Problem, device_rows: usize, d: i64, row: &PriceRow) -> Result<(), String> {
     let terms = &problem.objective.balance;
     let width = problem.resources.len();
     let lengths = [
         (&row.usage, width),
         (&row.arrival, width),
-        (&row.device, problem.device_kinds.len() * DEVICE_ROW_COUNT),
+        (&row.device, problem.device_kinds.len() * device_rows),
         (&row.balance, terms.len()),
         (&row.level, problem.objective.variance.len()),
     ];
@@ -165,8 +166,10 @@ struct Book<'a> {
     d: i128,
     /// What nodes hold at the start.
     held: Vec<Held>,
-    /// Milli of pinned tasks, by node and device.
-    fixed_milli: Vec<Vec<i128>>,
+    /// What pinned tasks hold, by node.
+    fixed: Vec<Held>,
+    /// Rows of prices per kind of device.
+    device_rows: usize,
     group: BTreeMap<GroupId, i64>,
     /// Tasks whose devices at home are not what they ask for.
     odd_devices: BTreeSet<TaskId>,
@@ -215,7 +218,8 @@ impl<'a> Book<'a> {
             row_of,
             d: i128::from(proof.denominator),
             held: held(problem, problem.current.spots()),
-            fixed_milli: problem.nodes.iter().map(|node| vec![0; node.devices.len()]).collect(),
+            fixed: problem.node_ids().map(|node| Held::none(problem, node)).collect(),
+            device_rows: problem.device_row_count(),
             group: proof.group.iter().copied().collect(),
             odd_devices: BTreeSet::new(),
             odd_share: BTreeSet::new(),
@@ -230,12 +234,10 @@ impl<'a> Book<'a> {
                 _ => {}
             }
         }
-        for (task, spec) in problem.tasks.iter().enumerate().filter(|(_, spec)| spec.pinned) {
-            let milli = spec.device.as_ref().map_or(0, |request| i128::from(request.milli));
-            for piece in problem.current.spots()[task].pieces() {
-                for (d, sum) in book.fixed_milli[piece.node.index()].iter_mut().enumerate() {
-                    *sum += if piece.devices & (1 << d) == 0 { 0 } else { milli };
-                }
+        for task in problem.task_ids().filter(|task| problem.tasks[task.index()].pinned) {
+            for piece in problem.current.spots()[task.index()].pieces() {
+                let own = weigh(problem, task, i128::from(piece.share.parts()), piece.devices, piece.node);
+                book.fixed[piece.node.index()].add(&own, 1);
             }
         }
         // They may be kept, whatever they are; so they are not always listed among what is broken.
@@ -243,9 +245,7 @@ impl<'a> Book<'a> {
             let request = problem.tasks[t].device.as_ref();
             let is_odd = spot.pieces().iter().any(|piece| {
                 let devices = &problem.nodes[piece.node.index()].devices;
-                let fits = |d: usize| {
-                    devices.get(d).is_some_and(|own| request.is_some_and(|wish| suits(wish, own.kind, own.model)))
-                };
+                let fits = |d: usize| devices.get(d).is_some_and(|own| request.is_some_and(|wish| suits(wish, own)));
                 let held: Vec<usize> = (0..64).filter(|d| piece.devices & (1 << d) != 0).collect();
                 held.len() != request.map_or(0, |wish| wish.count as usize) || !held.into_iter().all(fits)
             });
@@ -377,9 +377,13 @@ impl<'a> Book<'a> {
     /// What a whole task pays for devices.
     fn device_rent(&self, spec: &Task, row: &PriceRow) -> i128 {
         let Some(request) = &spec.device else { return 0 };
-        let prices = &row.device[request.kind as usize * DEVICE_ROW_COUNT..][..DEVICE_ROW_COUNT];
-        let units = |k: usize| i128::from(request.count) * counted(k, i128::from(request.milli));
-        prices.iter().enumerate().map(|(k, price)| i128::from(*price) * units(k)).sum()
+        let prices = &row.device[request.kind as usize * self.device_rows..][..self.device_rows];
+        let units = |k: usize| match k {
+            DEVICE_ROW_COUNT => i128::from(request.memory),
+            _ => counted(k, i128::from(request.milli)),
+        };
+        let paid = |(k, price): (usize, &i64)| i128::from(*price) * i128::from(request.count) * units(k);
+        prices.iter().enumerate().map(paid).sum()
     }
 
     fn task(&self, id: TaskId, door: &[usize]) -> Option<Best> {
@@ -515,10 +519,16 @@ impl<'a> Book<'a> {
             busy = busy.checked_add(best)?;
         }
         for (d, device) in problem.nodes[n].devices.iter().enumerate() {
-            let free = self.held[n].milli[d].max(i128::from(DEVICE_MILLI)) - self.fixed_milli[n][d];
-            for k in 0..DEVICE_ROW_COUNT {
-                let price = i128::from(row.device[device.kind as usize * DEVICE_ROW_COUNT + k]);
-                busy = busy.checked_add(price.checked_mul(counted(k, free))?.checked_mul(ONE)?)?;
+            let (held, fixed) = (&self.held[n], &self.fixed[n]);
+            let free = held.milli[d].max(i128::from(DEVICE_MILLI)) - fixed.milli[d];
+            for (k, price) in
+                row.device[device.kind as usize * self.device_rows..][..self.device_rows].iter().enumerate()
+            {
+                let room = match k {
+                    DEVICE_ROW_COUNT => held.memory[d].max(i128::from(device.memory)) - fixed.memory[d],
+                    _ => counted(k, free),
+                };
+                busy = busy.checked_add(i128::from(*price).checked_mul(room)?.checked_mul(ONE)?)?;
             }
         }
         let rate = i128::from(points.price_weight) * i128::from(problem.nodes[n].price);

@@ -15,8 +15,7 @@ use super::wave::Wave;
 use super::{Move, Reason};
 use crate::control::Control;
 use crate::model::{
-    DEVICE_MILLI, NodeId, Piece, Problem, Spot, TaskId, move_cost, newcomer_forbidden, task_violations, way_cost,
-    worsened,
+    NodeId, Piece, Problem, Spot, TaskId, move_cost, newcomer_forbidden, task_violations, way_cost, worsened,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -343,10 +342,8 @@ pub(super) fn parking_place(problem: &Problem, step: &Step, node: NodeId, wave: 
     }
     let mut devices = 0u64;
     if let Some(request) = &problem.tasks[step.task.index()].device {
-        let eligible = request.eligible(&problem.nodes[node.index()]);
-        let most = i128::from(DEVICE_MILLI - request.milli);
-        let free = wave.device_milli(node).enumerate().filter(|(d, held)| eligible >> d & 1 == 1 && *held <= most);
         // The fullest first: what is parked breaks up no free device.
+        let free = wave.room_for(node, request).into_iter();
         let mut free: Vec<(i128, usize)> = free.map(|(d, held)| (-held, d)).collect();
         free.sort_unstable();
         devices = free.iter().take(request.count as usize).fold(0, |set, (_, d)| set | 1 << d);

@@ -8,8 +8,8 @@ use super::Status;
 use super::ladder::{Bits, Ladder};
 use super::recount::{Held, covered, held, refusal, suits};
 use crate::model::{
-    DEVICE_MILLI, Device, DeviceRequest, DomainId, GroupId, LevelId, NodeId, Problem, Rule, SHARE_ONE, Sharing, Spot,
-    TaskId, TaskKind, Toleration, scaled_text,
+    DEVICE_MILLI, DeviceRequest, DomainId, GroupId, LevelId, NodeId, Problem, Rule, SHARE_ONE, Sharing, Spot, TaskId,
+    TaskKind, Toleration, scaled_text,
 };
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -49,8 +49,8 @@ struct Opened {
     nodes: Vec<NodeId>,
     /// By resource: what they have, and what nobody holds of it, in scaled units.
     amounts: Vec<[Ladder; 2]>,
-    /// Those with the devices that are asked for.
-    equipped: Bits,
+    /// Those with the devices that are asked for, by their milli alone and with memory.
+    equipped: [Bits; 2],
 }
 
 impl<'a> Excuses<'a> {
@@ -125,16 +125,20 @@ impl<'a> Excuses<'a> {
             [nodes.iter().map(|node| all(node, r)).collect(), nodes.iter().map(|node| rest(node, r)).collect()]
         };
         let amounts = (0..problem.resources.len()).map(|r| both(r).map(ladder)).collect();
-        let is_equipped = |(at, node): (usize, &NodeId)| {
-            let Some(request) = &task.device else { return Some(at) };
-            let devices = problem.nodes[node.index()].devices.iter().zip(&self.held[node.index()].milli);
-            let is_free = |(device, milli): &(&Device, &i128)| {
-                suits(request, device.kind, device.model)
-                    && **milli + i128::from(request.milli) <= i128::from(DEVICE_MILLI)
+        let equipped = [false, true].map(|counts_memory| {
+            let is_equipped = |at: &usize| {
+                let Some(request) = &task.device else { return true };
+                let (host, taken) = (&problem.nodes[nodes[*at].index()], &self.held[nodes[*at].index()]);
+                let has_room = |d: &usize| {
+                    let (milli, memory) = (i128::from(request.milli), i128::from(request.memory));
+                    let is_short = memory > 0 && taken.memory[*d] + memory > i128::from(host.devices[*d].memory);
+                    taken.milli[*d] + milli <= i128::from(DEVICE_MILLI) && !(counts_memory && is_short)
+                };
+                let suited = (0..host.devices.len()).filter(|d| suits(request, &host.devices[*d]));
+                suited.filter(has_room).count() >= request.count as usize
             };
-            (devices.filter(is_free).count() >= request.count as usize).then_some(at)
-        };
-        let equipped = Bits::of(nodes.len(), nodes.iter().enumerate().filter_map(is_equipped));
+            Bits::of(nodes.len(), (0..nodes.len()).filter(is_equipped))
+        });
         Opened { closed, nodes, amounts, equipped }
     }
 
@@ -156,7 +160,9 @@ impl<'a> Excuses<'a> {
             lack[r] += open.keep(&opened.amounts[r][1].at_least(needs));
         }
         let mut rules = opened.closed.clone();
-        rules.insert(Rule::Device, open.keep(&opened.equipped));
+        for (rule, equipped) in [Rule::Device, Rule::DeviceMemory].into_iter().zip(&opened.equipped) {
+            rules.insert(rule, open.keep(equipped));
+        }
         if problem.tasks[id.index()].group.is_some() {
             let apart = |at: &usize| self.apart(id, opened.nodes[*at]);
             open.iter().filter_map(|at| apart(&at)).for_each(|rule| *rules.entry(rule).or_insert(0) += 1);

@@ -5,7 +5,7 @@
 //! may be shorter. So it is a way, not a proof that there is no better one.
 
 use super::obstacle::{Ground, Obstacle};
-use crate::model::{DEVICE_MILLI, NodeId, Placement, Problem, Spot, TaskId};
+use crate::model::{DEVICE_MILLI, DeviceRequest, NodeId, Placement, Problem, Spot, TaskId};
 
 /// Tasks moved away from one node at most: beyond it nobody calls it making room.
 const CLEARED_MAX: usize = 64;
@@ -130,7 +130,11 @@ impl Clearing<'_> {
                     .iter()
                     .flat_map(|piece| (0..64).filter(|d| piece.devices >> d & 1 == 1).map(|d| (d, piece.node)));
                 let count = held.filter(|device| suits(*device)).count() as i128;
-                count * i128::from(spec.device.as_ref().map_or(0, |device| device.milli.min(DEVICE_MILLI)))
+                let amount = |device: &DeviceRequest| match obstacle.is_memory() {
+                    true => i128::from(device.memory),
+                    false => i128::from(device.milli.min(DEVICE_MILLI)),
+                };
+                count * spec.device.as_ref().map_or(0, amount)
             }
             Obstacle::Conflict(_) => i128::from(spec.group == self.problem.tasks[self.task.index()].group),
             _ => 0,

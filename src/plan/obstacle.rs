@@ -2,8 +2,8 @@
 
 use super::slots::{Slots, domains};
 use crate::model::{
-    DEVICE_MILLI, DomainId, GroupId, LevelId, NodeId, Piece, Placement, Problem, ResourceId, Rule, SHARE_ONE, Share,
-    Spot, TaskId, Usage, forbidden, scaled_text,
+    DEVICE_MILLI, DeviceRequest, DomainId, GroupId, LevelId, NodeId, Piece, Placement, Problem, ResourceId, Rule,
+    SHARE_ONE, Share, Spot, TaskId, Usage, forbidden, scaled_text,
 };
 use std::collections::HashMap;
 
@@ -38,6 +38,8 @@ pub enum Obstacle {
         free: u32,
         /// Devices of the node that suit.
         suitable: u32,
+        /// Those that would have room were it not for their memory.
+        lack_memory: u32,
     },
     /// Another task of its group is in the domain.
     Conflict(LevelId),
@@ -57,12 +59,18 @@ impl Obstacle {
         }
     }
 
+    /// True when nothing but the memory of devices is in the way.
+    pub fn is_memory(&self) -> bool {
+        matches!(self, Obstacle::Devices { wanted, free, lack_memory, .. } if free + lack_memory >= *wanted)
+    }
+
     /// What nodes are counted by: the rule, and for amounts the resource.
     pub fn name(&self, problem: &Problem) -> String {
         match self {
             Obstacle::Entry(rule) => rule.name().to_string(),
             Obstacle::FewDevices { .. } => Rule::DeviceModel.name().to_string(),
             Obstacle::Amount { resource, .. } => format!("capacity {}", problem.resources[resource.index()].name),
+            Obstacle::Devices { .. } if self.is_memory() => Rule::DeviceMemory.name().to_string(),
             Obstacle::Devices { .. } => Rule::Device.name().to_string(),
             Obstacle::Conflict(_) => Rule::Conflict.name().to_string(),
             Obstacle::Dependency(..) => Rule::Dependency.name().to_string(),
@@ -87,9 +95,15 @@ impl Obstacle {
         let devices = || {
             let request = spec.device.as_ref().expect("only a request for devices meets this obstacle");
             let kind = &problem.device_kinds[request.kind as usize];
+            let memory = match request.memory {
+                0 => String::new(),
+                memory => format!(" with {memory} of memory"),
+            };
             match request.milli {
-                DEVICE_MILLI => (format!("needs {} whole {kind}", request.count), "free".to_string()),
-                milli => (format!("needs {milli} milli of one {kind}"), format!("there with {milli} milli free")),
+                DEVICE_MILLI => (format!("needs {} whole {kind}{memory}", request.count), "free".to_string()),
+                milli => {
+                    (format!("needs {milli} milli of one {kind}{memory}"), format!("there with {milli} milli free"))
+                }
             }
         };
         match self {
@@ -120,7 +134,10 @@ impl Obstacle {
                 }
             }
             Obstacle::Devices { free, suitable, .. } => {
-                let (need, room) = devices();
+                let (need, mut room) = devices();
+                if let Some(request) = spec.device.as_ref().filter(|_| self.is_memory()) {
+                    room += &format!(" and {} of memory free", request.memory);
+                }
                 format!("{need}, {free} of {suitable} that suit are {room}")
             }
             Obstacle::Conflict(at) => format!("a task of its group is in the same {} already", level(*at)),
@@ -176,7 +193,7 @@ impl<'a> Ground<'a> {
         let spec = &self.problem.tasks[task.index()];
         let mut devices = 0u64;
         if let Some(request) = &spec.device {
-            let free = self.roomy_devices(task, node);
+            let free = self.usage.room_for(self.problem, node, request);
             let bits = (0..64).filter(|d| free >> d & 1 == 1).take(request.count as usize);
             devices = bits.fold(0, |set, d| set | 1 << d);
         }
@@ -190,19 +207,18 @@ impl<'a> Ground<'a> {
         capacity - self.usage.amount(node, resource)
     }
 
-    /// Do enough of the devices that a task asks for have room?
-    pub(super) fn has_devices(&self, task: TaskId, node: NodeId) -> bool {
-        let wanted = self.problem.tasks[task.index()].device.as_ref().map_or(0, |request| request.count);
-        self.roomy_devices(task, node).count_ones() >= wanted
-    }
-
-    fn roomy_devices(&self, task: TaskId, node: NodeId) -> u64 {
-        let Some(request) = &self.problem.tasks[task.index()].device else { return 0 };
+    /// Which devices keep a task out?
+    pub(super) fn devices(&self, task: TaskId, node: NodeId) -> Option<Obstacle> {
+        let request = self.problem.tasks[task.index()].device.as_ref()?;
+        let roomy = |request: &DeviceRequest| self.usage.room_for(self.problem, node, request);
+        let (wanted, free) = (request.count, roomy(request).count_ones());
+        if free >= wanted {
+            return None;
+        }
+        // Of those that suit with their memory, the ones that have milli.
         let eligible = request.eligible(&self.problem.nodes[node.index()]);
-        let used = self.usage.devices(node);
-        (0..used.len())
-            .filter(|d| eligible >> d & 1 == 1 && used[*d] + request.milli <= DEVICE_MILLI)
-            .fold(0, |set, d| set | 1 << d)
+        let lack_memory = (roomy(&DeviceRequest { memory: 0, ..request.clone() }) & eligible).count_ones() - free;
+        Some(Obstacle::Devices { wanted, free, suitable: eligible.count_ones(), lack_memory })
     }
 
     /// The first rule in the way of a task that is nowhere.
@@ -236,11 +252,8 @@ impl<'a> Ground<'a> {
         if short.is_some() {
             return short;
         }
-        if let Some(request) = request {
-            let (wanted, free) = (request.count, self.roomy_devices(task, node).count_ones());
-            if free < wanted {
-                return Some(Obstacle::Devices { wanted, free, suitable: suitable() });
-            }
+        if let Some(obstacle) = self.devices(task, node) {
+            return Some(obstacle);
         }
         let group = spec.group?;
         let rules = &problem.groups[group.index()];

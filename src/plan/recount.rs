@@ -4,57 +4,63 @@
 //! its arithmetic; a sum that does not fit 128 bits is reported, not wrapped. Tests hold both readings to each other.
 
 use crate::model::{
-    DEVICE_MILLI, DeviceRequest, DomainId, GroupId, LevelId, Node, NodeId, Piece, Place, Placement, Problem,
+    DEVICE_MILLI, Device, DeviceRequest, DomainId, GroupId, LevelId, Node, NodeId, Piece, Place, Placement, Problem,
     ResourceId, Rule, SHARE_ONE, Score, Sharing, Spot, Task, TaskId, Violation,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 const ONE: i128 = SHARE_ONE as i128;
 
-/// What the tasks on one node hold together.
+/// What the tasks on one node hold together, or one of them.
 #[derive(Clone, Default)]
 pub(super) struct Held {
     pub(super) amounts: Vec<i128>,
+    /// By device.
     pub(super) milli: Vec<i128>,
+    /// By device; 0 of one that does not say how much it has.
+    pub(super) memory: Vec<i128>,
     pub(super) pieces: usize,
 }
 
-/// Scaled amounts and device milli of one piece, as a row that can be added to [`Held`].
-pub(super) fn weigh(
-    problem: &Problem,
-    task: TaskId,
-    parts: i128,
-    devices: u64,
-    node: NodeId,
-) -> (Vec<i128>, Vec<i128>) {
+/// Scaled amounts, milli and memory of devices of one piece, which counts as none in [`Held::pieces`].
+pub(super) fn weigh(problem: &Problem, task: TaskId, parts: i128, devices: u64, node: NodeId) -> Held {
     let amounts = problem.requirement(task).iter().map(|amount| i128::from(*amount) * parts).collect();
-    let milli = problem.tasks[task.index()].device.as_ref().map_or(0, |request| i128::from(request.milli));
-    let count = problem.nodes[node.index()].devices.len();
-    (amounts, (0..count).map(|d| if devices & (1 << d) != 0 { milli } else { 0 }).collect())
+    let request = problem.tasks[task.index()].device.as_ref();
+    let (milli, memory) = request.map_or((0, 0), |request| (i128::from(request.milli), i128::from(request.memory)));
+    let own = || problem.nodes[node.index()].devices.iter().enumerate();
+    let holds = |d: usize| devices & (1 << d) != 0;
+    Held {
+        amounts,
+        milli: own().map(|(d, _)| if holds(d) { milli } else { 0 }).collect(),
+        memory: own().map(|(d, device)| if holds(d) && device.memory != 0 { memory } else { 0 }).collect(),
+        pieces: 0,
+    }
 }
 
 impl Held {
-    pub(super) fn add(&mut self, amounts: &[i128], milli: &[i128], sign: i128) {
-        for (sum, amount) in self.amounts.iter_mut().zip(amounts) {
-            *sum += sign * amount;
-        }
-        for (sum, amount) in self.milli.iter_mut().zip(milli) {
-            *sum += sign * amount;
+    /// Nothing, on a node.
+    pub(super) fn none(problem: &Problem, node: NodeId) -> Held {
+        let devices = vec![0; problem.nodes[node.index()].devices.len()];
+        Held { amounts: vec![0; problem.resources.len()], milli: devices.clone(), memory: devices, pieces: 0 }
+    }
+
+    pub(super) fn add(&mut self, more: &Held, sign: i128) {
+        let rows =
+            [(&mut self.amounts, &more.amounts), (&mut self.milli, &more.milli), (&mut self.memory, &more.memory)];
+        for (sums, row) in rows {
+            sums.iter_mut().zip(row).for_each(|(sum, amount)| *sum += sign * amount);
         }
     }
 }
 
 /// What every node holds.
 pub(super) fn held(problem: &Problem, spots: &[Spot]) -> Vec<Held> {
-    let empty =
-        |node: &Node| Held { amounts: vec![0; problem.resources.len()], milli: vec![0; node.devices.len()], pieces: 0 };
-    let mut list: Vec<Held> = problem.nodes.iter().map(empty).collect();
+    let mut list: Vec<Held> = problem.node_ids().map(|node| Held::none(problem, node)).collect();
     for (t, spot) in spots.iter().enumerate() {
         for piece in spot.pieces() {
-            let (amounts, milli) =
-                weigh(problem, TaskId::new(t), i128::from(piece.share.parts()), piece.devices, piece.node);
+            let own = weigh(problem, TaskId::new(t), i128::from(piece.share.parts()), piece.devices, piece.node);
             let node = &mut list[piece.node.index()];
-            node.add(&amounts, &milli, 1);
+            node.add(&own, 1);
             node.pieces += 1;
         }
     }
@@ -89,8 +95,8 @@ fn nodes(problem: &Problem, spots: &[Spot], found: &mut Vec<Violation>) {
             for old in problem.current.spots()[t].pieces() {
                 if spot.pieces().iter().all(|piece| piece.node != old.node) {
                     let parts = i128::from(old.share.parts());
-                    let (amounts, milli) = weigh(problem, TaskId::new(t), parts, old.devices, old.node);
-                    together[old.node.index()].add(&amounts, &milli, 1);
+                    let own = weigh(problem, TaskId::new(t), parts, old.devices, old.node);
+                    together[old.node.index()].add(&own, 1);
                 }
             }
         }
@@ -111,6 +117,13 @@ fn nodes(problem: &Problem, spots: &[Spot], found: &mut Vec<Violation>) {
             if both.milli[d] != *milli {
                 let excess = both.milli[d] - i128::from(DEVICE_MILLI);
                 found.push(Violation { rule: Rule::Transient, place, excess });
+            }
+        }
+        for (d, device) in problem.nodes[n].devices.iter().enumerate() {
+            let (place, limit) = (Place::DeviceMemory(node, d as u32), i128::from(device.memory));
+            found.push(Violation { rule: Rule::DeviceMemory, place, excess: after.memory[d] - limit });
+            if both.memory[d] != after.memory[d] {
+                found.push(Violation { rule: Rule::Transient, place, excess: both.memory[d] - limit });
             }
         }
     }
@@ -157,17 +170,18 @@ pub(super) fn task(problem: &Problem, id: TaskId, spot: &Spot, found: &mut Vec<V
         );
         if old.is_none_or(|old| old.devices != piece.devices) {
             let is_wrong = |d: usize| {
-                let suits =
-                    |request| host.devices.get(d).is_some_and(|device| suits(request, device.kind, device.model));
-                piece.devices & (1 << d) != 0 && !spec.device.as_ref().is_some_and(suits)
+                let suited = |request| host.devices.get(d).is_some_and(|device| suits(request, device));
+                piece.devices & (1 << d) != 0 && !spec.device.as_ref().is_some_and(suited)
             };
             add(Rule::DeviceModel, place, (0..64).filter(|d| is_wrong(*d)).count() as u64);
         }
     }
 }
 
-pub(super) fn suits(request: &DeviceRequest, kind: u32, model: u32) -> bool {
-    request.kind == kind && (request.models.is_empty() || request.models.contains(&model))
+/// Of the kind and a model asked for, and with no less memory than one task asks for.
+pub(super) fn suits(request: &DeviceRequest, device: &Device) -> bool {
+    let is_model = request.models.is_empty() || request.models.contains(&device.model);
+    request.kind == device.kind && is_model && device.memory >= request.memory
 }
 
 /// Why a newcomer may not enter.
@@ -198,7 +212,7 @@ pub(super) fn refusal(problem: &Problem, spec: &Task, host: &Node) -> Option<Rul
         }
     }
     let request = spec.device.as_ref()?;
-    let usable = host.devices.iter().filter(|device| suits(request, device.kind, device.model)).count();
+    let usable = host.devices.iter().filter(|device| suits(request, device)).count();
     (usable < request.count as usize).then_some(Rule::DeviceModel)
 }
 
@@ -416,10 +430,12 @@ pub(super) fn node_points(problem: &Problem, marks: &[Option<Mark>], id: NodeId,
 /// Free device milli of a node that an expected task cannot use.
 fn useless(host: &Node, held: &Held, capacity: &[i128], item: &crate::model::MixItem) -> i128 {
     let (mut free_all, mut free_usable, mut usable) = (0, 0, 0);
-    for (device, used) in host.devices.iter().zip(&held.milli) {
+    for ((device, used), memory) in host.devices.iter().zip(&held.milli).zip(&held.memory) {
         let free = (i128::from(DEVICE_MILLI) - used).max(0);
         free_all += free;
-        if suits(&item.device, device.kind, device.model) && free >= i128::from(item.device.milli) {
+        let asked = i128::from(item.device.memory);
+        let is_roomy = free >= i128::from(item.device.milli) && (asked == 0 || memory + asked <= device.memory.into());
+        if is_roomy && suits(&item.device, device) {
             free_usable += free;
             usable += 1;
         }

@@ -159,9 +159,8 @@ impl Check<'_> {
         for (pieces, sign) in [(spot, 1), (kept, -1)] {
             for piece in pieces.pieces() {
                 let parts = i128::from(piece.share.parts());
-                let (amounts, milli) = weigh(self.problem, id, parts, piece.devices, piece.node);
-                let empty = || Held { amounts: vec![0; amounts.len()], milli: vec![0; milli.len()], pieces: 0 };
-                more.entry(piece.node).or_insert_with(empty).add(&amounts, &milli, sign);
+                let own = weigh(self.problem, id, parts, piece.devices, piece.node);
+                more.entry(piece.node).or_insert_with(|| Held::none(self.problem, piece.node)).add(&own, sign);
             }
         }
     }
@@ -181,6 +180,10 @@ impl Check<'_> {
             let devices = held.milli.iter().zip(&more.milli).enumerate();
             let over = devices.filter(|(_, (held, more))| **more > 0 && *held + *more > i128::from(DEVICE_MILLI));
             found.extend(over.map(|(d, _)| format!("device {d} of {host} is taken")));
+            let devices = held.memory.iter().zip(&more.memory).zip(&problem.nodes[node.index()].devices).enumerate();
+            let is_over = |(held, more): (&i128, &i128), total: i64| *more > 0 && held + more > i128::from(total);
+            let over = devices.filter(|(_, (sums, device))| is_over(*sums, device.memory));
+            found.extend(over.map(|(d, _)| format!("device {d} of {host} has too little memory")));
         }
         found
     }

@@ -143,7 +143,9 @@ impl<'a> Tally<'a> {
             excess += (over.max(0) + one - 1) / one;
         }
         let over = |used: &u32| i128::from(used.saturating_sub(DEVICE_MILLI));
-        excess + self.usage.devices(node).iter().map(over).sum::<i128>()
+        let memory = self.usage.device_memory(node).iter().zip(&self.problem.nodes[node.index()].devices);
+        let over_memory = memory.map(|(used, device)| (used - i128::from(device.memory)).max(0));
+        excess + self.usage.devices(node).iter().map(over).sum::<i128>() + over_memory.sum::<i128>()
     }
 
     fn group_excess(&self, group: GroupId, touched: &[(LevelId, BTreeSet<DomainId>)]) -> i128 {

@@ -4,7 +4,7 @@
 //! tasks that may enter the same nodes share a [`Door`], where each amount is one step on a [`Ladder`].
 
 use super::ladder::{Bits, Ladder};
-use super::obstacle::Ground;
+use super::obstacle::{Ground, Obstacle};
 use crate::model::{
     DeviceRequest, GroupId, NodeId, Placement, Problem, ResourceId, Rule, SHARE_ONE, Sharing, TaskId, Toleration,
     forbidden,
@@ -46,8 +46,8 @@ struct Door {
     capacity: Vec<Ladder>,
     /// What is left there, by resource.
     free: Vec<Ladder>,
-    /// Where enough devices have room.
-    roomy: Bits,
+    /// Where enough devices have milli, and where these have memory as well.
+    roomy: [Bits; 2],
 }
 
 impl Door {
@@ -68,8 +68,11 @@ impl Door {
             |r: ResourceId| ladder(&|node| i128::from(problem.allocatable(node)[r.index()]) * i128::from(SHARE_ONE));
         let capacity = resources().map(capacity).collect();
         let free = resources().map(|r| ladder(&|node| ground.free(node, r))).collect();
-        let roomy = (0..nodes.len()).filter(|n| ground.has_devices(task, nodes[*n]));
-        let roomy = Bits::of(nodes.len(), roomy);
+        let devices: Vec<Option<Obstacle>> = nodes.iter().map(|node| ground.devices(task, *node)).collect();
+        let roomy = |is_roomy: fn(&Obstacle) -> bool| {
+            Bits::of(nodes.len(), (0..nodes.len()).filter(|n| devices[*n].as_ref().is_none_or(is_roomy)))
+        };
+        let roomy = [roomy(Obstacle::is_memory), roomy(|_| false)];
         Door { closed, nodes, capacity, free, roomy }
     }
 }
@@ -152,7 +155,9 @@ impl<'a> Room<'a> {
         for (r, count) in short.into_iter().enumerate() {
             add(format!("capacity {}", problem.resources[r].name), count);
         }
-        add(Rule::Device.name().to_string(), left.keep(&door.roomy));
+        for (rule, roomy) in [Rule::Device, Rule::DeviceMemory].into_iter().zip(&door.roomy) {
+            add(rule.name().to_string(), left.keep(roomy));
+        }
         let mut fits = left.count();
         if problem.tasks[task.index()].group.is_some() {
             for obstacle in left.iter().filter_map(|n| self.ground.obstacle(task, door.nodes[n])) {

@@ -217,6 +217,9 @@ impl Replay<'_> {
                 *amount = (*amount).max(i128::from(*capacity) * i128::from(SHARE_ONE));
             }
             limit.milli.iter_mut().for_each(|milli| *milli = (*milli).max(i128::from(DEVICE_MILLI)));
+            for (memory, device) in limit.memory.iter_mut().zip(&self.problem.nodes[n].devices) {
+                *memory = (*memory).max(i128::from(device.memory));
+            }
         }
     }
 
@@ -330,10 +333,7 @@ impl Replay<'_> {
     /// What touched nodes hold while every source and every target is occupied. What restarts waits for its room, so it only
     /// counts where others arrive, whose room it may take.
     fn peak<'m>(&self, moves: impl Iterator<Item = &'m Move>) -> BTreeMap<NodeId, Held> {
-        let none = |node: NodeId| {
-            let held = &self.held[node.index()];
-            Held { amounts: vec![0; held.amounts.len()], milli: vec![0; held.milli.len()], pieces: 0 }
-        };
+        let none = |node: NodeId| Held::none(self.problem, node);
         // What arrives, and what waits for its room.
         let mut sums: BTreeMap<NodeId, [Held; 2]> = BTreeMap::new();
         for step in moves {
@@ -345,9 +345,8 @@ impl Replay<'_> {
                 };
                 let old = self.spots[step.task.index()].pieces();
                 let ((had, had_devices), (has, has_devices)) = (on(old), on(step.to.pieces()));
-                let (amounts, milli) =
-                    weigh(self.problem, step.task, (has - had).max(0), has_devices & !had_devices, node);
-                sums.entry(node).or_insert_with(|| [none(node), none(node)])[late].add(&amounts, &milli, 1);
+                let own = weigh(self.problem, step.task, (has - had).max(0), has_devices & !had_devices, node);
+                sums.entry(node).or_insert_with(|| [none(node), none(node)])[late].add(&own, 1);
             }
         }
         let together = |held: &[i128], [arriving, late]: [&[i128]; 2]| -> Vec<i128> {
@@ -358,7 +357,8 @@ impl Replay<'_> {
             let held = &self.held[node.index()];
             let amounts = together(&held.amounts, [&arriving.amounts, &late.amounts]);
             let milli = together(&held.milli, [&arriving.milli, &late.milli]);
-            (node, Held { amounts, milli, pieces: held.pieces })
+            let memory = together(&held.memory, [&arriving.memory, &late.memory]);
+            (node, Held { amounts, milli, memory, pieces: held.pieces })
         };
         sums.into_iter().map(worst).collect()
     }
@@ -403,9 +403,9 @@ impl Replay<'_> {
         for (pieces, sign) in [(old.pieces(), -1), (step.to.pieces(), 1)] {
             for piece in pieces {
                 let parts = i128::from(piece.share.parts());
-                let (amounts, milli) = weigh(self.problem, step.task, parts, piece.devices, piece.node);
+                let own = weigh(self.problem, step.task, parts, piece.devices, piece.node);
                 let held = &mut self.held[piece.node.index()];
-                held.add(&amounts, &milli, sign);
+                held.add(&own, sign);
                 held.pieces = if sign > 0 { held.pieces + 1 } else { held.pieces - 1 };
             }
         }
@@ -462,6 +462,15 @@ impl Replay<'_> {
             }
             if !is_last && after.milli[d] > *limit {
                 found.push((Rule::Device, text(after.milli[d])));
+            }
+        }
+        for (d, limit) in limit.memory.iter().enumerate() {
+            let text = |memory: i128| format!("node {name}, device {d}: memory of {memory} held, at most {limit}");
+            if peak.memory[d] > *limit {
+                found.push((Rule::Transient, text(peak.memory[d])));
+            }
+            if !is_last && after.memory[d] > *limit {
+                found.push((Rule::DeviceMemory, text(after.memory[d])));
             }
         }
         for (rule, text) in found {
@@ -556,6 +565,7 @@ impl Replay<'_> {
         let allowed = match (violation.rule, violation.place) {
             (Rule::Transient, Place::NodeResource(..)) => at(Rule::Transient).max(at(Rule::Capacity)),
             (Rule::Transient, Place::NodeDevice(..)) => at(Rule::Transient).max(at(Rule::Device)),
+            (Rule::Transient, Place::DeviceMemory(..)) => at(Rule::Transient).max(at(Rule::DeviceMemory)),
             (rule, _) => at(rule),
         };
         if violation.excess <= allowed.max(0) {

@@ -7,7 +7,8 @@ use super::flight::Flight;
 use super::slots::{Slots, domains};
 use super::step::{Hop, Step};
 use crate::model::{
-    DEVICE_MILLI, DomainId, GroupId, LevelId, NodeId, Place, Placement, Problem, Rule, SHARE_ONE, Usage, violations,
+    DEVICE_MILLI, DeviceRequest, DomainId, GroupId, LevelId, NodeId, Place, Placement, Problem, Rule, SHARE_ONE, Usage,
+    violations,
 };
 use std::collections::{HashMap, HashSet};
 
@@ -105,6 +106,7 @@ pub(super) struct Wave<'a> {
     slots: &'a Slots,
     excess: HashMap<(Rule, Place), i128>,
     amounts: Vec<Held>,
+    /// Milli of each device, then the memory of each, of nodes where that is counted.
     devices: Vec<Vec<Held>>,
     moves_at: Vec<u32>,
     flight: Flight,
@@ -152,8 +154,12 @@ impl<'a> Wave<'a> {
             rows.map(|((now, start), capacity)| held(*now, (*start).max(i128::from(*capacity) * one)))
         });
         let device_row = |node: NodeId| {
-            let row = usage.devices(node).iter().zip(start.devices(node));
-            row.map(|(now, start)| held(i128::from(*now), i128::from((*start).max(DEVICE_MILLI)))).collect()
+            let milli = usage.devices(node).iter().zip(start.devices(node));
+            let milli = milli.map(|(now, start)| held(i128::from(*now), i128::from((*start).max(DEVICE_MILLI))));
+            let memory = usage.device_memory(node).iter().zip(start.device_memory(node));
+            let memory = memory.zip(&problem.nodes[node.index()].devices);
+            let memory = memory.map(|((now, start), device)| held(*now, (*start).max(i128::from(device.memory))));
+            milli.chain(memory).collect()
         };
         let mut wave = Wave {
             problem,
@@ -311,9 +317,16 @@ impl<'a> Wave<'a> {
         row.iter().zip(requirement).all(fits)
     }
 
-    /// Milli of each device of a node that are held while the wave runs.
-    pub(super) fn device_milli(&self, node: NodeId) -> impl Iterator<Item = i128> {
-        self.devices[node.index()].iter().map(Held::claimed)
+    /// The devices of a node that a request may use and that have room for it while the wave runs, with the milli held of each.
+    pub(super) fn room_for(&self, node: NodeId, request: &DeviceRequest) -> Vec<(usize, i128)> {
+        let host = &self.problem.nodes[node.index()];
+        let (milli, memory) = self.devices[node.index()].split_at(host.devices.len());
+        let (most, eligible) = (i128::from(DEVICE_MILLI - request.milli), request.eligible(host));
+        let has_memory = |d: usize| {
+            request.memory == 0 || memory[d].claimed() + i128::from(request.memory) <= host.devices[d].memory.into()
+        };
+        let held = milli.iter().map(Held::claimed).enumerate();
+        held.filter(|(d, held)| eligible >> d & 1 == 1 && *held <= most && has_memory(*d)).collect()
     }
 
     /// True when a node would hold more after the wave than it may.
@@ -329,7 +342,8 @@ impl<'a> Wave<'a> {
             *count = if add { *count + usize::from(by) } else { *count - usize::from(by) };
         };
         for step in unit {
-            let milli = self.problem.tasks[step.task.index()].device.as_ref().map_or(0, |request| request.milli);
+            let request = self.problem.tasks[step.task.index()].device.as_ref();
+            let [milli, memory] = request.map_or([0, 0], |request| [i64::from(request.milli), request.memory]);
             let requirement = self.problem.requirement(step.task);
             let restarts = step.restarts;
             for touch in &step.touches {
@@ -343,12 +357,19 @@ impl<'a> Wave<'a> {
                         *arrival += sign * amount * (after - before).max(0);
                     }
                 }
-                for (d, held) in self.devices[touch.node.index()].iter_mut().enumerate() {
+                let host = &self.problem.nodes[touch.node.index()].devices;
+                for (slot, held) in self.devices[touch.node.index()].iter_mut().enumerate() {
+                    let d = slot % host.len();
                     let (had, has) = (touch.devices_before >> d & 1 == 1, touch.devices_after >> d & 1 == 1);
-                    let milli = sign * i128::from(milli);
-                    held.after += milli * (i128::from(has) - i128::from(had));
+                    let amount = match slot < host.len() {
+                        true => milli,
+                        false if host[d].memory > 0 => memory,
+                        false => 0,
+                    };
+                    let amount = sign * i128::from(amount);
+                    held.after += amount * (i128::from(has) - i128::from(had));
                     let arrival = if restarts { &mut held.late } else { &mut held.arriving };
-                    *arrival += milli * i128::from(has && !had);
+                    *arrival += amount * i128::from(has && !had);
                 }
                 let moves = &mut self.moves_at[touch.node.index()];
                 *moves = if add { *moves + 1 } else { *moves - 1 };
@@ -400,8 +421,10 @@ impl<'a> Wave<'a> {
             }
             let above = |held: &Held| held.peak() > held.limit;
             let mut row = self.row(node).iter().zip(&self.problem.resources);
-            if self.devices[node.index()].iter().any(above) {
-                return refuse(Rule::Device.name(), Wait::Node(node));
+            if let Some(slot) = self.devices[node.index()].iter().position(above) {
+                let is_memory = slot >= self.problem.nodes[node.index()].devices.len();
+                let rule = if is_memory { Rule::DeviceMemory } else { Rule::Device };
+                return refuse(rule.name(), Wait::Node(node));
             }
             if row.any(|(held, resource)| resource.transient && above(held)) {
                 return refuse(Rule::Transient.name(), Wait::Node(node));

@@ -15,7 +15,9 @@ use super::scene::Scene;
 use super::search::{Search, empty_nodes, is_whole, lacking, priced, thinned, waiting};
 use super::{NodeShape, spread::spread, stage::Stage};
 use crate::control::Control;
-use crate::model::{DEVICE_MILLI, Faults, NodeId, Piece, Placement, Problem, Spot, TaskId, Usage, newcomer_forbidden};
+use crate::model::{
+    DEVICE_MILLI, DeviceRequest, Faults, NodeId, Piece, Placement, Problem, Spot, TaskId, Usage, newcomer_forbidden,
+};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -269,9 +271,10 @@ impl Market<'_> {
             let first = self.offers[shape].first();
             first.is_some_and(|node| newcomer_forbidden(problem, task, *node).is_none()) && fits(need, &full[shape])
         };
+        let firsts: Vec<NodeId> = self.offers.iter().filter_map(|offer| offer.first()).copied().collect();
         let mut work: Vec<(TaskId, Vec<i128>, Vec<usize>)> = Vec::new();
         for task in tasks {
-            let need = need(problem, *task);
+            let need = need(problem, *task, &firsts);
             let mut shapes: Vec<usize> = (0..full.len()).filter(|shape| holds(*task, &need, *shape)).collect();
             shapes.sort_by_key(|shape| (self.prices[*shape], *shape));
             work.push((*task, need, shapes));
@@ -458,7 +461,7 @@ fn due(problem: &Problem, policy: &Policy, node: NodeId) -> usize {
     for task in waiting(problem) {
         // Whoever may have more may take it.
         let whole = problem.requirement(task).iter().map(|amount| scaled(*amount));
-        let devices = need(problem, task).into_iter().skip(problem.resources.len());
+        let devices = need(problem, task, &[node]).into_iter().skip(problem.resources.len());
         all.iter_mut().zip(whole.chain(devices)).for_each(|(sum, need)| *sum += need);
     }
     let loads = all.into_iter().zip(capacity(problem, node)).filter(|(load, has)| *load > 0 && *has > 0);
@@ -471,7 +474,7 @@ fn bins(problem: &Problem, node: NodeId, tasks: &[TaskId]) -> usize {
     let capacity = capacity(problem, node);
     let mut needs: Vec<Vec<i128>> = (tasks.iter())
         .filter(|task| newcomer_forbidden(problem, **task, node).is_none())
-        .map(|task| need(problem, *task))
+        .map(|task| need(problem, *task, &[node]))
         .filter(|need| need.iter().zip(&capacity).all(|(need, has)| need <= has))
         .collect();
     let part = |need: &Vec<i128>| {
@@ -501,16 +504,22 @@ fn bins(problem: &Problem, node: NodeId, tasks: &[TaskId]) -> usize {
     (closed + open.len()).max(conflicts.map(|(_, count)| count).max().unwrap_or(0))
 }
 
-/// Least amounts of a task, then milli by kind of device, scaled; a fraction of a device counts half or all of one, so that what fits
-/// in sum fits on devices.
-fn need(problem: &Problem, task: TaskId) -> Vec<i128> {
+/// Least amounts of a task, then milli by kind of device, scaled; a fraction of a device counts half or all of one, by milli and by the
+/// memory of devices of these nodes, so that what fits in sum fits on devices.
+fn need(problem: &Problem, task: TaskId, nodes: &[NodeId]) -> Vec<i128> {
     let mut need = super::cover::least(problem, task);
     let request = problem.tasks[task.index()].device.as_ref();
     need.extend((0..problem.device_kinds.len()).map(|kind| {
         let request = request.filter(|request| request.kind as usize == kind);
         request.map_or(0, |request| {
             let half = DEVICE_MILLI / 2;
-            scaled(i64::from(request.count) * i64::from(if request.milli <= half { half } else { DEVICE_MILLI }))
+            let twice = DeviceRequest { memory: 2 * request.memory, ..request.clone() };
+            let holds_two = |node: &NodeId| {
+                let host = &problem.nodes[node.index()];
+                twice.eligible(host) == request.eligible(host)
+            };
+            let is_half = request.milli <= half && nodes.iter().all(holds_two);
+            scaled(i64::from(request.count) * i64::from(if is_half { half } else { DEVICE_MILLI }))
         })
     }));
     need

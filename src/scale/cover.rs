@@ -177,6 +177,13 @@ impl Cover {
                 let limits: Vec<i128> = self.classes.iter().map(|class| held.device(class.first, kind, k)).collect();
                 self.within(set, demand, |c| limits[c]);
             }
+            let memory: Vec<Vec<i64>> = self.classes.iter().map(|class| held.memory(class.first, kind)).collect();
+            let most = memory.iter().flatten().copied().max().unwrap_or(0);
+            for k in 0..if most > 0 { FUNCTION_COUNT } else { 0 } {
+                let own = |request: &&DeviceRequest| i128::from(request.count) * part(k, request.memory, most);
+                let demand = requests.iter().map(own).sum();
+                self.within(set, demand, |c| memory[c].iter().map(|own| part(k, *own, most)).sum());
+            }
         }
     }
 
@@ -395,6 +402,13 @@ impl Held<'_> {
         self.usage.devices(node).iter().map(|used| (*used).max(DEVICE_MILLI)).collect()
     }
 
+    /// Memory of each device of a kind that counts it, likewise.
+    fn memory(&self, node: NodeId, kind: u32) -> Vec<i64> {
+        let devices = self.problem.nodes[node.index()].devices.iter().zip(self.usage.device_memory(node));
+        let own = devices.filter(|(device, _)| device.kind == kind);
+        own.map(|(device, used)| i128::from(device.memory).max(*used).min(i64::MAX.into()) as i64).collect()
+    }
+
     fn device(&self, node: NodeId, kind: u32, k: i64) -> i128 {
         let devices = self.problem.nodes[node.index()].devices.iter().zip(self.milli(node));
         let own = devices.filter(|(device, _)| device.kind == kind);
@@ -432,8 +446,10 @@ fn classes(
         let kept = is_kept[node.index()];
         let price = price(*node);
         let labels: Vec<_> = spec.labels.iter().filter(|(key, _)| asked.contains(key)).collect();
-        let key =
-            ((held.limit(*node), held.milli(*node), &spec.devices, kept), (labels, &spec.taints, spec.cordoned, price));
+        let key = (
+            (held.limit(*node), held.milli(*node), held.usage.device_memory(*node), &spec.devices, kept),
+            (labels, &spec.taints, spec.cordoned, price),
+        );
         let class = *known.entry(key).or_insert(classes.len());
         if class == classes.len() {
             classes.push(Class { first: *node, price, least: 0, most: 0 });

@@ -10,7 +10,8 @@
 use super::cover::{self, DoorKey, has_other_devices};
 use super::policy::scaled;
 use crate::model::{
-    DEVICE_MILLI, DEVICE_ROW_COUNT, NodeId, Placement, Problem, SHARE_ONE, Sharing, TaskId, Usage, newcomer_forbidden,
+    DEVICE_MILLI, DEVICE_ROW_COUNT, Device, DeviceRequest, NodeId, Placement, Problem, SHARE_ONE, Sharing, TaskId,
+    Usage, newcomer_forbidden,
 };
 use std::collections::HashMap;
 
@@ -52,10 +53,17 @@ fn on_node(problem: &Problem, usage: &Usage, shape: TaskId, node: NodeId) -> u64
         count = count.min(free.max(0) / need);
     }
     if let Some(request) = &problem.tasks[shape.index()].device {
-        let eligible = request.eligible(&problem.nodes[node.index()]);
-        let held = usage.devices(node).iter().enumerate().filter(|(d, _)| eligible >> d & 1 == 1);
+        let open = usage.room_for(problem, node, request);
         // A fraction fits several times on one device; whole devices are taken `count` at a time.
-        let free: u32 = held.map(|(_, used)| DEVICE_MILLI.saturating_sub(*used) / request.milli).sum();
+        let times = |d: usize| -> u32 {
+            let milli = (DEVICE_MILLI - usage.devices(node)[d]) / request.milli;
+            if request.memory == 0 {
+                return milli;
+            }
+            let memory = i128::from(problem.nodes[node.index()].devices[d].memory) - usage.device_memory(node)[d];
+            memory.div_euclid(request.memory.into()).min(milli.into()) as u32
+        };
+        let free: u32 = (0..usage.devices(node).len()).filter(|d| open >> d & 1 == 1).map(times).sum();
         count = count.min(i128::from(free / request.count));
     }
     count as u64
@@ -89,26 +97,38 @@ pub(super) fn at_most(problem: &Problem, shape: TaskId, nodes: &[NodeId], runnin
         count = count.min(free.max(0) / need);
     }
     if let Some(request) = &problem.tasks[shape.index()].device {
-        let units = |k: u32, milli: u32| match k {
+        let units = |k: usize, milli: u32| match k {
             0 => milli,
-            _ => ((k + 1) * milli).div_ceil(DEVICE_MILLI) - 1,
+            _ => ((k as u32 + 1) * milli).div_ceil(DEVICE_MILLI) - 1,
         };
-        for k in 0..DEVICE_ROW_COUNT as u32 {
-            let own = request.count * units(k, request.milli);
+        for k in 0..problem.device_row_count() {
+            let takes = |request: &DeviceRequest| {
+                i128::from(request.count)
+                    * match k {
+                        DEVICE_ROW_COUNT => i128::from(request.memory),
+                        _ => i128::from(units(k, request.milli)),
+                    }
+            };
+            let own = takes(request);
             // A request for a model shares its kind's devices with others: only devices of the kind are told apart here.
             let held: i128 = (inside.iter().filter(|task| !has_other_devices(problem, **task)))
                 .filter_map(|task| problem.tasks[task.index()].device.as_ref())
                 .filter(|other| other.kind == request.kind)
-                .map(|other| i128::from(other.count) * i128::from(units(k, other.milli)))
+                .map(takes)
                 .sum();
             let full = |node: &NodeId| -> i128 {
-                let devices = problem.nodes[node.index()].devices.iter().zip(usage.devices(*node));
-                let own = devices.filter(|(device, _)| device.kind == request.kind);
-                own.map(|(_, used)| i128::from(units(k, (*used).max(DEVICE_MILLI)))).sum()
+                let devices = problem.nodes[node.index()].devices.iter().enumerate();
+                let has = |(d, device): (usize, &Device)| match k {
+                    DEVICE_ROW_COUNT => {
+                        usage.device_memory(*node).get(d).map_or(0, |used| (*used).max(device.memory.into()))
+                    }
+                    _ => i128::from(units(k, usage.devices(*node)[d].max(DEVICE_MILLI))),
+                };
+                devices.filter(|(_, device)| device.kind == request.kind).map(has).sum()
             };
             let free = open.iter().map(full).sum::<i128>() - held;
             if own > 0 {
-                count = count.min(free.max(0) / i128::from(own));
+                count = count.min(free.max(0) / own);
             }
         }
     }

@@ -76,12 +76,7 @@ impl Shapes {
         let mut usable_devices: Vec<bool> = milli.iter().map(|free| *free == 0).collect();
         for shape in &self.list {
             let device = problem.tasks[shape.task.index()].device.as_ref();
-            let devices: u64 = device.map_or(0, |request| {
-                let eligible = request.eligible(spec);
-                (0..milli.len())
-                    .filter(|d| eligible >> d & 1 == 1 && milli[*d] >= request.milli)
-                    .fold(0, |s, d| s | 1 << d)
-            });
+            let devices: u64 = device.map_or(0, |request| usage.room_for(problem, node, request));
             let adds = shape.least.iter().zip(&usable).any(|(least, usable)| *least > 0 && !usable)
                 || usable_devices.iter().enumerate().any(|(d, usable)| devices >> d & 1 == 1 && !usable);
             let fits = shape.least.iter().zip(&free).all(|(least, free)| least <= free)

@@ -73,12 +73,25 @@ pub fn with_devices(mut task: TaskSpec, count: u32, milli: u32) -> TaskSpec {
 }
 
 pub fn gpus(count: u32, milli: u32) -> DeviceRequestSpec {
-    DeviceRequestSpec { kind: "gpu".to_string(), count, milli, models: Vec::new() }
+    DeviceRequestSpec { kind: "gpu".to_string(), count, milli, memory: None, models: Vec::new() }
+}
+
+/// The same with memory.
+pub fn with_memory(mut task: TaskSpec, memory: i64) -> TaskSpec {
+    task.device.as_mut().expect("it asks for a device").memory = Some(memory);
+    task
+}
+
+/// A node of devices with memory.
+pub fn roomy_gpu_node(name: &str, count: u32, memory: i64) -> NodeSpec {
+    let mut node = gpu_node(name, count);
+    node.devices[0].memory = Some(memory);
+    node
 }
 
 pub fn gpu_node(name: &str, count: u32) -> NodeSpec {
     NodeSpec {
-        devices: vec![DevicesSpec { kind: "gpu".to_string(), model: String::new(), count }],
+        devices: vec![DevicesSpec { kind: "gpu".to_string(), model: String::new(), count, memory: None }],
         ..node(name, &[("cpu", 100)])
     }
 }
@@ -111,6 +124,7 @@ pub fn fixtures() -> Vec<Fixture> {
         fixture("gang", gang(), scaled(7, 1)),
         fixture("conflict", conflict(), scaled(10, 1)),
         fixture("devices", devices(), scaled(9, 1)),
+        fixture("device_memory", device_memory(), scaled(12, 1)),
         fixture("move_costs", move_costs(), scaled(8, 1)),
         fixture("eviction", eviction(), scaled(9, 1)),
         fixture("no_eviction", no_eviction(), scaled(4, 1)),
@@ -221,6 +235,15 @@ fn conflict() -> Snapshot {
     snapshot.levels = vec!["rack".to_string()];
     snapshot.groups = vec![GroupSpec { conflict: vec!["rack".to_string()], ..group("g") }];
     snapshot
+}
+
+/// Cards with a memory of 24 and 16, each with milli for four of the tasks (weight, memory) (5, 16), (4, 10), (3, 8), (2, 24). The
+/// last needs the large card for itself, then the best is 7; without it 16 + 8 and 10 have room: 12. Without memory: 14.
+fn device_memory() -> Snapshot {
+    let part = |name, weight, memory| with_memory(with_devices(task(name, weight, &[]), 1, 250), memory);
+    let mut host = roomy_gpu_node("n", 1, 24);
+    host.devices.push(DevicesSpec { memory: Some(16), ..host.devices[0].clone() });
+    cluster(vec![host], vec![part("a", 5, 16), part("b", 4, 10), part("c", 3, 8), part("d", 2, 24)])
 }
 
 /// Two devices, half of each taken by tasks of weight 2: 1000 milli free in sum, but not on one device. The waiting task

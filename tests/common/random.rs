@@ -4,7 +4,7 @@
 //! multiplied by a large factor, so that 32 bits do not suffice. A start may be empty, fitting or careless (overfull,
 //! rules broken): none of that is a fault of the input.
 
-use super::Rng;
+use super::{Rng, give_memory};
 use bayplan::model::*;
 use std::collections::BTreeMap;
 
@@ -125,6 +125,8 @@ pub fn random_snapshot(rng: &mut Rng, size: Size, kinds: Kinds) -> Snapshot {
         build.snapshot.moves.max_per_node = build.maybe(25, 1, 3);
     }
     build.start();
+    let mut own = build.rng.fork();
+    give_memory(&mut build.snapshot, &mut own, kinds);
     if build.kinds.costs {
         build.variance();
     }
@@ -241,7 +243,12 @@ impl Build<'_> {
             for _ in 0..1 + self.rng.below(2) {
                 let (kind, model) = (*self.rng.pick(&KINDS), *self.rng.pick(&MODELS));
                 let count = self.rng.range(1, 3) as u32;
-                node.devices.push(DevicesSpec { kind: kind.to_string(), model: model.to_string(), count });
+                node.devices.push(DevicesSpec {
+                    kind: kind.to_string(),
+                    model: model.to_string(),
+                    count,
+                    memory: None,
+                });
             }
         }
         node
@@ -391,9 +398,9 @@ impl Build<'_> {
         let models = if self.rng.chance(30) { vec![self.rng.pick(&MODELS).to_string()] } else { Vec::new() };
         if self.rng.chance(50) {
             let milli = *self.rng.pick(&[100, 250, 500, 500, 700]);
-            return DeviceRequestSpec { kind, count: 1, milli, models };
+            return DeviceRequestSpec { kind, count: 1, milli, memory: None, models };
         }
-        DeviceRequestSpec { kind, count: self.rng.range(1, 3) as u32, milli: 1000, models }
+        DeviceRequestSpec { kind, count: self.rng.range(1, 3) as u32, milli: 1000, memory: None, models }
     }
 
     fn objective(&mut self) {

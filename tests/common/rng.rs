@@ -10,6 +10,11 @@ impl Rng {
         Rng(seed)
     }
 
+    /// Another stream from here; this one goes on as it would.
+    pub fn fork(&self) -> Rng {
+        Rng(self.0 ^ 0x6d65_6d6f_7279)
+    }
+
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

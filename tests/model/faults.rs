@@ -43,7 +43,7 @@ fn rich() -> Snapshot {
 }
 
 /// Code, what its fault must speak of, and a change that brings it about. Several per code where the code has several causes.
-const FAULTS: [(&str, &str, Change); 52] = [
+const FAULTS: [(&str, &str, Change); 56] = [
     ("P101", "tasks[0]", |s| s.tasks[0].name.clear()),
     ("P101", "tasks[2]", |s| s.tasks[2].name.clear()),
     ("P102", "levels[2]", |s| s.levels.push("node".to_string())),
@@ -86,11 +86,16 @@ const FAULTS: [(&str, &str, Change); 52] = [
     ("P202", "price_weight", |s| s.objective.price_weight = i64::MAX),
     ("P202", "between[0]", |s| s.objective.move_costs.as_mut().unwrap().between[0].2 = -1),
     ("P203", "65 devices", |s| {
-        s.nodes[1].devices = vec![DevicesSpec { kind: "gpu".to_string(), model: String::new(), count: 65 }];
+        s.nodes[1].devices =
+            vec![DevicesSpec { kind: "gpu".to_string(), model: String::new(), count: 65, memory: None }];
     }),
     ("P204", "count is 0", |s| s.tasks[0].device.as_mut().unwrap().count = 0),
     ("P204", "500 milli of each of 2", |s| s.tasks[0].device.as_mut().unwrap().count = 2),
     ("P204", "1001 milli", |s| s.objective.fragmentation.as_mut().unwrap().mix[0].device.milli = 1001),
+    ("P202", "devices, memory", |s| s.nodes[0].devices[0].memory = Some(-1)),
+    ("P202", "device, memory", |s| s.tasks[0].device.as_mut().unwrap().memory = Some(AMOUNT_MAX + 1)),
+    ("P207", "nodes[0]", |s| s.nodes[0].devices[0].memory = Some(0)),
+    ("P207", "mix[0]", |s| s.objective.fragmentation.as_mut().unwrap().mix[0].device.memory = Some(0)),
     ("P205", "tasks[2]", |s| s.tasks[2].device = Some(gpus(1, 1000))),
     ("P206", "tasks[1]", |s| s.tasks[1].min_share = None),
     ("P206", "\"0\"", |s| s.tasks[1].min_share = Some("0".to_string())),

@@ -90,7 +90,7 @@ fn a_device_holds_1000_milli_and_a_task_holds_what_it_asked_for() {
 fn a_device_has_the_kind_and_model_asked_for() {
     let mut host = node("m", &[("cpu", 9)]);
     for (kind, model) in [("gpu", "old"), ("gpu", "new"), ("fpga", "new")] {
-        host.devices.push(DevicesSpec { kind: kind.to_string(), model: model.to_string(), count: 1 });
+        host.devices.push(DevicesSpec { kind: kind.to_string(), model: model.to_string(), count: 1, memory: None });
     }
     let mut picky = with_devices(task("a", 1, &[]), 1, 1000);
     picky.device.as_mut().unwrap().models = vec!["new".to_string()];
@@ -105,6 +105,53 @@ fn a_device_has_the_kind_and_model_asked_for() {
     // What it holds already, it may keep.
     snapshot.tasks[0] = at_devices(snapshot.tasks[0].clone(), "m", &[0]);
     assert_eq!(broken(&problem(&snapshot), &[]), NONE);
+}
+
+#[test]
+fn those_who_share_a_device_share_its_memory() {
+    let part = |name, memory| with_memory(with_devices(task(name, 1, &[]), 1, 300), memory);
+    let mut host = roomy_gpu_node("m", 2, 24);
+    // Device 2 does not say how much it has.
+    host.devices.push(DevicesSpec { count: 1, memory: None, ..host.devices[0].clone() });
+    let whole = with_memory(with_devices(task("whole", 1, &[]), 2, 1000), 24);
+    let bare = with_devices(task("bare", 1, &[]), 1, 300);
+    let tasks = vec![part("a", 16), part("b", 10), part("c", 8), part("large", 25), whole, bare];
+    let mut snapshot = cluster(vec![host, gpu_node("n", 1)], tasks);
+    let state = problem(&snapshot);
+    assert_eq!(broken(&state, &[("a", "m devices 0"), ("c", "m devices 0"), ("bare", "m devices 0")]), NONE);
+    assert_eq!(
+        broken(&state, &[("a", "m devices 0"), ("b", "m devices 0")]),
+        ["device_memory: node m, memory of device 0, beyond the limit by 2"]
+    );
+    assert_eq!(broken(&state, &[("whole", "m devices 0,1")]), NONE);
+    assert_eq!(
+        broken(&state, &[("large", "m devices 1")]),
+        [
+            "device_memory: node m, memory of device 1, beyond the limit by 1",
+            "device_model: task large on node m, beyond the limit by 1"
+        ]
+    );
+    for place in ["m devices 2", "n devices 0"] {
+        let node = &place[..1];
+        let expected = format!("device_model: task a on node {node}, beyond the limit by 1");
+        assert_eq!(broken(&state, &[("a", place)]), [expected], "memory is not counted there");
+        assert_eq!(broken(&state, &[("bare", place)]), NONE);
+    }
+    // Who runs where memory is not counted may stay, and takes none of it.
+    snapshot.tasks[3] = at_devices(snapshot.tasks[3].clone(), "n", &[0]);
+    let state = problem(&snapshot);
+    assert_eq!(broken(&state, &[("bare", "n devices 0")]), NONE);
+}
+
+#[test]
+fn the_memory_of_devices_is_held_until_all_moves_have_ended() {
+    let part = |name| with_memory(with_devices(task(name, 1, &[]), 1, 300), 20);
+    let tasks = vec![at_devices(part("a"), "m", &[0]), at_devices(part("b"), "n", &[0])];
+    let mut snapshot = cluster(vec![roomy_gpu_node("m", 1, 32), roomy_gpu_node("n", 1, 40)], tasks);
+    let swap = [("a", "n devices 0"), ("b", "m devices 0")];
+    assert_eq!(broken(&problem(&snapshot), &swap), NONE);
+    snapshot.moves.mode = MoveMode::Simultaneous;
+    assert_eq!(broken(&problem(&snapshot), &swap), ["transient: node m, memory of device 0, beyond the limit by 8"]);
 }
 
 #[test]

@@ -91,7 +91,12 @@ impl Nodes {
                 let model =
                     MODEL_LABELS.iter().find_map(|label| metadata.labels.get(*label)).cloned().unwrap_or_default();
                 let count = u32::try_from(amount).expect("devices are counted in 64s");
-                devices.extend((count > 0).then_some(DevicesSpec { kind: device_kind(name), model, count }));
+                devices.extend((count > 0).then_some(DevicesSpec {
+                    kind: device_kind(name),
+                    model,
+                    count,
+                    memory: None,
+                }));
             } else if self.resources.contains(name) {
                 allocatable.insert(name.clone(), amount);
             } else if amount > 0 {

@@ -44,6 +44,7 @@ pub fn make(cluster: &mut Cluster, classes: &[PriorityClass], options: &Options,
                     kind: device_kind(name),
                     count: amount as u32,
                     milli: DEVICE_MILLI,
+                    memory: None,
                     models: Vec::new(),
                 };
                 task.device = (amount > 0).then_some(request);

@@ -283,6 +283,7 @@ fn task(
             kind: "gpu".into(),
             count,
             milli: DEVICE_MILLI,
+            memory: None,
             models: Vec::new(),
         }),
         placement: vec![PieceSpec { node: node.spec.name.clone(), share: None, devices: gpus }],

@@ -51,7 +51,7 @@ pub fn node(record: &Record<'_>, notes: &mut Notes, faults: &mut Faults) -> Node
     for (device, instances) in &devices.0 {
         match u32::try_from(instances.len()) {
             Ok(count) if device.is_gpu() && count > 0 => {
-                node.devices.push(DevicesSpec { kind: "gpu".into(), model: device.name.clone(), count });
+                node.devices.push(DevicesSpec { kind: "gpu".into(), model: device.name.clone(), count, memory: None });
             }
             _ if device.is_gpu() => {}
             _ => _ = node.allocatable.insert(device.resource(), instances.len() as i64),

@@ -253,7 +253,7 @@ fn add_gres(record: &Record<'_>, spec: &mut NodeSpec, notes: &mut Notes, faults:
                 *amount = amount.saturating_add(entry.count);
             }
         } else if let Ok(count) = u32::try_from(entry.count) {
-            let devices = DevicesSpec { kind: "gpu".into(), model: entry.model.clone(), count };
+            let devices = DevicesSpec { kind: "gpu".into(), model: entry.model.clone(), count, memory: None };
             spec.devices.extend((count > 0).then_some(devices));
         } else {
             faults.add("I204", format!("{}, gres", record.place), format!("{} GPUs", entry.count), "mend the figure");

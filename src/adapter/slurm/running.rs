@@ -100,7 +100,7 @@ fn task(job: &Job, rank: usize, node: &Node, devices: Vec<u32>, partitions: &Par
 /// A request that the devices held satisfy, whatever their models.
 fn request(count: usize) -> Option<DeviceRequestSpec> {
     let count = u32::try_from(count).ok().filter(|count| *count > 0)?;
-    Some(DeviceRequestSpec { kind: "gpu".into(), count, milli: DEVICE_MILLI, models: Vec::new() })
+    Some(DeviceRequestSpec { kind: "gpu".into(), count, milli: DEVICE_MILLI, memory: None, models: Vec::new() })
 }
 
 /// Numbers of the GPUs that a part holds: those that Slurm names, else the first free ones of the model.

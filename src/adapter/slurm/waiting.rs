@@ -175,6 +175,7 @@ fn wants(job: &Job, gres: &[Gres], cpus_per_core: i64, counts_memory: bool) -> W
         // More than a node can have stays impossible.
         count: u32::try_from(g.count).unwrap_or(u32::MAX),
         milli: DEVICE_MILLI,
+        memory: None,
         models: if g.model.is_empty() { Vec::new() } else { vec![g.model.clone()] },
     });
     (requirement, device)

@@ -1,7 +1,8 @@
 //! Where does a task find a place, by what is free?
 
-use super::{Dice, Ground, LEVELS, Taker, WHOLE};
+use super::{Dice, Ground, LEVELS, Taker};
 use crate::bulk::kinds::Kind;
+use crate::kernel::layout::{WHOLE, free_milli};
 
 /// Places of a shelf that are looked at.
 const SHELF_LOOKS: u32 = 8;
@@ -23,7 +24,7 @@ impl Ground<'_> {
         }
         match kind.count {
             0 => self.open_place(taker, dice),
-            _ if kind.milli < WHOLE as u16 => self.place_on_device(taker.task, kind, dice),
+            _ if kind.word < WHOLE => self.place_on_device(taker.task, kind, dice),
             _ => self.place_on_wholes(taker, kind, dice),
         }
     }
@@ -37,7 +38,7 @@ impl Ground<'_> {
         let width = self.pack.shared.device_width as u32;
         let (shelf_looks, looks_max) = self.looks();
         let mut looks = 0;
-        let mut level = usize::from(kind.milli);
+        let mut level = kind.milli() as usize;
         loop {
             // The least that is left of a device of any sort, those sorts in turn.
             let first = |sort: u32| self.devices.first(sort as usize * LEVELS + level..(sort as usize + 1) * LEVELS);
@@ -50,14 +51,14 @@ impl Ground<'_> {
                     let slot = list[((start + i) % count) as usize];
                     let (node, device) = ((slot / width) as usize, slot % width);
                     let is_open = !self.is_home(task, node) && self.allowed(kind, node) >> device & 1 == 1;
-                    if is_open && self.has_room(kind, node) {
+                    if is_open && self.is_open(kind, node, device as usize) && self.has_room(kind, node) {
                         return Some((node, 1 << device));
                     }
                     looks += 1;
                 }
             }
             level += 1;
-            if looks > looks_max || level > WHOLE as usize {
+            if looks > looks_max || level == LEVELS {
                 return None;
             }
         }
@@ -89,7 +90,7 @@ impl Ground<'_> {
 
     /// A place for a task without devices: of a sample of nodes that on which most is left for the devices that are free.
     fn open_place(&self, taker: Taker, dice: &mut Dice) -> Option<(usize, u64)> {
-        let (lanes, width, count) = (self.pack.lanes, self.pack.shared.device_width, self.node_count());
+        let (lanes, count) = (self.pack.lanes, self.node_count());
         let first = dice.below(count);
         let (stride, looks) =
             if self.is_thorough { (1, count) } else { (1 + dice.below(count), OPEN_LOOKS.0.min(count)) };
@@ -103,7 +104,7 @@ impl Ground<'_> {
             let limit = &self.pack.limit[self.nodes[node] as usize * lanes..][..lanes];
             let rows = self.free[node * lanes..][..lanes].iter().zip(limit).filter(|(_, limit)| **limit > 0);
             let left: i64 = rows.map(|(free, limit)| (i64::from(*free) << 20) / i64::from(*limit)).sum();
-            let spare: i64 = self.spare[node * width..][..width].iter().map(|spare| i64::from((*spare).max(0))).sum();
+            let spare: i64 = self.row(node).iter().map(|taken| i64::from(free_milli(*taken))).sum();
             let score = left / (spare + 100);
             if best.is_none_or(|(most, _)| score > most) {
                 best = Some((score, node));
