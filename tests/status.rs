@@ -171,6 +171,11 @@ fn stranded(snapshot: &Snapshot, node: &NodeSpec, held: &[Held<'_>]) -> Amounts 
         let held = here.iter().filter(|held| held.devices.contains(&d));
         1000u32.saturating_sub(held.map(|held| held.task.device.as_ref().unwrap().milli).sum())
     };
+    let memory = |d: usize| {
+        let held = here.iter().filter(|held| held.devices.contains(&d));
+        let taken: i64 = held.filter_map(|held| held.task.device.as_ref().unwrap().memory).sum();
+        specs[d].memory.map_or(0, |all| (all - taken).max(0))
+    };
     let (mut resources, mut devices) = (BTreeSet::new(), BTreeSet::new());
     for task in snapshot.tasks.iter().filter(|task| may_enter(node, task) && pool_admits(snapshot, node, task)) {
         let parts = match (&task.sharing, &task.min_share) {
@@ -181,7 +186,7 @@ fn stranded(snapshot: &Snapshot, node: &NodeSpec, held: &[Held<'_>]) -> Amounts 
         let suits = |d: &usize| {
             task.device.as_ref().is_some_and(|r| {
                 let model = r.models.is_empty() || r.models.contains(&specs[*d].model);
-                specs[*d].kind == r.kind && model && milli(*d) >= r.milli
+                specs[*d].kind == r.kind && model && milli(*d) >= r.milli && memory(*d) >= r.memory.unwrap_or(0)
             })
         };
         let suitable: Vec<usize> = (0..specs.len()).filter(suits).collect();
