@@ -698,8 +698,9 @@ fn cpu_and_gpu_write_the_same_plan_and_say_where_it_was_made() {
     if common::gpu("cpu_and_gpu_write_the_same_plan_and_say_where_it_was_made").is_none() {
         return;
     }
-    let plan = |backend: &str| {
-        let output = bayplan(&["plan", SMALL, "--effort", "100", "--backend", backend]).output().unwrap();
+    let plan = |backend: &str, more: &[&str]| {
+        let args = [&["plan", SMALL, "--effort", "100", "--solver", "bulk", "--backend", backend], more].concat();
+        let output = bayplan(&args).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(0), "{said}");
         assert!(said.contains(&format!("backend {backend}: ")), "{said}");
@@ -709,7 +710,10 @@ fn cpu_and_gpu_write_the_same_plan_and_say_where_it_was_made() {
         assert!(made.as_str().unwrap().starts_with(&format!("{backend}: ")), "{made}");
         plan
     };
-    assert_eq!(plan("cpu"), plan("gpu"));
+    for more in [&[][..], &["--max-moves", "0"], &["--max-moves", "2"], &["--goal", "balance"], &["--drain", "node-1"]]
+    {
+        assert_eq!(plan("cpu", more), plan("gpu", more), "{more:?}");
+    }
     let output = bayplan(&["bench", SMALL, "--effort", "40", "-o", "json"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -141,10 +141,11 @@ impl Audit {
         }
         // Repair may have traded one broken rule for another, and room that an overfull start held may be taken again.
         let mut now = violations(problem, &spots(problem, at, devices));
-        if may_exceed {
-            // Counted above; only the best must be within the limits.
-            now.retain(|violation| violation.rule != Rule::Capacity);
-        }
+        // Counted above; only the best must be within the limits, and within the budget of moves.
+        now.retain(|violation| match violation.rule {
+            Rule::Capacity => !may_exceed,
+            rule => rule != Rule::MoveBudget,
+        });
         let [start, built] = &self.broken;
         let since_built = worsened(built, &now);
         match worsened(start, &now).iter().find(|violation| since_built.contains(violation)) {

@@ -83,8 +83,10 @@ const ANNEALING_PART_OF_STARTS: f64 = 0.25;
 const ANNEALING_PART_BEFORE_DRAIN: f64 = 0.5;
 /// Where gangs may have to make room or need it, annealing leaves at least this part.
 const ANNEALING_PART_BEFORE_ROOM: f64 = 0.9;
-/// Where nothing but exchanges of moves follows, which find most of what they can find soon.
-const ANNEALING_PART_BEFORE_SHORTENING: f64 = 0.95;
+/// Where nothing but exchanges of moves follows: they find most of what they can find soon, in a small cluster at once.
+const ANNEALING_PART_BEFORE_SHORTENING: (f64, f64) = (0.95, 0.99);
+/// Nodes times tasks of a cluster that is small for that.
+const SMALL_SHORTENING: usize = 1 << 18;
 /// Where few tasks may move it has this part: what single steps bring may be most of what the budget allows.
 const ANNEALING_PART_FEW_MOVES: f64 = 0.8;
 /// Nodes times tasks of a small cluster.
@@ -158,7 +160,10 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
         () if ejects => ANNEALING_PART,
         () if few_moves => ANNEALING_PART_FEW_MOVES,
         () if makes_room => ANNEALING_PART_BEFORE_ROOM,
-        () => ANNEALING_PART_BEFORE_SHORTENING,
+        () if pack.price.len().saturating_mul(pack.movable_count) > SMALL_SHORTENING => {
+            ANNEALING_PART_BEFORE_SHORTENING.0
+        }
+        () => ANNEALING_PART_BEFORE_SHORTENING.1,
     };
     let annealing = match control.time_left().filter(|_| ejects || drains_long || makes_room || !pack.all_wait()) {
         Some(left) => control.within(left.mul_f64(part)),
