@@ -11,7 +11,7 @@ impl Bits {
     /// All numbers below `count`.
     pub fn all(count: usize) -> Bits {
         let mut words = vec![u64::MAX; count / 64];
-        words.extend((count % 64 > 0).then(|| (1 << (count % 64)) - 1));
+        words.extend((!count.is_multiple_of(64)).then(|| (1 << (count % 64)) - 1));
         Bits(words)
     }
 
