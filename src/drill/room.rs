@@ -2,6 +2,7 @@
 
 use crate::bulk::Pack;
 use crate::kernel::drill::{Cluster, Lost, Room, spare};
+use crate::kernel::layout::with_milli;
 use crate::model::{DEVICE_MILLI, GroupId, LevelId, NodeId, Problem, SHARE_ONE, Share, TaskId, Usage};
 use std::collections::BTreeSet;
 
@@ -45,6 +46,10 @@ impl<'a> State<'a> {
                 row[r] = (left.div_euclid(i128::from(SHARE_ONE)) >> pack.shift[r]).max(0) as i32;
                 largest[r] = largest[r].max(row[r]);
             }
+            // However many hold a device wholly at the start, a word has no more room.
+            let width = pack.shared.device_width;
+            let words = room.devices[node.index() * width..].iter_mut().zip(usage.devices(node));
+            words.for_each(|(word, milli)| *word = with_milli(*word, (*milli).min(2 * DEVICE_MILLI)));
         }
         let scale = largest.iter().map(|largest| (SCALE_ONE / i64::from(*largest)) as u32).collect();
         let mut state =

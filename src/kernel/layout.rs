@@ -108,6 +108,11 @@ pub fn device_word(milli: u32, memory: u32) -> u32 {
     milli << MILLI_SHIFT | memory
 }
 
+/// The same of its memory, and so many milli.
+pub fn with_milli(taken: u32, milli: u32) -> u32 {
+    device_word(milli, taken & ((1 << MILLI_SHIFT) - 1))
+}
+
 /// Milli that are free of a device.
 #[inline(always)]
 pub fn free_milli(taken: u32) -> u32 {
