@@ -371,6 +371,15 @@ fn a_small_cluster_survives_one_node_and_not_two() {
     assert_eq!(found.drilled[0].scenario.name(&problem), "node n1 + n2", "the worst comes first");
 }
 
+/// What becomes of the tasks of n0, in how many moves and waves.
+fn waves(snapshot: &Snapshot) -> (Verdict, usize, usize) {
+    let problem = settled(snapshot);
+    let found = drilled(&problem);
+    let one = find(&problem, &found, "node n0");
+    assert_keeps_rules(&problem, one);
+    (one.verdict, one.moves, one.waves)
+}
+
 /// Best fit would fill one node, one task a wave; with a cap on what enters a node, recoveries that enter several are preferred.
 #[test]
 fn a_recovery_takes_few_waves_where_caps_part_it() {
@@ -378,13 +387,6 @@ fn a_recovery_takes_few_waves_where_caps_part_it() {
     nodes.extend((1..9).map(|n| node(&format!("n{n}"), &[("cpu", 100 + n)])));
     let work = (0..8).map(|t| at(task(&format!("t{t}"), 1, &[("cpu", 1)]), "n0")).collect();
     let mut snapshot = Snapshot { resources: resources(&["cpu"]), ..cluster(nodes, work) };
-    let waves = |snapshot: &Snapshot| {
-        let problem = settled(snapshot);
-        let found = drilled(&problem);
-        let one = find(&problem, &found, "node n0");
-        assert_keeps_rules(&problem, one);
-        (one.verdict, one.moves, one.waves)
-    };
     assert_eq!(waves(&snapshot), (Verdict::Survives, 8, 1));
     snapshot.moves.max_to_node = Some(1);
     assert_eq!(waves(&snapshot), (Verdict::Survives, 8, 1));
@@ -405,13 +407,6 @@ fn a_recovery_takes_few_waves_where_racks_have_caps() {
     let work = (0..8).map(|t| at(task(&format!("t{t}"), 1, &[("cpu", 1)]), "n0")).collect();
     let mut snapshot = Snapshot { resources: resources(&["cpu"]), ..cluster(nodes, work) };
     snapshot.levels = vec!["rack".to_string()];
-    let waves = |snapshot: &Snapshot| {
-        let problem = settled(snapshot);
-        let found = drilled(&problem);
-        let one = find(&problem, &found, "node n0");
-        assert_keeps_rules(&problem, one);
-        (one.verdict, one.moves, one.waves)
-    };
     snapshot.moves.max_per_domain = [("rack".to_string(), 2)].into_iter().collect();
     assert_eq!(waves(&snapshot), (Verdict::Survives, 8, 1));
     // Of a wave one enters each node, and two each rack: three racks need two waves.

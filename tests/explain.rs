@@ -3,7 +3,7 @@
 mod common;
 
 use bayplan::model::*;
-use bayplan::plan::{Obstacle, explain};
+use bayplan::plan::{Answer, Explanation, Obstacle, explain};
 use common::*;
 use std::cell::Cell;
 
@@ -21,6 +21,12 @@ fn spots(problem: &Problem, task: TaskId, node: NodeId) -> Vec<Spot> {
     };
     let sets = (0..=eligible).filter(|set| set & !eligible == 0 && set.count_ones() == wanted);
     sets.map(|devices| Spot::On(Piece { node, share: Share::from_parts(parts).unwrap(), devices })).collect()
+}
+
+/// What is told of each node, in sentences.
+fn told(problem: &Problem, found: &Explanation, task: TaskId) -> Vec<String> {
+    let told = |a: &Answer| a.obstacle.as_ref().map_or(String::new(), |o| o.describe(problem, task, a.node));
+    found.answers.iter().map(told).collect()
 }
 
 /// Does the task fit a node, by the model, when `gone` have left? Spread and what concerns those that left aside.
@@ -120,9 +126,7 @@ fn whole_devices_are_counted_and_the_cheapest_node_named() {
     snapshot.resources = resources(&["cpu"]);
     let problem = Problem::new(&snapshot).unwrap();
     let found = explain(&problem, &problem.current, TaskId(4));
-    let text: Vec<String> = (found.answers.iter())
-        .map(|a| a.obstacle.as_ref().map_or(String::new(), |o| o.describe(&problem, TaskId(4), a.node)))
-        .collect();
+    let text = told(&problem, &found, TaskId(4));
     let expected = [
         "needs 8 whole gpu, 6 of 8 that suit are free",
         "needs 8 whole gpu, 7 of 8 that suit are free",
@@ -141,9 +145,7 @@ fn too_little_memory_is_told_with_its_figures() {
     let tasks = vec![at_devices(part("a", 16), "n", &[0]), at_devices(part("b", 10), "n", &[1]), part("c", 20)];
     let problem = Problem::new(&cluster(vec![roomy_gpu_node("n", 2, 24), gpu_node("bare", 1)], tasks)).unwrap();
     let found = explain(&problem, &problem.current, TaskId(2));
-    let text: Vec<String> = (found.answers.iter())
-        .map(|a| a.obstacle.as_ref().map_or(String::new(), |o| o.describe(&problem, TaskId(2), a.node)))
-        .collect();
+    let text = told(&problem, &found, TaskId(2));
     let expected = [
         "needs 300 milli of one gpu with 20 of memory, 0 of 2 that suit are there with 300 milli free and 20 of memory free",
         "needs 300 milli of one gpu with 20 of memory, 0 of the node suit",

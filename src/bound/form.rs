@@ -10,7 +10,7 @@ use crate::control::Control;
 use crate::exact;
 use crate::model::{
     DEVICE_MILLI, DEVICE_ROW_COUNT, DeviceRequest, GroupId, NodeId, Place as Where, Placement, Problem, Rule,
-    SHARE_ONE, Share, Sharing, Spot, TaskId, Toleration, Usage, newcomer_forbidden, violations,
+    SHARE_ONE, Share, Sharing, Spot, TaskId, Toleration, Usage, device_units, newcomer_forbidden, violations,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -231,13 +231,7 @@ fn units(problem: &Problem, task: TaskId, rows: usize) -> Vec<i64> {
     let request = problem.tasks[task.index()].device.as_ref();
     for kind in 0..problem.device_kinds.len() as u32 {
         let request = request.filter(|request| request.kind == kind);
-        row.extend((0..rows).map(|k| {
-            let own = |request: &DeviceRequest| match k {
-                DEVICE_ROW_COUNT => request.memory,
-                _ => device_units(k as i64, i64::from(request.milli)),
-            };
-            request.map_or(0, |request| i64::from(request.count) * own(request))
-        }));
+        row.extend((0..rows).map(|k| request.map_or(0, |request| request.row_units(k) as i64)));
     }
     row
 }
@@ -250,16 +244,6 @@ fn has_other_devices(problem: &Problem, task: TaskId) -> bool {
         let count = request.map_or(0, |request| request.count);
         piece.devices & !eligible != 0 || piece.devices.count_ones() != count
     })
-}
-
-/// Units of row `k` that a part of one device counts.
-fn device_units(k: i64, milli: i64) -> i64 {
-    let one = i64::from(DEVICE_MILLI);
-    match k {
-        _ if milli <= 0 => 0,
-        0 => milli,
-        _ => ((k + 1) * milli + one - 1) / one - 1,
-    }
 }
 
 /// What decides where a task may enter, whatever its size.
@@ -414,7 +398,7 @@ fn device_room(problem: &Problem, node: NodeId, rows: usize, [usage, pinned]: [&
         let own = &mut room[device.kind as usize * rows..][..rows];
         let left = i64::from(usage.devices(node)[d].max(DEVICE_MILLI)) - i64::from(pinned.devices(node)[d]);
         for (k, room) in own[..DEVICE_ROW_COUNT].iter_mut().enumerate() {
-            *room += i128::from(device_units(k as i64, left));
+            *room += i128::from(device_units(k, left));
         }
         // Where no device of the node counts its memory, or this one does not, those who hold some of it hold other devices than they
         // ask for, and are not counted.

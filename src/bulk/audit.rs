@@ -9,7 +9,6 @@ use super::device::Landing;
 use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::state::{State, spots};
 use crate::kernel::layout::beyond;
-use crate::kernel::points::{NodeView, node_points};
 use crate::model::{Problem, Rule, Violation, violations, worsened};
 use rayon::prelude::*;
 
@@ -231,45 +230,18 @@ impl Sums {
 
 /// Points of a placement: nodes, prices, tasks, group moves.
 fn points(pack: &Pack, at: &[u32], sums: &Sums) -> i128 {
-    let nodes = match pack.lanes {
-        4 => nodes_points::<4>(pack, sums),
-        8 => nodes_points::<8>(pack, sums),
-        12 => nodes_points::<12>(pack, sums),
-        16 => nodes_points::<16>(pack, sums),
-        _ => nodes_points::<32>(pack, sums),
+    let width = pack.shared.device_width;
+    let node = |node: usize| {
+        let used = |r: usize| sums.used[node * pack.lanes + r] as i32;
+        i128::from(pack.node_points(node, sums.tasks_here[node] > 0, used, &sums.device_used[node * width..][..width]))
     };
-    let tasks = (0..at.len()).into_par_iter().filter(|task| pack.packed[*task]).map(|task| {
-        let (home, node) = (pack.home[task], at[task]);
-        let mut points = if node == NOWHERE { i128::from(pack.value[task]) } else { 0 };
-        if home != NOWHERE && home != node {
-            points += i128::from(pack.move_points[task]);
-            if node != NOWHERE {
-                let pair = pack.pair_row[task] + pack.move_class[node as usize];
-                points += i128::from(pack.shared.pair[pair as usize]);
-            }
-        }
-        points
+    let nodes: i128 = (0..pack.price.len()).into_par_iter().map(node).sum();
+    let tasks = (0..at.len()).into_par_iter().filter(|task| pack.packed[*task]).map(|task| match at[task] {
+        NOWHERE => i128::from(pack.pool_points(task)),
+        node => i128::from(pack.points_at(task, node)),
     });
     let moved = sums.moved_in_group.iter().copied().max().unwrap_or(0);
     nodes + tasks.sum::<i128>() + i128::from(pack.group_move_weight) * i128::from(moved)
-}
-
-fn nodes_points<const L: usize>(pack: &Pack, sums: &Sums) -> i128 {
-    let width = pack.shared.device_width;
-    let node = |node: usize| {
-        let row = |rows: &[i32]| -> [i32; L] { rows[node * L..][..L].try_into().expect("a row has L lanes") };
-        let used: Vec<i32> = sums.used[node * L..][..L].iter().map(|amount| *amount as i32).collect();
-        let used: [i32; L] = used.try_into().expect("a row has L lanes");
-        let (soft, capacity) = (row(&pack.soft), row(&pack.capacity));
-        let terms = pack.shared.variance.len();
-        let factors = &pack.factors[node * terms..][..terms];
-        let class = pack.node_class[node];
-        let devices = &sums.device_used[node * width..][..width];
-        let view = NodeView { used: &used, soft: &soft, capacity: &capacity, factors, devices, class };
-        let price = if sums.tasks_here[node] > 0 { pack.price[node] } else { 0 };
-        i128::from(node_points(&pack.shared, &view)) + i128::from(price)
-    };
-    (0..pack.price.len()).into_par_iter().map(node).sum()
 }
 
 #[cfg(test)]

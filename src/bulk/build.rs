@@ -9,7 +9,7 @@ use super::state::State;
 use crate::control::Control;
 use crate::gpu::{Query, Tiles};
 use crate::kernel::layout::{MILLI_SHIFT, beyond};
-use crate::kernel::points::{NodeView, Shared, node_points};
+use crate::kernel::points::Shared;
 use crate::kernel::score::{Candidate, Nodes, Target, judge, score};
 use crate::model::{LevelId, NodeId, Place, Problem, TaskId, Violation, violations};
 use rayon::prelude::*;
@@ -211,29 +211,10 @@ impl<'a> Builder<'a> {
 
     /// Points of a node as it is, its price included.
     pub fn node_points(&self, node: u32) -> i64 {
-        match self.pack.lanes {
-            4 => self.points_of::<4>(node as usize),
-            8 => self.points_of::<8>(node as usize),
-            12 => self.points_of::<12>(node as usize),
-            16 => self.points_of::<16>(node as usize),
-            _ => self.points_of::<32>(node as usize),
-        }
-    }
-
-    fn points_of<const L: usize>(&self, node: usize) -> i64 {
-        let (pack, state) = (self.pack, &self.state);
-        let (width, terms) = (pack.shared.device_width, pack.shared.variance.len());
-        let row = |rows: &[i32]| -> [i32; L] { rows[node * L..][..L].try_into().expect("a row has L lanes") };
-        let view = NodeView {
-            used: &row(&state.used),
-            soft: &row(&pack.soft),
-            capacity: &row(&pack.capacity),
-            factors: &pack.factors[node * terms..][..terms],
-            devices: &state.device_used[node * width..][..width],
-            class: pack.node_class[node],
-        };
-        let price = if state.tasks_here[node] > 0 { pack.price[node] } else { 0 };
-        price + node_points(&pack.shared, &view)
+        let (pack, state, node) = (self.pack, &self.state, node as usize);
+        let width = pack.shared.device_width;
+        let used = |r: usize| state.used[node * pack.lanes + r];
+        pack.node_points(node, state.tasks_here[node] > 0, used, &state.device_used[node * width..][..width])
     }
 
     /// The best target of a task outside a set of nodes, or that on one node.

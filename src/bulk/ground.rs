@@ -20,7 +20,7 @@ use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::shelves::Shelves;
 use super::state::State;
 use crate::kernel::layout::{WHOLE, free_milli, holds_more};
-use crate::kernel::points::{NodeView, fit_devices, node_points};
+use crate::kernel::points::fit_devices;
 use crate::kernel::random::{below, pcg3d};
 use crate::model::DEVICE_MILLI;
 use std::cmp::Reverse;
@@ -278,10 +278,6 @@ impl<'a> Ground<'a> {
         if mask == 0 || kind.count == 0 {
             return (mask != 0).then_some(0);
         }
-        // Most have no room, and that is soon seen.
-        if taken.iter().all(|taken| free_milli(*taken) < kind.milli()) {
-            return None;
-        }
         fit_devices(taken, mask, kind.count, kind.word)
     }
 
@@ -401,7 +397,7 @@ impl<'a> Ground<'a> {
             self.shelve_node(node);
         }
         let place = self.nodes[node];
-        self.mark.points += i64::from(sign) * (self.points_at(task, place) - pack.pool_points(task));
+        self.mark.points += i64::from(sign) * (self.pack.points_at(task, place) - pack.pool_points(task));
         self.mark.stuck = self.mark.stuck.wrapping_add_signed(if pack.may_stop[task] { 0 } else { -sign });
         // In the pool it is away from home, too.
         if pack.home[task] == place {
@@ -412,15 +408,6 @@ impl<'a> Ground<'a> {
                 *moved = moved.wrapping_add_signed(-sign);
             }
         }
-    }
-
-    /// Points of a task for being on a node.
-    fn points_at(&self, task: usize, node: u32) -> i64 {
-        let pack = self.pack;
-        if pack.home[task] == NOWHERE || pack.home[task] == node {
-            return 0;
-        }
-        pack.move_points[task] + pack.shared.pair[(pack.pair_row[task] + pack.move_class[node as usize]) as usize]
     }
 
     fn shelve(&mut self, node: usize, device: usize) {
@@ -443,31 +430,9 @@ impl<'a> Ground<'a> {
 
     /// Points of a node as it is, its price included.
     fn node_cost(&self, node: usize) -> i64 {
-        let place = self.nodes[node] as usize;
-        let price = if self.tasks_here[node] > 0 { self.pack.price[place] } else { 0 };
-        price
-            + match self.pack.lanes {
-                4 => self.points_of::<4>(node, place),
-                8 => self.points_of::<8>(node, place),
-                12 => self.points_of::<12>(node, place),
-                16 => self.points_of::<16>(node, place),
-                _ => self.points_of::<32>(node, place),
-            }
-    }
-
-    fn points_of<const L: usize>(&self, node: usize, place: usize) -> i64 {
-        let (pack, terms) = (self.pack, self.pack.shared.variance.len());
-        let row = |rows: &[i32], at: usize| -> [i32; L] { rows[at * L..][..L].try_into().expect("a row has L lanes") };
-        let (limit, free) = (row(&pack.limit, place), row(&self.free, node));
-        let view = NodeView {
-            used: &std::array::from_fn(|r| limit[r] - free[r]),
-            soft: &row(&pack.soft, place),
-            capacity: &row(&pack.capacity, place),
-            factors: &pack.factors[place * terms..][..terms],
-            devices: self.row(node),
-            class: pack.node_class[place],
-        };
-        node_points(&pack.shared, &view)
+        let (pack, place) = (self.pack, self.nodes[node] as usize);
+        let (limit, free) = (&pack.limit[place * pack.lanes..], &self.free[node * pack.lanes..]);
+        pack.node_points(place, self.tasks_here[node] > 0, |r| limit[r] - free[r], self.row(node))
     }
 }
 

@@ -6,7 +6,7 @@
 //! difference taken, so that all have the same limit. One whose memory is not counted lacks nothing: no newcomer asks for any there.
 
 use crate::kernel::layout::{MEMORY_MAX, device_word};
-use crate::model::{Device, DeviceRequest, Problem};
+use crate::model::{Device, DeviceRequest, Problem, gcd};
 
 /// Most that may be taken of a device at the start, what it lacks among it: beside one request more, the word still does not run over.
 const TAKEN_MAX: u64 = 2 * MEMORY_MAX as u64;
@@ -24,7 +24,7 @@ impl Memory {
     pub fn new(problem: &Problem) -> Memory {
         let mix = problem.objective.mix.iter().map(|item| &item.device);
         let requests = problem.tasks.iter().filter_map(|task| task.device.as_ref()).chain(mix);
-        let divisor = requests.map(|request| request.memory).fold(0, greatest_common_divisor);
+        let divisor = requests.map(|request| request.memory).fold(0, gcd);
         let mut memory = Memory { unit: divisor, is_exact: true };
         if divisor == 0 {
             return memory;
@@ -76,10 +76,6 @@ impl Memory {
         }
         MEMORY_MAX - (device.memory / self.unit).min(i64::from(MEMORY_MAX)) as u32
     }
-}
-
-fn greatest_common_divisor(a: i64, b: i64) -> i64 {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 #[cfg(test)]

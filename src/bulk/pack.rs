@@ -9,7 +9,7 @@ use super::levels::{Levels, steepest};
 use super::memory::Memory;
 use super::schedule;
 use super::state::State;
-use crate::kernel::points::{BalanceTerm, MixTerm, Shared};
+use crate::kernel::points::{BalanceTerm, MixTerm, NodeView, Shared, node_points};
 use crate::model::{DeviceRequest, GroupId, NodeId, Problem, SHARE_ONE, Sharing, TaskId, newcomer_forbidden};
 use std::collections::HashMap;
 
@@ -298,6 +298,41 @@ impl Pack {
     /// Points of a task in the pool: what it is worth, and its move when it ran.
     pub fn pool_points(&self, task: usize) -> i64 {
         self.value[task] + if self.home[task] == NOWHERE { 0 } else { self.move_points[task] }
+    }
+
+    /// Points of a task for being on a node: its move, when it ran elsewhere.
+    pub fn points_at(&self, task: usize, node: u32) -> i64 {
+        if !self.is_away(task, node) {
+            return 0;
+        }
+        self.move_points[task] + self.shared.pair[(self.pair_row[task] + self.move_class[node as usize]) as usize]
+    }
+
+    /// Points of a node of which so much of each lane is used and so much of each device is taken, its price included.
+    pub fn node_points(&self, node: usize, is_used: bool, used: impl Fn(usize) -> i32, devices: &[u32]) -> i64 {
+        let price = if is_used { self.price[node] } else { 0 };
+        price
+            + match self.lanes {
+                4 => self.points_of::<4>(node, used, devices),
+                8 => self.points_of::<8>(node, used, devices),
+                12 => self.points_of::<12>(node, used, devices),
+                16 => self.points_of::<16>(node, used, devices),
+                _ => self.points_of::<32>(node, used, devices),
+            }
+    }
+
+    fn points_of<const L: usize>(&self, node: usize, used: impl Fn(usize) -> i32, devices: &[u32]) -> i64 {
+        let terms = self.shared.variance.len();
+        let row = |rows: &[i32]| -> [i32; L] { rows[node * L..][..L].try_into().expect("a row has L lanes") };
+        let view = NodeView {
+            used: &std::array::from_fn(used),
+            soft: &row(&self.soft),
+            capacity: &row(&self.capacity),
+            factors: &self.factors[node * terms..][..terms],
+            devices,
+            class: self.node_class[node],
+        };
+        node_points(&self.shared, &view)
     }
 
     /// Is a task away from home when it is on this node, or waiting when it is in the pool?

@@ -383,7 +383,7 @@ impl<'a> Ground<'a> {
         let Some(request) = &self.problem.tasks[task.index()].device else { return Some(0) };
         let spot = self.placement.spot(task);
         let home = self.problem.current.spot(task);
-        let (usage, host) = (self.held.as_ref().unwrap_or(&self.usage), &self.problem.nodes[node.index()].devices);
+        let (usage, host) = (self.held.as_ref().unwrap_or(&self.usage), &self.problem.nodes[node.index()]);
         let (mut milli, mut memory) = (usage.devices(node).to_vec(), usage.device_memory(node).to_vec());
         let is_left = self.held.is_some() && !spot.is_on(node);
         let own = spot.pieces().iter().chain(home.pieces().iter().filter(|_| is_left));
@@ -393,23 +393,17 @@ impl<'a> Ground<'a> {
                 *milli -= request.milli;
             }
             for (d, memory) in memory.iter_mut().enumerate().filter(|(d, _)| piece.devices >> d & 1 == 1) {
-                *memory -= i128::from(if host[d].memory > 0 { request.memory } else { 0 });
+                *memory -= request.memory_on(&host.devices[d]);
             }
         }
-        let has_memory = |d: usize| {
-            let asked = i128::from(if host[d].memory > 0 { request.memory } else { 0 });
-            asked == 0 || memory[d] + asked <= i128::from(host[d].memory)
-        };
+        let has_room = |d: &usize| request.has_room(&host.devices[*d], milli[*d], memory.get(*d).copied().unwrap_or(0));
         if is_home {
             let had = home.pieces().iter().find(|piece| piece.node == node)?.devices;
-            let fits =
-                |(d, milli): (usize, &u32)| had >> d & 1 == 0 || milli + request.milli <= DEVICE_MILLI && has_memory(d);
-            return milli.iter().enumerate().all(fits).then_some(had);
+            return (0..milli.len()).filter(|d| had >> d & 1 == 1).all(|d| has_room(&d)).then_some(had);
         }
         // Memory as it is, not in quanta.
-        let used: Vec<u32> = milli.into_iter().map(|milli| device_word(milli.min(2 * DEVICE_MILLI), 0)).collect();
-        let mask = request.eligible(&self.problem.nodes[node.index()]);
-        let mask = (0..host.len()).filter(|d| has_memory(*d)).fold(0, |set, d| set | 1 << d) & mask;
+        let mask = (0..milli.len()).filter(has_room).fold(0, |set, d| set | 1 << d) & request.eligible(host);
+        let used: Vec<u32> = milli.iter().map(|milli| device_word((*milli).min(2 * DEVICE_MILLI), 0)).collect();
         fit_devices(&used, mask, request.count as u8, device_word(request.milli, 0))
     }
 

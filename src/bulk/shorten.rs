@@ -53,7 +53,7 @@ impl Shortening<'_, '_> {
         let pack = self.pack;
         self.look_around();
         let mut moved: Vec<usize> = (0..pack.home.len()).filter(|task| self.is_open(*task)).collect();
-        moved.sort_by_key(|task| (Reverse(self.price(*task, self.editor.state.at[*task])), *task));
+        moved.sort_by_key(|task| (Reverse(self.pack.points_at(*task, self.editor.state.at[*task])), *task));
         let mut by_node: Vec<Vec<u32>> = vec![Vec::new(); pack.price.len()];
         for (rank, task) in moved.iter().enumerate() {
             for node in [pack.home[*task], self.editor.state.at[*task]] {
@@ -100,19 +100,6 @@ impl Shortening<'_, '_> {
         }
     }
 
-    /// Points for being on a node and not at home.
-    fn price(&self, task: usize, at: u32) -> i64 {
-        let pack = self.pack;
-        match pack.home[task] {
-            NOWHERE => 0,
-            home if home == at => 0,
-            _ => {
-                let pair = pack.pair_row[task] + pack.move_class[at as usize];
-                pack.move_points[task] + pack.shared.pair[pair as usize]
-            }
-        }
-    }
-
     fn relief_of(&mut self, task: usize) -> Option<i64> {
         let was = self.take(task);
         let points = self.editor.judge(task, was.1).map(|target| target.points);
@@ -141,7 +128,7 @@ impl Shortening<'_, '_> {
         nodes.sort_unstable();
         nodes.dedup();
         let before: Vec<i64> = nodes.iter().map(|node| self.editor.node_points(*node)).collect();
-        let saved: i64 = outs.iter().map(|task| self.price(*task, self.editor.state.at[*task])).sum();
+        let saved: i64 = outs.iter().map(|task| self.pack.points_at(*task, self.editor.state.at[*task])).sum();
         let were: Vec<Was> = outs.iter().map(|task| self.take(*task)).collect();
         for task in outs {
             let Some(home) = self.editor.judge(*task, pack.home[*task]) else {
@@ -211,7 +198,7 @@ impl Shortening<'_, '_> {
             let at = self.editor.state.at[task];
             let is_candidate = self.pack.movable[task] && at != NOWHERE && at != node && !outs.contains(&task);
             // What its node gains without it was worked out before others moved, so that only says whom to try.
-            if !is_candidate || total + self.price(task, node) >= self.relief[task] + most {
+            if !is_candidate || total + self.pack.points_at(task, node) >= self.relief[task] + most {
                 continue;
             }
             self.looks = self.looks.saturating_sub(1);

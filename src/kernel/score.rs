@@ -105,19 +105,24 @@ pub fn judge<const L: usize>(shared: &Shared, nodes: &Nodes<'_>, task: &Candidat
         return None;
     }
     let width = shared.device_width;
-    let mut devices_used = [0u32; 64];
-    devices_used[..width].copy_from_slice(&nodes.device_used[node * width..][..width]);
-    let (mut devices, mut leftover, mut after) = (0, 0i64, [0; L]);
+    let devices_before = &nodes.device_used[node * width..][..width];
+    let wants_devices = task.device_count > 0;
+    let devices = if wants_devices { home_or_fit(shared, task, is_home, mask, devices_before)? } else { 0 };
+    let (mut leftover, mut after) = (0i64, [0; L]);
     for r in 0..L {
         after[r] = used[r] + task.requirement[r];
         leftover += if limit[r] > 0 { (i64::from(left[r]) << 10) / i64::from(limit[r]) } else { 0 };
     }
-    if task.device_count > 0 {
-        devices = home_or_fit(shared, task, is_home, mask, &devices_used[..width])?;
+    let mut copy;
+    let mut devices_after = devices_before;
+    if wants_devices {
         let spare = |d: usize| mask >> d & 1 == 1;
-        leftover += (0..width).filter(|d| spare(*d)).map(|d| i64::from(free_milli(devices_used[d]))).sum::<i64>();
+        leftover += (0..width).filter(|d| spare(*d)).map(|d| i64::from(free_milli(devices_before[d]))).sum::<i64>();
         if !(is_home && shared.simultaneous) {
-            change_devices(&mut devices_used[..width], devices, task.device_word, true);
+            copy = [0u32; 64];
+            copy[..width].copy_from_slice(devices_before);
+            change_devices(&mut copy[..width], devices, task.device_word, true);
+            devices_after = &copy[..width];
         }
     }
     let (soft, capacity, class) = (row(nodes.soft), row(nodes.capacity), nodes.class[node]);
@@ -126,8 +131,7 @@ pub fn judge<const L: usize>(shared: &Shared, nodes: &Nodes<'_>, task: &Candidat
     let view = |used: &[i32; L], devices: &[u32]| {
         node_points(shared, &NodeView { used, soft: &soft, capacity: &capacity, factors, devices, class })
     };
-    let before = view(&used, &nodes.device_used[node * width..][..width]);
-    let mut points = view(&after, &devices_used[..width]) - before;
+    let mut points = view(&after, devices_after) - view(&used, devices_before);
     if nodes.tasks_here[node] == 0 {
         points += nodes.price[node];
     }

@@ -132,10 +132,10 @@ impl Usage {
         for (_, used) in self.devices[piece.node.index()].iter_mut().enumerate().filter(|(d, _)| holds(*d)) {
             *used = if comes { *used + request.milli } else { *used - request.milli };
         }
-        let memory = i128::from(if comes { request.memory } else { -request.memory });
         let rows = self.memory[piece.node.index()].iter_mut().zip(&problem.nodes[piece.node.index()].devices);
         for (_, (used, device)) in rows.enumerate().filter(|(d, _)| holds(*d)) {
-            *used += if device.memory > 0 { memory } else { 0 };
+            let memory = request.memory_on(device);
+            *used += if comes { memory } else { -memory };
         }
     }
 
@@ -168,10 +168,8 @@ impl Usage {
     /// The devices of a node that a request may use and that have room for it, as a bit set.
     pub fn room_for(&self, problem: &Problem, node: NodeId, request: &DeviceRequest) -> u64 {
         let (host, memory) = (&problem.nodes[node.index()], self.device_memory(node));
-        let has_room = |d: usize| {
-            self.devices(node)[d] + request.milli <= super::DEVICE_MILLI
-                && (request.memory == 0 || memory[d] + i128::from(request.memory) <= i128::from(host.devices[d].memory))
-        };
+        let used = |d: usize| memory.get(d).copied().unwrap_or(0);
+        let has_room = |d: usize| request.has_room(&host.devices[d], self.devices(node)[d], used(d));
         let eligible = request.eligible(host);
         let devices = (0..host.devices.len()).filter(|d| eligible >> d & 1 == 1 && has_room(*d));
         devices.fold(0, |set, d| set | 1 << d)

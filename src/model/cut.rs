@@ -56,7 +56,8 @@ impl Problem {
     /// The problem in units of which all that tasks hold or need at least is a whole number, as far as [`FINE_MAX`] lets it.
     fn finer(&self) -> Problem {
         let width = self.resources.len();
-        let (usage, mut most, mut times) = (Usage::of(self, &self.current), vec![1; width], vec![1; width]);
+        let (usage, one) = (Usage::of(self, &self.current), i64::from(SHARE_ONE));
+        let (mut most, mut times) = (vec![1; width], vec![1; width]);
         for node in self.node_ids() {
             let held = usage.amounts(node).iter().map(|held| (held / i128::from(SHARE_ONE)) as i64);
             let amounts = self.allocatable(node).iter().zip(held);
@@ -75,14 +76,14 @@ impl Problem {
                 most[r] = most[r].max(*amount);
                 for share in &shares {
                     let scaled = i128::from(*amount) * i128::from(share.parts());
-                    let part = SHARE_ONE / gcd((scaled % i128::from(SHARE_ONE)) as u32, SHARE_ONE);
+                    let part = one / gcd((scaled % i128::from(SHARE_ONE)) as i64, one);
                     times[r] = times[r] / gcd(times[r], part) * part;
                 }
             }
         }
         let mut fine = self.clone();
         let limits = most.iter().map(|most| (FINE_MAX / most).max(1));
-        let times: Vec<i64> = times.iter().zip(limits).map(|(times, most)| i64::from(*times).min(most)).collect();
+        let times: Vec<i64> = times.iter().zip(limits).map(|(times, most): (&i64, i64)| (*times).min(most)).collect();
         let rows = [&mut fine.allocatable, &mut fine.soft_limit, &mut fine.requirement];
         for row in rows.into_iter().flat_map(|rows| rows.chunks_mut(width.max(1))) {
             row.iter_mut().zip(&times).for_each(|(amount, times)| *amount = (*amount * times).min(AMOUNT_MAX));

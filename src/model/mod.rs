@@ -34,12 +34,12 @@ pub use problem::{
     MixItem, MoveCosts, MoveRules, Node, Objective, Pool, Problem, RESOURCE_COUNT_MAX, Resource, Sharing, Spread,
     Taint, Task, Toleration,
 };
-pub use proof::{DENOMINATOR_MAX, DEVICE_ROW_COUNT, PRICE_MAX, PriceRow, Proof};
+pub use proof::{DENOMINATOR_MAX, DEVICE_ROW_COUNT, PRICE_MAX, PriceRow, Proof, device_units};
 pub use rules::{
     Place, Rule, Violation, forbidden, group_violations, newcomer_forbidden, occupied, task_violations, total_excess,
     violations, worsened,
 };
-use share::gcd;
+pub(crate) use share::gcd;
 pub use share::{SHARE_ONE, Share, scaled_text};
 pub use snapshot::*;
 pub use variance::{ROOT_BITS, UTILISATION_MAX, Variance};

@@ -158,6 +158,17 @@ impl DeviceRequest {
         };
         node.devices.iter().enumerate().filter(|(_, d)| fits(d)).fold(0, |set, (i, _)| set | 1 << i)
     }
+
+    /// Memory that it takes of a device: none where that is not counted.
+    pub fn memory_on(&self, device: &Device) -> i128 {
+        if device.memory > 0 { i128::from(self.memory) } else { 0 }
+    }
+
+    /// Has a device room for it, of which so many milli and so much memory are used?
+    pub fn has_room(&self, device: &Device, milli: u32, memory: i128) -> bool {
+        let own = self.memory_on(device);
+        milli + self.milli <= DEVICE_MILLI && (own == 0 || memory + own <= i128::from(device.memory))
+    }
 }
 
 /// A taint that a task accepts; `None` matches everything.

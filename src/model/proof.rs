@@ -37,11 +37,29 @@
 //! * A gang that needs all its members runs as a whole or not at all: the better of the two counts.
 //! * Fragmentation is left out: a cost is never negative. Spread, conflict and dependency are left out: rules only take away.
 
-use super::GroupId;
+use super::{DEVICE_MILLI, DeviceRequest, GroupId};
 
 /// Rows per kind of device: milli, then the dual feasible functions for k = 1, 2, … [`super::Problem::device_row_count`] has one more
 /// where memory is counted.
 pub const DEVICE_ROW_COUNT: usize = 5;
+/// Units of row `k` that so much of one device counts; none of less than nothing.
+pub fn device_units(k: usize, milli: i64) -> i64 {
+    let one = i64::from(DEVICE_MILLI);
+    match k as i64 {
+        _ if milli <= 0 => 0,
+        0 => milli,
+        k => ((k + 1) * milli + one - 1) / one - 1,
+    }
+}
+
+impl DeviceRequest {
+    /// Units of row `k` of its kind that it takes in all.
+    pub fn row_units(&self, k: usize) -> i128 {
+        let own = if k == DEVICE_ROW_COUNT { self.memory } else { device_units(k, self.milli.into()) };
+        i128::from(self.count) * i128::from(own)
+    }
+}
+
 /// Largest price, either way: times 2^40 and 2^6 rows it stays within 128 bits.
 pub const PRICE_MAX: i64 = 1 << 60;
 /// Largest denominator.

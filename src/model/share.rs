@@ -57,7 +57,7 @@ impl Share {
 
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let divisor = gcd(self.0, SHARE_ONE);
+        let divisor = gcd(self.0.into(), SHARE_ONE.into()) as u32;
         match SHARE_ONE / divisor {
             1 => write!(f, "{}", self.0 / divisor),
             bottom => write!(f, "{}/{}", self.0 / divisor, bottom),
@@ -80,7 +80,7 @@ pub fn scaled_text(value: i128) -> String {
 }
 
 /// Greatest common divisor.
-pub(super) fn gcd(a: u32, b: u32) -> u32 {
+pub(crate) fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 

@@ -4,10 +4,10 @@
 //! (a wrong sign, more than a weight, a row of the wrong length, a node named twice) are refused. All sums are checked: what
 //! does not fit 128 bits is refused too.
 
-use super::recount::{Held, held, refusal, suits, weigh};
+use super::recount::{Held, held, refusal, suits};
 use crate::model::{
     DENOMINATOR_MAX, DEVICE_MILLI, DEVICE_ROW_COUNT, GroupId, NodeId, PRICE_MAX, Place, PriceRow, Problem, Proof, Rule,
-    SHARE_ONE, Sharing, Task, TaskId, UTILISATION_MAX, Violation,
+    SHARE_ONE, Sharing, Spot, Task, TaskId, UTILISATION_MAX, Violation,
 };
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -211,6 +211,9 @@ impl<'a> Book<'a> {
         rows: &'a [PriceRow],
         row_of: Vec<usize>,
     ) -> Book<'a> {
+        let own = problem.tasks.iter().zip(problem.current.spots());
+        let pinned = own.map(|(spec, spot)| if spec.pinned { spot.clone() } else { Spot::Unplaced });
+        let pinned: Vec<Spot> = pinned.collect();
         let mut book = Book {
             problem,
             proof,
@@ -218,7 +221,7 @@ impl<'a> Book<'a> {
             row_of,
             d: i128::from(proof.denominator),
             held: held(problem, problem.current.spots()),
-            fixed: problem.node_ids().map(|node| Held::none(problem, node)).collect(),
+            fixed: held(problem, &pinned),
             device_rows: problem.device_row_count(),
             group: proof.group.iter().copied().collect(),
             odd_devices: BTreeSet::new(),
@@ -232,12 +235,6 @@ impl<'a> Book<'a> {
                 (Rule::Share, Place::Task(task)) => drop(book.odd_share.insert(task)),
                 (Rule::Gang, Place::Group(group)) => drop(book.torn.insert(group)),
                 _ => {}
-            }
-        }
-        for task in problem.task_ids().filter(|task| problem.tasks[task.index()].pinned) {
-            for piece in problem.current.spots()[task.index()].pieces() {
-                let own = weigh(problem, task, i128::from(piece.share.parts()), piece.devices, piece.node);
-                book.fixed[piece.node.index()].add(&own, 1);
             }
         }
         // They may be kept, whatever they are; so they are not always listed among what is broken.

@@ -18,8 +18,12 @@ impl Bits {
     /// Some numbers below `count`.
     pub fn of(count: usize, numbers: impl Iterator<Item = usize>) -> Bits {
         let mut bits = Bits(vec![0; count.div_ceil(64)]);
-        numbers.for_each(|n| bits.0[n / 64] |= 1 << (n % 64));
+        bits.add(numbers);
         bits
+    }
+
+    fn add(&mut self, numbers: impl Iterator<Item = usize>) {
+        numbers.for_each(|n| self.0[n / 64] |= 1 << (n % 64));
     }
 
     /// Leaves what is in the other as well; how many are gone.
@@ -66,7 +70,7 @@ impl Ladder {
         let mut steps = vec![Bits::of(has.len(), std::iter::empty())];
         for part in order.chunks_exact(STEP) {
             let mut next = steps[steps.len() - 1].clone();
-            part.iter().for_each(|n| next.0[*n as usize / 64] |= 1 << (n % 64));
+            next.add(part.iter().map(|n| *n as usize));
             steps.push(next);
         }
         Ladder { order, amounts, steps }
@@ -76,7 +80,7 @@ impl Ladder {
     pub fn at_least(&self, needs: i128) -> Bits {
         let count = self.amounts.partition_point(|has| *has >= needs);
         let mut bits = self.steps[count / STEP].clone();
-        self.order[count / STEP * STEP..count].iter().for_each(|n| bits.0[*n as usize / 64] |= 1 << (n % 64));
+        bits.add(self.order[count / STEP * STEP..count].iter().map(|n| *n as usize));
         bits
     }
 }

@@ -252,10 +252,13 @@ impl<'a> Ground<'a> {
         if short.is_some() {
             return short;
         }
-        if let Some(obstacle) = self.devices(task, node) {
-            return Some(obstacle);
-        }
-        let group = spec.group?;
+        self.devices(task, node).or_else(|| self.group_rule(task, node))
+    }
+
+    /// The rule of its group that keeps a task off a node.
+    pub(super) fn group_rule(&self, task: TaskId, node: NodeId) -> Option<Obstacle> {
+        let problem = self.problem;
+        let group = problem.tasks[task.index()].group?;
         let rules = &problem.groups[group.index()];
         let is_present = |group, level| {
             let domain = problem.domain(node, level);

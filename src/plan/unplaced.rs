@@ -160,14 +160,14 @@ impl<'a> Room<'a> {
         }
         let mut fits = left.count();
         if problem.tasks[task.index()].group.is_some() {
-            for obstacle in left.iter().filter_map(|n| self.ground.obstacle(task, door.nodes[n])) {
+            for obstacle in left.iter().filter_map(|n| self.ground.group_rule(task, door.nodes[n])) {
                 add(obstacle.name(problem), 1);
                 fits -= 1;
             }
         }
         fits_empty -= fits;
         counts.retain(|_, count| *count > 0);
-        let group = self.problem.tasks[task.index()].group.map(|group| &self.problem.groups[group.index()]);
+        let group = problem.tasks[task.index()].group.map(|group| &problem.groups[group.index()]);
         if let Some((least, listed)) = group.and_then(|group| Some((group.gang?.least, group.members.len())))
             && least as usize > listed
         {
@@ -178,7 +178,7 @@ impl<'a> Room<'a> {
         let nodes = |count: usize| format!("{count} node{}", if count == 1 { "" } else { "s" });
         let list: Vec<String> = counts.iter().map(|(name, count)| format!("{name} on {}", nodes(*count))).collect();
         // Of a gang that runs, whoever waits is one of those that are not needed.
-        let is_gang = self.problem.tasks[task.index()].group.is_some_and(|group| self.torn.contains(&group));
+        let is_gang = problem.tasks[task.index()].group.is_some_and(|group| self.torn.contains(&group));
         match (fits, fits_empty) {
             (0, 0) if list.is_empty() => "there is no node".to_string(),
             (0, 0) => format!("fits no node: {}", list.join(", ")),

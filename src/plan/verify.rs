@@ -455,22 +455,19 @@ impl Replay<'_> {
                 found.push((Rule::Capacity, text(after.amounts[r])));
             }
         }
-        for (d, limit) in limit.milli.iter().enumerate() {
-            let text = |milli: i128| format!("node {name}, device {d}: {milli} milli held, at most {limit}");
-            if peak.milli[d] > *limit {
-                found.push((Rule::Transient, text(peak.milli[d])));
-            }
-            if !is_last && after.milli[d] > *limit {
-                found.push((Rule::Device, text(after.milli[d])));
-            }
-        }
-        for (d, limit) in limit.memory.iter().enumerate() {
-            let text = |memory: i128| format!("node {name}, device {d}: memory of {memory} held, at most {limit}");
-            if peak.memory[d] > *limit {
-                found.push((Rule::Transient, text(peak.memory[d])));
-            }
-            if !is_last && after.memory[d] > *limit {
-                found.push((Rule::DeviceMemory, text(after.memory[d])));
+        let of_devices = [
+            (Rule::Device, "milli", &limit.milli, &peak.milli, &after.milli),
+            (Rule::DeviceMemory, "of memory", &limit.memory, &peak.memory, &after.memory),
+        ];
+        for (rule, what, limit, peak, after) in of_devices {
+            for (d, limit) in limit.iter().enumerate() {
+                let text = |held: i128| format!("node {name}, device {d}: {held} {what} held, at most {limit}");
+                if peak[d] > *limit {
+                    found.push((Rule::Transient, text(peak[d])));
+                }
+                if !is_last && after[d] > *limit {
+                    found.push((rule, text(after[d])));
+                }
             }
         }
         for (rule, text) in found {

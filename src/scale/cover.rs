@@ -21,7 +21,7 @@ use super::whole::{Covering, Whole};
 use crate::control::Control;
 use crate::exact::{self, Program};
 use crate::model::{
-    DEVICE_MILLI, DEVICE_ROW_COUNT, DeviceRequest, NodeId, Problem, SHARE_ONE, Sharing, TaskId, Toleration, Usage,
+    DEVICE_MILLI, DEVICE_ROW_COUNT, DeviceRequest, NodeId, Problem, SHARE_ONE, Sharing, TaskId, Toleration, Usage, gcd,
     newcomer_forbidden,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -477,12 +477,8 @@ pub(super) fn need(problem: &Problem, task: TaskId) -> Vec<i64> {
 
 /// The same to the last part, scaled.
 pub(super) fn least(problem: &Problem, task: TaskId) -> Vec<i128> {
-    let parts = match problem.tasks[task.index()].sharing {
-        Sharing::Rigid => SHARE_ONE,
-        Sharing::Elastic { min } => min.parts(),
-        Sharing::Divisible => 0,
-    };
-    problem.requirement(task).iter().map(|amount| i128::from(*amount) * i128::from(parts)).collect()
+    let parts = i128::from(problem.least_parts(task, 0));
+    problem.requirement(task).iter().map(|amount| i128::from(*amount) * parts).collect()
 }
 
 /// Nodes that the largest group among these tasks needs because its members exclude each other, at least 1. Those that share a
@@ -517,8 +513,4 @@ fn has(set: &[u64], class: usize) -> bool {
 
 fn put(set: &mut [u64], class: usize) {
     set[class / 64] |= 1 << (class % 64);
-}
-
-fn gcd(a: i64, b: i64) -> i64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

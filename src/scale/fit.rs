@@ -11,7 +11,7 @@ use super::cover::{self, DoorKey, has_other_devices};
 use super::policy::scaled;
 use crate::model::{
     DEVICE_MILLI, DEVICE_ROW_COUNT, Device, DeviceRequest, NodeId, Placement, Problem, SHARE_ONE, Sharing, TaskId,
-    Usage, newcomer_forbidden,
+    Usage, device_units, newcomer_forbidden,
 };
 use std::collections::HashMap;
 
@@ -97,19 +97,12 @@ pub(super) fn at_most(problem: &Problem, shape: TaskId, nodes: &[NodeId], runnin
         count = count.min(free.max(0) / need);
     }
     if let Some(request) = &problem.tasks[shape.index()].device {
-        let units = |k: usize, milli: u32| match k {
-            0 => milli,
-            _ => ((k as u32 + 1) * milli).div_ceil(DEVICE_MILLI) - 1,
-        };
         for k in 0..problem.device_row_count() {
-            let takes = |request: &DeviceRequest| {
-                i128::from(request.count)
-                    * match k {
-                        DEVICE_ROW_COUNT => i128::from(request.memory),
-                        _ => i128::from(units(k, request.milli)),
-                    }
-            };
+            let takes = |request: &DeviceRequest| request.row_units(k);
             let own = takes(request);
+            if own == 0 {
+                continue;
+            }
             // A request for a model shares its kind's devices with others: only devices of the kind are told apart here.
             let held: i128 = (inside.iter().filter(|task| !has_other_devices(problem, **task)))
                 .filter_map(|task| problem.tasks[task.index()].device.as_ref())
@@ -122,14 +115,12 @@ pub(super) fn at_most(problem: &Problem, shape: TaskId, nodes: &[NodeId], runnin
                     DEVICE_ROW_COUNT => {
                         usage.device_memory(*node).get(d).map_or(0, |used| (*used).max(device.memory.into()))
                     }
-                    _ => i128::from(units(k, usage.devices(*node)[d].max(DEVICE_MILLI))),
+                    _ => i128::from(device_units(k, usage.devices(*node)[d].max(DEVICE_MILLI).into())),
                 };
                 devices.filter(|(_, device)| device.kind == request.kind).map(has).sum()
             };
             let free = open.iter().map(full).sum::<i128>() - held;
-            if own > 0 {
-                count = count.min(free.max(0) / own);
-            }
+            count = count.min(free.max(0) / own);
         }
     }
     count.max(0) as u64

@@ -1,9 +1,8 @@
 //! Which waiting tasks can no node here or on offer ever hold, and why not?
 
-use super::cover;
 use super::policy::scaled;
 use super::search::waiting;
-use crate::model::{NodeId, Problem, Rule, Sharing, TaskId, newcomer_forbidden, scaled_text};
+use crate::model::{NodeId, Problem, Rule, TaskId, newcomer_forbidden, scaled_text};
 use std::collections::BTreeMap;
 
 /// A waiting task that no purchase helps.
@@ -23,10 +22,7 @@ pub(super) fn holds(problem: &Problem, task: TaskId, node: NodeId) -> bool {
 
 /// What a task that waits takes at least when it starts, scaled.
 fn start(problem: &Problem, task: TaskId) -> Vec<i128> {
-    if problem.tasks[task.index()].sharing != Sharing::Divisible {
-        return cover::least(problem, task);
-    }
-    let parts = i128::from(problem.first_share(task).parts());
+    let parts = i128::from(problem.least_parts(task, problem.first_share(task).parts()));
     problem.requirement(task).iter().map(|amount| i128::from(*amount) * parts).collect()
 }
 
