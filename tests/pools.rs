@@ -6,9 +6,11 @@ use bayplan::control::Control;
 use bayplan::model::*;
 use bayplan::plan::{self, Reason, Status};
 use bayplan::{bulk, exact, file};
+use common::command::{run, written};
 use common::fixtures::*;
 use common::*;
 use std::cell::Cell;
+use tempfile::TempDir;
 
 fn problem(snapshot: &Snapshot) -> Problem {
     Problem::new(snapshot).unwrap_or_else(|faults| panic!("{faults}"))
@@ -46,6 +48,28 @@ fn tasks_run_where_their_kind_and_their_regions_allow() {
     elsewhere.set(task_named(&problem, "web-2"), Spot::On(Piece::whole(node_named(&problem, "spot-1"))));
     let broken = violations(&problem, &elsewhere);
     assert_eq!(broken.iter().map(|v| v.rule).collect::<Vec<_>>(), [Rule::Selector]);
+}
+
+/// How burst and spot pools count is no resource of the snapshot, and nobody is told of it as if it were.
+#[test]
+fn what_pools_count_by_is_told_to_nobody() {
+    let folder = TempDir::new().unwrap();
+    let mut snapshot = hybrid();
+    let stretches = snapshot.tasks.iter_mut().find(|task| task.device.is_none()).unwrap();
+    (stretches.sharing, stretches.min_share) = (SharingSpec::Elastic, Some("1/2".to_string()));
+    let resources: Vec<String> = problem(&snapshot).resources.iter().map(|resource| resource.name.clone()).collect();
+    let meters = &resources[snapshot.resources.len()..];
+    assert_eq!(meters.len(), 2, "one for burst, one for spot: {meters:?}");
+    let path = written(&folder, "s.json", file::write_snapshot(&snapshot));
+    let plan = folder.path().join("p.json").display().to_string();
+    assert_eq!(run(&["plan", &path, "--effort", "100", "-o", &plan]).0, 0);
+    let (code, page, _) = run(&["report", &path, &plan, "--time-limit", "1s", "-o", "-"]);
+    assert_eq!(code, 0);
+    let plan = std::fs::read_to_string(plan).unwrap();
+    assert!(plan.contains("\"share\"") && page.contains("Heat map"));
+    for meter in meters {
+        assert!(!plan.contains(meter.as_str()) && !page.contains(meter.as_str()), "{meter} is told");
+    }
 }
 
 #[test]

@@ -863,6 +863,32 @@ fn a_target_is_met_by_spreading_before_anything_is_bought() {
     assert!(advice(&wide, &ask).is_kept);
 }
 
+/// By milli a dozen more would fit. By memory, three times 12 of 4 times 16 are above half, and two devices hold no more than two of them.
+#[test]
+fn memory_of_devices_counts() {
+    let small = |name: &str| with_memory(with_devices(task(name, 1, &[]), 1, 250), 12);
+    let hosts = ["a", "b"].map(|name| NodeSpec { price: 0, ..roomy_gpu_node(name, 2, 16) });
+    let tasks = vec![at_devices(small("x"), "a", &[0]), at_devices(small("y"), "a", &[1]), small("z")];
+    let snapshot = cluster(hosts.to_vec(), tasks);
+    let room = |policy: Policy| {
+        let answer = advice(&snapshot, &Ask { policy, ..Ask::default() });
+        let rooms = &answer.pools[0].rooms;
+        let names: Vec<&str> = rooms.iter().map(|room| room.name.as_str()).collect();
+        assert_eq!(names, ["cpu", "gpu", "gpu memory"]);
+        let [load, available, headroom] =
+            [rooms[2].load, rooms[2].available, rooms[2].headroom].map(|amount| amount / i128::from(SHARE_ONE));
+        (load, available, headroom, answer.addition.map(|addition| (addition.cost, addition.is_enough)))
+    };
+    assert_eq!(room(Policy::Free), (24, 64, 40, None));
+    assert_eq!(room(Policy::Tasks("z".to_string(), 2)), (24, 64, 16, Some((1, true))));
+    assert_eq!(room(Policy::Utilization(rate(600))), (24, 64, 14, None));
+    assert_eq!(room(Policy::Utilization(rate(500))), (24, 64, 8, Some((1, true))));
+    assert_eq!(room(Policy::Survive("node".to_string())), (24, 64, 8, Some((1, true))));
+    // Devices that count none have no such row.
+    let plain = cluster(vec![gpu_node("a", 2)], Vec::new());
+    assert_eq!(advice(&plain, &Ask::default()).pools[0].rooms.len(), 2);
+}
+
 /// Everything has a place with one node more, but in no safe order: room beside it opens one.
 #[test]
 fn buying_goes_on_where_no_order_leads() {

@@ -280,6 +280,9 @@ fn follow(start: &Snapshot, policy: &Policy) -> Option<Followed> {
             assert!(!(addition.is_least && is_dear), "one {name} fewer would do");
             all.is_dear |= is_dear;
         }
+        // Bought, and nothing has moved yet.
+        let between = advice(&addition.snapshot, policy).addition;
+        assert!(between.is_none(), "bought, and asked for more before any move: {:?}", between.map(|a| a.purchases));
         snapshot = followed(&addition.snapshot, Goal::Place, &addition.plan, &first.hopeless);
         assert_ne!(holds(&snapshot, policy), Some(false), "the policy is not kept with what was bought");
         assert_eq!(given_up(&addition.snapshot, &snapshot), addition.given_up);

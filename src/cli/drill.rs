@@ -84,7 +84,7 @@ fn tables(problem: &Problem, found: &Drill, state: &str, top: usize) -> String {
         let told = most.map_or("nothing can fail".to_string(), |one| {
             let name = one.scenario.name(problem);
             format!(
-                "nothing is lost; {name} takes longest: {} moves in {} waves at least, as found",
+                "nothing is lost; {name} takes longest: moves {}, waves {} at least, as found",
                 one.moves, one.waves
             )
         });

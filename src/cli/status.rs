@@ -172,11 +172,11 @@ fn foot(problem: &Problem, overview: &Overview) -> String {
     let [objective, value, cost] = [score.objective(), score.value, score.cost()].map(grouped);
     let _ = writeln!(text, "objective {objective} = value {value} - costs {cost}");
     if let Some(burst) = overview.burst {
-        let _ = writeln!(text, "burst pools: {} tasks, cost {}", burst.task_count, grouped(burst.points));
+        let _ = writeln!(text, "burst pools: tasks {}, cost {}", burst.task_count, grouped(burst.points));
     }
     if let Some(spot) = overview.spot {
         let (count, weight, points) = (spot.task_count, grouped(spot.weight), grouped(spot.points));
-        let _ = writeln!(text, "spot pools: {count} tasks, weight at risk {weight}, cost {points}");
+        let _ = writeln!(text, "spot pools: tasks {count}, weight at risk {weight}, cost {points}");
     }
     if let Some(fragmentation) = overview.fragmentation {
         let mix = if fragmentation.is_expected_mix { "expected mix" } else { "tasks that ask for devices" };

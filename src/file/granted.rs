@@ -22,7 +22,7 @@ pub(super) fn granted(problem: &Problem, plan: &Plan) -> Vec<Grant> {
     let runs = |task: &TaskId| problem.tasks[task.index()].sharing != Sharing::Rigid && reached.spot(*task).is_placed();
     let grant = |task: TaskId| {
         let parts = reached.spot(task).pieces().iter().map(|piece| i128::from(piece.share.parts())).sum::<i128>();
-        let needs = problem.resources.iter().zip(problem.requirement(task)).filter(|(_, amount)| **amount > 0);
+        let needs = problem.own_resources().iter().zip(problem.requirement(task)).filter(|(_, amount)| **amount > 0);
         (task, parts, needs.map(|(resource, amount)| (resource.name.clone(), i128::from(*amount) * parts)).collect())
     };
     problem.task_ids().filter(runs).map(grant).collect()

@@ -77,6 +77,11 @@ impl Spot {
         self.pieces().iter().map(|piece| piece.node).eq(other.pieces().iter().map(|piece| piece.node))
     }
 
+    /// The same under other numbers of nodes.
+    pub fn renamed(&self, node: impl Fn(NodeId) -> NodeId) -> Spot {
+        Spot::from_pieces(self.pieces().iter().map(|piece| Piece { node: node(piece.node), ..*piece }).collect())
+    }
+
     /// True when the task runs on `node`.
     pub fn is_on(&self, node: NodeId) -> bool {
         self.pieces().iter().any(|piece| piece.node == node)
@@ -115,6 +120,11 @@ impl Placement {
     #[inline]
     pub fn set(&mut self, task: TaskId, spot: Spot) {
         self.spots[task.index()] = spot;
+    }
+
+    /// The same under other numbers of nodes.
+    pub fn renamed(&self, node: impl Fn(NodeId) -> NodeId) -> Placement {
+        Placement { spots: self.spots.iter().map(|spot| spot.renamed(&node)).collect() }
     }
 
     /// Number of tasks, placed or not.

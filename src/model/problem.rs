@@ -586,6 +586,22 @@ impl Problem {
         problem
     }
 
+    /// The problem that never had these nodes, which nothing runs on, and the nodes that are left, by their new number.
+    pub fn without_nodes(&self, gone: &[NodeId]) -> (Problem, Vec<NodeId>) {
+        let mut is_gone = vec![false; self.nodes.len()];
+        gone.iter().for_each(|node| is_gone[node.index()] = true);
+        let kept: Vec<NodeId> = self.node_ids().filter(|node| !is_gone[node.index()]).collect();
+        let mut new = vec![NodeId(0); self.nodes.len()];
+        kept.iter().enumerate().for_each(|(n, old)| new[old.index()] = NodeId::new(n));
+        let mut rest = self.clone();
+        rest.nodes = kept.iter().map(|node| self.nodes[node.index()].clone()).collect();
+        rest.allocatable = kept.iter().flat_map(|node| self.allocatable(*node)).copied().collect();
+        rest.soft_limit = kept.iter().flat_map(|node| self.soft_limit(*node)).copied().collect();
+        rest.current = self.current.renamed(|node| new[node.index()]);
+        rest.under_way.iter_mut().for_each(|(_, spot)| *spot = spot.renamed(|node| new[node.index()]));
+        (rest, kept)
+    }
+
     /// The problem with each list of nodes made one, of all their capacity. The lists cover every node once; nodes of a list
     /// differ in name and amounts at most, and only a list of one may be anyone's current node.
     pub fn with_nodes_merged(&self, lists: &[Vec<NodeId>]) -> Problem {
@@ -604,11 +620,8 @@ impl Problem {
         for (new, list) in lists.iter().enumerate() {
             list.iter().for_each(|old| name[old.index()] = NodeId::new(new));
         }
-        let renamed = |spot: &Spot| {
-            Spot::from_pieces(spot.pieces().iter().map(|p| Piece { node: name[p.node.index()], ..*p }).collect())
-        };
         merged.under_way.clear();
-        merged.current = Placement::from_spots(self.current.spots().iter().map(renamed).collect());
+        merged.current = self.current.renamed(|node| name[node.index()]);
         merged
     }
 }

@@ -28,7 +28,7 @@ pub struct Fill {
 pub struct Moment {
     /// The fullest that any node gets that the wave touches, as a part of its capacity; the first of equals.
     pub fullest: Option<Fill>,
-    /// Scaled amounts that running tasks take along to another node. Shape: resource_count.
+    /// Scaled amounts that running tasks take along to another node, by resource of the snapshot.
     pub in_flight: Vec<i128>,
 }
 
@@ -44,7 +44,8 @@ pub fn moments(problem: &Problem, plan: &Plan) -> Vec<Moment> {
         let peak: BTreeMap<NodeId, Vec<i128>> = nodes.into_iter().map(|node| (node, wave.peaks(node))).collect();
         wave.commit();
         let carried = |r| steps.iter().map(|step| carried(problem, step, r)).sum();
-        Moment { fullest: fullest(problem, &peak), in_flight: (0..problem.resources.len()).map(carried).collect() }
+        let own = problem.own_resources().len();
+        Moment { fullest: fullest(problem, &peak), in_flight: (0..own).map(carried).collect() }
     };
     plan.waves.iter().map(moment).collect()
 }
@@ -58,7 +59,8 @@ fn fullest(problem: &Problem, peak: &BTreeMap<NodeId, Vec<i128>>) -> Option<Fill
             held: *held,
             capacity: capacity(r),
         };
-        held.iter().enumerate().map(fill).filter(|fill| fill.capacity > 0)
+        // What burst and spot pools count by is no room.
+        held.iter().take(problem.own_resources().len()).enumerate().map(fill).filter(|fill| fill.capacity > 0)
     });
     // In millionths: a product of two scaled amounts might not fit.
     let part = |fill: &Fill| fill.held * 1_000_000 / fill.capacity;

@@ -9,14 +9,14 @@
 
 use super::cover::{Cover, Least};
 use super::policy::{Policy, scaled};
-use super::pools::{Load, Pool, capacity, capacity_of, pools};
+use super::pools::{Load, Pool, capacity, capacity_of, of_devices, pools};
 use super::scenario::{Scenarios, keeps_groups, left, placed};
 use super::scene::Scene;
-use super::search::{Search, empty_nodes, is_whole, lacking, priced, thinned, waiting};
+use super::search::{Search, confined, empty_nodes, is_whole, lacking, priced, thinned, waiting};
 use super::{NodeShape, spread::spread, stage::Stage};
 use crate::control::Control;
 use crate::model::{
-    DEVICE_MILLI, DeviceRequest, Faults, NodeId, Piece, Placement, Problem, Spot, TaskId, Usage, newcomer_forbidden,
+    DEVICE_MILLI, DeviceRequest, Faults, NodeId, Placement, Problem, TaskId, Usage, newcomer_forbidden,
 };
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -63,9 +63,7 @@ impl Bought {
             .zip(nodes)
             .flat_map(|(offer, own)| offer.iter().copied().zip(own.iter().copied()))
             .collect();
-        let piece = |piece: &Piece| Piece { node: same.get(&piece.node).copied().unwrap_or(piece.node), ..*piece };
-        let spot = |spot: &Spot| Spot::from_pieces(spot.pieces().iter().map(piece).collect());
-        Placement::from_spots(placement.spots().iter().map(spot).collect())
+        placement.renamed(|node| same.get(&node).copied().unwrap_or(node))
     }
 }
 
@@ -308,10 +306,7 @@ impl Market<'_> {
         let mut all = Load::of(problem, &problem.current).on(&nodes);
         for task in waiting(problem) {
             all.iter_mut().zip(super::cover::need(problem, task)).for_each(|(sum, need)| *sum += scaled(need));
-            if let Some(request) = &problem.tasks[task.index()].device {
-                let milli = i64::from(request.count) * i64::from(request.milli);
-                all[problem.resources.len() + request.kind as usize] += scaled(milli);
-            }
+            all.iter_mut().zip(of_devices(problem, task)).for_each(|(sum, need)| *sum += need);
         }
         for (r, load) in all.into_iter().enumerate().filter(|(_, load)| *load > 0) {
             cover.require(self.policy.whole_for(load), |node| capacity(problem, node)[r]);
@@ -403,29 +398,41 @@ impl Market<'_> {
         Some(Enough { counts, placement })
     }
 
+    /// The cluster with these nodes and no others, and its nodes by their number here. Whoever has bought them asks about just that, and
+    /// what a search finds depends on what else is there: so the answer is the same before and after.
+    fn ground(&self, counts: &[usize]) -> (Scene, Vec<NodeId>) {
+        let (problem, nodes) = self.scene.whole.without_nodes(&self.unbought(counts));
+        (Scene::new(problem, &[]), nodes)
+    }
+
     /// A place for everything with these nodes in which no pool is loaded above the target.
     fn spread(&self, counts: &[usize], control: &Control) -> Option<Placement> {
-        let is_within = |placement: &Placement| self.short(&self.stands(counts, placement)).is_none();
-        spread(&left(self.scene.pieces(), &self.unbought(counts)), self.policy, &is_within, self.search, control)
+        let (scene, nodes) = self.ground(counts);
+        let here = |placement: &Placement| placement.renamed(|node| nodes[node.index()]);
+        let is_within = |placement: &Placement| self.short(&self.stands(counts, &here(placement))).is_none();
+        let found = spread(&confined(scene.pieces()), self.policy, &is_within, self.search, control)?;
+        Some(here(&found))
     }
 
     /// A place for everything with these nodes, which are enough in every scenario; or who was left waiting in one.
     fn placed(&self, counts: &[usize], control: &Control) -> Result<Placement, Vec<TaskId>> {
-        let less = self.unbought(counts);
-        for gone in self.scenarios.open(&self.scene, &less, self.search, control) {
+        let (scene, nodes) = self.ground(counts);
+        let here = |placement: &Placement| placement.renamed(|node| nodes[node.index()]);
+        let scenarios = Scenarios::of(&scene.whole, self.policy);
+        for gone in scenarios.open(&scene, &[], self.search, control) {
             if control.must_stop() {
                 return Err(Vec::new());
             }
-            let problem = left(self.scene.pieces(), &[gone, less.as_slice()].concat());
+            let problem = left(scene.pieces(), gone);
             let found = self.search.most_placed(&problem, control);
-            if !is_whole(&problem, &found) || !keeps_groups(self.scene.pieces(), &found) {
+            if !is_whole(&problem, &found) || !keeps_groups(scene.pieces(), &found) {
                 return Err(lacking(&problem, &found).collect());
             }
             if gone.is_empty() {
-                return Ok(found);
+                return Ok(here(&found));
             }
         }
-        placed(&self.scene, &less, self.search, control).ok_or_else(Vec::new)
+        placed(&scene, &[], self.search, control).map(|found| here(&found)).ok_or_else(Vec::new)
     }
 }
 
@@ -504,8 +511,8 @@ fn bins(problem: &Problem, node: NodeId, tasks: &[TaskId]) -> usize {
     (closed + open.len()).max(conflicts.map(|(_, count)| count).max().unwrap_or(0))
 }
 
-/// Least amounts of a task, then milli by kind of device, scaled; a fraction of a device counts half or all of one, by milli and by the
-/// memory of devices of these nodes, so that what fits in sum fits on devices.
+/// Least amounts of a task, then milli and memory by kind of device, scaled; a fraction of a device counts half or all of one, by milli and
+/// by the memory of devices of these nodes, so that what fits in sum fits on devices.
 fn need(problem: &Problem, task: TaskId, nodes: &[NodeId]) -> Vec<i128> {
     let mut need = super::cover::least(problem, task);
     let request = problem.tasks[task.index()].device.as_ref();
@@ -522,5 +529,6 @@ fn need(problem: &Problem, task: TaskId, nodes: &[NodeId]) -> Vec<i128> {
             scaled(i64::from(request.count) * i64::from(if is_half { half } else { DEVICE_MILLI }))
         })
     }));
+    need.extend(of_devices(problem, task).split_off(need.len()));
     need
 }

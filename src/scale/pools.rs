@@ -12,10 +12,10 @@ pub(super) struct Pool {
     pub nodes: Vec<NodeId>,
 }
 
-/// One resource, or kind of device in milli, of a pool. Amounts are scaled (1/720,720).
+/// One resource, or kind of device in milli, or memory of these, of a pool. Amounts are scaled (1/720,720).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
-    /// Name of the resource, or kind of the devices.
+    /// Name of the resource, kind of the devices, or `KIND memory`.
     pub name: String,
     /// Unit for people, may be empty.
     pub unit: String,
@@ -54,18 +54,40 @@ pub(super) struct Reserve<'a> {
     pub level: Option<LevelId>,
 }
 
-/// What a node has, scaled: resources, then milli by kind of device.
+/// Rows of all that is counted: resources, then milli by kind of device, then memory by kind of device.
+fn row_count(problem: &Problem) -> usize {
+    problem.resources.len() + 2 * problem.device_kinds.len()
+}
+
+/// What a node has, scaled.
 pub(super) fn capacity(problem: &Problem, node: NodeId) -> Vec<i128> {
-    let devices = &problem.nodes[node.index()].devices;
-    let count = |kind: usize| devices.iter().filter(|device| device.kind as usize == kind).count() as i64;
-    let milli = (0..problem.device_kinds.len()).map(|kind| scaled(count(kind) * i64::from(DEVICE_MILLI)));
-    problem.allocatable(node).iter().map(|amount| scaled(*amount)).chain(milli).collect()
+    let mut row: Vec<i128> = problem.allocatable(node).iter().map(|amount| scaled(*amount)).collect();
+    row.resize(row_count(problem), 0);
+    let (milli, memory) = row[problem.resources.len()..].split_at_mut(problem.device_kinds.len());
+    for device in &problem.nodes[node.index()].devices {
+        milli[device.kind as usize] += scaled(DEVICE_MILLI.into());
+        memory[device.kind as usize] += scaled(device.memory);
+    }
+    row
 }
 
 /// What is held of it, likewise.
 fn held(problem: &Problem, usage: &Usage, node: NodeId) -> Vec<i128> {
-    let milli = (0..problem.device_kinds.len()).map(|kind| usage.kind_milli(problem, node, kind as u32).0 * scaled(1));
-    usage.amounts(node).iter().copied().chain(milli).collect()
+    let kinds = || 0..problem.device_kinds.len() as u32;
+    let milli = kinds().map(|kind| usage.kind_milli(problem, node, kind).0 * scaled(1));
+    let memory = kinds().map(|kind| usage.kind_memory(problem, node, kind).0 * scaled(1));
+    usage.amounts(node).iter().copied().chain(milli).chain(memory).collect()
+}
+
+/// What a task takes of devices, likewise; nothing of resources.
+pub(super) fn of_devices(problem: &Problem, task: TaskId) -> Vec<i128> {
+    let mut row = vec![0; row_count(problem)];
+    if let Some(request) = &problem.tasks[task.index()].device {
+        let (count, at) = (i128::from(request.count), problem.resources.len() + request.kind as usize);
+        row[at] = count * scaled(request.milli.into());
+        row[at + problem.device_kinds.len()] = count * scaled(request.memory);
+    }
+    row
 }
 
 /// What nodes have together.
@@ -123,21 +145,22 @@ fn counted(problem: &Problem, task: TaskId, spot: &Spot) -> Spot {
 }
 
 fn sum(problem: &Problem, rows: impl Iterator<Item = Vec<i128>>) -> Vec<i128> {
-    let mut sum = vec![0; problem.resources.len() + problem.device_kinds.len()];
+    let mut sum = vec![0; row_count(problem)];
     rows.for_each(|row| sum.iter_mut().zip(row).for_each(|(sum, own)| *sum += own));
     sum
 }
 
-/// The rooms of a pool: resources, then kinds of devices that it has.
+/// The rooms of a pool: resources, then kinds of devices that it has, then memory where these count it.
 pub(super) fn rooms(problem: &Problem, placement: &Placement, nodes: &[NodeId], reserve: &Reserve<'_>) -> Vec<Room> {
     let usage = Usage::of(problem, placement);
     let held = sum(problem, nodes.iter().map(|node| held(problem, &usage, *node)));
     let (load, available) = (Load::of(problem, placement).on(nodes), capacity_of(problem, nodes));
     let reserved = reserve.amounts(problem, placement, nodes);
-    let resources = problem.resources.iter().map(|resource| (&resource.name, resource.unit.as_str()));
-    let names = resources.chain(problem.device_kinds.iter().map(|kind| (kind, "milli")));
-    let rooms = names.enumerate().map(|(k, (name, unit))| Room {
-        name: name.clone(),
+    let resources = problem.resources.iter().map(|resource| (resource.name.clone(), resource.unit.as_str()));
+    let milli = problem.device_kinds.iter().map(|kind| (kind.clone(), "milli"));
+    let memory = problem.device_kinds.iter().map(|kind| (format!("{kind} memory"), ""));
+    let rooms = resources.chain(milli).chain(memory).enumerate().map(|(k, (name, unit))| Room {
+        name,
         unit: unit.to_string(),
         held: held[k],
         load: load[k],
@@ -153,15 +176,11 @@ pub(super) fn rooms(problem: &Problem, placement: &Placement, nodes: &[NodeId], 
 
 impl Reserve<'_> {
     fn amounts(&self, problem: &Problem, placement: &Placement, nodes: &[NodeId]) -> Vec<i128> {
-        let mut reserved = vec![0; problem.resources.len() + problem.device_kinds.len()];
+        let mut reserved = vec![0; row_count(problem)];
         if let (Policy::Tasks(_, count), Some(shape)) = (self.policy, self.shape) {
-            for (slot, amount) in reserved.iter_mut().zip(takes(problem, shape)) {
-                *slot = amount * i128::from(*count);
-            }
-            if let Some(request) = &problem.tasks[shape.index()].device {
-                let milli = scaled(i64::from(request.count) * i64::from(request.milli));
-                reserved[problem.resources.len() + request.kind as usize] = milli * i128::from(*count);
-            }
+            reserved = of_devices(problem, shape);
+            reserved.iter_mut().zip(takes(problem, shape)).for_each(|(slot, amount)| *slot = amount);
+            reserved.iter_mut().for_each(|slot| *slot *= i128::from(*count));
         }
         if let Some(level) = self.level {
             let mut domains: BTreeMap<DomainId, Vec<NodeId>> = BTreeMap::new();

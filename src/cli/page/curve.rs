@@ -154,7 +154,7 @@ fn wave_row(facts: &Facts<'_>, planned: &Planned<'_>, end: &WaveEnd) -> Vec<Html
 
 /// What running tasks take along.
 fn in_flight(facts: &Facts<'_>, moment: &Moment) -> Html {
-    let amounts = facts.problem.resources.iter().zip(&moment.in_flight).filter(|(_, amount)| **amount > 0);
+    let amounts = facts.problem.own_resources().iter().zip(&moment.in_flight).filter(|(_, amount)| **amount > 0);
     Html::listed(amounts.map(|(resource, amount)| format!("{} {}", grouped(*amount), resource.name).into()), ", ")
 }
 

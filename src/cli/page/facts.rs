@@ -128,7 +128,7 @@ pub enum Measure {
 
 /// Resources and kinds of devices of which some node has any.
 fn measures(problem: &Problem) -> Vec<Measure> {
-    let resources = (0..problem.resources.len()).map(ResourceId::new).map(Measure::Resource);
+    let resources = (0..problem.own_resources().len()).map(ResourceId::new).map(Measure::Resource);
     let kinds = (0..problem.device_kinds.len() as u32).map(Measure::Devices);
     let is_there = |measure: &Measure| problem.node_ids().any(|node| measure.capacity(problem, node) > 0);
     resources.chain(kinds).filter(is_there).collect()
