@@ -2,6 +2,9 @@
 //!
 //! Tiles of tasks are scored against all nodes in parallel (`kernel/score.rs`); the results are taken in order, and a task
 //! whose node has changed since is scored again on its own. So the result does not depend on the number of threads.
+//!
+//! Tasks that are alike follow each other, and where several do, all nodes are looked at once for all of them: when one of them has got the
+//! best node, that node alone has changed, and is looked at again. So a queue of few kinds of tasks costs little however long it is.
 
 use super::device::{Device, Trouble, node_words};
 use super::pack::{NOWHERE, Pack, UNGROUPED};
@@ -13,11 +16,16 @@ use crate::kernel::points::Shared;
 use crate::kernel::score::{Candidate, Nodes, Target, judge, score};
 use crate::model::{LevelId, NodeId, Place, Problem, TaskId, Violation, violations};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 /// Tasks scored against the same state.
 const TILE: usize = 128;
+/// So many tasks that are alike are not scored in tiles: a tile, on a device one way there and back, costs as much as a few looks at all.
+const ALIKE_MIN: usize = 4;
+/// Nodes that one thread looks at before others are asked to help.
+const NODES_AT_ONCE: usize = 512;
 /// Domains that a gang bound to one tries.
 const GANG_DOMAINS_MAX: usize = 256;
 /// Tasks of one broken rule that repair tries to move.
@@ -261,11 +269,19 @@ impl<'a> Builder<'a> {
         loop {
             let before = waiting.len();
             let mut tried = BTreeSet::new();
-            for tile in waiting.chunks(TILE) {
+            let mut rest = &waiting[..];
+            while !rest.is_empty() {
                 if control.must_stop() {
                     return;
                 }
-                self.admit_tile(tile, &mut tried, control);
+                let (count, are_alike) = self.next_tile(rest);
+                let (tile, after) = rest.split_at(count);
+                if are_alike {
+                    self.admit_alike(tile);
+                } else {
+                    self.admit_tile(tile, &mut tried, control);
+                }
+                rest = after;
             }
             waiting.retain(|task| self.state.at[*task as usize] == NOWHERE);
             let depends = waiting.iter().any(|task| self.pack.group[*task as usize] != UNGROUPED);
@@ -301,8 +317,48 @@ impl<'a> Builder<'a> {
                 (128 - density.max(1).leading_zeros(), size(task), task as u32)
             })
             .collect();
-        list.sort_by_key(|(density, size, task)| (std::cmp::Reverse((*density, *size)), *task));
+        let order = |(density, size, task): &(u32, i64, u32)| (Reverse((*density, *size)), self.sort_of(*task), *task);
+        list.sort_by(|a, b| order(a).cmp(&order(b)));
         list.into_iter().map(|(_, _, task)| task).collect()
+    }
+
+    /// What tasks are alike in: whether rules or a home tell them apart after all, who may have which node and devices, what they are
+    /// worth and what they require.
+    fn sort_of(&self, task: u32) -> (bool, u32, (u8, u32), i64, &[i32]) {
+        let (pack, t) = (self.pack, task as usize);
+        let is_own = pack.group[t] != UNGROUPED || pack.home[t] != NOWHERE;
+        let requirement = &pack.requirement[t * pack.lanes..][..pack.lanes];
+        (is_own, pack.class_row[t], pack.device[t], pack.value[t], requirement)
+    }
+
+    /// How many of these are next, and are they alike?
+    fn next_tile(&self, rest: &[u32]) -> (usize, bool) {
+        let are_alike = |a: &u32, b: &u32| self.sort_of(*a) == self.sort_of(*b) && !self.sort_of(*a).0;
+        let mut count = 0;
+        for alike in rest.chunk_by(are_alike) {
+            if alike.len() >= ALIKE_MIN && count == 0 {
+                return (alike.len(), true);
+            }
+            if alike.len() >= ALIKE_MIN || count >= TILE {
+                break;
+            }
+            count += alike.len();
+        }
+        (count.min(TILE), false)
+    }
+
+    /// Places tasks that are alike as one after the other would be: by the best node of all, which alone is another one then.
+    fn admit_alike(&mut self, tasks: &[u32]) {
+        let this = &*self;
+        let nodes = (0..this.pack.price.len() as u32).into_par_iter().with_min_len(NODES_AT_ONCE);
+        let targets = nodes.filter_map(|node| this.judge(tasks[0] as usize, node).map(Reverse));
+        let mut targets = BinaryHeap::from(targets.collect::<Vec<_>>());
+        for task in tasks.iter().map(|task| *task as usize) {
+            let worth = self.pack.pool_points(task);
+            let Some(Reverse(target)) = targets.pop().filter(|Reverse(target)| target.points <= worth) else { break };
+            self.relocate(task, target.node, target.devices);
+            targets.extend(self.judge(task, target.node).map(Reverse));
+        }
     }
 
     fn admit_tile(&mut self, tile: &[u32], tried: &mut BTreeSet<u32>, control: &Control) {
@@ -567,5 +623,100 @@ fn run<const L: usize>(shared: &Shared, nodes: &Nodes<'_>, task: &Candidate<'_>,
     match only {
         Some(node) => judge::<L>(shared, nodes, task, node as usize),
         None => score::<L>(shared, nodes, task),
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::model::*;
+
+    /// Nodes of two shapes with every cost that ejection sees, and 150 tasks that wait: of each five that follow each other the last one
+    /// differs from the others in one thing alone.
+    pub fn queue() -> Problem {
+        let amounts = |cpu: i64| BTreeMap::from([("cpu".to_string(), cpu)]);
+        let node = |n: i64| NodeSpec {
+            name: format!("n{n}"),
+            allocatable: amounts(8 + 4 * (n % 2)),
+            soft_limit: amounts(6),
+            price: 5,
+            labels: BTreeMap::from([("disk".to_string(), (n % 3).to_string())]),
+            devices: vec![DevicesSpec { kind: "gpu".into(), model: String::new(), count: 2, memory: None }],
+            ..NodeSpec::default()
+        };
+        let task = |t: i64| {
+            let other = if t % 5 == 4 { t / 5 % 4 } else { 4 };
+            let milli = [300, 500, 700][t as usize / 5 % 3] + u32::from(other == 0) * 10;
+            TaskSpec {
+                name: format!("t{t}"),
+                weight: 100 + i64::from(other == 1),
+                requirement: amounts(2 + t / 5 % 2 + i64::from(other == 2)),
+                device: Some(DeviceRequestSpec {
+                    kind: "gpu".into(),
+                    count: 1,
+                    milli,
+                    memory: None,
+                    models: Vec::new(),
+                }),
+                selector: (other == 3).then(|| ("disk".to_string(), vec!["1".to_string()])).into_iter().collect(),
+                ..TaskSpec::default()
+            }
+        };
+        let snapshot = Snapshot {
+            resources: vec![ResourceSpec { name: "cpu".into(), load_weight: 2, ..ResourceSpec::default() }],
+            nodes: (0..20).map(node).collect(),
+            tasks: (0..150).map(task).collect(),
+            ..Snapshot::default()
+        };
+        Problem::new(&snapshot).expect("it is sound")
+    }
+
+    /// There is not enough room for all of them.
+    #[test]
+    fn tasks_that_are_alike_go_where_each_would_go_alone() {
+        let problem = queue();
+        let pack = Pack::new(&problem);
+        let [mut together, mut alone] = [0; 2].map(|_| Builder::new(&problem, &pack));
+        let waiting = together.waiting();
+        let (mut alike, mut placed, mut rest) = (0, 0, &waiting[..]);
+        while !rest.is_empty() {
+            let (count, are_alike) = together.next_tile(rest);
+            let tile;
+            (tile, rest) = rest.split_at(count);
+            if !are_alike {
+                continue;
+            }
+            together.admit_alike(tile);
+            for task in tile.iter().map(|task| *task as usize) {
+                if let Some(target) = alone.best(task).filter(|target| target.points <= pack.pool_points(task)) {
+                    alone.relocate(task, target.node, target.devices);
+                    placed += 1;
+                }
+            }
+            assert!(together.state == alone.state, "{count} tasks like {}", tile[0]);
+            alike += count;
+        }
+        assert!(placed > 30 && placed < alike, "{placed} of {alike} tasks found a place");
+    }
+
+    #[test]
+    fn only_tasks_that_ask_for_the_same_are_alike() {
+        let problem = queue();
+        let pack = Pack::new(&problem);
+        let builder = Builder::new(&problem, &pack);
+        let waiting = builder.waiting();
+        let sort = |task: &u32| {
+            let own = &problem.tasks[*task as usize];
+            (own.weight, own.device.clone(), own.selector.clone(), problem.requirement(TaskId(*task)).to_vec())
+        };
+        let (mut rest, mut tiles) = (&waiting[..], 0);
+        while !rest.is_empty() {
+            let (count, are_alike) = builder.next_tile(rest);
+            let tile;
+            (tile, rest) = rest.split_at(count);
+            assert!(!are_alike || tile.iter().all(|task| sort(task) == sort(&tile[0])));
+            tiles += usize::from(are_alike);
+        }
+        assert_eq!(tiles, 6, "three fractions with two amounts each");
     }
 }

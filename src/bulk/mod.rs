@@ -210,47 +210,19 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
 }
 
 /// What single steps make of a problem, without any annealing: repairs, starts, waiting tasks in the place of others, whole nodes
-/// emptied.
+/// emptied. They keep in order.
 fn settle(problem: &Problem, options: &Options, control: &Control) -> Placement {
     let pack = Pack::new(problem);
     let (built, _) = build::build(problem, &pack, None, control);
-    single_steps(problem, &pack, &built, options, true, control).0
-}
-
-/// What they make of a placement: those who wait start where they can.
-fn grow(problem: &Problem, start: &Placement, options: &Options, control: &Control) -> Outcome {
-    let grown = || {
-        let pack = Pack::new(problem);
-        let (at, devices) = state::arrays(start);
-        let built = build::Builder::at(problem, &pack, &at, &devices).state;
-        let (placement, evaluations) = single_steps(problem, &pack, &built, options, false, control);
-        let effort = eject::effort(evaluations, pack.movable_count);
-        Outcome { placement, effort, evaluations, status: Status::Feasible, troubles: Vec::new() }
-    };
-    pooled(options, grown)
-}
-
-/// The placement, and how many trials of ejection it took.
-fn single_steps(
-    problem: &Problem,
-    pack: &Pack,
-    built: &state::State,
-    options: &Options,
-    in_order: bool,
-    control: &Control,
-) -> (Placement, u64) {
-    let mut editor = build::Builder::at(problem, pack, &built.at, &built.devices);
-    editor.admit(control);
-    let mut trials = 0;
-    if eject::suits(pack) {
+    let mut editor = build::Builder::at(problem, &pack, &built.at, &built.devices);
+    if eject::suits(&pack) {
         let effort = options.effort.or(control.time_left().is_none().then_some(EFFORT_DEFAULT));
         let most = effort.map(|effort| eject::trials(effort, pack.movable_count));
-        let asked = eject::Asked { seed: options.seed, most, in_order };
-        trials = eject::eject(pack, &mut editor, asked, control);
+        eject::eject(&pack, &mut editor, eject::Asked { seed: options.seed, most, in_order: true }, control);
         editor.admit(control);
     }
-    room::room(pack, &mut editor, control);
-    (finish(problem, pack, built, editor, polish::LOOKS_MIN, control), trials)
+    room::room(&pack, &mut editor, control);
+    finish(problem, &pack, &built, editor, polish::LOOKS_MIN, control)
 }
 
 /// What is made of the state that a search ends in: nodes emptied, moves sent home that bring nothing, the rest handed out, and every

@@ -5,8 +5,11 @@
 //! shorter ones, so the lengths are bisected first; but the search is no proof, and what it did not place might still have a place.
 //! So longer searches go on from there, and the answer is a prefix that can be placed, not the longest there is.
 
-use super::pack::{Pack, UNGROUPED, packed_share};
-use super::{Options, Outcome, eject, grow, solve};
+use super::build::Builder;
+use super::kinds::{Kinds, takes_part};
+use super::pack::{NOWHERE, Pack, packed_share};
+use super::state::arrays;
+use super::{EFFORT_DEFAULT, Options, Outcome, eject, finish, polish, pooled, solve};
 use crate::control::{Control, Progress};
 use crate::model::{DEVICE_MILLI, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, violations, worsened};
 use crate::plan::Status;
@@ -18,8 +21,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const SHORT_PART: u32 = 40;
 /// A long one.
 const LONG_PART: u32 = 5;
-/// Short probes end when the prefix is known to so many tasks.
-const SHORT_UNTIL: usize = 8;
+/// Lengths are bisected until so few are left, and long probes ask for so many tasks more at most: whether many more can be placed is seen
+/// soon, and whether a few more can is what the time is for.
+const LONG_UNTIL: usize = 8;
+/// Probes that only eject leave this part of the time for what is done once in the end.
+const FINISH_PART: u32 = 20;
 
 /// Searches for the longest prefix; gives the placement of the last one that was wholly placed, its length, and that of the queue.
 ///
@@ -37,62 +43,123 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         status: Status::Feasible,
         troubles: Vec::new(),
     };
-    // `low` tasks can be placed, `high` were asked for last without success. First the lengths are bisected by short probes, then
-    // longer ones try a few tasks more: twice as many after a success, half as many after a failure.
-    let whole = whole_lengths(problem, &queue);
-    // Where nothing runs and devices are shared, ejection alone goes on from what was placed so far: a prefix that is not the longest
-    // leaves it room enough. Tasks whose group has rules take no part in it.
+    // Where nothing runs and devices are shared, ejection alone goes on from what was found last: a prefix that is not the longest
+    // leaves it room enough. Tasks whose group has rules, and those that may be in pieces, take no part in it.
+    let pack = Pack::new(problem);
     let runs = problem.current.spots().iter().any(Spot::is_placed);
-    let all_take_part = |pack: Pack| eject::suits(&pack) && pack.group.iter().all(|group| *group == UNGROUPED);
-    let grows = !runs && all_take_part(Pack::new(problem));
+    let grows = !runs && eject::suits(&pack) && queue.iter().all(|task| takes_part(&pack, task.index()));
+    let probing = match control.time_left().filter(|_| grows) {
+        Some(left) => control.within(left - left / FINISH_PART),
+        None => control.clone(),
+    };
+    // `low` tasks can be placed, `high` were asked for without success. First the lengths are bisected, then a few tasks more are
+    // tried: twice as many after a success, half as many after a failure.
+    let whole = whole_lengths(problem, &queue);
     let (mut low, mut high) = (0, most_that_fit(problem, &queue) + 1);
-    let (mut step, mut is_short) = (0, true);
-    while low < queue.len() && !control.must_stop() {
-        let first = whole.partition_point(|length| *length <= low);
-        let open = &whole[first..whole.partition_point(|length| *length < high).max(first)];
-        if is_short && open.is_empty() {
-            (is_short, step) = (false, SHORT_UNTIL);
-        }
-        let length = if is_short {
-            open[open.len() / 2]
+    let (mut step, mut bisects) = (LONG_UNTIL, true);
+    let mut last = problem.current.clone();
+    while low < queue.len() && !probing.must_stop() {
+        let open = whole.partition_point(|length| *length <= low)..whole.partition_point(|length| *length < high);
+        bisects &= low + LONG_UNTIL < high && !open.is_empty();
+        let length = if bisects {
+            whole[open.start.midpoint(open.end)]
         } else {
             let wanted = whole.partition_point(|length| *length < low + step);
             whole.get(wanted).copied().unwrap_or(queue.len())
         };
-        let part = if is_short { SHORT_PART } else { LONG_PART };
-        let share = control.part(part);
+        let share = probing.part(if length > low + LONG_UNTIL { SHORT_PART } else { LONG_PART });
         let seed = options.seed.wrapping_add(best.evaluations);
         let options = Options { seed, ..options.clone() };
         let rest = &queue[length..];
         let found = match grows {
-            true => grow(&narrowed(problem, rest), &best.placement, &options, &share),
+            true => grow(&narrowed(problem, rest), &last, &options, &share),
             false => probe(&warm(problem, &best.placement), &options, rest, &share),
         };
         let reached = queue.iter().take_while(|task| found.placement.spot(**task).is_placed()).count().min(length);
         best.evaluations += found.evaluations;
         best.effort = best.effort.max(found.effort);
         best.troubles.extend(found.troubles);
-        if reached > low {
+        last = found.placement;
+        let is_longer = reached > low;
+        if is_longer {
             // Even a failed probe shows a prefix.
             low = reached;
-            best.placement = without(problem, found.placement, &queue[low..]);
+            best.placement = without(problem, last.clone(), &queue[low..]);
         }
-        if is_short {
-            high = if reached < length { length } else { high };
-            (is_short, step) = (low + SHORT_UNTIL < high, SHORT_UNTIL);
-        } else if reached < length {
-            if step == 1 && control.time_left().is_none() {
+        if reached < length {
+            if !bisects && step == 1 && control.time_left().is_none() {
                 break;
             }
-            step = (step / 2).max(1);
-        } else {
+            (high, step) = (length.min(high), if is_longer || bisects { step } else { (step / 2).max(1) });
+        } else if !bisects {
             step *= 2;
         }
+    }
+    if grows {
+        best.placement = pooled(options, || finished(problem, &best.placement, &queue[..low], control));
     }
     if control.must_stop() && options.effort.is_some() {
         best.status = Status::Interrupted;
     }
     (best, low, queue.len())
+}
+
+/// What ejection makes of a placement: those who wait and may start do so where they can, of those that are alike the first ones.
+fn grow(problem: &Problem, start: &Placement, options: &Options, control: &Control) -> Outcome {
+    let grown = || {
+        let pack = Pack::new(problem);
+        let (mut at, devices) = arrays(start);
+        (0..at.len()).filter(|task| !pack.movable[*task]).for_each(|task| at[task] = pack.home[task]);
+        let mut editor = Builder::at(problem, &pack, &at, &devices);
+        editor.admit(control);
+        let effort = options.effort.or(control.time_left().is_none().then_some(EFFORT_DEFAULT));
+        let most = effort.map(|effort| eject::trials(effort, pack.movable_count));
+        let asked = eject::Asked { seed: options.seed, most, in_order: false };
+        let trials = eject::eject(&pack, &mut editor, asked, control);
+        editor.admit(control);
+        first_come(&pack, &mut editor);
+        Outcome {
+            placement: editor.state.placement(problem),
+            effort: eject::effort(trials, pack.movable_count),
+            evaluations: trials,
+            status: Status::Feasible,
+            troubles: Vec::new(),
+        }
+    };
+    pooled(options, grown)
+}
+
+/// Of tasks that are alike, those that come first in the queue take the places of those that come last.
+fn first_come(pack: &Pack, editor: &mut Builder<'_>) {
+    let kinds = Kinds::new(pack);
+    let mut members = vec![Vec::new(); kinds.list.len()];
+    for task in (0..pack.home.len()).filter(|task| takes_part(pack, *task) && pack.home[*task] == NOWHERE) {
+        members[kinds.of[task] as usize].push(task);
+    }
+    for tasks in members {
+        let is_placed = |task: &&usize, editor: &Builder<'_>| editor.state.at[**task] != NOWHERE;
+        let placed = tasks.iter().filter(|task| is_placed(task, editor)).count();
+        let early: Vec<usize> = tasks[..placed].iter().filter(|task| !is_placed(task, editor)).copied().collect();
+        let late: Vec<usize> = tasks[placed..].iter().filter(|task| is_placed(task, editor)).copied().collect();
+        for (early, late) in early.into_iter().zip(late) {
+            let (node, devices) = (editor.state.at[late], editor.state.devices[late]);
+            editor.relocate(late, NOWHERE, 0);
+            editor.relocate(early, node, devices);
+        }
+    }
+}
+
+/// What the end of a search makes of a placement of these tasks, where all of them still run then.
+fn finished(problem: &Problem, placement: &Placement, tasks: &[TaskId], control: &Control) -> Placement {
+    let rest: Vec<TaskId> = problem.task_ids().filter(|task| tasks.binary_search(task).is_err()).collect();
+    let narrowed = narrowed(problem, &rest);
+    let pack = Pack::new(&narrowed);
+    let (at, devices) = arrays(placement);
+    let editor = Builder::at(&narrowed, &pack, &at, &devices);
+    let built = editor.state.clone();
+    let finished = finish(&narrowed, &pack, &built, editor, polish::LOOKS_MIN, control);
+    let all_run = tasks.iter().all(|task| finished.spot(*task).is_placed());
+    if all_run { finished } else { placement.clone() }
 }
 
 /// Lengths of at least 1 that end amid no gang: some members before the end, but too few of them to run, would have to wait, and so
@@ -191,4 +258,43 @@ fn without(problem: &Problem, placement: Placement, rest: &[TaskId]) -> Placemen
     rest.iter().for_each(|task| fewer.set(*task, Spot::Unplaced));
     let before = violations(problem, &problem.current);
     if worsened(&before, &violations(problem, &fewer)).is_empty() { fewer } else { placement }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bulk::build::tests::queue;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn of_those_that_are_alike_the_first_ones_stay() {
+        let problem = queue();
+        let pack = Pack::new(&problem);
+        let kinds = Kinds::new(&pack);
+        let mut editor = Builder::new(&problem, &pack);
+        editor.admit(&Control::unlimited());
+        let placed: Vec<usize> = (0..pack.home.len()).filter(|task| editor.state.at[*task] != NOWHERE).collect();
+        placed.iter().step_by(3).for_each(|task| editor.relocate(*task, NOWHERE, 0));
+        let places = |editor: &Builder<'_>| {
+            let held =
+                (0..pack.home.len()).map(|task| (kinds.of[task], editor.state.at[task], editor.state.devices[task]));
+            held.filter(|(_, at, _)| *at != NOWHERE).collect::<BTreeSet<_>>()
+        };
+        // Tasks that run although one like them waits before them.
+        let passers = |editor: &Builder<'_>| {
+            let mut waiting = BTreeSet::new();
+            let mut passes = |task: &usize| {
+                let is_placed = editor.state.at[*task] != NOWHERE;
+                waiting.extend((!is_placed).then_some(kinds.of[*task]));
+                is_placed && waiting.contains(&kinds.of[*task])
+            };
+            (0..pack.home.len()).filter(|task| passes(task)).count()
+        };
+        let before = places(&editor);
+        assert!(passers(&editor) > 10, "{} run before their turn", passers(&editor));
+        first_come(&pack, &mut editor);
+        assert_eq!(places(&editor), before, "the same places are held by the same kinds");
+        assert_eq!(passers(&editor), 0);
+        assert_eq!(editor.state, editor.state.recomputed(&pack));
+    }
 }
