@@ -16,7 +16,7 @@ read -ra budgets <<< "${OPENB_MOVES:-0 50 200 1000 all}"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-# Placed pods, GPU milli placed per 1000 of all, and nodes of 8 GPUs that nobody holds a GPU of; of a placement list.
+# Placed pods, share of GPU milli placed in percent, and nodes of 8 GPUs that nobody holds a GPU of; of a placement list.
 state() { # PODS PLACEMENT
   awk -F, '
     FNR == 1 { file++; for (i = 1; i <= NF; i++) column[file, $i] = i; next }

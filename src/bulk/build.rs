@@ -7,6 +7,7 @@
 //! best node, that node alone has changed, and is looked at again. So a queue of few kinds of tasks costs little however long it is.
 
 use super::device::{Device, Trouble, node_words};
+use super::kinds;
 use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::state::State;
 use crate::control::Control;
@@ -26,6 +27,8 @@ const TILE: usize = 128;
 const ALIKE_MIN: usize = 4;
 /// Nodes that one thread looks at before others are asked to help.
 const NODES_AT_ONCE: usize = 512;
+/// Tasks that are alike between two looks at the clock.
+const TASKS_AT_ONCE: usize = 4096;
 /// Domains that a gang bound to one tries.
 const GANG_DOMAINS_MAX: usize = 256;
 /// Tasks of one broken rule that repair tries to move.
@@ -35,7 +38,7 @@ const SUSPECTS_MAX: usize = 4096;
 pub fn build(problem: &Problem, pack: &Pack, device: Option<&Device>, control: &Control) -> (State, Option<Trouble>) {
     let mut builder = Builder::new(problem, pack);
     builder.repair(control);
-    if let Some(device) = device.filter(|_| builder.waiting().len() > 1) {
+    if let Some(device) = device.filter(|_| (0..pack.home.len()).filter(|task| builder.waits(*task)).count() > 1) {
         match Tiles::new(Arc::clone(device.gpu()), device.image(), TILE) {
             Ok(tiles) => builder.tiles = Some(tiles),
             Err(error) => builder.trouble = Some(error.into()),
@@ -277,7 +280,7 @@ impl<'a> Builder<'a> {
                 let (count, are_alike) = self.next_tile(rest);
                 let (tile, after) = rest.split_at(count);
                 if are_alike {
-                    self.admit_alike(tile);
+                    self.admit_alike(tile, control);
                 } else {
                     self.admit_tile(tile, &mut tried, control);
                 }
@@ -289,6 +292,11 @@ impl<'a> Builder<'a> {
                 return;
             }
         }
+    }
+
+    /// Does a task wait that may start?
+    fn waits(&self, task: usize) -> bool {
+        self.pack.movable[task] && self.state.at[task] == NOWHERE
     }
 
     /// What waits, densest and largest first.
@@ -308,32 +316,28 @@ impl<'a> Builder<'a> {
             let (count, milli) = (pack.device[task].0, pack.device[task].1 >> MILLI_SHIFT);
             amounts.max().unwrap_or(0).max(((i64::from(count) * i64::from(milli)) << 30) / (devices * 1000)).max(1)
         };
-        let waits = |task: &usize| pack.movable[*task] && self.state.at[*task] == NOWHERE;
         let mut list: Vec<(u32, i64, u32)> = (0..pack.home.len())
-            .filter(waits)
+            .filter(|task| self.waits(*task))
             .map(|task| {
                 // Density in powers of two: within a class, large first packs better.
                 let density = (i128::from(pack.value[task]) << 20) / i128::from(size(task));
                 (128 - density.max(1).leading_zeros(), size(task), task as u32)
             })
             .collect();
-        let order = |(density, size, task): &(u32, i64, u32)| (Reverse((*density, *size)), self.sort_of(*task), *task);
+        let order = |(density, size, task): &(u32, i64, u32)| (Reverse((*density, *size)), self.likeness(*task), *task);
         list.sort_by(|a, b| order(a).cmp(&order(b)));
         list.into_iter().map(|(_, _, task)| task).collect()
     }
 
-    /// What tasks are alike in: whether rules or a home tell them apart after all, who may have which node and devices, what they are
-    /// worth and what they require.
-    fn sort_of(&self, task: u32) -> (bool, u32, (u8, u32), i64, &[i32]) {
+    /// What tasks are alike in: whether rules or a home tell them apart after all, and their kind.
+    fn likeness(&self, task: u32) -> (bool, impl Ord + '_) {
         let (pack, t) = (self.pack, task as usize);
-        let is_own = pack.group[t] != UNGROUPED || pack.home[t] != NOWHERE;
-        let requirement = &pack.requirement[t * pack.lanes..][..pack.lanes];
-        (is_own, pack.class_row[t], pack.device[t], pack.value[t], requirement)
+        (pack.group[t] != UNGROUPED || pack.home[t] != NOWHERE, kinds::key(pack, t))
     }
 
     /// How many of these are next, and are they alike?
     fn next_tile(&self, rest: &[u32]) -> (usize, bool) {
-        let are_alike = |a: &u32, b: &u32| self.sort_of(*a) == self.sort_of(*b) && !self.sort_of(*a).0;
+        let are_alike = |a: &u32, b: &u32| self.likeness(*a) == self.likeness(*b) && !self.likeness(*a).0;
         let mut count = 0;
         for alike in rest.chunk_by(are_alike) {
             if alike.len() >= ALIKE_MIN && count == 0 {
@@ -348,13 +352,16 @@ impl<'a> Builder<'a> {
     }
 
     /// Places tasks that are alike as one after the other would be: by the best node of all, which alone is another one then.
-    fn admit_alike(&mut self, tasks: &[u32]) {
+    fn admit_alike(&mut self, tasks: &[u32], control: &Control) {
         let this = &*self;
         let nodes = (0..this.pack.price.len() as u32).into_par_iter().with_min_len(NODES_AT_ONCE);
         let targets = nodes.filter_map(|node| this.judge(tasks[0] as usize, node).map(Reverse));
         let mut targets = BinaryHeap::from(targets.collect::<Vec<_>>());
-        for task in tasks.iter().map(|task| *task as usize) {
-            let worth = self.pack.pool_points(task);
+        let worth = this.pack.pool_points(tasks[0] as usize);
+        for (i, task) in tasks.iter().map(|task| *task as usize).enumerate() {
+            if i % TASKS_AT_ONCE == 0 && control.must_stop() {
+                break;
+            }
             let Some(Reverse(target)) = targets.pop().filter(|Reverse(target)| target.points <= worth) else { break };
             self.relocate(task, target.node, target.devices);
             targets.extend(self.judge(task, target.node).map(Reverse));
@@ -440,7 +447,7 @@ impl<'a> Builder<'a> {
 
     /// Members of a group that wait and may start.
     pub fn waiting_members(&self, group: u32) -> Vec<u32> {
-        let waiting = |task: &u32| self.state.at[*task as usize] == NOWHERE && self.pack.movable[*task as usize];
+        let waiting = |task: &u32| self.waits(*task as usize);
         self.members[group as usize].iter().copied().filter(waiting).collect()
     }
 
@@ -631,9 +638,10 @@ pub mod tests {
     use super::*;
     use crate::model::*;
 
-    /// Nodes of two shapes with every cost that ejection sees, and 150 tasks that wait: of each five that follow each other the last one
-    /// differs from the others in one thing alone.
-    pub fn queue() -> Problem {
+    /// Nodes of two shapes with costs of load, price, balance and fragmentation and with memory of devices, and 150 tasks that wait: of
+    /// each five that follow each other the last one differs from the others in one thing alone. Some more are alike, but no two of
+    /// them may share a node.
+    pub fn queue(apart: i64) -> Problem {
         let amounts = |cpu: i64| BTreeMap::from([("cpu".to_string(), cpu)]);
         let node = |n: i64| NodeSpec {
             name: format!("n{n}"),
@@ -641,7 +649,7 @@ pub mod tests {
             soft_limit: amounts(6),
             price: 5,
             labels: BTreeMap::from([("disk".to_string(), (n % 3).to_string())]),
-            devices: vec![DevicesSpec { kind: "gpu".into(), model: String::new(), count: 2, memory: None }],
+            devices: vec![DevicesSpec { kind: "gpu".into(), model: String::new(), count: 2, memory: Some(40) }],
             ..NodeSpec::default()
         };
         let task = |t: i64| {
@@ -649,32 +657,38 @@ pub mod tests {
             let milli = [300, 500, 700][t as usize / 5 % 3] + u32::from(other == 0) * 10;
             TaskSpec {
                 name: format!("t{t}"),
-                weight: 100 + i64::from(other == 1),
+                weight: 5000 + i64::from(other == 1),
                 requirement: amounts(2 + t / 5 % 2 + i64::from(other == 2)),
                 device: Some(DeviceRequestSpec {
                     kind: "gpu".into(),
                     count: 1,
                     milli,
-                    memory: None,
+                    memory: Some(12),
                     models: Vec::new(),
                 }),
+                group: (t >= 150).then(|| "apart".to_string()),
                 selector: (other == 3).then(|| ("disk".to_string(), vec!["1".to_string()])).into_iter().collect(),
                 ..TaskSpec::default()
             }
         };
-        let snapshot = Snapshot {
+        let mut snapshot = Snapshot {
             resources: vec![ResourceSpec { name: "cpu".into(), load_weight: 2, ..ResourceSpec::default() }],
             nodes: (0..20).map(node).collect(),
-            tasks: (0..150).map(task).collect(),
+            tasks: (0..150 + apart).map(task).collect(),
+            groups: vec![GroupSpec { name: "apart".into(), conflict: vec!["node".into()], ..GroupSpec::default() }],
             ..Snapshot::default()
         };
+        let device = DeviceRequestSpec { kind: "gpu".into(), count: 1, milli: 1000, memory: None, models: Vec::new() };
+        let mix = vec![MixSpec { parts: 1, requirement: amounts(2), device }];
+        snapshot.objective.fragmentation = Some(FragmentationSpec { weight: 1, mix });
+        snapshot.objective.price_weight = 1;
         Problem::new(&snapshot).expect("it is sound")
     }
 
     /// There is not enough room for all of them.
     #[test]
     fn tasks_that_are_alike_go_where_each_would_go_alone() {
-        let problem = queue();
+        let problem = queue(4);
         let pack = Pack::new(&problem);
         let [mut together, mut alone] = [0; 2].map(|_| Builder::new(&problem, &pack));
         let waiting = together.waiting();
@@ -686,7 +700,7 @@ pub mod tests {
             if !are_alike {
                 continue;
             }
-            together.admit_alike(tile);
+            together.admit_alike(tile, &Control::unlimited());
             for task in tile.iter().map(|task| *task as usize) {
                 if let Some(target) = alone.best(task).filter(|target| target.points <= pack.pool_points(task)) {
                     alone.relocate(task, target.node, target.devices);
@@ -701,11 +715,12 @@ pub mod tests {
 
     #[test]
     fn only_tasks_that_ask_for_the_same_are_alike() {
-        let problem = queue();
+        let problem = queue(4);
         let pack = Pack::new(&problem);
         let builder = Builder::new(&problem, &pack);
         let waiting = builder.waiting();
-        let sort = |task: &u32| {
+        let is_free = |task: &u32| problem.tasks[*task as usize].group.is_none();
+        let ask = |task: &u32| {
             let own = &problem.tasks[*task as usize];
             (own.weight, own.device.clone(), own.selector.clone(), problem.requirement(TaskId(*task)).to_vec())
         };
@@ -714,7 +729,7 @@ pub mod tests {
             let (count, are_alike) = builder.next_tile(rest);
             let tile;
             (tile, rest) = rest.split_at(count);
-            assert!(!are_alike || tile.iter().all(|task| sort(task) == sort(&tile[0])));
+            assert!(!are_alike || tile.iter().all(|task| is_free(task) && ask(task) == ask(&tile[0])));
             tiles += usize::from(are_alike);
         }
         assert_eq!(tiles, 6, "three fractions with two amounts each");

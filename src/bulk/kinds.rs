@@ -57,6 +57,12 @@ impl Kind {
     }
 }
 
+/// What the tasks of a kind have in common: who may have which node and devices, what they are worth and what they require.
+pub fn key(pack: &Pack, task: usize) -> (u32, (u8, u32), i64, &[i32]) {
+    let requirement = &pack.requirement[task * pack.lanes..][..pack.lanes];
+    (pack.class_row[task], pack.device[task], pack.value[task], requirement)
+}
+
 impl Kinds {
     /// Of the tasks that take part.
     pub fn new(pack: &Pack) -> Kinds {
@@ -71,9 +77,7 @@ impl Kinds {
         };
         let mut known = HashMap::new();
         for task in (0..pack.home.len()).filter(|task| takes_part(pack, *task)) {
-            let requirement = &pack.requirement[task * pack.lanes..][..pack.lanes];
-            let key = (requirement, pack.device[task], pack.class_row[task], pack.value[task]);
-            kinds.of[task] = *known.entry(key).or_insert_with(|| {
+            kinds.of[task] = *known.entry(key(pack, task)).or_insert_with(|| {
                 let ((count, word), class_row, value) = (pack.device[task], pack.class_row[task], pack.value[task]);
                 let task = task as u32;
                 kinds.list.push(Kind { task, count, word, class_row, value, device_sorts: 0, node_sorts: 0 });

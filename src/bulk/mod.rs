@@ -184,8 +184,7 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let mut editor = build::Builder::at(problem, &pack, &best.at, &best.devices);
     editor.admit(control);
     if ejects {
-        let effort = options.effort.or(control.time_left().is_none().then_some(EFFORT_DEFAULT));
-        let most = effort.map(|effort| eject::trials(effort, pack.movable_count));
+        let most = trials(&pack, options, control);
         let part = if drains_long { EJECTION_PART.1 } else { EJECTION_PART.0 };
         let ejecting = control.time_left().map_or_else(|| control.clone(), |left| control.within(left.mul_f64(part)));
         let asked = eject::Asked { seed: options.seed, most, in_order: false };
@@ -209,6 +208,12 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     }
 }
 
+/// Trials of ejection at most; `None`: what fits the time limit.
+fn trials(pack: &Pack, options: &Options, control: &Control) -> Option<u64> {
+    let effort = options.effort.or(control.time_left().is_none().then_some(EFFORT_DEFAULT));
+    effort.map(|effort| eject::trials(effort, pack.movable_count))
+}
+
 /// What single steps make of a problem, without any annealing: repairs, starts, waiting tasks in the place of others, whole nodes
 /// emptied. They keep in order.
 fn settle(problem: &Problem, options: &Options, control: &Control) -> Placement {
@@ -216,8 +221,7 @@ fn settle(problem: &Problem, options: &Options, control: &Control) -> Placement 
     let (built, _) = build::build(problem, &pack, None, control);
     let mut editor = build::Builder::at(problem, &pack, &built.at, &built.devices);
     if eject::suits(&pack) {
-        let effort = options.effort.or(control.time_left().is_none().then_some(EFFORT_DEFAULT));
-        let most = effort.map(|effort| eject::trials(effort, pack.movable_count));
+        let most = trials(&pack, options, control);
         eject::eject(&pack, &mut editor, eject::Asked { seed: options.seed, most, in_order: true }, control);
         editor.admit(control);
     }

@@ -9,7 +9,7 @@ use super::build::Builder;
 use super::kinds::{Kinds, takes_part};
 use super::pack::{NOWHERE, Pack, packed_share};
 use super::state::arrays;
-use super::{EFFORT_DEFAULT, Options, Outcome, eject, finish, polish, pooled, solve};
+use super::{Options, Outcome, eject, finish, key, polish, pooled, solve, trials};
 use crate::control::{Control, Progress};
 use crate::model::{DEVICE_MILLI, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, violations, worsened};
 use crate::plan::Status;
@@ -54,18 +54,21 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
     };
     // `low` tasks can be placed, `high` were asked for without success. First the lengths are bisected, then a few tasks more are
     // tried: twice as many after a success, half as many after a failure.
-    let whole = whole_lengths(problem, &queue);
-    let (mut low, mut high) = (0, most_that_fit(problem, &queue) + 1);
+    let most = most_that_fit(problem, &queue);
+    let mut whole = whole_lengths(problem, &queue);
+    // Where something runs that may be stopped for it, more than what is free may have room.
+    whole.retain(|length| runs || *length <= most);
+    let (mut low, mut high) = (0, most + 1);
     let (mut step, mut bisects) = (LONG_UNTIL, true);
     let mut last = problem.current.clone();
-    while low < queue.len() && !probing.must_stop() {
+    while let Some(longest) = whole.last().filter(|longest| low < **longest && !probing.must_stop()) {
         let open = whole.partition_point(|length| *length <= low)..whole.partition_point(|length| *length < high);
         bisects &= low + LONG_UNTIL < high && !open.is_empty();
         let length = if bisects {
             whole[open.start.midpoint(open.end)]
         } else {
             let wanted = whole.partition_point(|length| *length < low + step);
-            whole.get(wanted).copied().unwrap_or(queue.len())
+            *whole.get(wanted).unwrap_or(longest)
         };
         let share = probing.part(if length > low + LONG_UNTIL { SHORT_PART } else { LONG_PART });
         let seed = options.seed.wrapping_add(best.evaluations);
@@ -79,15 +82,16 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         best.evaluations += found.evaluations;
         best.effort = best.effort.max(found.effort);
         best.troubles.extend(found.troubles);
-        last = found.placement;
         let is_longer = reached > low;
         if is_longer {
             // Even a failed probe shows a prefix.
             low = reached;
-            best.placement = without(problem, last.clone(), &queue[low..]);
+            best.placement = without(problem, found.placement.clone(), &queue[low..]);
         }
+        // A probe that lacks an earlier task has given it away for what comes later.
+        last = if reached < low { best.placement.clone() } else { found.placement };
         if reached < length {
-            if !bisects && step == 1 && control.time_left().is_none() {
+            if !bisects && !is_longer && step == 1 && control.time_left().is_none() {
                 break;
             }
             (high, step) = (length.min(high), if is_longer || bisects { step } else { (step / 2).max(1) });
@@ -96,9 +100,9 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         }
     }
     if grows {
-        best.placement = pooled(options, || finished(problem, &best.placement, &queue[..low], control));
+        best.placement = pooled(options, || finished(problem, &best.placement, queue.split_at(low), control));
     }
-    if control.must_stop() && options.effort.is_some() {
+    if options.effort.is_some() && (control.was_late() || control.is_stopped()) {
         best.status = Status::Interrupted;
     }
     (best, low, queue.len())
@@ -112,9 +116,7 @@ fn grow(problem: &Problem, start: &Placement, options: &Options, control: &Contr
         (0..at.len()).filter(|task| !pack.movable[*task]).for_each(|task| at[task] = pack.home[task]);
         let mut editor = Builder::at(problem, &pack, &at, &devices);
         editor.admit(control);
-        let effort = options.effort.or(control.time_left().is_none().then_some(EFFORT_DEFAULT));
-        let most = effort.map(|effort| eject::trials(effort, pack.movable_count));
-        let asked = eject::Asked { seed: options.seed, most, in_order: false };
+        let asked = eject::Asked { seed: options.seed, most: trials(&pack, options, control), in_order: false };
         let trials = eject::eject(&pack, &mut editor, asked, control);
         editor.admit(control);
         first_come(&pack, &mut editor);
@@ -149,17 +151,21 @@ fn first_come(pack: &Pack, editor: &mut Builder<'_>) {
     }
 }
 
-/// What the end of a search makes of a placement of these tasks, where all of them still run then.
-fn finished(problem: &Problem, placement: &Placement, tasks: &[TaskId], control: &Control) -> Placement {
-    let rest: Vec<TaskId> = problem.task_ids().filter(|task| tasks.binary_search(task).is_err()).collect();
-    let narrowed = narrowed(problem, &rest);
+/// What the end of a search makes of a placement of the first part of the queue, where that is better and all of it still runs then.
+fn finished(
+    problem: &Problem,
+    placement: &Placement,
+    (tasks, rest): (&[TaskId], &[TaskId]),
+    control: &Control,
+) -> Placement {
+    let narrowed = narrowed(problem, rest);
     let pack = Pack::new(&narrowed);
     let (at, devices) = arrays(placement);
     let editor = Builder::at(&narrowed, &pack, &at, &devices);
     let built = editor.state.clone();
     let finished = finish(&narrowed, &pack, &built, editor, polish::LOOKS_MIN, control);
     let all_run = tasks.iter().all(|task| finished.spot(*task).is_placed());
-    if all_run { finished } else { placement.clone() }
+    if all_run && key(&narrowed, &finished) >= key(&narrowed, placement) { finished } else { placement.clone() }
 }
 
 /// Lengths of at least 1 that end amid no gang: some members before the end, but too few of them to run, would have to wait, and so
@@ -265,10 +271,38 @@ mod tests {
     use super::*;
     use crate::bulk::build::tests::queue;
     use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    /// How many of the queue run, after the rules of a prefix were looked at.
+    fn accepted(problem: &Problem, threads: usize, control: &Control) -> (usize, Placement, u64) {
+        let effort = control.time_left().is_none().then_some(50);
+        let options = Options { effort, threads, ..Options::default() };
+        let (found, length, all) = longest_prefix(problem, &options, control);
+        assert_eq!(all, problem.tasks.len());
+        for task in problem.task_ids() {
+            let runs = found.placement.spot(task).is_placed();
+            assert_eq!(runs, task.index() < length, "task {} of the first {length}", task.index());
+        }
+        assert_eq!(violations(problem, &found.placement), []);
+        (length, found.placement, found.evaluations)
+    }
+
+    #[test]
+    fn a_prefix_on_shared_devices_runs_and_nobody_behind_it() {
+        let mut problem = queue(0);
+        let found = accepted(&problem, 1, &Control::unlimited());
+        assert!((50..problem.tasks.len()).contains(&found.0), "{}", found.0);
+        assert!(found == accepted(&problem, 2, &Control::unlimited()), "on two threads as on one");
+        accepted(&problem, 1, &Control::unlimited().within(Duration::from_millis(300)));
+        // Whoever comes late is worth more than all others together.
+        problem.tasks.iter_mut().skip(found.0 * 3 / 4).for_each(|task| task.weight *= 1000);
+        let dear = accepted(&problem, 1, &Control::unlimited()).0;
+        assert!(dear * 10 >= found.0 * 9, "{dear} instead of {}", found.0);
+    }
 
     #[test]
     fn of_those_that_are_alike_the_first_ones_stay() {
-        let problem = queue();
+        let problem = queue(0);
         let pack = Pack::new(&problem);
         let kinds = Kinds::new(&pack);
         let mut editor = Builder::new(&problem, &pack);
@@ -278,7 +312,9 @@ mod tests {
         let places = |editor: &Builder<'_>| {
             let held =
                 (0..pack.home.len()).map(|task| (kinds.of[task], editor.state.at[task], editor.state.devices[task]));
-            held.filter(|(_, at, _)| *at != NOWHERE).collect::<BTreeSet<_>>()
+            let mut held: Vec<_> = held.filter(|(_, at, _)| *at != NOWHERE).collect();
+            held.sort_unstable();
+            held
         };
         // Tasks that run although one like them waits before them.
         let passers = |editor: &Builder<'_>| {
