@@ -141,6 +141,54 @@ fn a_prefix_ends_amid_no_gang() {
     assert_eq!(bulk::longest_prefix(&problem, &options, &Control::unlimited()).1, 74);
 }
 
+/// What `--admit prefix` says, and who waited at the start and runs in the end.
+fn admitted(snapshot: &Snapshot) -> (String, Vec<String>) {
+    let folder = TempDir::new().unwrap();
+    let path = written(&folder, "s.json", file::write_snapshot(snapshot));
+    let plan = folder.path().join("p.json");
+    let (code, _, stderr) = run(&["plan", &path, "--admit", "prefix", "--effort", "50", "-o", plan.to_str().unwrap()]);
+    assert_eq!(code, 0, "{stderr}");
+    let problem = Problem::new(snapshot).unwrap();
+    let plan = file::read_plan(&std::fs::read(&plan).unwrap(), &problem).unwrap();
+    let starts = plan.waves.iter().flatten().filter(|step| !problem.current.spot(step.task).is_placed());
+    let mut names: Vec<String> = starts.map(|step| problem.tasks[step.task.index()].name.clone()).collect();
+    names.sort_unstable();
+    let told = stderr.lines().find(|line| line.starts_with("accepted")).unwrap_or_default();
+    (told.to_string(), names)
+}
+
+/// Who needs somebody from behind the first that is refused, as a gang or by a dependency, is refused as well.
+#[test]
+fn a_prefix_needs_nobody_behind_it() {
+    let tasks = || {
+        let (a, b) = (task("a", 5, &[("cpu", 1)]), task("b", 5, &[("cpu", 1)]));
+        (a, task("x", 5, &[("cpu", 9)]), b)
+    };
+    let (a, x, b) = tasks();
+    let mut gang = cluster(vec![node("n", &[("cpu", 4)])], vec![in_group(a, "g"), x, in_group(b, "g")]);
+    gang.groups = vec![GroupSpec { gang: Some(GangSpec::default()), ..group("g") }];
+    assert_eq!(admitted(&gang), ("accepted: the first 0 of 3 waiting tasks".to_string(), vec![]));
+    let (a, x, b) = tasks();
+    let mut needs = cluster(vec![node("n", &[("cpu", 4)])], vec![in_group(a, "g"), x, in_group(b, "h")]);
+    let on = DependencySpec { group: "h".into(), level: "node".into() };
+    needs.groups = vec![GroupSpec { depends_on: vec![on], ..group("g") }, group("h")];
+    assert_eq!(admitted(&needs), ("accepted: the first 0 of 3 waiting tasks".to_string(), vec![]));
+    needs.tasks.swap(1, 2);
+    assert_eq!(admitted(&needs).0, "accepted: the first 2 of 3 waiting tasks", "nobody refused stands between them");
+}
+
+/// The first has room only after a swap that has no safe order; the one behind it has room as it is, and waits with it.
+#[test]
+fn a_prefix_is_counted_in_the_plan() {
+    let labels = [("k".to_string(), "1".to_string())].into();
+    let nodes = vec![NodeSpec { labels, ..node("n", &[("cpu", 9)]) }, node("m", &[("cpu", 6)])];
+    let runs = [at(task("r", 1, &[("cpu", 6)]), "n"), at(task("s", 1, &[("cpu", 4)]), "m")];
+    let selector = [("k".to_string(), vec!["1".to_string()])].into();
+    let first = TaskSpec { selector, ..task("a", 100, &[("cpu", 4)]) };
+    let snapshot = cluster(nodes, runs.into_iter().chain([first, task("b", 100, &[("cpu", 1)])]).collect());
+    assert_eq!(admitted(&snapshot), ("accepted: the first 0 of 2 waiting tasks".to_string(), vec![]));
+}
+
 /// Two racks of two nodes, one of them mostly taken: a gang of four starts in the other. Where that has room for three only, three
 /// start if three are enough, else nobody.
 #[test]

@@ -11,7 +11,9 @@ use super::pack::{NOWHERE, Pack, packed_share};
 use super::state::arrays;
 use super::{Options, Outcome, eject, finish, key, polish, pooled, solve, trials};
 use crate::control::{Control, Progress};
-use crate::model::{DEVICE_MILLI, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, violations, worsened};
+use crate::model::{
+    DEVICE_MILLI, Place, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, Violation, violations, worsened,
+};
 use crate::plan::Status;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -34,8 +36,7 @@ const FINISH_PART: u32 = 20;
 /// # Panics
 /// As [`solve`].
 pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -> (Outcome, usize, usize) {
-    let waits = |task: &TaskId| !problem.current.spot(*task).is_placed() && !problem.tasks[task.index()].pinned;
-    let queue: Vec<TaskId> = problem.task_ids().filter(waits).collect();
+    let queue = queue_of(problem);
     let mut best = Outcome {
         placement: problem.current.clone(),
         effort: 0,
@@ -82,12 +83,15 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         best.evaluations += found.evaluations;
         best.effort = best.effort.max(found.effort);
         best.troubles.extend(found.troubles);
-        let is_longer = reached > low;
-        if is_longer {
-            // Even a failed probe shows a prefix.
-            low = reached;
-            best.placement = without(problem, found.placement.clone(), &queue[low..]);
-        }
+        // Even a failed probe shows a prefix.
+        let is_longer = reached > low && {
+            let (shown, placement) = cut(problem, &queue, reached, found.placement.clone());
+            let is_longer = shown > low;
+            if is_longer {
+                (low, best.placement) = (shown, placement);
+            }
+            is_longer
+        };
         // A probe that lacks an earlier task has given it away for what comes later.
         last = if reached < low { best.placement.clone() } else { found.placement };
         if reached < length {
@@ -102,9 +106,11 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
     if grows {
         best.placement = pooled(options, || finished(problem, &best.placement, queue.split_at(low), control));
     }
-    if options.effort.is_some() && (control.was_late() || control.is_stopped()) {
-        best.status = Status::Interrupted;
-    }
+    best.status = match options.effort {
+        Some(_) if control.was_late() || control.is_stopped() => Status::Interrupted,
+        None if control.time_left().is_some() && whole.last().is_some_and(|longest| low < *longest) => Status::Deadline,
+        _ => Status::Feasible,
+    };
     (best, low, queue.len())
 }
 
@@ -257,13 +263,44 @@ fn probe(problem: &Problem, options: &Options, rest: &[TaskId], control: &Contro
     solve(&narrowed, options, &control.clone().with_settled(done).with_listener(watch))
 }
 
-/// The placement without these tasks of the queue, if that breaks no rule (one of them may be what another depends on); else as
-/// it is.
-fn without(problem: &Problem, placement: Placement, rest: &[TaskId]) -> Placement {
-    let mut fewer = placement.clone();
-    rest.iter().for_each(|task| fewer.set(*task, Spot::Unplaced));
+/// How many of the first `length` tasks of the queue can run without those behind them, and the placement of just these: of a gang that
+/// lacks members then, or of who needs somebody from behind, none is left.
+fn cut(problem: &Problem, queue: &[TaskId], mut length: usize, mut placement: Placement) -> (usize, Placement) {
     let before = violations(problem, &problem.current);
-    if worsened(&before, &violations(problem, &fewer)).is_empty() { fewer } else { placement }
+    let wait = |tasks: &[TaskId], placement: &mut Placement| {
+        tasks.iter().for_each(|task| placement.set(*task, Spot::Unplaced));
+    };
+    wait(&queue[length..], &mut placement);
+    while length > 0 {
+        let after = violations(problem, &placement);
+        let Some(Violation { place, .. }) = worsened(&before, &after).first().copied() else { break };
+        let group = match place {
+            Place::Group(g) | Place::GroupDomain(g, ..) | Place::GroupLevel(g, _) | Place::Needs(g, ..) => Some(g),
+            _ => None,
+        };
+        let members = group.map_or(&[][..], |group| &problem.groups[group.index()].members);
+        let last = members.iter().filter_map(|task| queue[..length].binary_search(task).ok()).max();
+        let less = last.unwrap_or(length - 1);
+        wait(&queue[less..length], &mut placement);
+        length = less;
+    }
+    if length > 0 { (length, placement) } else { (0, problem.current.clone()) }
+}
+
+/// Tasks that wait and may start, in the order of the snapshot.
+fn queue_of(problem: &Problem) -> Vec<TaskId> {
+    let waits = |task: &TaskId| !problem.current.spot(*task).is_placed() && !problem.tasks[task.index()].pinned;
+    problem.task_ids().filter(waits).collect()
+}
+
+/// How many of the first tasks of the queue run, and the placement in which nobody behind them does.
+pub fn prefix_of(problem: &Problem, placement: &Placement) -> (usize, Placement) {
+    let queue = queue_of(problem);
+    let length = queue.iter().take_while(|task| placement.spot(**task).is_placed()).count();
+    if queue[length..].iter().all(|task| !placement.spot(*task).is_placed()) {
+        return (length, placement.clone());
+    }
+    cut(problem, &queue, length, placement.clone())
 }
 
 #[cfg(test)]

@@ -133,13 +133,24 @@ fn find(
     let backend = Backend::choose(args.backend, &charged)?;
     // The bound is on the snapshot, not on what the command line narrows it to: so whoever has the two files can check it.
     let first = is_for_exact(&charged, args);
-    let (found, proof) = beside.run(read, args, search, first, |proof| {
+    let (mut found, proof) = beside.run(read, args, search, first, |proof| {
         let proof = proof.filter(|_| focus::keeps_points(problem, &args.focus));
         solve(&charged, args, &backend, proof, search)
     });
     let goes_on = args.admit == AdmitArg::All && args.reserve.reserve.is_none();
     let ordering = if goes_on { order.part(ORDER_PART) } else { order.clone() };
     let mut ordered = plan::order(problem, &found.target, &ordering);
+    if let Some((accepted, _)) = &mut found.accepted {
+        // Whoever comes behind the first that has no order, or is worth no start, waits too.
+        loop {
+            let (length, prefix) = bulk::prefix_of(problem, &ordered.reached);
+            *accepted = length;
+            if prefix == ordered.reached {
+                break;
+            }
+            ordered = plan::order(problem, &prefix, &ordering);
+        }
+    }
     if goes_on {
         let options = options(args, &backend, args.effort());
         let way_on = |problem: &Problem, searched: &Problem, ordered: Ordered| {
