@@ -887,6 +887,19 @@ fn memory_of_devices_counts() {
     // Devices that count none have no such row.
     let plain = cluster(vec![gpu_node("a", 2)], Vec::new());
     assert_eq!(advice(&plain, &Ask::default()).pools[0].rooms.len(), 2);
+    // Resources may have the names of such rows, which are told apart all the same.
+    let mut twins = cluster(vec![roomy_gpu_node("a", 2, 16)], Vec::new());
+    twins.resources = resources(&["gpu", "gpu memory"]);
+    twins.nodes[0].allocatable = amounts(&[("gpu", 3), ("gpu memory", 5)]);
+    let rooms = &advice(&twins, &Ask::default()).pools[0].rooms;
+    let rows = rooms.iter().map(|room| (room.name.as_str(), room.counted, room.available / i128::from(SHARE_ONE)));
+    let expected = [
+        ("gpu", Counted::Resource, 3),
+        ("gpu memory", Counted::Resource, 5),
+        ("gpu", Counted::Devices, 2000),
+        ("gpu memory", Counted::DeviceMemory, 32),
+    ];
+    assert_eq!(rows.collect::<Vec<_>>(), expected);
 }
 
 /// Everything has a place with one node more, but in no safe order: room beside it opens one.

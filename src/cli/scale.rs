@@ -139,6 +139,8 @@ struct PoolJson<'a> {
 #[derive(Serialize)]
 struct RoomJson<'a> {
     name: &'a str,
+    /// What it counts.
+    of: &'static str,
     unit: &'a str,
     /// What runs holds so much.
     held: JsonFigure,
@@ -262,6 +264,7 @@ fn json(problem: &Problem, advice: &Advice) -> String {
 fn pool_json(pool: &PoolAdvice) -> PoolJson<'_> {
     let rooms = pool.rooms.iter().map(|room| RoomJson {
         name: &room.name,
+        of: room.counted.word(),
         unit: &room.unit,
         held: JsonFigure(room.held),
         load: JsonFigure(room.load),

@@ -182,11 +182,10 @@ impl Usage {
         own.fold((0, 0), |(used, all), own| (used + own, all + i128::from(super::DEVICE_MILLI)))
     }
 
-    /// Memory used of a node's devices of a kind, and memory that these have: of those that count it.
-    pub fn kind_memory(&self, problem: &Problem, node: NodeId, kind: u32) -> (i128, i128) {
+    /// Memory used of a node's devices of a kind that count it.
+    pub fn kind_memory(&self, problem: &Problem, node: NodeId, kind: u32) -> i128 {
         let devices = problem.nodes[node.index()].devices.iter().zip(self.device_memory(node));
-        let own = devices.filter(|(device, _)| device.kind == kind);
-        own.fold((0, 0), |(used, all), (device, own)| (used + own, all + i128::from(device.memory)))
+        devices.filter(|(device, _)| device.kind == kind).map(|(_, used)| used).sum()
     }
 }
 

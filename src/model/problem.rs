@@ -5,7 +5,7 @@
 
 use super::{
     DEVICE_ROW_COUNT, DomainId, Goal, GroupId, LevelId, NodeId, Piece, PieceSpec, Placement, ResourceId, Share,
-    Snapshot, Spot, TaskId, TaskKind, Variance,
+    Snapshot, Spot, TaskId, TaskKind, Variance, variance::variances,
 };
 use std::collections::BTreeMap;
 
@@ -586,19 +586,40 @@ impl Problem {
         problem
     }
 
-    /// The problem that never had these nodes, which nothing runs on, and the nodes that are left, by their new number.
+    /// The problem that never had these nodes, and the nodes that are left, by their new number. Panics where a task is on one of them.
     pub fn without_nodes(&self, gone: &[NodeId]) -> (Problem, Vec<NodeId>) {
         let mut is_gone = vec![false; self.nodes.len()];
         gone.iter().for_each(|node| is_gone[node.index()] = true);
         let kept: Vec<NodeId> = self.node_ids().filter(|node| !is_gone[node.index()]).collect();
         let mut new = vec![NodeId(0); self.nodes.len()];
         kept.iter().enumerate().for_each(|(n, old)| new[old.index()] = NodeId::new(n));
+        let renamed = |task: TaskId, spot: &Spot| {
+            spot.renamed(|node| {
+                let (task, host) = (&self.tasks[task.index()].name, &self.nodes[node.index()].name);
+                assert!(!is_gone[node.index()], "task {task} is on {host}, which was to be empty");
+                new[node.index()]
+            })
+        };
         let mut rest = self.clone();
         rest.nodes = kept.iter().map(|node| self.nodes[node.index()].clone()).collect();
         rest.allocatable = kept.iter().flat_map(|node| self.allocatable(*node)).copied().collect();
         rest.soft_limit = kept.iter().flat_map(|node| self.soft_limit(*node)).copied().collect();
-        rest.current = self.current.renamed(|node| new[node.index()]);
-        rest.under_way.iter_mut().for_each(|(_, spot)| *spot = spot.renamed(|node| new[node.index()]));
+        let spots = self.task_ids().zip(self.current.spots()).map(|(task, spot)| renamed(task, spot));
+        rest.current = Placement::from_spots(spots.collect());
+        rest.under_way.iter_mut().for_each(|(task, spot)| *spot = renamed(*task, spot));
+        // Domains without a node do not exist: whoever tries or fails one after the other would try them.
+        for (l, level) in rest.levels.iter_mut().enumerate() {
+            let (mut names, mut number) = (Vec::new(), vec![None; level.domains.len()]);
+            for node in &mut rest.nodes {
+                let old = node.domains[l].index();
+                node.domains[l] = *number[old].get_or_insert_with(|| {
+                    names.push(level.domains[old].clone());
+                    DomainId::new(names.len() - 1)
+                });
+            }
+            level.domains = names;
+        }
+        rest.objective.variance = variances(&rest);
         (rest, kept)
     }
 

@@ -12,7 +12,7 @@ use super::policy::{Policy, scaled};
 use super::pools::{Load, Pool, capacity, capacity_of, of_devices, pools};
 use super::scenario::{Scenarios, keeps_groups, left, placed};
 use super::scene::Scene;
-use super::search::{Search, confined, empty_nodes, is_whole, lacking, priced, thinned, waiting};
+use super::search::{Search, empty_nodes, is_whole, lacking, priced, thinned, waiting};
 use super::{NodeShape, spread::spread, stage::Stage};
 use crate::control::Control;
 use crate::model::{
@@ -80,6 +80,26 @@ struct Stand {
     pool: Option<u32>,
     load: Vec<i128>,
     has: Vec<i128>,
+}
+
+/// The cluster with the nodes of a purchase and no others. A purchase is judged on just that, since what a search finds depends on what
+/// else is there, and whoever has bought it asks about nothing else. What to try first is asked with all offers beside (`first`).
+struct Ground {
+    scene: Scene,
+    /// Its nodes, by their number in the market: ascending.
+    nodes: Vec<NodeId>,
+}
+
+impl Ground {
+    /// A placement on it, by nodes of the market.
+    fn here(&self, placement: &Placement) -> Placement {
+        placement.renamed(|node| self.nodes[node.index()])
+    }
+
+    /// Those on offer that are there, by their number on it.
+    fn bought(&self, offer: &[NodeId]) -> Vec<NodeId> {
+        offer.iter().filter_map(|node| self.nodes.binary_search(node).ok()).map(NodeId::new).collect()
+    }
 }
 
 pub(super) struct Market<'a> {
@@ -238,10 +258,11 @@ impl Market<'_> {
                 return None;
             }
             let before = counts.clone();
-            match self.placed(&counts, &control.part(3)) {
+            let ground = self.ground(&counts);
+            match self.placed(&ground, &control.part(3)) {
                 Ok(placement) => {
                     if self.short(&self.stands(&counts, &placement)).is_some()
-                        && let Some(placement) = self.spread(&counts, &control.part(3))
+                        && let Some(placement) = self.spread(&counts, &ground, &control.part(3))
                     {
                         return Some(Enough { counts, placement });
                     }
@@ -381,7 +402,7 @@ impl Market<'_> {
         pools(problem).into_iter().map(stand).collect()
     }
 
-    /// Which of them, and which resource (or kind of device) of it, is loaded above the target.
+    /// Which of them, and which resource (or kind of device, or its memory) of it, is loaded above the target.
     fn short(&self, stands: &[Stand]) -> Option<(usize, usize)> {
         stands.iter().enumerate().find_map(|(at, stand)| {
             let mut rooms = stand.load.iter().zip(&stand.has);
@@ -391,35 +412,33 @@ impl Market<'_> {
 
     /// Where everything has a place with these nodes, and the policy is kept in every scenario.
     pub(super) fn enough(&self, counts: Vec<usize>, control: &Control) -> Option<Enough> {
-        let mut placement = self.placed(&counts, control).ok()?;
+        let ground = self.ground(&counts);
+        let mut placement = self.placed(&ground, control).ok()?;
         if self.short(&self.stands(&counts, &placement)).is_some() {
-            placement = self.spread(&counts, control)?;
+            placement = self.spread(&counts, &ground, control)?;
         }
         Some(Enough { counts, placement })
     }
 
-    /// The cluster with these nodes and no others, and its nodes by their number here. Whoever has bought them asks about just that, and
-    /// what a search finds depends on what else is there: so the answer is the same before and after.
-    fn ground(&self, counts: &[usize]) -> (Scene, Vec<NodeId>) {
+    fn ground(&self, counts: &[usize]) -> Ground {
         let (problem, nodes) = self.scene.whole.without_nodes(&self.unbought(counts));
-        (Scene::new(problem, &[]), nodes)
+        Ground { scene: Scene::new(problem, &[]), nodes }
     }
 
     /// A place for everything with these nodes in which no pool is loaded above the target.
-    fn spread(&self, counts: &[usize], control: &Control) -> Option<Placement> {
-        let (scene, nodes) = self.ground(counts);
-        let here = |placement: &Placement| placement.renamed(|node| nodes[node.index()]);
-        let is_within = |placement: &Placement| self.short(&self.stands(counts, &here(placement))).is_none();
-        let found = spread(&confined(scene.pieces()), self.policy, &is_within, self.search, control)?;
-        Some(here(&found))
+    fn spread(&self, counts: &[usize], ground: &Ground, control: &Control) -> Option<Placement> {
+        let is_within = |placement: &Placement| self.short(&self.stands(counts, &ground.here(placement))).is_none();
+        let found = spread(ground.scene.pieces(), self.policy, &is_within, self.search, control)?;
+        Some(ground.here(&found))
     }
 
     /// A place for everything with these nodes, which are enough in every scenario; or who was left waiting in one.
-    fn placed(&self, counts: &[usize], control: &Control) -> Result<Placement, Vec<TaskId>> {
-        let (scene, nodes) = self.ground(counts);
-        let here = |placement: &Placement| placement.renamed(|node| nodes[node.index()]);
-        let scenarios = Scenarios::of(&scene.whole, self.policy);
-        for gone in scenarios.open(&scene, &[], self.search, control) {
+    fn placed(&self, ground: &Ground, control: &Control) -> Result<Placement, Vec<TaskId>> {
+        let scene = &ground.scene;
+        let bought: Vec<Vec<NodeId>> = self.offers.iter().map(|offer| ground.bought(offer)).collect();
+        let own = scene.whole.nodes.len() - bought.iter().map(Vec::len).sum::<usize>();
+        let scenarios = Scenarios::with_offers(&scene.whole, self.policy, own, &bought);
+        for gone in scenarios.open(scene, &[], self.search, control) {
             if control.must_stop() {
                 return Err(Vec::new());
             }
@@ -429,10 +448,10 @@ impl Market<'_> {
                 return Err(lacking(&problem, &found).collect());
             }
             if gone.is_empty() {
-                return Ok(here(&found));
+                return Ok(ground.here(&found));
             }
         }
-        placed(&scene, &[], self.search, control).map(|found| here(&found)).ok_or_else(Vec::new)
+        placed(scene, &[], self.search, control).map(|found| ground.here(&found)).ok_or_else(Vec::new)
     }
 }
 
@@ -514,21 +533,17 @@ fn bins(problem: &Problem, node: NodeId, tasks: &[TaskId]) -> usize {
 /// Least amounts of a task, then milli and memory by kind of device, scaled; a fraction of a device counts half or all of one, by milli and
 /// by the memory of devices of these nodes, so that what fits in sum fits on devices.
 fn need(problem: &Problem, task: TaskId, nodes: &[NodeId]) -> Vec<i128> {
-    let mut need = super::cover::least(problem, task);
-    let request = problem.tasks[task.index()].device.as_ref();
-    need.extend((0..problem.device_kinds.len()).map(|kind| {
-        let request = request.filter(|request| request.kind as usize == kind);
-        request.map_or(0, |request| {
-            let half = DEVICE_MILLI / 2;
-            let twice = DeviceRequest { memory: 2 * request.memory, ..request.clone() };
-            let holds_two = |node: &NodeId| {
-                let host = &problem.nodes[node.index()];
-                twice.eligible(host) == request.eligible(host)
-            };
-            let is_half = request.milli <= half && nodes.iter().all(holds_two);
-            scaled(i64::from(request.count) * i64::from(if is_half { half } else { DEVICE_MILLI }))
-        })
-    }));
-    need.extend(of_devices(problem, task).split_off(need.len()));
+    let mut need = of_devices(problem, task);
+    need.iter_mut().zip(super::cover::least(problem, task)).for_each(|(need, least)| *need = least);
+    let Some(request) = &problem.tasks[task.index()].device else { return need };
+    let half = DEVICE_MILLI / 2;
+    let twice = DeviceRequest { memory: 2 * request.memory, ..request.clone() };
+    let holds_two = |node: &NodeId| {
+        let host = &problem.nodes[node.index()];
+        twice.eligible(host) == request.eligible(host)
+    };
+    let is_half = request.milli <= half && nodes.iter().all(holds_two);
+    need[problem.resources.len() + request.kind as usize] =
+        scaled(i64::from(request.count) * i64::from(if is_half { half } else { DEVICE_MILLI }));
     need
 }

@@ -51,7 +51,7 @@ pub use hopeless::Hopeless;
 use hopeless::{holds, hopeless, told};
 use keep::{is_within, keeps};
 pub use policy::{Policy, RATE_ONE, Rate};
-pub use pools::Room;
+pub use pools::{Counted, Room};
 use pools::{Pool, Reserve, pools, rooms};
 use release::{Release, Released, own, poured, reached};
 use scenario::level;
@@ -101,7 +101,7 @@ pub struct PoolAdvice {
     pub nodes: usize,
     /// See `nodes`.
     pub nodes_in_use: usize,
-    /// By resource, then kind of device.
+    /// By resource, then kind of device, then memory of these.
     pub rooms: Vec<Room>,
     /// Names of nodes that can go: after the plan nothing runs on them.
     pub release: Vec<String>,

@@ -1,4 +1,4 @@
-//! What does each pool hold, and what is left of it? Load, available and f(load, available) per resource and kind of device.
+//! What does each pool hold, and what is left of it? Load, available and f(load, available) per resource, kind of device and its memory.
 
 use super::fit::takes;
 use super::policy::{Policy, scaled};
@@ -12,11 +12,35 @@ pub(super) struct Pool {
     pub nodes: Vec<NodeId>,
 }
 
+/// What a room counts. A resource may have the name of a kind of device, or `KIND memory`: name and this together are unique in a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Amounts of a resource.
+    Resource,
+    /// Milli of a kind of device.
+    Devices,
+    /// Memory of a kind of device.
+    DeviceMemory,
+}
+
+impl Counted {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Counted::Resource => "resource",
+            Counted::Devices => "devices",
+            Counted::DeviceMemory => "device_memory",
+        }
+    }
+}
+
 /// One resource, or kind of device in milli, or memory of these, of a pool. Amounts are scaled (1/720,720).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     /// Name of the resource, kind of the devices, or `KIND memory`.
     pub name: String,
+    /// Which of these.
+    pub counted: Counted,
     /// Unit for people, may be empty.
     pub unit: String,
     /// What runs holds so much.
@@ -45,7 +69,7 @@ pub(super) fn pools(problem: &Problem) -> Vec<Pool> {
     pools
 }
 
-/// What the policy sets aside in each resource and kind of device.
+/// What the policy sets aside in each resource, kind of device and its memory.
 pub(super) struct Reserve<'a> {
     pub policy: &'a Policy,
     /// A task of the policy's shape, in the problem.
@@ -75,7 +99,7 @@ pub(super) fn capacity(problem: &Problem, node: NodeId) -> Vec<i128> {
 fn held(problem: &Problem, usage: &Usage, node: NodeId) -> Vec<i128> {
     let kinds = || 0..problem.device_kinds.len() as u32;
     let milli = kinds().map(|kind| usage.kind_milli(problem, node, kind).0 * scaled(1));
-    let memory = kinds().map(|kind| usage.kind_memory(problem, node, kind).0 * scaled(1));
+    let memory = kinds().map(|kind| usage.kind_memory(problem, node, kind) * scaled(1));
     usage.amounts(node).iter().copied().chain(milli).chain(memory).collect()
 }
 
@@ -156,22 +180,20 @@ pub(super) fn rooms(problem: &Problem, placement: &Placement, nodes: &[NodeId], 
     let held = sum(problem, nodes.iter().map(|node| held(problem, &usage, *node)));
     let (load, available) = (Load::of(problem, placement).on(nodes), capacity_of(problem, nodes));
     let reserved = reserve.amounts(problem, placement, nodes);
-    let resources = problem.resources.iter().map(|resource| (resource.name.clone(), resource.unit.as_str()));
-    let milli = problem.device_kinds.iter().map(|kind| (kind.clone(), "milli"));
-    let memory = problem.device_kinds.iter().map(|kind| (format!("{kind} memory"), ""));
-    let rooms = resources.chain(milli).chain(memory).enumerate().map(|(k, (name, unit))| Room {
+    let resources = problem.resources.iter().map(|r| (r.name.clone(), Counted::Resource, r.unit.clone()));
+    let kinds = || problem.device_kinds.iter();
+    let milli = kinds().map(|kind| (kind.clone(), Counted::Devices, "milli".to_string()));
+    let memory = kinds().map(|kind| (format!("{kind} memory"), Counted::DeviceMemory, String::new()));
+    let rooms = resources.chain(milli).chain(memory).enumerate().map(|(k, (name, counted, unit))| Room {
         name,
-        unit: unit.to_string(),
+        counted,
+        unit,
         held: held[k],
         load: load[k],
         available: available[k],
         headroom: reserve.policy.headroom(load[k], available[k], reserved[k]),
     });
-    rooms
-        .enumerate()
-        .filter(|(k, room)| *k < problem.resources.len() || room.available > 0)
-        .map(|(_, room)| room)
-        .collect()
+    rooms.filter(|room| room.counted == Counted::Resource || room.available > 0).collect()
 }
 
 impl Reserve<'_> {

@@ -30,7 +30,7 @@ pub(super) fn spread(
     let even = || search.solve(&Goal::Balance.apply(&bound), false, control);
     let ways: [&dyn Fn() -> Placement; 3] = [&narrow, &dealt, &even];
     let mut found = ways.iter().take_while(|_| !control.must_stop()).map(|way| way());
-    found.find(|placement| is_whole(problem, placement) && is_within(placement))
+    found.find(|placement| is_whole(&bound, placement) && is_within(placement))
 }
 
 /// Each waiting task on some node of the pool that has most left under the target, the large ones first: only the pool is meant.

@@ -119,3 +119,39 @@ fn a_task_may_always_stay() {
         assert!(current.iter().all(|violation| !only_after_moves.contains(&violation.rule)), "{current:?}");
     });
 }
+
+/// As if the nodes had never been in the snapshot: rows, domains and what is even.
+#[test]
+fn a_problem_without_nodes_is_that_of_the_snapshot_without_them() {
+    let node = |name: &str, rack: &str, cpu: i64| in_rack(node(name, &[("cpu", cpu)]), rack);
+    let mut snapshot = cluster(
+        vec![node("a", "r1", 8), node("b", "r2", 99), node("c", "r3", 4), node("d", "r1", 2), node("e", "r3", 6)],
+        vec![at(task("x", 1, &[("cpu", 1)]), "c"), at(task("y", 1, &[("cpu", 2)]), "e"), task("z", 1, &[("cpu", 3)])],
+    );
+    snapshot.levels = vec!["rack".to_string()];
+    snapshot.resources[0].variance_weight = 100;
+    snapshot.tasks[1].moving_to = at(task("y", 1, &[]), "d").placement;
+    let (rest, kept) = problem(&snapshot).without_nodes(&[NodeId::new(0), NodeId::new(1)]);
+    assert_eq!(kept, [2, 3, 4].map(NodeId::new));
+    snapshot.nodes.drain(..2);
+    let fresh = problem(&snapshot);
+    assert_eq!((rest.levels.len(), fresh.levels.len()), (2, 2));
+    for (level, other) in rest.levels.iter().zip(&fresh.levels) {
+        assert_eq!((&level.name, &level.domains), (&other.name, &other.domains));
+    }
+    for node in fresh.node_ids() {
+        assert_eq!(rest.nodes[node.index()].name, fresh.nodes[node.index()].name);
+        assert_eq!(rest.nodes[node.index()].domains, fresh.nodes[node.index()].domains);
+        assert_eq!(rest.allocatable(node), fresh.allocatable(node));
+        assert_eq!(rest.soft_limit(node), fresh.soft_limit(node));
+    }
+    assert_eq!((&rest.current, &rest.under_way), (&fresh.current, &fresh.under_way));
+    assert_eq!((rest.objective.variance.len(), &rest.objective.variance), (1, &fresh.objective.variance));
+}
+
+#[test]
+#[should_panic(expected = "task x is on b, which was to be empty")]
+fn a_node_with_a_task_is_not_taken_away() {
+    let nodes = vec![node("a", &[("cpu", 1)]), node("b", &[("cpu", 1)])];
+    problem(&cluster(nodes, vec![at(task("x", 1, &[("cpu", 1)]), "b")])).without_nodes(&[NodeId::new(1)]);
+}
