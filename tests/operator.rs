@@ -183,9 +183,12 @@ fn a_prefix_is_counted_in_the_plan() {
     let labels = [("k".to_string(), "1".to_string())].into();
     let nodes = vec![NodeSpec { labels, ..node("n", &[("cpu", 9)]) }, node("m", &[("cpu", 6)])];
     let runs = [at(task("r", 1, &[("cpu", 6)]), "n"), at(task("s", 1, &[("cpu", 4)]), "m")];
+    // A restart would be a way.
+    let runs = runs.map(|task| TaskSpec { evictable: false, ..task });
     let selector = [("k".to_string(), vec!["1".to_string()])].into();
     let first = TaskSpec { selector, ..task("a", 100, &[("cpu", 4)]) };
-    let snapshot = cluster(nodes, runs.into_iter().chain([first, task("b", 100, &[("cpu", 1)])]).collect());
+    let mut snapshot = cluster(nodes, runs.into_iter().chain([first, task("b", 100, &[("cpu", 1)])]).collect());
+    snapshot.resources[0].transient = true;
     assert_eq!(admitted(&snapshot), ("accepted: the first 0 of 2 waiting tasks".to_string(), vec![]));
 }
 
