@@ -108,8 +108,12 @@ fn the_longest_prefix_is_found() {
     assert!(code == 0 && stderr.contains("accepted: the first 5 of 7 waiting tasks"), "{stderr}");
     let problem = Problem::new(&snapshot).unwrap();
     let options = Options { effort: Some(2000), threads: 1, ..Options::default() };
-    let (found, length, _) = bulk::longest_prefix(&problem, &options, &Control::unlimited());
-    assert_eq!(length, 5, "6+4, 6+4, 5; then 9 has no place, and the 1 behind it does not count");
+    let found = bulk::longest_prefix(&problem, &options, &Control::unlimited());
+    assert_eq!(
+        bulk::accepted(&problem, &found.placement).0,
+        5,
+        "6+4, 6+4, 5; then 9 has no place, and the 1 behind it does not count"
+    );
     assert_eq!(violations(&problem, &found.placement), []);
     let placed = |t: usize| found.placement.spot(TaskId(t as u32)).is_placed();
     assert_eq!((0..7).map(placed).collect::<Vec<_>>(), [true, true, true, true, true, false, false]);
@@ -123,10 +127,10 @@ fn a_prefix_depends_on_no_thread() {
     let problem = Problem::new(&cluster(nodes, tasks)).unwrap();
     let found = [1, 2].map(|threads| {
         let options = Options { effort: Some(300), threads, ..Options::default() };
-        let (found, length, _) = bulk::longest_prefix(&problem, &options, &Control::unlimited());
-        (found.placement, found.evaluations, length)
+        let found = bulk::longest_prefix(&problem, &options, &Control::unlimited());
+        (bulk::accepted(&problem, &found.placement).0, found.placement, found.evaluations)
     });
-    assert!(found[0] == found[1], "lengths {} and {}", found[0].2, found[1].2);
+    assert!(found[0] == found[1], "lengths {} and {}", found[0].0, found[1].0);
 }
 
 /// A prefix that ends amid a gang has no place, however much room there is; the longer one that ends behind it has.
@@ -138,15 +142,17 @@ fn a_prefix_ends_amid_no_gang() {
     snapshot.groups = vec![GroupSpec { gang: Some(GangSpec::default()), ..group("g") }];
     let problem = Problem::new(&snapshot).unwrap();
     let options = Options { effort: Some(100), threads: 1, ..Options::default() };
-    assert_eq!(bulk::longest_prefix(&problem, &options, &Control::unlimited()).1, 74);
+    let found = bulk::longest_prefix(&problem, &options, &Control::unlimited());
+    assert_eq!(bulk::accepted(&problem, &found.placement).0, 74);
 }
 
 /// What `--admit prefix` says, and who waited at the start and runs in the end.
-fn admitted(snapshot: &Snapshot) -> (String, Vec<String>) {
+fn admitted(snapshot: &Snapshot, more: &[&str]) -> (String, Vec<String>) {
     let folder = TempDir::new().unwrap();
     let path = written(&folder, "s.json", file::write_snapshot(snapshot));
     let plan = folder.path().join("p.json");
-    let (code, _, stderr) = run(&["plan", &path, "--admit", "prefix", "--effort", "50", "-o", plan.to_str().unwrap()]);
+    let asked = ["plan", &path, "--admit", "prefix", "--effort", "50", "-o", plan.to_str().unwrap()];
+    let (code, _, stderr) = run(&[&asked, more].concat());
     assert_eq!(code, 0, "{stderr}");
     let problem = Problem::new(snapshot).unwrap();
     let plan = file::read_plan(&std::fs::read(&plan).unwrap(), &problem).unwrap();
@@ -167,14 +173,18 @@ fn a_prefix_needs_nobody_behind_it() {
     let (a, x, b) = tasks();
     let mut gang = cluster(vec![node("n", &[("cpu", 4)])], vec![in_group(a, "g"), x, in_group(b, "g")]);
     gang.groups = vec![GroupSpec { gang: Some(GangSpec::default()), ..group("g") }];
-    assert_eq!(admitted(&gang), ("accepted: the first 0 of 3 waiting tasks".to_string(), vec![]));
+    assert_eq!(admitted(&gang, &[]), ("accepted: the first 0 of 3 waiting tasks".to_string(), vec![]));
     let (a, x, b) = tasks();
     let mut needs = cluster(vec![node("n", &[("cpu", 4)])], vec![in_group(a, "g"), x, in_group(b, "h")]);
     let on = DependencySpec { group: "h".into(), level: "node".into() };
     needs.groups = vec![GroupSpec { depends_on: vec![on], ..group("g") }, group("h")];
-    assert_eq!(admitted(&needs), ("accepted: the first 0 of 3 waiting tasks".to_string(), vec![]));
+    assert_eq!(admitted(&needs, &[]), ("accepted: the first 0 of 3 waiting tasks".to_string(), vec![]));
     needs.tasks.swap(1, 2);
-    assert_eq!(admitted(&needs).0, "accepted: the first 2 of 3 waiting tasks", "nobody refused stands between them");
+    assert_eq!(
+        admitted(&needs, &[]).0,
+        "accepted: the first 2 of 3 waiting tasks",
+        "nobody refused stands between them"
+    );
 }
 
 /// The first has room only after a swap that has no safe order; the one behind it has room as it is, and waits with it.
@@ -189,7 +199,18 @@ fn a_prefix_is_counted_in_the_plan() {
     let first = TaskSpec { selector, ..task("a", 100, &[("cpu", 4)]) };
     let mut snapshot = cluster(nodes, runs.into_iter().chain([first, task("b", 100, &[("cpu", 1)])]).collect());
     snapshot.resources[0].transient = true;
-    assert_eq!(admitted(&snapshot), ("accepted: the first 0 of 2 waiting tasks".to_string(), vec![]));
+    assert_eq!(admitted(&snapshot, &[]), ("accepted: the first 0 of 2 waiting tasks".to_string(), vec![]));
+}
+
+/// Three tasks of 4 have room on two nodes of 10, but not when one of these fails.
+#[test]
+fn a_prefix_leaves_the_reserve() {
+    let nodes = ["n", "m"].map(|name| node(name, &[("cpu", 10)])).to_vec();
+    let tasks = ["a", "b", "c"].map(|name| task(name, 5, &[("cpu", 4)])).to_vec();
+    let snapshot = cluster(nodes, tasks);
+    assert_eq!(admitted(&snapshot, &[]).0, "accepted: the first 3 of 3 waiting tasks");
+    let (told, names) = admitted(&snapshot, &["--reserve", "node"]);
+    assert_eq!((told.as_str(), names.join(" ").as_str()), ("accepted: the first 2 of 3 waiting tasks", "a b"));
 }
 
 /// Two racks of two nodes, one of them mostly taken: a gang of four starts in the other. Where that has room for three only, three

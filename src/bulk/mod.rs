@@ -55,7 +55,7 @@ pub use again::{settled, worthwhile};
 pub use device::{Device, Mismatch, Trouble};
 pub(crate) use fill::fill;
 pub use pack::{Pack, UNGROUPED};
-pub use prefix::{longest_prefix, prefix_of};
+pub use prefix::{accepted, longest_prefix, order_prefix};
 pub use race::{Laps, Race, Run};
 pub use resume::resume;
 pub use schedule::Kind;

@@ -14,7 +14,7 @@ use crate::control::{Control, Progress};
 use crate::model::{
     DEVICE_MILLI, Place, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, Violation, violations, worsened,
 };
-use crate::plan::Status;
+use crate::plan::{Ordered, Status, order};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,13 +29,13 @@ const LONG_UNTIL: usize = 8;
 /// Probes that only eject leave this part of the time for what is done once in the end.
 const FINISH_PART: u32 = 20;
 
-/// Searches for the longest prefix; gives the placement of the last one that was wholly placed, its length, and that of the queue.
+/// Searches for the longest prefix; gives the placement of the last one that was wholly placed.
 ///
 /// A time limit is shared by the probes; an effort is what each of them gets.
 ///
 /// # Panics
 /// As [`solve`].
-pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -> (Outcome, usize, usize) {
+pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let queue = queue_of(problem);
     let mut best = Outcome {
         placement: problem.current.clone(),
@@ -84,14 +84,12 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         best.effort = best.effort.max(found.effort);
         best.troubles.extend(found.troubles);
         // Even a failed probe shows a prefix.
-        let is_longer = reached > low && {
-            let (shown, placement) = cut(problem, &queue, reached, found.placement.clone());
-            let is_longer = shown > low;
-            if is_longer {
-                (low, best.placement) = (shown, placement);
-            }
-            is_longer
-        };
+        let shown = (reached > low).then(|| cut(problem, &queue, reached, found.placement.clone()));
+        let longer = shown.filter(|(length, _)| *length > low);
+        let is_longer = longer.is_some();
+        if let Some(longer) = longer {
+            (low, best.placement) = longer;
+        }
         // A probe that lacks an earlier task has given it away for what comes later.
         last = if reached < low { best.placement.clone() } else { found.placement };
         if reached < length {
@@ -111,7 +109,7 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         None if control.time_left().is_some() && whole.last().is_some_and(|longest| low < *longest) => Status::Deadline,
         _ => Status::Feasible,
     };
-    (best, low, queue.len())
+    best
 }
 
 /// What ejection makes of a placement: those who wait and may start do so where they can, of those that are alike the first ones.
@@ -293,14 +291,24 @@ fn queue_of(problem: &Problem) -> Vec<TaskId> {
     problem.task_ids().filter(waits).collect()
 }
 
-/// How many of the first tasks of the queue run, and the placement in which nobody behind them does.
-pub fn prefix_of(problem: &Problem, placement: &Placement) -> (usize, Placement) {
+/// How many of the first tasks of the queue run in a placement, and how many tasks the queue has.
+pub fn accepted(problem: &Problem, placement: &Placement) -> (usize, usize) {
     let queue = queue_of(problem);
-    let length = queue.iter().take_while(|task| placement.spot(**task).is_placed()).count();
-    if queue[length..].iter().all(|task| !placement.spot(*task).is_placed()) {
-        return (length, placement.clone());
+    (queue.iter().take_while(|task| placement.spot(**task).is_placed()).count(), queue.len())
+}
+
+/// A safe order of moves to a placement in which a prefix of the queue runs. Whoever comes behind the first that has no order, or is worth
+/// no start, waits too.
+pub fn order_prefix(problem: &Problem, target: &Placement, control: &Control) -> Ordered {
+    let queue = queue_of(problem);
+    let mut ordered = order(problem, target, control);
+    loop {
+        let (length, _) = accepted(problem, &ordered.reached);
+        if queue[length..].iter().all(|task| !ordered.reached.spot(*task).is_placed()) {
+            return ordered;
+        }
+        ordered = order(problem, &cut(problem, &queue, length, ordered.reached).1, control);
     }
-    cut(problem, &queue, length, placement.clone())
 }
 
 #[cfg(test)]
@@ -311,11 +319,16 @@ mod tests {
     use std::time::Duration;
 
     /// How many of the queue run, after the rules of a prefix were looked at.
-    fn accepted(problem: &Problem, threads: usize, control: &Control) -> (usize, Placement, u64) {
+    fn found(problem: &Problem, threads: usize, control: &Control) -> (usize, Placement, u64) {
         let effort = control.time_left().is_none().then_some(50);
         let options = Options { effort, threads, ..Options::default() };
-        let (found, length, all) = longest_prefix(problem, &options, control);
+        let found = longest_prefix(problem, &options, control);
+        let (length, all) = accepted(problem, &found.placement);
         assert_eq!(all, problem.tasks.len());
+        assert_eq!(
+            found.status == Status::Deadline,
+            effort.is_none() && length < most_that_fit(problem, &queue_of(problem))
+        );
         for task in problem.task_ids() {
             let runs = found.placement.spot(task).is_placed();
             assert_eq!(runs, task.index() < length, "task {} of the first {length}", task.index());
@@ -327,14 +340,16 @@ mod tests {
     #[test]
     fn a_prefix_on_shared_devices_runs_and_nobody_behind_it() {
         let mut problem = queue(0);
-        let found = accepted(&problem, 1, &Control::unlimited());
-        assert!((50..problem.tasks.len()).contains(&found.0), "{}", found.0);
-        assert!(found == accepted(&problem, 2, &Control::unlimited()), "on two threads as on one");
-        accepted(&problem, 1, &Control::unlimited().within(Duration::from_millis(300)));
+        let first = found(&problem, 1, &Control::unlimited());
+        assert!((50..problem.tasks.len()).contains(&first.0), "{}", first.0);
+        assert!(first == found(&problem, 2, &Control::unlimited()), "on two threads as on one");
+        for limit in [0, 300] {
+            found(&problem, 1, &Control::unlimited().within(Duration::from_millis(limit)));
+        }
         // Whoever comes late is worth more than all others together.
-        problem.tasks.iter_mut().skip(found.0 * 3 / 4).for_each(|task| task.weight *= 1000);
-        let dear = accepted(&problem, 1, &Control::unlimited()).0;
-        assert!(dear * 10 >= found.0 * 9, "{dear} instead of {}", found.0);
+        problem.tasks.iter_mut().skip(first.0 * 3 / 4).for_each(|task| task.weight *= 1000);
+        let dear = found(&problem, 1, &Control::unlimited()).0;
+        assert!(dear * 10 >= first.0 * 9, "{dear} instead of {}", first.0);
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub struct Decided {
     pub plan: Plan,
     /// What the verifier says; it is right.
     pub verdict: Verdict,
+    /// With `--admit prefix`: how many of how many waiting tasks, in their order, run in the end.
     accepted: Option<(usize, usize)>,
     reserved: Option<Reserved>,
 }
@@ -102,7 +103,7 @@ pub fn decide(problem: Problem, args: &PlanArgs, stop: Arc<AtomicBool>, started:
         let weaker = Meta { bound: None, solver: "bulk".to_string(), ..found.meta.clone() };
         let plan = |target: &Placement| match *target == found.target {
             true => plan::sum_up(&problem, ordered.clone(), found.meta.clone()),
-            false => plan::build(&problem, target, weaker.clone(), &order),
+            false => plan::sum_up(&problem, in_order(&problem, target, args, &order), weaker.clone()),
         };
         let search = |narrowed: &Problem| search_again(narrowed, args, &again);
         let planner = reserve::Planner { plan: &plan, search: &search, is_repeatable: args.is_repeatable() };
@@ -115,8 +116,10 @@ pub fn decide(problem: Problem, args: &PlanArgs, stop: Arc<AtomicBool>, started:
     line.finish();
     let verdict = verified(&problem, &read, &plan);
     refuse_broken(&problem, &plan, &verdict)?;
+    // Of the plan and not of any target.
+    let accepted = (args.admit == AdmitArg::Prefix).then(|| bulk::accepted(&problem, &plan.reached(&problem)));
     let narrowed = if let Cow::Owned(narrowed) = problem { Some(narrowed) } else { None };
-    Ok(Decided { problem: narrowed.unwrap_or(read), plan, verdict, accepted: found.accepted, reserved })
+    Ok(Decided { problem: narrowed.unwrap_or(read), plan, verdict, accepted, reserved })
 }
 
 /// Where everything should run in `problem`, which is what the command line makes of `read`, and in which order it gets there: under
@@ -133,24 +136,13 @@ fn find(
     let backend = Backend::choose(args.backend, &charged)?;
     // The bound is on the snapshot, not on what the command line narrows it to: so whoever has the two files can check it.
     let first = is_for_exact(&charged, args);
-    let (mut found, proof) = beside.run(read, args, search, first, |proof| {
+    let (found, proof) = beside.run(read, args, search, first, |proof| {
         let proof = proof.filter(|_| focus::keeps_points(problem, &args.focus));
         solve(&charged, args, &backend, proof, search)
     });
     let goes_on = args.admit == AdmitArg::All && args.reserve.reserve.is_none();
     let ordering = if goes_on { order.part(ORDER_PART) } else { order.clone() };
-    let mut ordered = plan::order(problem, &found.target, &ordering);
-    if let Some((accepted, _)) = &mut found.accepted {
-        // Whoever comes behind the first that has no order, or is worth no start, waits too.
-        loop {
-            let (length, prefix) = bulk::prefix_of(problem, &ordered.reached);
-            *accepted = length;
-            if prefix == ordered.reached {
-                break;
-            }
-            ordered = plan::order(problem, &prefix, &ordering);
-        }
-    }
+    let mut ordered = in_order(problem, &found.target, args, &ordering);
     if goes_on {
         let options = options(args, &backend, args.effort());
         let way_on = |problem: &Problem, searched: &Problem, ordered: Ordered| {
@@ -183,6 +175,14 @@ fn find(
         _ => Status::Feasible,
     };
     Ok((Found { meta: Meta { proof, status, ..found.meta }, ..found }, ordered))
+}
+
+/// A safe order of moves to a placement; with `--admit prefix` nobody starts from behind the first task that waits.
+fn in_order(problem: &Problem, target: &Placement, args: &PlanArgs, control: &Control) -> Ordered {
+    match args.admit {
+        AdmitArg::All => plan::order(problem, target, control),
+        AdmitArg::Prefix => bulk::order_prefix(problem, target, control),
+    }
 }
 
 impl Decided {
@@ -276,8 +276,6 @@ fn may_be_blocked(problem: &Problem) -> bool {
 struct Found {
     target: Placement,
     meta: Meta,
-    /// With `--admit prefix`: how many of how many waiting tasks, in their order, are placed.
-    accepted: Option<(usize, usize)>,
 }
 
 /// True when the exact solver is asked for, or to be tried.
@@ -316,12 +314,9 @@ fn options(args: &PlanArgs, backend: &Backend, effort: Option<u64>) -> bulk::Opt
 
 fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<u64>, control: &Control) -> Found {
     let options = options(args, backend, effort);
-    let (found, accepted) = match args.admit {
-        AdmitArg::All => (bulk::solve(problem, &options, control), None),
-        AdmitArg::Prefix => {
-            let (found, accepted, waiting) = bulk::longest_prefix(problem, &options, control);
-            (found, Some((accepted, waiting)))
-        }
+    let found = match args.admit {
+        AdmitArg::All => bulk::solve(problem, &options, control),
+        AdmitArg::Prefix => bulk::longest_prefix(problem, &options, control),
     };
     backend::tell(problem, backend, &found.troubles);
     let text = match found.troubles.first() {
@@ -331,7 +326,7 @@ fn search(problem: &Problem, args: &PlanArgs, backend: &Backend, effort: Option<
     let (seed, effort, status) = (args.seed, found.effort, found.status);
     let solver = "bulk".to_string();
     let meta = Meta { solver, seed, effort, backend: text, status, bound: None, proof: None, blockers: None };
-    Found { target: found.placement, meta, accepted }
+    Found { target: found.placement, meta }
 }
 
 /// The better of what the exact solver could not prove and what a longer search found; the bound holds for both.
@@ -365,7 +360,7 @@ fn prove(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&P
     let is_narrowed = args.min_gain() > 0 || args.max_moves.is_some() || args.focus.narrows();
     let bound = found.bound.filter(|_| !is_narrowed);
     let meta = Meta { solver: plan::EXACT.into(), status: found.status, bound, blockers: found.blockers, ..start.meta };
-    Found { target: found.placement, meta, accepted: None }
+    Found { target: found.placement, meta }
 }
 
 /// The problem in which every move of a running task costs `min_gain` points more: where it is at its best, each move is worth
