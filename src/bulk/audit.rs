@@ -127,8 +127,8 @@ impl Audit {
         }
         for (slot, (used, before)) in sums.device_used.iter().zip(&self.built.device_used).enumerate() {
             let [[milli, memory], [milli_before, memory_before]] = [*used, *before].map(beyond);
-            // Rounded quanta may be too many where the memory itself is not.
-            if milli > milli_before || memory > memory_before && !pack.is_inexact {
+            // Nobody comes to a device that has no room, in the quanta that kernels count.
+            if milli > milli_before || memory > memory_before {
                 return Err(format!(
                     "device {slot} is taken {milli} milli and {memory} quanta of memory beyond what it has"
                 ));
