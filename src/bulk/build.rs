@@ -38,7 +38,7 @@ const SUSPECTS_MAX: usize = 4096;
 pub fn build(problem: &Problem, pack: &Pack, device: Option<&Device>, control: &Control) -> (State, Option<Trouble>) {
     let mut builder = Builder::new(problem, pack);
     builder.repair(control);
-    if let Some(device) = device.filter(|_| (0..pack.home.len()).filter(|task| builder.waits(*task)).count() > 1) {
+    if let Some(device) = device.filter(|_| (0..pack.home.len()).filter(|task| builder.waits(*task)).nth(1).is_some()) {
         match Tiles::new(Arc::clone(device.gpu()), device.image(), TILE) {
             Ok(tiles) => builder.tiles = Some(tiles),
             Err(error) => builder.trouble = Some(error.into()),
@@ -642,7 +642,7 @@ pub mod tests {
     /// each five that follow each other the last one differs from the others in one thing alone. Some more are alike, but no two of
     /// them may share a node.
     pub fn queue(apart: i64) -> Problem {
-        let amounts = |cpu: i64| BTreeMap::from([("cpu".to_string(), cpu)]);
+        let amounts = |cpu: i64| BTreeMap::from([("cpu".to_string(), cpu), ("mem".to_string(), 2 * cpu - 1)]);
         let node = |n: i64| NodeSpec {
             name: format!("n{n}"),
             allocatable: amounts(8 + 4 * (n % 2)),
@@ -672,7 +672,9 @@ pub mod tests {
             }
         };
         let mut snapshot = Snapshot {
-            resources: vec![ResourceSpec { name: "cpu".into(), load_weight: 2, ..ResourceSpec::default() }],
+            resources: ["cpu", "mem"]
+                .map(|name| ResourceSpec { name: name.into(), load_weight: 2, ..ResourceSpec::default() })
+                .to_vec(),
             nodes: (0..20).map(node).collect(),
             tasks: (0..150 + apart).map(task).collect(),
             groups: vec![GroupSpec { name: "apart".into(), conflict: vec!["node".into()], ..GroupSpec::default() }],
@@ -682,6 +684,8 @@ pub mod tests {
         let mix = vec![MixSpec { parts: 1, requirement: amounts(2), device }];
         snapshot.objective.fragmentation = Some(FragmentationSpec { weight: 1, mix });
         snapshot.objective.price_weight = 1;
+        snapshot.objective.balance =
+            vec![BalanceSpec { resource: "cpu".into(), other: "mem".into(), target: 3, weight: 1 }];
         Problem::new(&snapshot).expect("it is sound")
     }
 

@@ -9,7 +9,7 @@
 
 use super::cover::{Cover, Least};
 use super::policy::{Policy, scaled};
-use super::pools::{Load, Pool, capacity, capacity_of, of_devices, pools};
+use super::pools::{Load, Pool, capacity, capacity_of, pools, row};
 use super::scenario::{Scenarios, keeps_groups, left, placed};
 use super::scene::Scene;
 use super::search::{Search, empty_nodes, is_whole, lacking, priced, thinned, waiting};
@@ -84,13 +84,13 @@ struct Stand {
 
 /// The cluster with the nodes of a purchase and no others. A purchase is judged on just that, since what a search finds depends on what
 /// else is there, and whoever has bought it asks about nothing else. What to try first is asked with all offers beside (`first`).
-struct Ground {
+struct Site {
     scene: Scene,
     /// Its nodes, by their number in the market: ascending.
     nodes: Vec<NodeId>,
 }
 
-impl Ground {
+impl Site {
     /// A placement on it, by nodes of the market.
     fn here(&self, placement: &Placement) -> Placement {
         placement.renamed(|node| self.nodes[node.index()])
@@ -258,11 +258,11 @@ impl Market<'_> {
                 return None;
             }
             let before = counts.clone();
-            let ground = self.ground(&counts);
-            match self.placed(&ground, &control.part(3)) {
+            let site = self.site(&counts);
+            match self.placed(&site, &control.part(3)) {
                 Ok(placement) => {
                     if self.short(&self.stands(&counts, &placement)).is_some()
-                        && let Some(placement) = self.spread(&counts, &ground, &control.part(3))
+                        && let Some(placement) = self.spread(&counts, &site, &control.part(3))
                     {
                         return Some(Enough { counts, placement });
                     }
@@ -326,8 +326,8 @@ impl Market<'_> {
         let nodes: Vec<NodeId> = problem.node_ids().collect();
         let mut all = Load::of(problem, &problem.current).on(&nodes);
         for task in waiting(problem) {
-            all.iter_mut().zip(super::cover::need(problem, task)).for_each(|(sum, need)| *sum += scaled(need));
-            all.iter_mut().zip(of_devices(problem, task)).for_each(|(sum, need)| *sum += need);
+            let need = row(problem, task, super::cover::need(problem, task).into_iter().map(scaled));
+            all.iter_mut().zip(need).for_each(|(sum, need)| *sum += need);
         }
         for (r, load) in all.into_iter().enumerate().filter(|(_, load)| *load > 0) {
             cover.require(self.policy.whole_for(load), |node| capacity(problem, node)[r]);
@@ -412,30 +412,30 @@ impl Market<'_> {
 
     /// Where everything has a place with these nodes, and the policy is kept in every scenario.
     pub(super) fn enough(&self, counts: Vec<usize>, control: &Control) -> Option<Enough> {
-        let ground = self.ground(&counts);
-        let mut placement = self.placed(&ground, control).ok()?;
+        let site = self.site(&counts);
+        let mut placement = self.placed(&site, control).ok()?;
         if self.short(&self.stands(&counts, &placement)).is_some() {
-            placement = self.spread(&counts, &ground, control)?;
+            placement = self.spread(&counts, &site, control)?;
         }
         Some(Enough { counts, placement })
     }
 
-    fn ground(&self, counts: &[usize]) -> Ground {
+    fn site(&self, counts: &[usize]) -> Site {
         let (problem, nodes) = self.scene.whole.without_nodes(&self.unbought(counts));
-        Ground { scene: Scene::new(problem, &[]), nodes }
+        Site { scene: Scene::new(problem, &[]), nodes }
     }
 
     /// A place for everything with these nodes in which no pool is loaded above the target.
-    fn spread(&self, counts: &[usize], ground: &Ground, control: &Control) -> Option<Placement> {
-        let is_within = |placement: &Placement| self.short(&self.stands(counts, &ground.here(placement))).is_none();
-        let found = spread(ground.scene.pieces(), self.policy, &is_within, self.search, control)?;
-        Some(ground.here(&found))
+    fn spread(&self, counts: &[usize], site: &Site, control: &Control) -> Option<Placement> {
+        let is_within = |placement: &Placement| self.short(&self.stands(counts, &site.here(placement))).is_none();
+        let found = spread(site.scene.pieces(), self.policy, &is_within, self.search, control)?;
+        Some(site.here(&found))
     }
 
     /// A place for everything with these nodes, which are enough in every scenario; or who was left waiting in one.
-    fn placed(&self, ground: &Ground, control: &Control) -> Result<Placement, Vec<TaskId>> {
-        let scene = &ground.scene;
-        let bought: Vec<Vec<NodeId>> = self.offers.iter().map(|offer| ground.bought(offer)).collect();
+    fn placed(&self, site: &Site, control: &Control) -> Result<Placement, Vec<TaskId>> {
+        let scene = &site.scene;
+        let bought: Vec<Vec<NodeId>> = self.offers.iter().map(|offer| site.bought(offer)).collect();
         let own = scene.whole.nodes.len() - bought.iter().map(Vec::len).sum::<usize>();
         let scenarios = Scenarios::with_offers(&scene.whole, self.policy, own, &bought);
         for gone in scenarios.open(scene, &[], self.search, control) {
@@ -448,10 +448,10 @@ impl Market<'_> {
                 return Err(lacking(&problem, &found).collect());
             }
             if gone.is_empty() {
-                return Ok(ground.here(&found));
+                return Ok(site.here(&found));
             }
         }
-        placed(scene, &[], self.search, control).map(|found| ground.here(&found)).ok_or_else(Vec::new)
+        placed(scene, &[], self.search, control).map(|found| site.here(&found)).ok_or_else(Vec::new)
     }
 }
 
@@ -533,8 +533,7 @@ fn bins(problem: &Problem, node: NodeId, tasks: &[TaskId]) -> usize {
 /// Least amounts of a task, then milli and memory by kind of device, scaled; a fraction of a device counts half or all of one, by milli and
 /// by the memory of devices of these nodes, so that what fits in sum fits on devices.
 fn need(problem: &Problem, task: TaskId, nodes: &[NodeId]) -> Vec<i128> {
-    let mut need = of_devices(problem, task);
-    need.iter_mut().zip(super::cover::least(problem, task)).for_each(|(need, least)| *need = least);
+    let mut need = row(problem, task, super::cover::least(problem, task));
     let Some(request) = &problem.tasks[task.index()].device else { return need };
     let half = DEVICE_MILLI / 2;
     let twice = DeviceRequest { memory: 2 * request.memory, ..request.clone() };

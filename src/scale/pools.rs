@@ -103,9 +103,10 @@ fn held(problem: &Problem, usage: &Usage, node: NodeId) -> Vec<i128> {
     usage.amounts(node).iter().copied().chain(milli).chain(memory).collect()
 }
 
-/// What a task takes of devices, likewise; nothing of resources.
-pub(super) fn of_devices(problem: &Problem, task: TaskId) -> Vec<i128> {
-    let mut row = vec![0; row_count(problem)];
+/// What a task takes that needs so much of each resource, likewise.
+pub(super) fn row(problem: &Problem, task: TaskId, amounts: impl IntoIterator<Item = i128>) -> Vec<i128> {
+    let mut row: Vec<i128> = amounts.into_iter().collect();
+    row.resize(row_count(problem), 0);
     if let Some(request) = &problem.tasks[task.index()].device {
         let (count, at) = (i128::from(request.count), problem.resources.len() + request.kind as usize);
         row[at] = count * scaled(request.milli.into());
@@ -200,8 +201,7 @@ impl Reserve<'_> {
     fn amounts(&self, problem: &Problem, placement: &Placement, nodes: &[NodeId]) -> Vec<i128> {
         let mut reserved = vec![0; row_count(problem)];
         if let (Policy::Tasks(_, count), Some(shape)) = (self.policy, self.shape) {
-            reserved = of_devices(problem, shape);
-            reserved.iter_mut().zip(takes(problem, shape)).for_each(|(slot, amount)| *slot = amount);
+            reserved = row(problem, shape, takes(problem, shape));
             reserved.iter_mut().for_each(|slot| *slot *= i128::from(*count));
         }
         if let Some(level) = self.level {

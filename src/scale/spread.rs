@@ -5,7 +5,7 @@
 //! most left, the large ones first; and with even loads as the goal.
 
 use super::policy::{Policy, RATE_ONE, scaled};
-use super::pools::{Load, capacity_of, of_devices, pools};
+use super::pools::{Load, capacity_of, pools, row};
 use super::search::{Search, confined, confined_as, is_whole, waiting};
 use crate::control::Control;
 use crate::drill;
@@ -44,8 +44,7 @@ fn dealt(problem: &Problem, policy: &Policy) -> Placement {
     tasks.sort_by_key(|task| (Reverse(sizes[task.index()]), *task));
     let mut there = problem.current.clone();
     for task in tasks {
-        let mut need = of_devices(problem, task);
-        need.iter_mut().zip(super::cover::need(problem, task)).for_each(|(need, own)| *need = scaled(own));
+        let need = row(problem, task, super::cover::need(problem, task).into_iter().map(scaled));
         let left = |pool: usize| {
             let rooms = (0..need.len()).filter(|r| has[pool][*r] > 0 || need[*r] > 0);
             let part = |r: usize| {
