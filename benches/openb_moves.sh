@@ -4,7 +4,7 @@
 #   bash benches/openb_moves.sh [TIME_LIMIT]         default 12s; OPENB_GOALS="own place defragment", OPENB_MOVES="0 50 200 1000 all"
 #
 # Placements and lists from ../shared/data/openb (or $BAYPLAN_SHARED/data/openb). Of each goal: waiting pods that start, moves of running
-# ones, nodes of 8 GPUs that are wholly free in the end, and the share of all GPU milli in use.
+# ones, nodes of 8 GPUs that are wholly free in the end, and the share of all GPU milli in use. The referee looks at every placement.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bayplan="${BAYPLAN:-target/release/bayplan}"
@@ -54,6 +54,8 @@ for start in "$data"/start/*.csv; do
       [ "$budget" = all ] || options+=(--max-moves "$budget")
       "$bayplan" plan "$folder/s.json" "${options[@]}" -o "$folder/p.json"
       "$bayplan" export openb "$folder/s.json" "$folder/p.json" > "$folder/end.csv" 2> /dev/null
+      python3 "${BAYPLAN_SHARED:-../shared}/tools/openb_check.py" "$nodes" "$pods" "$folder/end.csv" | grep -q '^OK' ||
+        { echo "$name, $goal, $budget: the referee refuses the placement" >&2; exit 1; }
       read -r after share free <<< "$(state "$pods" "$folder/end.csv")"
       # Who was somewhere and is elsewhere.
       moves=$(awk -F, 'FNR == 1 { file++; for (i = 1; i <= NF; i++) column[file, $i] = i; next }
