@@ -8,8 +8,8 @@ use super::Status;
 use super::ladder::{Bits, Ladder};
 use super::recount::{Held, covered, held, refusal, suits};
 use crate::model::{
-    DEVICE_MILLI, DeviceRequest, DomainId, GroupId, LevelId, NodeId, Problem, Rule, SHARE_ONE, Sharing, Spot, TaskId,
-    TaskKind, Toleration, scaled_text,
+    DEVICE_MILLI, DeviceRequest, DomainId, GroupId, LevelId, NodeId, Problem, Rule, SHARE_ONE, Sharing, Spot, Spread,
+    TaskId, TaskKind, Toleration, scaled_text,
 };
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -59,6 +59,7 @@ impl<'a> Excuses<'a> {
         for group in problem.group_ids() {
             let rules = &problem.groups[group.index()];
             let own = rules.conflict.iter().copied().chain(rules.gang.and_then(|gang| gang.within));
+            let own = own.chain(rules.spread.iter().map(|spread| spread.level));
             let own = own.map(|level| (group, level));
             for (group, level) in own.chain(rules.depends_on.iter().map(|need| (need.group, need.level))) {
                 homes.entry((group, level)).or_insert_with(|| {
@@ -78,7 +79,8 @@ impl<'a> Excuses<'a> {
             let task = &self.problem.tasks[id.index()];
             let has_say = |group: &GroupId| {
                 let rules = &self.problem.groups[group.index()];
-                !rules.conflict.is_empty() || !rules.depends_on.is_empty() || rules.gang.is_some()
+                let is_apart = !rules.conflict.is_empty() || !rules.spread.is_empty();
+                is_apart || !rules.depends_on.is_empty() || rules.gang.is_some()
             };
             let pass = (&task.selector, &task.tolerations[..], &task.regions[..], task.kind, task.device.as_ref());
             let need = (self.problem.requirement(*id), task.sharing, task.group.filter(has_say));
@@ -159,15 +161,19 @@ impl<'a> Excuses<'a> {
         for (r, needs) in needs.into_iter().filter(|(_, needs)| *needs > 0) {
             lack[r] += open.keep(&opened.amounts[r][1].at_least(needs));
         }
+        let group = problem.tasks[id.index()].group.map(|group| &problem.groups[group.index()]);
+        let runs = |member: &&TaskId| !self.spots[member.index()].pieces().is_empty();
+        let running = group.map_or(0, |group| group.members.iter().filter(runs).count());
         let mut rules = opened.closed.clone();
         for (rule, equipped) in [Rule::Device, Rule::DeviceMemory].into_iter().zip(&opened.equipped) {
             rules.insert(rule, open.keep(equipped));
         }
-        if problem.tasks[id.index()].group.is_some() {
-            let apart = |at: &usize| self.apart(id, opened.nodes[*at]);
-            open.iter().filter_map(|at| apart(&at)).for_each(|rule| *rules.entry(rule).or_insert(0) += 1);
+        if group.is_some() {
+            let apart = |at: usize| self.apart(id, opened.nodes[at], running);
+            open.iter().filter_map(apart).for_each(|rule| *rules.entry(rule).or_insert(0) += 1);
         }
-        let grouped: usize = [Rule::Conflict, Rule::Dependency, Rule::Gang].iter().filter_map(|r| rules.get(r)).sum();
+        let grouped: usize =
+            [Rule::Conflict, Rule::Spread, Rule::Dependency, Rule::Gang].iter().filter_map(|r| rules.get(r)).sum();
         let open = open.count() - grouped;
         let passing = could - open;
         let amounts = lack.into_iter().enumerate().map(|(r, n)| (format!("capacity {}", problem.resources[r].name), n));
@@ -175,13 +181,11 @@ impl<'a> Excuses<'a> {
             rules.into_iter().map(|(rule, n)| (rule.name().to_string(), n)).collect();
         closed.extend(amounts);
         closed.retain(|(_, count)| *count > 0);
-        let group = problem.tasks[id.index()].group.map(|group| &problem.groups[group.index()]);
         let gang = group.and_then(|group| Some((group.gang?.least as usize, &group.members)));
         if let Some((least, members)) = gang.filter(|(least, members)| members.len() < *least) {
             return format!("its gang needs {least} members, and only {} are listed", members.len());
         }
-        let runs = |member: &&TaskId| !self.spots[member.index()].pieces().is_empty();
-        let is_torn = gang.is_some_and(|(least, members)| members.iter().filter(runs).count() < least);
+        let is_torn = gang.is_some_and(|(least, _)| running < least);
         let nodes = |count: usize| if count == 1 { "1 node".to_string() } else { format!("{count} nodes") };
         // Most nodes first; of as many, by the name.
         let mut most: Vec<(usize, String)> = closed.into_iter().map(|(what, count)| (count, what)).collect();
@@ -201,8 +205,8 @@ impl<'a> Excuses<'a> {
         }
     }
 
-    /// The rule of its group that keeps a task off a node.
-    fn apart(&self, id: TaskId, node: NodeId) -> Option<Rule> {
+    /// The rule of its group, of which `running` members run, that keeps a task off a node.
+    fn apart(&self, id: TaskId, node: NodeId, running: usize) -> Option<Rule> {
         let problem = self.problem;
         let (task, host) = (&problem.tasks[id.index()], &problem.nodes[node.index()]);
         let group = task.group?;
@@ -210,6 +214,15 @@ impl<'a> Excuses<'a> {
         let runs = |group, level: LevelId| self.homes[&(group, level)].contains(&host.domains[level.index()]);
         if rules.conflict.iter().any(|level| runs(group, *level)) {
             return Some(Rule::Conflict);
+        }
+        let is_worse = |spread: &Spread| {
+            let covered = self.homes[&(group, spread.level)].len();
+            let lacks = |members: usize, covered: usize| (spread.min as usize).min(members).saturating_sub(covered);
+            let then = covered + usize::from(!runs(group, spread.level));
+            lacks(running + 1, then) > lacks(running, covered)
+        };
+        if rules.spread.iter().any(is_worse) {
+            return Some(Rule::Spread);
         }
         if rules.depends_on.iter().any(|need| !runs(need.group, need.level)) {
             return Some(Rule::Dependency);

@@ -92,17 +92,22 @@ impl Clearing<'_> {
             gone.push(next);
         }
         let fits = self.ground.obstacle(self.task, node).is_none();
-        // Whoever is not in the way after all stays.
-        let mut kept = Vec::new();
-        for other in gone {
-            self.ground.put(other, self.placement.spot(other));
-            if fits && self.ground.obstacle(self.task, node).is_some() {
-                self.ground.take(other, self.placement.spot(other));
-                kept.push(other);
-            }
+        // Whoever is not in the way after all stays. Where one stays, another may be able to: with fewer members that leave, a group
+        // may be spread over enough domains.
+        let mut before = usize::MAX;
+        while fits && gone.len() < before {
+            before = gone.len();
+            gone.retain(|other| {
+                self.ground.put(*other, self.placement.spot(*other));
+                let is_in_the_way = self.ground.obstacle(self.task, node).is_some();
+                if is_in_the_way {
+                    self.ground.take(*other, self.placement.spot(*other));
+                }
+                is_in_the_way
+            });
         }
-        kept.iter().for_each(|other| self.ground.put(*other, self.placement.spot(*other)));
-        fits.then_some(kept)
+        gone.iter().for_each(|other| self.ground.put(*other, self.placement.spot(*other)));
+        fits.then_some(gone)
     }
 
     fn suffices(&mut self, node: NodeId, one: TaskId) -> bool {
@@ -136,7 +141,9 @@ impl Clearing<'_> {
                 };
                 count * spec.device.as_ref().map_or(0, amount)
             }
-            Obstacle::Conflict(_) => i128::from(spec.group == self.problem.tasks[self.task.index()].group),
+            Obstacle::Conflict(_) | Obstacle::Spread { .. } => {
+                i128::from(spec.group == self.problem.tasks[self.task.index()].group)
+            }
             _ => 0,
         }
     }

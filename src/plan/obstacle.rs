@@ -43,6 +43,15 @@ pub enum Obstacle {
     },
     /// Another task of its group is in the domain.
     Conflict(LevelId),
+    /// With one member more, its group must cover another domain, and this is one of those that it covers.
+    Spread {
+        /// Domains of which level.
+        level: LevelId,
+        /// How many must be covered then.
+        wanted: u32,
+        /// How many are.
+        covered: u32,
+    },
     /// A group that it depends on is not in the domain.
     Dependency(GroupId, LevelId),
     /// The rest of its gang is in another domain.
@@ -73,6 +82,7 @@ impl Obstacle {
             Obstacle::Devices { .. } if self.is_memory() => Rule::DeviceMemory.name().to_string(),
             Obstacle::Devices { .. } => Rule::Device.name().to_string(),
             Obstacle::Conflict(_) => Rule::Conflict.name().to_string(),
+            Obstacle::Spread { .. } => Rule::Spread.name().to_string(),
             Obstacle::Dependency(..) => Rule::Dependency.name().to_string(),
             Obstacle::Gang(_) => Rule::Gang.name().to_string(),
         }
@@ -84,6 +94,7 @@ impl Obstacle {
             Obstacle::Amount { needed, free, .. } => needed - free,
             Obstacle::Devices { wanted, free, .. } => i128::from(wanted - free),
             Obstacle::FewDevices { wanted, suitable } => i128::from(wanted - suitable),
+            Obstacle::Spread { wanted, covered, .. } => i128::from(wanted - covered),
             _ => 0,
         }
     }
@@ -141,6 +152,12 @@ impl Obstacle {
                 format!("{need}, {free} of {suitable} that suit are {room}")
             }
             Obstacle::Conflict(at) => format!("a task of its group is in the same {} already", level(*at)),
+            Obstacle::Spread { level: at, wanted, covered } => {
+                let level = level(*at);
+                format!(
+                    "with it, its group must cover {wanted} of level {level}, and covers {covered}, this one among them"
+                )
+            }
             Obstacle::Gang(at) => format!("its gang runs in another {}", level(*at)),
             Obstacle::Dependency(group, at) => {
                 format!("group {} is not in the same {}", problem.groups[group.index()].name, level(*at))
@@ -154,14 +171,18 @@ pub(super) struct Ground<'a> {
     problem: &'a Problem,
     usage: Usage,
     slots: Slots,
+    /// Members in each domain that has any, by slot.
     present: Vec<HashMap<DomainId, u32>>,
+    /// Members that run, by group.
+    running: Vec<u32>,
 }
 
 impl<'a> Ground<'a> {
     pub(super) fn new(problem: &'a Problem, placement: &Placement) -> Ground<'a> {
         let slots = Slots::new(problem);
         let present = vec![HashMap::new(); slots.len()];
-        let mut ground = Ground { problem, usage: Usage::of(problem, placement), slots, present };
+        let running = vec![0; problem.groups.len()];
+        let mut ground = Ground { problem, usage: Usage::of(problem, placement), slots, present, running };
         for task in problem.task_ids() {
             ground.count(task, placement.spot(task), true);
         }
@@ -179,11 +200,16 @@ impl<'a> Ground<'a> {
     }
 
     fn count(&mut self, task: TaskId, spot: &Spot, comes: bool) {
-        let Some(group) = self.problem.tasks[task.index()].group else { return };
+        let Some(group) = self.problem.tasks[task.index()].group.filter(|_| spot.is_placed()) else { return };
+        let change = |count: &mut u32| *count = if comes { *count + 1 } else { *count - 1 };
+        change(&mut self.running[group.index()]);
         for (level, slot) in self.slots.of_group(group) {
             for domain in domains(self.problem, spot, *level) {
                 let count = self.present[*slot].entry(domain).or_default();
-                *count = if comes { *count + 1 } else { *count - 1 };
+                change(count);
+                if *count == 0 {
+                    self.present[*slot].remove(&domain);
+                }
             }
         }
     }
@@ -255,23 +281,33 @@ impl<'a> Ground<'a> {
         self.devices(task, node).or_else(|| self.group_rule(task, node))
     }
 
-    /// The rule of its group that keeps a task off a node.
+    /// Domains in which members of a group run.
+    fn covered(&self, group: GroupId, level: LevelId) -> u32 {
+        self.present[self.slots.get(group, level)].len() as u32
+    }
+
+    /// The rule of its group that keeps a task off a node: one that its coming would break, or break further.
     pub(super) fn group_rule(&self, task: TaskId, node: NodeId) -> Option<Obstacle> {
         let problem = self.problem;
         let group = problem.tasks[task.index()].group?;
         let rules = &problem.groups[group.index()];
-        let is_present = |group, level| {
-            let domain = problem.domain(node, level);
-            self.present[self.slots.get(group, level)].get(&domain).is_some_and(|count| *count > 0)
-        };
+        let is_present =
+            |group, level| self.present[self.slots.get(group, level)].contains_key(&problem.domain(node, level));
         if let Some(level) = rules.conflict.iter().find(|level| is_present(group, **level)) {
             return Some(Obstacle::Conflict(*level));
+        }
+        for spread in &rules.spread {
+            // A member that comes where the group is already asks for one domain more as long as fewer than `min` run.
+            let wanted = spread.min.min(self.running[group.index()] + 1);
+            let covered = self.covered(group, spread.level);
+            if self.running[group.index()] < spread.min && covered < wanted && is_present(group, spread.level) {
+                return Some(Obstacle::Spread { level: spread.level, wanted, covered });
+            }
         }
         if let Some(need) = rules.depends_on.iter().find(|need| !is_present(need.group, need.level)) {
             return Some(Obstacle::Dependency(need.group, need.level));
         }
         let level = rules.gang.and_then(|gang| gang.within)?;
-        let runs = self.present[self.slots.get(group, level)].values().any(|count| *count > 0);
-        (runs && !is_present(group, level)).then_some(Obstacle::Gang(level))
+        (self.covered(group, level) > 0 && !is_present(group, level)).then_some(Obstacle::Gang(level))
     }
 }

@@ -131,7 +131,10 @@ impl<'a> Room<'a> {
         let spec = &problem.tasks[task.index()];
         let group = spec.group.filter(|group| {
             let rules = &problem.groups[group.index()];
-            rules.gang.is_some() || !rules.conflict.is_empty() || !rules.depends_on.is_empty()
+            rules.gang.is_some()
+                || !rules.conflict.is_empty()
+                || !rules.spread.is_empty()
+                || !rules.depends_on.is_empty()
         });
         ((spec.device.as_ref(), &spec.selector, &spec.tolerations), (problem.requirement(task), spec.sharing, group))
     }
