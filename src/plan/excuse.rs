@@ -163,7 +163,9 @@ impl<'a> Excuses<'a> {
         }
         let group = problem.tasks[id.index()].group.map(|group| &problem.groups[group.index()]);
         let runs = |member: &&TaskId| !self.spots[member.index()].pieces().is_empty();
-        let running = group.map_or(0, |group| group.members.iter().filter(runs).count());
+        // Only what these rules say depends on it, and a group may have a million members.
+        let counts = group.filter(|group| group.gang.is_some() || !group.spread.is_empty());
+        let running = counts.map_or(0, |group| group.members.iter().filter(runs).count());
         let mut rules = opened.closed.clone();
         for (rule, equipped) in [Rule::Device, Rule::DeviceMemory].into_iter().zip(&opened.equipped) {
             rules.insert(rule, open.keep(equipped));
