@@ -69,7 +69,7 @@ fn cell<'a>(table: &'a [Vec<String>], row: &str, column: &str) -> &'a str {
 
 /// A figure written for people.
 fn number(text: &str) -> f64 {
-    let plain: String = text.chars().filter(|c| !",+% ".contains(*c)).collect();
+    let plain: String = text.chars().filter(|c| !",+% \u{a0}".contains(*c)).collect();
     plain.parse().unwrap_or_else(|_| panic!("{text:?} is no figure"))
 }
 
@@ -127,6 +127,11 @@ fn is_hard_to_read(page: &str) -> Vec<String> {
         {
             objections.push("a picture without text".to_string());
         }
+        let is_own = |inner: &Node<'_, '_>| inner.is_text() && inner.text().is_some_and(|text| text.contains(" %"));
+        // A name may say what it likes.
+        if name != "bdi" && node.children().any(|inner| is_own(&inner)) {
+            objections.push("a sign of percent may begin a line".to_string());
+        }
     }
     objections
 }
@@ -143,6 +148,7 @@ fn each_check_objects_to_a_bad_page() {
         |lang: &str, body: &str| is_hard_to_read(&format!("<html lang=\"{lang}\"><body>{body}</body></html>")).len();
     assert_eq!(hard("en", "<h1>x</h1><h2>y</h2><table><caption>z</caption></table>"), 0);
     assert_eq!(hard("", "<h1>x</h1><h3>y</h3><table></table><svg></svg>"), 4);
+    assert_eq!(hard("en", "<p>5 %</p><p>5\u{a0}% of <bdi>5 %</bdi></p>"), 1);
     let broken = std::panic::catch_unwind(|| parsed("<html><body><p>a<br></body></html>").root_element().range());
     assert!(broken.is_err());
 }
@@ -151,7 +157,9 @@ fn each_check_objects_to_a_bad_page() {
 fn the_page_is_whole_harmless_and_the_same_every_time() {
     let folder = TempDir::new().unwrap();
     let plan = planned(&folder, SMALL);
-    for args in [&[SMALL, &plan][..], &[SMALL], &["data/abc.json"], &["data/broken.json"]] {
+    for args in [&[SMALL, &plan][..], &[SMALL], &["data/abc.json"], &["data/broken.json"], &["data/hybrid.json"]] {
+        // Where the clock cuts the advice short, the page says so, and may be another one.
+        let args = &[args, &["--time-limit", "1h"]].concat()[..];
         let first = page(args);
         assert_eq!(reaches_out(&first), [""; 0], "{args:?}");
         assert_eq!(is_hard_to_read(&first), [""; 0], "{args:?}");
@@ -335,7 +343,7 @@ fn the_worst_moment_of_a_wave_counts_both_ends() {
     // n1 holds 13 of 10 cpu until b has gone.
     assert_eq!(
         (told.len(), cell(&told, "1", "fullest node on the way"), cell(&told, "1", "which")),
-        (2, "130.0 %", "cpu on n1")
+        (2, "130.0\u{a0}%", "cpu on n1")
     );
     assert_eq!(cell(&told, "1", "in flight"), "4 cpu, 3 mem");
 }
@@ -354,7 +362,7 @@ fn large_clusters_stay_small_pages() {
     let document = parsed(&page);
     let nodes: f64 = table(&document, "cpu: number of nodes")[1..].iter().map(|row| number(&row[1])).sum();
     assert_eq!(nodes, 6000.0, "each node is counted, however many share a square");
-    assert_eq!(table(&document, "Fullest nodes now")[1][3..], ["119.0 %"]);
+    assert_eq!(table(&document, "Fullest nodes now")[1][3..], ["119.0\u{a0}%"]);
 }
 
 #[test]
@@ -452,12 +460,12 @@ fn browse(browser: &Path, folder: &TempDir, more: &[&str], file: &str) -> String
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// How wide the page is in a frame of a width, as the browser says. A window can be no narrower than some 500 px, a frame can.
-fn width_in(browser: &Path, folder: &TempDir, page: &str, width: u32) -> u32 {
+/// A number about the page in a frame of a width, as the browser says. A window can be no narrower than some 500 px, a frame can.
+fn measured(browser: &Path, folder: &TempDir, page: &str, width: u32, what: &str) -> f64 {
     // The page's own policy forbids scripts: only this copy measures itself, and tells the frame's owner.
     let policy = page.find("<meta http-equiv").unwrap();
     let end = policy + page[policy..].find("/>").unwrap() + 2;
-    let measure = "<script>onload = () => parent.postMessage(document.documentElement.scrollWidth, '*')</script>";
+    let measure = format!("<script>onload = () => parent.postMessage({what}, '*')</script>");
     let copy = format!("{}{measure}{}", &page[..policy], &page[end..]);
     written(folder, "copy.html", copy);
     let owner = format!(
@@ -468,6 +476,23 @@ fn width_in(browser: &Path, folder: &TempDir, page: &str, width: u32) -> u32 {
     let dom = browse(browser, folder, &["--virtual-time-budget=4000", "--dump-dom"], &owner);
     let title = dom.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next()).unwrap_or("");
     title.parse().unwrap_or_else(|_| panic!("the page did not measure itself: {title:?}"))
+}
+
+fn width_in(browser: &Path, folder: &TempDir, page: &str, width: u32) -> f64 {
+    measured(browser, folder, page, width, "document.documentElement.scrollWidth")
+}
+
+/// The foot stands apart from what comes before it, and sentences have room for a few words in a line, on every screen and on paper.
+fn is_crowded(browser: &Path, folder: &TempDir, page: &str, width: u32) -> Vec<String> {
+    let below = "document.querySelector('footer h2').getBoundingClientRect().top - \
+                 document.querySelector('main').getBoundingClientRect().bottom";
+    let narrowest = "Math.min(...Array.from(document.querySelectorAll('tbody .sentence'), e => e.offsetWidth))";
+    let gap = measured(browser, folder, page, width, below);
+    let sentence = measured(browser, folder, page, width, narrowest);
+    let mut objections = Vec::new();
+    objections.extend((gap < 16.0).then(|| format!("{width}: the foot is {gap} px below the rest")));
+    objections.extend((sentence < 150.0).then(|| format!("{width}: a sentence has {sentence} px")));
+    objections
 }
 
 /// Width, height and number of colours of a screenshot.
@@ -488,7 +513,7 @@ fn a_browser_shows_the_page_on_screens_and_phones() {
     for args in [&[SMALL, &plan][..], &[&hostile]] {
         let page = page(args);
         for width in [390, 1280] {
-            assert_eq!(width_in(&browser, &folder, &page, width), width, "{args:?}: scrolls sideways");
+            assert_eq!(width_in(&browser, &folder, &page, width), f64::from(width), "{args:?}: scrolls sideways");
         }
         let file = written(&folder, "page.html", &page);
         let dom = browse(&browser, &folder, &["--dump-dom"], &file);
@@ -500,7 +525,14 @@ fn a_browser_shows_the_page_on_screens_and_phones() {
     }
     // The measure itself objects: a page wider than its frame is told as such.
     let wide = page(&[SMALL]).replace("<main", "<div style=\"width:1000px\">x</div><main");
-    assert_eq!(width_in(&browser, &folder, &wide, 390), 1000);
+    assert_eq!(width_in(&browser, &folder, &wide, 390), 1000.0);
+    let waiting = page(&[&hostile]);
+    let paper = waiting.replace("@media print", "@media all");
+    for (page, width) in [(&waiting, 390), (&waiting, 1280), (&paper, 700)] {
+        assert_eq!(is_crowded(&browser, &folder, page, width), [""; 0]);
+    }
+    let crowded = waiting.replace("padding-left: 16px", "padding: 0").replace("min-width: 26ch", "width: 0");
+    assert_eq!(is_crowded(&browser, &folder, &crowded, 390).len(), 2);
 }
 
 /// The page tells of failures what `drill` tells of the state after the plan, with the first look alone.
@@ -532,6 +564,52 @@ fn failures_are_those_of_the_drill() {
         assert_eq!(cell(&told, &name, "tasks lost"), format!("{lost} of {all}"));
         assert_eq!(number(cell(&told, &name, "starts elsewhere")), worst["moves"].as_f64().unwrap());
     }
+}
+
+/// What runs in burst and spot pools is what `status` says, before and after a plan that bursts; without such pools nothing is said.
+#[test]
+fn burst_and_spot_are_those_of_status() {
+    let folder = TempDir::new().unwrap();
+    let hybrid = "data/hybrid.json";
+    let plan = planned(&folder, hybrid);
+    let page = page(&[hybrid, &plan]);
+    let told = table(&parsed(&page), "What runs in burst and spot pools");
+    let states = [
+        ("before", json(&["status", hybrid, "-o", "json"])),
+        ("after", json(&["status", hybrid, &plan, "-o", "json"])),
+    ];
+    for (label, status) in &states {
+        for (row, field) in [("burst", "burst_pools"), ("spot: weight at risk", "spot_pools")] {
+            for figure in ["tasks", "weight", "cost"] {
+                let figure_told = number(cell(&told, row, &format!("{figure} {label}")));
+                assert_eq!(figure_told, status[field][figure].as_f64().unwrap(), "{row} {figure} {label}");
+            }
+        }
+    }
+    assert!(
+        states[1].1["burst_pools"]["tasks"].as_u64() > Some(0)
+            && states[1].1["spot_pools"]["weight"].as_f64() > Some(0.0)
+    );
+    assert!(page.contains("may vanish") && !self::page(&[SMALL]).contains("may vanish"));
+}
+
+/// Memory of devices has a row and a column of its own, beside a resource of that name.
+#[test]
+fn memory_of_devices_is_told() {
+    let folder = TempDir::new().unwrap();
+    let holder = with_memory(with_devices(task("a", 1, &[("gpu memory", 3)]), 1, 300), 60);
+    let mut snapshot = cluster(vec![roomy_gpu_node("n", 2, 80)], vec![at_devices(holder, "n", &[0])]);
+    snapshot.resources = resources(&["cpu", "gpu memory"]);
+    snapshot.nodes[0].allocatable.insert("gpu memory".into(), 10);
+    let path = written(&folder, "s.json", file::write_snapshot(&snapshot));
+    let page = page(&[&path]);
+    let document = parsed(&page);
+    let told = table(&document, "Resources of the whole cluster");
+    let row = |name: &str| ["capacity", "asked for", "used now"].map(|column| cell(&told, name, column).to_string());
+    assert_eq!(row("gpu memory (of devices)"), ["160", "60", "60"]);
+    assert_eq!(row("gpu memory"), ["10", "3", "3"]);
+    let heat = table(&document, "Used per node, in percent of its capacity");
+    assert_eq!(cell(&heat, "n", "gpu memory (of devices) now"), "37.5\u{a0}%");
 }
 
 /// Two nodes of three can go, and a large task needs one more; after the plan that places it none is missing.

@@ -7,7 +7,7 @@ use bayplan::model::*;
 use bayplan::status::{NodeSet, Overview, TaskSet};
 use common::prometheus::page_objections;
 use common::random::{may_enter, pool_admits};
-use common::{Kinds, Rng, Size, at, for_seeds, node, random_placement, random_snapshot, resources, task};
+use common::*;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,11 +23,15 @@ fn status(args: &[&str]) -> String {
 
 // ---------------------------------------------------------------------------------------------- counted again, by names
 
-/// Scaled amounts by quantity: (false, resource) or (true, kind of device).
-type Amounts = BTreeMap<(bool, String), i128>;
+/// Scaled amounts by quantity: what is counted, and the name of the resource or kind of device.
+type Amounts = BTreeMap<(&'static str, String), i128>;
 
-fn gather(amounts: &mut Amounts, is_device: bool, name: &str, scaled: i128) {
-    *amounts.entry((is_device, name.to_string())).or_default() += scaled;
+const RESOURCE: &str = "resource";
+const DEVICES: &str = "devices";
+const MEMORY: &str = "device_memory";
+
+fn gather(amounts: &mut Amounts, counted: &'static str, name: &str, scaled: i128) {
+    *amounts.entry((counted, name.to_string())).or_default() += scaled;
 }
 
 /// What a task holds on a node, from the records alone.
@@ -41,11 +45,14 @@ struct Held<'a> {
 impl Held<'_> {
     fn gather(&self, amounts: &mut Amounts) {
         for (name, amount) in &self.task.requirement {
-            gather(amounts, false, name, i128::from(*amount) * self.share);
+            gather(amounts, RESOURCE, name, i128::from(*amount) * self.share);
         }
         for device in &self.devices {
-            let kind = device_specs(self.node)[*device].kind.clone();
-            gather(amounts, true, &kind, i128::from(self.task.device.as_ref().unwrap().milli) * ONE);
+            let (spec, request) = (device_specs(self.node)[*device], self.task.device.as_ref().unwrap());
+            gather(amounts, DEVICES, &spec.kind, i128::from(request.milli) * ONE);
+            if spec.memory.is_some() {
+                gather(amounts, MEMORY, &spec.kind, i128::from(request.memory.unwrap_or(0)) * ONE);
+            }
         }
     }
 }
@@ -69,13 +76,16 @@ fn held<'a>(snapshot: &'a Snapshot, placement: &Placement) -> Vec<Held<'a>> {
 
 fn allocatable(node: &NodeSpec) -> Amounts {
     let mut amounts = Amounts::new();
-    node.allocatable.iter().for_each(|(name, amount)| gather(&mut amounts, false, name, i128::from(*amount) * ONE));
-    node.devices.iter().for_each(|d| gather(&mut amounts, true, &d.kind, i128::from(d.count) * 1000 * ONE));
+    node.allocatable.iter().for_each(|(name, amount)| gather(&mut amounts, RESOURCE, name, i128::from(*amount) * ONE));
+    for d in &node.devices {
+        gather(&mut amounts, DEVICES, &d.kind, i128::from(d.count) * 1000 * ONE);
+        gather(&mut amounts, MEMORY, &d.kind, i128::from(d.count) * i128::from(d.memory.unwrap_or(0)) * ONE);
+    }
     amounts
 }
 
 fn row(overview: &Overview, figures: &[i128]) -> Amounts {
-    let keys = overview.quantities.iter().map(|quantity| (quantity.is_device, quantity.name.clone()));
+    let keys = overview.quantities.iter().map(|quantity| (quantity.counted.word(), quantity.name.clone()));
     keys.zip(figures).filter(|(_, figure)| **figure != 0).map(|(key, figure)| (key, *figure)).collect()
 }
 
@@ -125,7 +135,9 @@ fn check_task_sets(
     scale: i128,
     part: &dyn Fn(&TaskSpec) -> Option<String>,
 ) {
-    let kinds: BTreeSet<&str> = snapshot.nodes.iter().flat_map(|n| &n.devices).map(|d| d.kind.as_str()).collect();
+    let devices = || snapshot.nodes.iter().flat_map(|n| &n.devices);
+    let kinds: BTreeSet<&str> = devices().map(|d| d.kind.as_str()).collect();
+    let counts_memory: BTreeSet<&str> = devices().filter(|d| d.memory.is_some()).map(|d| d.kind.as_str()).collect();
     let total: usize = sets.iter().map(|set| set.task_count).sum();
     assert_eq!(total, snapshot.tasks.len(), "every task is in one set");
     for set in sets {
@@ -136,13 +148,18 @@ fn check_task_sets(
             held.gather(&mut granted);
         }
         for task in &tasks {
-            task.requirement.iter().for_each(|(n, a)| gather(&mut required, false, n, i128::from(*a) * ONE));
+            task.requirement.iter().for_each(|(n, a)| gather(&mut required, RESOURCE, n, i128::from(*a) * ONE));
             if let Some(request) = task.device.as_ref().filter(|request| kinds.contains(request.kind.as_str())) {
                 let milli = i128::from(request.count) * i128::from(request.milli);
-                gather(&mut required, true, &request.kind, milli * ONE);
+                gather(&mut required, DEVICES, &request.kind, milli * ONE);
+            }
+            if let Some(request) = task.device.as_ref().filter(|request| counts_memory.contains(request.kind.as_str()))
+            {
+                let memory = i128::from(request.count) * i128::from(request.memory.unwrap_or(0));
+                gather(&mut required, MEMORY, &request.kind, memory * ONE);
             }
         }
-        let resource = |(key, amount): ((bool, String), i128)| (!key.0).then_some((key, amount));
+        let resource = |(key, amount): ((&'static str, String), i128)| (key.0 == RESOURCE).then_some((key, amount));
         // A task that holds devices of a kind it did not ask for is granted what it asked for: devices are compared by count.
         let only = |amounts: Amounts| bare(amounts.into_iter().filter_map(resource).collect());
         assert_eq!(only(row(overview, &set.granted)), only(granted));
@@ -163,7 +180,7 @@ fn stranded(snapshot: &Snapshot, node: &NodeSpec, held: &[Held<'_>]) -> Amounts 
     let mut used = Amounts::new();
     here.iter().for_each(|held| held.gather(&mut used));
     let free = |name: &str| {
-        let key = (false, name.to_string());
+        let key = (RESOURCE, name.to_string());
         (allocatable(node).get(&key).copied().unwrap_or(0) - used.get(&key).copied().unwrap_or(0)).max(0)
     };
     let specs = device_specs(node);
@@ -176,7 +193,7 @@ fn stranded(snapshot: &Snapshot, node: &NodeSpec, held: &[Held<'_>]) -> Amounts 
         let taken: i64 = held.filter_map(|held| held.task.device.as_ref().unwrap().memory).sum();
         specs[d].memory.map_or(0, |all| (all - taken).max(0))
     };
-    let (mut resources, mut devices) = (BTreeSet::new(), BTreeSet::new());
+    let (mut resources, mut devices, mut remembering) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for task in snapshot.tasks.iter().filter(|task| may_enter(node, task) && pool_admits(snapshot, node, task)) {
         let parts = match (&task.sharing, &task.min_share) {
             (SharingSpec::Elastic, Some(share)) => i128::from(Share::parse(share).unwrap().parts()),
@@ -194,15 +211,21 @@ fn stranded(snapshot: &Snapshot, node: &NodeSpec, held: &[Held<'_>]) -> Amounts 
             && suitable.len() >= task.device.as_ref().map_or(0, |r| r.count as usize);
         if fits {
             resources.extend(task.requirement.iter().filter(|(_, amount)| **amount > 0).map(|(name, _)| name.clone()));
+            if task.device.as_ref().is_some_and(|request| request.memory.is_some()) {
+                remembering.extend(suitable.iter().copied());
+            }
             devices.extend(suitable);
         }
     }
     let mut amounts = Amounts::new();
     for resource in snapshot.resources.iter().filter(|r| !resources.contains(&r.name)) {
-        gather(&mut amounts, false, &resource.name, free(&resource.name));
+        gather(&mut amounts, RESOURCE, &resource.name, free(&resource.name));
     }
     for d in (0..specs.len()).filter(|d| !devices.contains(d)) {
-        gather(&mut amounts, true, &specs[d].kind, i128::from(milli(d)) * ONE);
+        gather(&mut amounts, DEVICES, &specs[d].kind, i128::from(milli(d)) * ONE);
+    }
+    for d in (0..specs.len()).filter(|d| !remembering.contains(d)) {
+        gather(&mut amounts, MEMORY, &specs[d].kind, i128::from(memory(d)) * ONE);
     }
     bare(amounts)
 }
@@ -261,7 +284,7 @@ fn check(snapshot: &Snapshot, problem: &Problem, placement: &Placement) {
         let mut used = Amounts::new();
         held.iter().filter(|h| h.node.name == node.name).for_each(|h| h.gather(&mut used));
         let all = allocatable(node);
-        let at = |amounts: &Amounts, name: &str| amounts.get(&(false, name.to_string())).copied().unwrap_or(0);
+        let at = |amounts: &Amounts, name: &str| amounts.get(&(RESOURCE, name.to_string())).copied().unwrap_or(0);
         for resource in &snapshot.resources {
             let (used, all) = (at(&used, &resource.name), at(&all, &resource.name));
             let soft = node.soft_limit.get(&resource.name).map_or(all, |soft| i128::from(*soft) * ONE);
@@ -272,7 +295,7 @@ fn check(snapshot: &Snapshot, problem: &Problem, placement: &Placement) {
         let lost = match node.cordoned {
             false => stranded(snapshot, node, &held),
             true => {
-                let free = |(key, all): ((bool, String), i128)| {
+                let free = |(key, all): ((&'static str, String), i128)| {
                     let free = (all - used.get(&key).copied().unwrap_or(0)).max(0);
                     (key, free)
                 };
@@ -331,6 +354,48 @@ fn stranded_is_what_no_task_can_use() {
     let cluster = Overview::of(&problem, &problem.current).cluster;
     // Without b nobody fits on n: 2 cpu and 90 memory are lost; on m both a and c do.
     assert_eq!(cluster.stranded, [2 * ONE, 90 * ONE]);
+}
+
+/// Two cards of 80 with 50 and 40 taken, and a card wholly held by one that says nothing of memory. A resource called `gpu memory` is
+/// something else.
+#[test]
+fn memory_of_devices_is_counted_apart_from_a_resource_of_that_name() {
+    let part = |name: &str, memory| with_memory(with_devices(task(name, 1, &[("gpu memory", 3)]), 1, 300), memory);
+    let mut snapshot = cluster(
+        vec![roomy_gpu_node("n", 3, 80), gpu_node("bare", 2)],
+        vec![
+            at_devices(part("a", 50), "n", &[0]),
+            at_devices(part("b", 40), "n", &[1]),
+            at_devices(with_devices(task("c", 1, &[]), 1, 1000), "n", &[2]),
+            part("d", 40),
+        ],
+    );
+    snapshot.resources = resources(&["cpu", "gpu memory"]);
+    snapshot.nodes.iter_mut().for_each(|node| node.allocatable.extend(amounts(&[("gpu memory", 10)])));
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("s.json");
+    std::fs::write(&path, bayplan::file::write_snapshot(&snapshot)).unwrap();
+    let path = path.to_str().unwrap();
+    let told: Value = serde_json::from_str(&status(&[path, "-o", "json"])).unwrap();
+    let amounts = told["cluster"]["amounts"].as_array().unwrap();
+    let of = |field: &str, name: &str| amounts.iter().find(|row| row[field] == json!(name)).unwrap();
+    let figures =
+        |row: &Value| ["used", "allocatable", "headroom", "stranded"].map(|figure| row[figure].as_i64().unwrap());
+    assert_eq!(figures(of("resource", "gpu memory")), [6, 20, 14, 10]);
+    assert_eq!(figures(of("device", "gpu")), [1600, 5000, 3400, 700]);
+    // Of the card of a 30 are left, too few for anybody; of the one that c holds nobody can use any.
+    assert_eq!(figures(of("device_memory", "gpu")), [90, 240, 150, 110]);
+    let table = status(&[path]);
+    for row in ["| gpu memory   ", "| gpu memory (of devices) ", "| gpu devices (milli) "] {
+        assert_eq!(table.lines().filter(|line| line.starts_with(row)).count(), 1, "{row} in {table}");
+    }
+    let page = status(&[path, "-o", "prometheus"]);
+    let used = "bayplan_used{set=\"cluster\",level=\"\",name=\"\",kind=";
+    for sample in
+        ["\"resource\",resource=\"gpu memory\",unit=\"\"} 6", "\"device_memory\",resource=\"gpu\",unit=\"\"} 90"]
+    {
+        assert!(page.contains(&format!("{used}{sample}\n")), "{sample} in {page}");
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------- the forms of it

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
     after_help = "Examples:\n  bayplan status snapshot.json\n  bayplan status snapshot.json plan.json -o json\n  \
     bayplan status snapshot.json -o prometheus > /var/lib/node_exporter/bayplan.prom\n\n\
     stranded: free, but no task of the snapshot that requires it fits and may enter; closed: free on cordoned nodes.\n\
+    Memory of devices is that of those that say how much they have; of it, what tasks asked for is used.\n\
     hot: a node that uses 90 % of a resource, or more than its soft limit."
 )]
 pub struct StatusArgs {

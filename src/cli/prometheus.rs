@@ -3,7 +3,7 @@
 //! Families and samples always come in the same order, every family has a HELP and a TYPE line, no sample has a time stamp: a
 //! collector that reads a file refuses those. All samples are gauges.
 
-use super::status::closed_count;
+use super::status::{self, closed_count};
 use bayplan::model::{Problem, Rule, scaled_text};
 use bayplan::status::{NodeSet, Overview, Quantity, TaskSet};
 use std::fmt::Write;
@@ -165,8 +165,8 @@ impl Page {
 
     /// A sample per quantity.
     fn row(&mut self, labels: &[(&str, &str)], overview: &Overview, figures: &[i128]) {
-        for (Quantity { name, unit, is_device }, figure) in overview.quantities.iter().zip(figures) {
-            let kind = if *is_device { "device" } else { "resource" };
+        for (Quantity { name, unit, counted }, figure) in overview.quantities.iter().zip(figures) {
+            let kind = status::kind(*counted);
             let own = [("kind", kind), ("resource", name.as_str()), ("unit", unit.as_str())];
             self.amount(&[labels, &own].concat(), *figure);
         }

@@ -363,7 +363,7 @@ fn tables(problem: &Problem, advice: &Advice) -> String {
 
 fn room_rows(pool: &PoolAdvice) -> Vec<Vec<String>> {
     let row = |room: &bayplan::scale::Room| {
-        let name = if room.unit.is_empty() { room.name.clone() } else { format!("{} ({})", room.name, room.unit) };
+        let name = if room.unit.is_empty() { room.title() } else { format!("{} ({})", room.title(), room.unit) };
         let mut row = vec![pool_name(pool.name.as_deref()), name];
         row.extend([room.held, room.load, room.available].map(grouped));
         row.extend([percent(room.load, room.available), grouped(room.headroom)]);

@@ -6,7 +6,7 @@ use super::figures::{JsonFigure, grouped, percent, ratio};
 use super::io::Target;
 use super::screen::{line, table};
 use super::{prometheus, read_plan_for, read_problem, signal};
-use bayplan::model::{Goal, Problem};
+use bayplan::model::{Counted, Goal, Problem};
 use bayplan::status::{Hot, NodeSet, Overview, Quantity, TaskSet, millionths};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -95,10 +95,9 @@ fn node_sections<'a>(problem: &'a Problem, overview: &'a Overview) -> Vec<(&'a s
 fn cluster(overview: &Overview) -> String {
     let header = ["resource", "used", "required", "granted", "capacity", "share", "headroom", "stranded", "closed"];
     let rows = overview.quantities.iter().enumerate().map(|(q, quantity)| {
-        let name = match (quantity.is_device, quantity.unit.as_str()) {
-            (true, _) => format!("{} devices (milli)", quantity.name),
-            (false, "") => quantity.name.clone(),
-            (false, unit) => format!("{} ({unit})", quantity.name),
+        let name = match quantity.unit.as_str() {
+            "" => title(quantity),
+            unit => format!("{} ({unit})", title(quantity)),
         };
         let (work, cluster) = (&overview.work, &overview.cluster);
         let (used, all) = (cluster.used[q], cluster.allocatable[q]);
@@ -111,11 +110,11 @@ fn cluster(overview: &Overview) -> String {
 }
 
 fn columns(overview: &Overview) -> impl Iterator<Item = String> + '_ {
-    let name = |q: &Quantity| match q.is_device {
-        true => format!("{} devices", q.name),
-        false => q.name.clone(),
-    };
-    overview.quantities.iter().map(name).take(COLUMNS_MAX)
+    overview.quantities.iter().map(title).take(COLUMNS_MAX)
+}
+
+fn title(quantity: &Quantity) -> String {
+    quantity.counted.title(&quantity.name)
 }
 
 fn node_header(title: &str, overview: &Overview) -> Vec<String> {
@@ -268,13 +267,21 @@ fn tasks_json(overview: &Overview, set: &TaskSet) -> Value {
     })
 }
 
+/// What programs call a quantity: the field with its name, and a label.
+pub(super) fn kind(counted: Counted) -> &'static str {
+    match counted {
+        Counted::Resource => "resource",
+        Counted::Devices => "device",
+        Counted::DeviceMemory => "device_memory",
+    }
+}
+
 /// One record per quantity: what it is, its figures, and the first of them as a share of the second.
 fn amounts_json(overview: &Overview, figures: impl Fn(usize) -> Vec<(&'static str, i128)>) -> Vec<Value> {
     let record = |(q, quantity): (usize, &Quantity)| {
         let figures = figures(q);
-        let kind = if quantity.is_device { "device" } else { "resource" };
         let mut record = Map::new();
-        record.insert(kind.to_string(), json!(quantity.name));
+        record.insert(kind(quantity.counted).to_string(), json!(quantity.name));
         record.insert("unit".to_string(), json!(quantity.unit));
         record.insert("share".to_string(), json!(ratio(figures[0].1, figures[1].1)));
         record.extend(figures.into_iter().map(|(name, figure)| (name.to_string(), json!(JsonFigure(figure)))));

@@ -71,6 +71,37 @@ impl Score {
     }
 }
 
+/// What an amount is one of. A resource may have the name of a kind of device, so that a name alone says too little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// A resource.
+    Resource,
+    /// Milli of a kind of device.
+    Devices,
+    /// Memory of a kind of device.
+    DeviceMemory,
+}
+
+impl Counted {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Counted::Resource => "resource",
+            Counted::Devices => "devices",
+            Counted::DeviceMemory => "device_memory",
+        }
+    }
+
+    /// What people call it, by the name of the resource or the kind of device.
+    pub fn title(self, name: &str) -> String {
+        match self {
+            Counted::Resource => name.to_string(),
+            Counted::Devices => format!("{name} devices"),
+            Counted::DeviceMemory => format!("{name} memory (of devices)"),
+        }
+    }
+}
+
 /// What is used on every node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {

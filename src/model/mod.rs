@@ -20,8 +20,8 @@ mod snapshot;
 mod variance;
 
 pub use cost::{
-    Score, Usage, fragmentation, fragmentation_of, headroom, is_moved, meter_points, move_cost, node_cost, score,
-    way_cost,
+    Counted, Score, Usage, fragmentation, fragmentation_of, headroom, is_moved, meter_points, move_cost, node_cost,
+    score, way_cost,
 };
 pub use cut::{Cut, FINE_MAX};
 pub use failure::Aftermath;

@@ -113,6 +113,11 @@ impl Node {
         self.devices.iter().any(|device| device.memory > 0)
     }
 
+    /// Memory of its devices of a kind, as far as they say how much they have.
+    pub fn kind_memory(&self, kind: u32) -> i128 {
+        self.devices.iter().filter(|device| device.kind == kind).map(|device| i128::from(device.memory)).sum()
+    }
+
     /// Takes no newcomers.
     pub fn is_closed(&self) -> bool {
         self.cordoned || self.draining

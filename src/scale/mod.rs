@@ -51,7 +51,7 @@ pub use hopeless::Hopeless;
 use hopeless::{holds, hopeless, told};
 use keep::{is_within, keeps};
 pub use policy::{Policy, RATE_ONE, Rate};
-pub use pools::{Counted, Room};
+pub use pools::Room;
 use pools::{Pool, Reserve, pools, rooms};
 use release::{Release, Released, own, poured, reached};
 use scenario::level;

@@ -2,7 +2,9 @@
 
 use super::fit::takes;
 use super::policy::{Policy, scaled};
-use crate::model::{DEVICE_MILLI, DomainId, LevelId, NodeId, Piece, Placement, Problem, Sharing, Spot, TaskId, Usage};
+use crate::model::{
+    Counted, DEVICE_MILLI, DomainId, LevelId, NodeId, Piece, Placement, Problem, Sharing, Spot, TaskId, Usage,
+};
 use std::collections::BTreeMap;
 
 /// Nodes managed together; those that name no pool are one as well.
@@ -12,34 +14,12 @@ pub(super) struct Pool {
     pub nodes: Vec<NodeId>,
 }
 
-/// What a room counts. A resource may have the name of a kind of device, or `KIND memory`: name and this together are unique in a pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counted {
-    /// Amounts of a resource.
-    Resource,
-    /// Milli of a kind of device.
-    Devices,
-    /// Memory of a kind of device.
-    DeviceMemory,
-}
-
-impl Counted {
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Counted::Resource => "resource",
-            Counted::Devices => "devices",
-            Counted::DeviceMemory => "device_memory",
-        }
-    }
-}
-
 /// One resource, or kind of device in milli, or memory of these, of a pool. Amounts are scaled (1/720,720).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     /// Name of the resource, kind of the devices, or `KIND memory`.
     pub name: String,
-    /// Which of these.
+    /// Which of these: with the name unique in a pool.
     pub counted: Counted,
     /// Unit for people, may be empty.
     pub unit: String,
@@ -51,6 +31,16 @@ pub struct Room {
     pub available: i128,
     /// f(load, available) of the policy.
     pub headroom: i128,
+}
+
+impl Room {
+    /// What people call it.
+    pub fn title(&self) -> String {
+        match self.counted {
+            Counted::DeviceMemory => format!("{} (of devices)", self.name),
+            _ => self.counted.title(&self.name),
+        }
+    }
 }
 
 /// All pools, in the order of the snapshot; nodes without one come last.

@@ -6,23 +6,23 @@
 mod stranded;
 
 use crate::model::{
-    DEVICE_MILLI, DomainId, LevelId, Meter, MixItem, NodeId, Placement, Pool, Problem, ResourceId, SHARE_ONE, Score,
-    Share, TaskId, Usage, Violation, fragmentation_of, meter_points, score, violations,
+    Counted, DEVICE_MILLI, DomainId, LevelId, Meter, MixItem, NodeId, Placement, Pool, Problem, ResourceId, SHARE_ONE,
+    Score, Share, TaskId, Usage, Violation, fragmentation_of, meter_points, score, violations,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A node is hot where it uses so many thousandths of what it has, or more than its soft limit.
 const HOT_PER_MILLE: i128 = 900;
 
-/// Something that is counted: a resource, or the milli of a kind of device.
+/// Something that is counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantity {
     /// Name of the resource or kind.
     pub name: String,
     /// Unit; `milli` for devices.
     pub unit: String,
-    /// True for a kind of device.
-    pub is_device: bool,
+    /// Which of these.
+    pub counted: Counted,
 }
 
 /// Some nodes and what is on them. Amounts are scaled. Shape: quantities.
@@ -105,7 +105,7 @@ pub struct Exposure {
 /// How a cluster stands.
 #[derive(Debug, Clone)]
 pub struct Overview {
-    /// Resources in the order of the snapshot, then kinds of device that any node has.
+    /// Resources in the order of the snapshot, then kinds of device that any node has, then those of which any counts its memory.
     pub quantities: Vec<Quantity>,
     /// All nodes.
     pub cluster: NodeSet,
@@ -137,7 +137,7 @@ impl Overview {
     /// Counts everything about a placement.
     pub fn of(problem: &Problem, placement: &Placement) -> Overview {
         let usage = Usage::of(problem, placement);
-        let count = Count { problem, placement, usage: &usage, kinds: kinds(problem) };
+        let count = Count { problem, placement, usage: &usage, kinds: Kinds::of(problem) };
         let rows = count.node_rows();
         let pool = |node: NodeId| problem.nodes[node.index()].pool.map(|pool| pool as usize);
         let tenant = |task: TaskId| problem.tasks[task.index()].tenant.map(|tenant| tenant as usize);
@@ -168,18 +168,30 @@ impl Overview {
     /// Mean over the resources that anything requires of granted / required: (sum of the ratios, how many); for reading only.
     pub fn utilization(&self) -> Option<f64> {
         let amounts = self.quantities.iter().zip(self.work.granted.iter().zip(&self.work.required));
-        let resources = amounts.filter(|(quantity, (_, required))| !quantity.is_device && **required > 0);
+        let resources =
+            amounts.filter(|(quantity, (_, required))| quantity.counted == Counted::Resource && **required > 0);
         let ratios: Vec<f64> = resources.map(|(_, (granted, required))| *granted as f64 / *required as f64).collect();
         (!ratios.is_empty()).then(|| ratios.iter().sum::<f64>() / ratios.len() as f64)
     }
 }
 
-/// Kinds of device that any node has.
-fn kinds(problem: &Problem) -> Vec<u32> {
-    let mut kinds: Vec<u32> = problem.nodes.iter().flat_map(|node| node.devices.iter().map(|d| d.kind)).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    kinds
+/// Kinds of device, ascending.
+struct Kinds {
+    /// Those that any node has.
+    milli: Vec<u32>,
+    /// Those of which any counts its memory.
+    memory: Vec<u32>,
+}
+
+impl Kinds {
+    fn of(problem: &Problem) -> Kinds {
+        let devices = || problem.nodes.iter().flat_map(|node| &node.devices);
+        let distinct = |kinds: BTreeSet<u32>| kinds.into_iter().collect();
+        Kinds {
+            milli: distinct(devices().map(|device| device.kind).collect()),
+            memory: distinct(devices().filter(|device| device.memory > 0).map(|device| device.kind).collect()),
+        }
+    }
 }
 
 /// Scaled amounts of one node. Shape: quantities.
@@ -196,23 +208,24 @@ struct Count<'a> {
     problem: &'a Problem,
     placement: &'a Placement,
     usage: &'a Usage,
-    kinds: Vec<u32>,
+    kinds: Kinds,
 }
 
 impl Count<'_> {
     fn width(&self) -> usize {
-        self.problem.own_resources().len() + self.kinds.len()
+        self.problem.own_resources().len() + self.kinds.milli.len() + self.kinds.memory.len()
     }
 
     fn quantities(&self) -> Vec<Quantity> {
         let resources = self.problem.own_resources().iter();
-        let resources = resources.map(|r| Quantity { name: r.name.clone(), unit: r.unit.clone(), is_device: false });
-        let kind = |kind: &u32| Quantity {
-            name: self.problem.device_kinds[*kind as usize].clone(),
-            unit: "milli".to_string(),
-            is_device: true,
-        };
-        resources.chain(self.kinds.iter().map(kind)).collect()
+        let resources =
+            resources.map(|r| Quantity { name: r.name.clone(), unit: r.unit.clone(), counted: Counted::Resource });
+        let name = |kind: &u32| self.problem.device_kinds[*kind as usize].clone();
+        let milli = self.kinds.milli.iter().map(name);
+        let milli = milli.map(|name| Quantity { name, unit: "milli".to_string(), counted: Counted::Devices });
+        let memory = self.kinds.memory.iter().map(name);
+        let memory = memory.map(|name| Quantity { name, unit: String::new(), counted: Counted::DeviceMemory });
+        resources.chain(milli).chain(memory).collect()
     }
 
     fn node_rows(&self) -> Vec<NodeRow> {
@@ -223,10 +236,14 @@ impl Count<'_> {
             let amounts = self.problem.allocatable(node)[..own].iter();
             let mut allocatable: Vec<i128> = amounts.map(|amount| i128::from(*amount) * one).collect();
             let mut used = self.usage.amounts(node)[..own].to_vec();
-            for kind in &self.kinds {
+            for kind in &self.kinds.milli {
                 let (held, all) = self.usage.kind_milli(self.problem, node, *kind);
                 allocatable.push(all * one);
                 used.push(held * one);
+            }
+            for kind in &self.kinds.memory {
+                allocatable.push(self.problem.nodes[node.index()].kind_memory(*kind) * one);
+                used.push(self.usage.kind_memory(self.problem, node, *kind) * one);
             }
             let free = || allocatable.iter().zip(&used).map(|(allocatable, used)| (allocatable - used).max(0));
             let none = vec![0; self.width()];
@@ -277,6 +294,7 @@ impl Count<'_> {
     /// One set per name, in that order, and one for tasks without, if there are any.
     fn task_sets(&self, names: &[String], part: impl Fn(TaskId) -> Option<usize>) -> Vec<TaskSet> {
         let one = i128::from(SHARE_ONE);
+        let own = self.problem.own_resources().len();
         let mut sets: Vec<TaskSet> = names.iter().map(|name| self.no_tasks(Some(name.clone()))).collect();
         sets.push(self.no_tasks(None));
         for task in self.problem.task_ids() {
@@ -287,17 +305,23 @@ impl Count<'_> {
             set.placed_count += usize::from(spot.is_placed());
             set.value += i128::from(spec.weight) * parts;
             set.value_max += i128::from(spec.weight) * one;
-            for (r, amount) in self.problem.requirement(task).iter().enumerate().take(self.width() - self.kinds.len()) {
+            for (r, amount) in self.problem.requirement(task).iter().enumerate().take(own) {
                 set.granted[r] += i128::from(*amount) * parts;
                 set.required[r] += i128::from(*amount) * one;
             }
             let Some(request) = &spec.device else { continue };
-            // A kind that no node has is nobody's quantity.
-            let Ok(kind) = self.kinds.binary_search(&request.kind) else { continue };
-            let q = self.problem.own_resources().len() + kind;
             let held: u32 = spot.pieces().iter().map(|piece| piece.devices.count_ones()).sum();
-            set.granted[q] += i128::from(held) * i128::from(request.milli) * one;
-            set.required[q] += i128::from(request.count) * i128::from(request.milli) * one;
+            let mut add = |q: usize, each: i128| {
+                set.granted[q] += i128::from(held) * each * one;
+                set.required[q] += i128::from(request.count) * each * one;
+            };
+            // A kind that no node has is nobody's quantity.
+            if let Ok(kind) = self.kinds.milli.binary_search(&request.kind) {
+                add(own + kind, request.milli.into());
+            }
+            if let Ok(kind) = self.kinds.memory.binary_search(&request.kind) {
+                add(own + self.kinds.milli.len() + kind, request.memory.into());
+            }
         }
         sets.retain(|set| set.task_count > 0 || set.name.is_some());
         sets

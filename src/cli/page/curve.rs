@@ -2,8 +2,8 @@
 
 use super::facts::{Facts, Planned, WAVE_SHOWN_MAX, WaveEnd, evenly};
 use super::html::{Html, element, html, name, of_class, plain};
-use super::parts::{figures, number, plural, section as part, table, words};
-use crate::cli::figures::{grouped, percent};
+use super::parts::{figures, number, percent, plural, section as part, table, words};
+use crate::cli::figures::grouped;
 use bayplan::plan::{Fill, Moment};
 use std::fmt::Write;
 
@@ -38,7 +38,7 @@ fn steps_needed(planned: &Planned<'_>) -> Option<String> {
     }
     let enough = |part: i128| planned.objective.iter().position(|now| (now - before) * 100 >= gain * part);
     let told =
-        PARTS.iter().filter_map(|part| enough(*part).map(|k| format!("{part} % within the first {}", number(k))));
+        PARTS.iter().filter_map(|part| enough(*part).map(|k| format!("{part}\u{a0}% within the first {}", number(k))));
     let list: Vec<String> = told.collect();
     Some(format!("Of the gain comes {} of {} steps.", list.join(", "), number(planned.objective.len() - 1)))
 }

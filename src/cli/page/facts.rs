@@ -2,7 +2,7 @@
 
 use crate::cli::figures::Figures;
 use bayplan::model::{
-    DEVICE_MILLI, NodeId, Placement, Problem, ResourceId, SHARE_ONE, TaskId, Usage, Violation, violations,
+    Counted, DEVICE_MILLI, NodeId, Placement, Problem, ResourceId, SHARE_ONE, TaskId, Usage, Violation, violations,
 };
 use bayplan::plan::{self, Moment, Plan, Verdict};
 
@@ -124,25 +124,29 @@ pub enum Measure {
     Resource(ResourceId),
     /// Devices of a kind, in milli.
     Devices(u32),
+    /// Memory of the devices of a kind.
+    DeviceMemory(u32),
 }
 
-/// Resources and kinds of devices of which some node has any.
+/// Resources, kinds of devices and their memory, of which some node has any.
 fn measures(problem: &Problem) -> Vec<Measure> {
     let resources = (0..problem.own_resources().len()).map(ResourceId::new).map(Measure::Resource);
-    let kinds = (0..problem.device_kinds.len() as u32).map(Measure::Devices);
+    let kinds = || 0..problem.device_kinds.len() as u32;
+    let devices = kinds().map(Measure::Devices).chain(kinds().map(Measure::DeviceMemory));
     let is_there = |measure: &Measure| problem.node_ids().any(|node| measure.capacity(problem, node) > 0);
-    resources.chain(kinds).filter(is_there).collect()
+    resources.chain(devices).filter(is_there).collect()
 }
 
 impl Measure {
     pub fn name(self, problem: &Problem) -> String {
         match self {
-            Measure::Resource(resource) => problem.resources[resource.index()].name.clone(),
-            Measure::Devices(kind) => format!("{} devices", problem.device_kinds[kind as usize]),
+            Measure::Resource(resource) => Counted::Resource.title(&problem.resources[resource.index()].name),
+            Measure::Devices(kind) => Counted::Devices.title(&problem.device_kinds[kind as usize]),
+            Measure::DeviceMemory(kind) => Counted::DeviceMemory.title(&problem.device_kinds[kind as usize]),
         }
     }
 
-    /// Scaled for resources, milli for devices.
+    /// Milli for devices, else scaled.
     pub fn capacity(self, problem: &Problem, node: NodeId) -> i128 {
         match self {
             Measure::Resource(resource) => {
@@ -152,6 +156,7 @@ impl Measure {
                 let devices = &problem.nodes[node.index()].devices;
                 devices.iter().filter(|device| device.kind == kind).count() as i128 * i128::from(DEVICE_MILLI)
             }
+            Measure::DeviceMemory(kind) => problem.nodes[node.index()].kind_memory(kind) * i128::from(SHARE_ONE),
         }
     }
 
@@ -159,6 +164,7 @@ impl Measure {
         let used = match self {
             Measure::Resource(resource) => usage.amount(node, resource),
             Measure::Devices(kind) => usage.kind_milli(problem, node, kind).0,
+            Measure::DeviceMemory(kind) => usage.kind_memory(problem, node, kind) * i128::from(SHARE_ONE),
         };
         Fill { used, capacity: self.capacity(problem, node) }
     }

@@ -3,8 +3,7 @@
 use super::facts::{Facts, Planned, State};
 use super::heat;
 use super::html::{Html, element, html, name, of_class, plain};
-use super::parts::{count, exact, list, number, plural};
-use crate::cli::figures::percent;
+use super::parts::{count, exact, list, number, percent, plural, unbroken};
 use crate::cli::report::{difference, gap_text, size_text};
 use bayplan::model::Goal;
 use bayplan::plan::{EXACT, Reason, Status};
@@ -57,7 +56,7 @@ fn distance(planned: &Planned<'_>) -> Option<(i128, String)> {
     };
     let text = match after >= bound {
         true => format!("The best possible, {who}"),
-        false => format!("At most {} below the best possible, {who}", gap_text(after, bound)),
+        false => format!("At most {} below the best possible, {who}", unbroken(&gap_text(after, bound))),
     };
     Some((bound, text))
 }
@@ -104,7 +103,7 @@ fn gap_tile(planned: &Planned<'_>) -> Html {
         // Rounded up: what is said to be proven must be.
         whole => {
             let parts = (open * 10_000 + whole - 1) / whole;
-            format!("≤ {}.{:02} %", parts / 100, parts % 100)
+            unbroken(&format!("≤ {}.{:02} %", parts / 100, parts % 100))
         }
     };
     tile("Below the best", part, html!["gap ", exact("gap", open), ", bound ", exact("bound", bound)])

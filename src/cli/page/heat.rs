@@ -5,8 +5,7 @@
 
 use super::facts::{Facts, Fill, Measure, State};
 use super::html::{Html, element, html, name, of_class, plain};
-use super::parts::{Column, bar, figures, list, number, section as part, table, words};
-use crate::cli::figures::percent;
+use super::parts::{Column, bar, figures, list, number, percent, section as part, table, words};
 use bayplan::model::{NodeId, Problem};
 use std::cmp::Reverse;
 use std::fmt::Write;
@@ -24,13 +23,13 @@ const NAMED_MAX: usize = 12;
 /// Upper ends in millionths of the capacity, with their names.
 const CLASSES: [(i128, &str); 8] = [
     (0, "unused"),
-    (200_000, "up to 20 %"),
-    (400_000, "20 to 40 %"),
-    (600_000, "40 to 60 %"),
-    (800_000, "60 to 80 %"),
-    (900_000, "80 to 90 %"),
-    (1_000_000, "90 to 100 %"),
-    (i128::MAX, "above 100 %"),
+    (200_000, "up to 20\u{a0}%"),
+    (400_000, "20 to 40\u{a0}%"),
+    (600_000, "40 to 60\u{a0}%"),
+    (800_000, "60 to 80\u{a0}%"),
+    (900_000, "80 to 90\u{a0}%"),
+    (1_000_000, "90 to 100\u{a0}%"),
+    (i128::MAX, "above 100\u{a0}%"),
 ];
 
 /// How to read the colours, on paper and on dark screens.

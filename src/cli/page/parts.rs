@@ -1,7 +1,7 @@
 //! What recurs on the page? Tables, figures, bars, sections.
 
 use super::html::{Html, element, html, of_class, plain};
-use crate::cli::figures::{grouped, percent, whole};
+use crate::cli::figures::{self, grouped, whole};
 use bayplan::model::scaled_text;
 
 /// A column of a table.
@@ -14,6 +14,11 @@ pub struct Column {
 /// A column of words, to the left.
 pub fn words(title: impl Into<String>) -> Column {
     Column { title: title.into(), class: "words" }
+}
+
+/// A column of sentences, with room for a few words in a line.
+pub fn sentences(title: impl Into<String>) -> Column {
+    Column { title: title.into(), class: "words sentence" }
 }
 
 /// A column of figures, to the right.
@@ -70,6 +75,16 @@ pub fn number(value: usize) -> String {
 /// `1 move`, `2 moves`.
 pub fn plural(count: usize, one: &str, many: &str) -> String {
     format!("{} {}", number(count), if count == 1 { one } else { many })
+}
+
+/// A ratio as text: `25.0 %`, or `-`. The sign stays on the line of its figure.
+pub fn percent(part: i128, whole: i128) -> String {
+    unbroken(&figures::percent(part, whole))
+}
+
+/// A text in which no sign of percent begins a line.
+pub fn unbroken(text: &str) -> String {
+    text.replace(" %", "\u{a0}%")
 }
 
 /// A share as a bar, for the eye only: the number beside it is what counts.

@@ -3,8 +3,8 @@
 use super::facts::Facts;
 use super::html::{Html, html, name, of_class, plain};
 use super::outlook::Outlook;
-use super::parts::{Column, figures, list, number, plural, section as part, table, words};
-use crate::cli::figures::{grouped, percent, whole};
+use super::parts::{Column, figures, list, number, percent, plural, section as part, table, words};
+use crate::cli::figures::{grouped, whole};
 use bayplan::plan::Plan;
 use bayplan::scale::{Addition, Advice, GivenUp, Hopeless, PoolAdvice, Room};
 
@@ -58,7 +58,7 @@ fn rooms(advice: &Advice) -> Html {
     let columns: Vec<Column> = [words("pool"), words("resource")].into_iter().chain(amounts).collect();
     let row = |pool: &PoolAdvice, room: &Room| {
         let unit = (!room.unit.is_empty()).then(|| html![" ", of_class("span", "unit", &room.unit)]);
-        let mut row = vec![pool_name(pool.name.as_ref()), html![name(&room.name), unit]];
+        let mut row = vec![pool_name(pool.name.as_ref()), html![name(&room.title()), unit]];
         row.extend([room.held, room.load, room.available].map(|amount| Html::from(grouped(amount))));
         row.extend([percent(room.load, room.available), grouped(room.headroom)].map(Html::from));
         row

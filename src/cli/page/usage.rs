@@ -2,10 +2,10 @@
 
 use super::facts::{Facts, Fill, Measure, State};
 use super::html::{Html, html, of_class};
-use super::parts::{figures, meter, section as part, table, words};
-use crate::cli::figures::{grouped, percent};
+use super::parts::{figures, meter, percent, section as part, table, words};
+use crate::cli::figures::grouped;
 use crate::cli::report::difference;
-use bayplan::model::{DEVICE_MILLI, SHARE_ONE};
+use bayplan::model::{DEVICE_MILLI, DeviceRequest, SHARE_ONE, TaskId};
 
 /// The section.
 pub fn section(facts: &Facts<'_>) -> Html {
@@ -24,12 +24,14 @@ fn total(facts: &Facts<'_>, measure: Measure, state: &State) -> Fill {
 /// What all tasks would use, in the units of the measure.
 fn asked(facts: &Facts<'_>, measure: Measure) -> i128 {
     let problem = facts.problem;
-    let of = |task| match measure {
+    let of_request = |task: TaskId, kind: u32, each: fn(&DeviceRequest) -> i128| {
+        let request = problem.tasks[task.index()].device.as_ref().filter(|request| request.kind == kind);
+        request.map_or(0, |request| i128::from(request.count) * each(request))
+    };
+    let of = |task: TaskId| match measure {
         Measure::Resource(r) => i128::from(problem.requirement(task)[r.index()]) * i128::from(SHARE_ONE),
-        Measure::Devices(kind) => {
-            let request = problem.tasks[task.index()].device.as_ref().filter(|request| request.kind == kind);
-            request.map_or(0, |request| i128::from(request.count) * i128::from(request.milli))
-        }
+        Measure::Devices(kind) => of_request(task, kind, |request| request.milli.into()),
+        Measure::DeviceMemory(kind) => of_request(task, kind, |request| request.memory.into()) * i128::from(SHARE_ONE),
     };
     problem.task_ids().map(of).sum()
 }
@@ -37,7 +39,7 @@ fn asked(facts: &Facts<'_>, measure: Measure) -> i128 {
 /// An amount in the units of the measure; devices are counted whole, as people count them.
 pub fn amount(measure: Measure, amount: i128) -> String {
     match measure {
-        Measure::Resource(_) => grouped(amount),
+        Measure::Resource(_) | Measure::DeviceMemory(_) => grouped(amount),
         Measure::Devices(_) => {
             let one = i128::from(DEVICE_MILLI);
             let (whole, milli) = (grouped(amount / one * i128::from(SHARE_ONE)), (amount % one).abs());
@@ -62,7 +64,7 @@ fn amount_row(facts: &Facts<'_>, measure: Measure) -> Vec<Html> {
     let end = totals[totals.len() - 1];
     let unit = match measure {
         Measure::Resource(r) => facts.problem.resources[r.index()].unit.as_str(),
-        Measure::Devices(_) => "",
+        Measure::Devices(_) | Measure::DeviceMemory(_) => "",
     };
     let unit = (!unit.is_empty()).then(|| html![" ", of_class("span", "unit", unit)]);
     let name = html![measure.name(facts.problem), unit];

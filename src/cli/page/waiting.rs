@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::html::{Html, html, name, of_class};
-use super::parts::{figures, number, section as part, table, words};
+use super::parts::{figures, number, section as part, sentences, table, words};
 use crate::cli::explain::what_it_takes;
 use crate::cli::figures::grouped;
 use bayplan::model::{SHARE_ONE, TaskId};
@@ -60,7 +60,10 @@ fn reasons(facts: &Facts<'_>) -> Html {
     let rows = kinds.iter().take(REASON_MAX).map(row).collect();
     let rest: usize = kinds.iter().skip(REASON_MAX).map(|(_, kind)| kind.tasks.len()).sum();
     let rest = (rest > 0).then(|| of_class("p", "note", format!("… and {} tasks for other reasons.", number(rest))));
-    html![table("Why tasks wait", &[words("why"), figures("tasks"), figures("weight"), words("such as")], rows), rest]
+    html![
+        table("Why tasks wait", &[sentences("why"), figures("tasks"), figures("weight"), words("such as")], rows),
+        rest
+    ]
 }
 
 /// A reason without its numbers of nodes, so that what differs in nothing else is told once.
@@ -90,7 +93,7 @@ fn ways(facts: &Facts<'_>) -> Html {
         vec![name(facts.task_name(*task)), grouped(weight(facts, *task)).into(), way.into()]
     };
     let rows = tasks.iter().take(WAY_MAX).map(row).collect();
-    table("What it would take to start the heaviest", &[words("task"), figures("weight"), words("a way")], rows)
+    table("What it would take to start the heaviest", &[words("task"), figures("weight"), sentences("a way")], rows)
 }
 
 #[cfg(test)]
