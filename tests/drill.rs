@@ -117,7 +117,7 @@ fn assert_keeps_rules(problem: &Problem, one: &Drilled) {
     }
 }
 
-/// Every verdict is right; where nothing was broken before and amounts are whole, none is left open.
+/// Every verdict is right; where nothing was broken before but spreads and conflicts, and amounts are whole, none is left open.
 #[test]
 fn verdicts_are_those_of_brute_force() {
     let kinds = Kinds { divisible: false, ..Kinds::ALL };
@@ -128,7 +128,8 @@ fn verdicts_are_those_of_brute_force() {
         let simple = Kinds { groups: seed % 4 == 0, devices: seed % 8 == 0, ..Kinds::PLAIN };
         let kinds = if seed % 2 == 0 { simple } else { Kinds { broken_start: seed % 3 == 0, ..kinds } };
         let problem = settled(&random_snapshot(rng, Size::TINY, kinds));
-        let is_sound = group_violations(&problem, &problem.current, problem.group_ids()).is_empty();
+        let broken = group_violations(&problem, &problem.current, problem.group_ids());
+        let is_sound = broken.iter().all(|v| matches!(v.rule, Rule::Spread | Rule::Conflict));
         let is_rigid = problem.tasks.iter().all(|task| task.sharing == Sharing::Rigid);
         for one in &drilled(&problem).drilled {
             assert_keeps_rules(&problem, one);
@@ -456,7 +457,19 @@ fn each_rule_can_be_what_keeps_a_task_lost() {
     let mut spread = base();
     spread.groups = vec![GroupSpec { spread: vec![SpreadSpec { level: "rack".to_string(), min: 2 }], ..group("g") }];
     spread.tasks.iter_mut().for_each(|task| task.group = Some("g".to_string()));
-    assert_eq!(verdict(&spread), (Verdict::Fails, Some(Reason::Searched), 1));
+    assert_eq!(verdict(&spread), (Verdict::Fails, Some(Reason::Domains(GroupId(0), LevelId(1))), 1));
+    // A gang that had too few members before is gone when the last of them is.
+    let mut torn = base();
+    torn.tasks.remove(1);
+    torn.groups = vec![GroupSpec { gang: Some(GangSpec { min_members: Some(2), within: None }), ..group("g") }];
+    torn.tasks[0].group = Some("g".to_string());
+    assert_eq!(verdict(&torn), (Verdict::Fails, Some(Reason::Gang(GroupId(0))), 1));
+    // What a needs is nowhere, so a is alone where it is, and may not be so anywhere else.
+    let mut alone = base();
+    let needs = vec![DependencySpec { group: "h".to_string(), level: "node".to_string() }];
+    alone.groups = vec![GroupSpec { depends_on: needs, ..group("g") }, group("h")];
+    alone.tasks[0].group = Some("g".to_string());
+    assert_eq!(verdict(&alone), no_node);
     // What b needs goes with a's rack: b runs on, a comes to b's rack, and nothing is broken.
     let mut needed = base();
     needed.groups = vec![group("g")];
@@ -541,6 +554,35 @@ fn a_device_that_errs_is_found_out_and_changes_nothing() {
         let spots = |drill: &Drill| drill.drilled.iter().map(|one| one.spots.clone()).collect::<Vec<_>>();
         assert_eq!(spots(&found), spots(&right), "{to}");
     }
+}
+
+/// A group that is to cover three racks and covers two: counting alone, without a solver, tells that it cannot go on with one, while it may
+/// go on with the two. Three of which no two may share a rack have one rack left.
+#[test]
+fn domains_are_counted_from_a_start_that_lacks_some() {
+    let nodes = [("n1", "r1"), ("n2", "r1"), ("n3", "r2"), ("n4", "r3")];
+    let nodes = nodes.map(|(name, rack)| in_rack(node(name, &[("cpu", 10)]), rack)).to_vec();
+    let member = |name: &str, at: &str| in_group(fixtures::at(task(name, 1, &[("cpu", 1)]), at), "g");
+    let mut snapshot = cluster(nodes, vec![member("a", "n1"), member("b", "n2"), member("c", "n3")]);
+    snapshot.tasks.push(member("d", "n2"));
+    snapshot.levels = vec!["rack".to_string()];
+    snapshot.nodes[3].cordoned = true;
+    snapshot.groups = vec![GroupSpec { spread: vec![SpreadSpec { level: "rack".to_string(), min: 3 }], ..group("g") }];
+    let verdict = |snapshot: &Snapshot, name: &str| {
+        let problem = settled(snapshot);
+        let found = drill(&problem, &all_levels(&problem), &no_time());
+        let one = find(&problem, &found, name);
+        (one.verdict, one.reason, one.lost.len())
+    };
+    let too_few = Some(Reason::Domains(GroupId(0), LevelId(1)));
+    assert_eq!(verdict(&snapshot, "rack r2"), (Verdict::Fails, too_few, 1));
+    assert_eq!(verdict(&snapshot, "node n1"), (Verdict::Survives, None, 0));
+    // Right after, c runs alone and its group lacks nothing, so it has to cover three racks with the others.
+    snapshot.nodes[3].cordoned = false;
+    assert_eq!(verdict(&snapshot, "rack r1"), (Verdict::Fails, too_few, 2));
+    // All three broke a conflict, and none may be broken anew.
+    snapshot.groups = vec![GroupSpec { conflict: vec!["rack".to_string()], ..group("g") }];
+    assert_eq!(verdict(&snapshot, "rack r1"), (Verdict::Fails, too_few, 2));
 }
 
 /// A plan that leads nowhere and reserves what the state has room for.

@@ -97,7 +97,7 @@ fn tables(problem: &Problem, found: &Drill, state: &str, top: usize) -> String {
     if bad.len() > top {
         let _ = writeln!(
             text,
-            "\nand {} more that lose something; --top {} or -o json shows all",
+            "\nand {} more that lose something or break a rule; --top {} or -o json shows all",
             bad.len() - top,
             bad.len()
         );

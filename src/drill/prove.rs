@@ -4,8 +4,8 @@ use super::audit::wanted;
 use super::gate::Gate;
 use super::room::State;
 use super::scenario::Scenario;
-use crate::model::{DEVICE_MILLI, NodeId, Problem, ResourceId, Sharing, TaskId};
-use std::collections::BTreeSet;
+use crate::model::{DEVICE_MILLI, DomainId, GroupId, LevelId, NodeId, Problem, ResourceId, Sharing, Spread, TaskId};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Sets of large tasks that are counted apart: those of at least a half, a quarter … of the largest.
 const TIERS: u32 = 4;
@@ -23,6 +23,10 @@ pub enum Reason {
     Devices,
     /// Some of the tasks are more than fit on all nodes that take any of them, were each as small as the smallest.
     Count,
+    /// The tasks of a group cannot reach as many domains as its rules ask for.
+    Domains(GroupId, LevelId),
+    /// A gang of which nobody runs on had fewer members than it takes to start.
+    Gang(GroupId),
     /// All placements have been searched.
     Searched,
 }
@@ -36,6 +40,13 @@ impl Reason {
             Reason::Short(resource) => format!("too little {} is free", problem.resources[resource.index()].name),
             Reason::Devices => "too few devices are free".to_string(),
             Reason::Count => "what is free is in too small pieces".to_string(),
+            Reason::Domains(group, level) => {
+                let [group, level] = [&problem.groups[group.index()].name, &problem.levels[level.index()].name];
+                format!("{group} cannot cover enough of level {level}")
+            }
+            Reason::Gang(group) => {
+                format!("{} had too few members to start again", problem.groups[group.index()].name)
+            }
             Reason::Searched => "every way was searched".to_string(),
         }
     }
@@ -48,6 +59,8 @@ impl Reason {
             Reason::Short(_) => "short",
             Reason::Devices => "devices",
             Reason::Count => "pieces",
+            Reason::Domains(..) => "domains",
+            Reason::Gang(_) => "gang",
             Reason::Searched => "searched",
         }
     }
@@ -69,7 +82,80 @@ pub fn impossible(state: &State<'_>, scenario: &Scenario) -> Option<Reason> {
     if let Some(task) = by_size.iter().find(|task| !nodes.iter().any(|node| fits(**task, *node))) {
         return Some(Reason::NoNode(*task));
     }
-    sets(state, &movable).into_iter().find_map(|set| too_much(state, scenario, &nodes, &set))
+    let too_much = || sets(state, &movable).into_iter().find_map(|set| too_much(state, scenario, &nodes, &set));
+    let too_few = || gate.groups().find_map(|group| too_few(problem, &gate, group, &movable, &nodes, fits));
+    too_much().or_else(too_few)
+}
+
+/// What a group's rules ask for and the tasks that are to come back cannot give. That is a number of members, and at some level a number of
+/// domains where none of them runs: a conflict wants one for each, a spread what is lacking.
+fn too_few(
+    problem: &Problem,
+    gate: &Gate<'_>,
+    group: GroupId,
+    movable: &[TaskId],
+    nodes: &[NodeId],
+    fits: impl Fn(TaskId, NodeId) -> bool,
+) -> Option<Reason> {
+    let back = movable.iter().copied().filter(|task| problem.tasks[task.index()].group == Some(group));
+    let back: Vec<TaskId> = back.collect();
+    let least = problem.groups[group.index()].gang.map_or(0, |gang| gang.least as usize);
+    if gate.placed(group) == 0 && (1..least).contains(&back.len()) {
+        return Some(Reason::Gang(group));
+    }
+    if back.iter().any(|task| problem.tasks[task.index()].sharing == Sharing::Divisible) {
+        return None;
+    }
+    let apart = problem.groups[group.index()].conflict.iter().map(|level| (*level, back.len()));
+    let lacking = |(spread, least): (&Spread, u32)| {
+        (spread.level, least.saturating_sub(gate.covered(group, spread.level)) as usize)
+    };
+    let mut wanted = apart.chain(gate.spreads(group, back.len() as u32).map(lacking));
+    let is_short = |(level, wanted): &(LevelId, usize)| {
+        let reached = |task: &TaskId| -> BTreeSet<DomainId> {
+            let nodes = nodes.iter().filter(|node| fits(*task, **node));
+            let domains = nodes.map(|node| problem.domain(*node, *level));
+            domains.filter(|domain| !gate.is_covered(group, *level, *domain)).collect()
+        };
+        *wanted > 0 && !can_cover(*wanted, back.iter().map(reached))
+    };
+    wanted.find(is_short).map(|(level, _)| Reason::Domains(group, level))
+}
+
+/// Can so many domains be covered by tasks of which each covers one of those that it reaches? Augmenting paths, a task at a time.
+fn can_cover(wanted: usize, reached: impl Iterator<Item = BTreeSet<DomainId>>) -> bool {
+    let mut lists: Vec<BTreeSet<DomainId>> = Vec::new();
+    let mut covers: Vec<Option<DomainId>> = Vec::new();
+    let mut covered_by: BTreeMap<DomainId, usize> = BTreeMap::new();
+    for list in reached {
+        lists.push(list);
+        covers.push(None);
+        // From the new task to domains that it reaches, from each to whoever covers it by now.
+        let mut came_from: BTreeMap<DomainId, usize> = BTreeMap::new();
+        let mut next = vec![lists.len() - 1];
+        let mut free = None;
+        while let (Some(task), None) = (next.pop(), free) {
+            for domain in &lists[task] {
+                if came_from.contains_key(domain) {
+                    continue;
+                }
+                came_from.insert(*domain, task);
+                match covered_by.get(domain) {
+                    Some(other) => next.push(*other),
+                    None => free = Some(*domain),
+                }
+            }
+        }
+        while let Some(domain) = free {
+            let task = came_from[&domain];
+            covered_by.insert(domain, task);
+            free = covers[task].replace(domain);
+        }
+        if covered_by.len() >= wanted {
+            return true;
+        }
+    }
+    false
 }
 
 /// Does the task fit on the node as it was before the failure?

@@ -2,12 +2,13 @@
 //! prove something, else the bulk search.
 
 use super::audit::Auditor;
+use super::gate::Gate;
 use super::room::State;
 use super::scenario::Scenario;
 use crate::bulk;
 use crate::control::Control;
 use crate::exact;
-use crate::model::{Aftermath, Sharing, Spot, group_violations};
+use crate::model::{Aftermath, Rule, Sharing, Spot, TaskId, group_violations};
 use crate::plan::Status;
 use std::collections::BTreeMap;
 
@@ -34,6 +35,17 @@ pub fn search(state: &State<'_>, scenario: &Scenario, auditor: &mut Auditor<'_>,
     for task in &aftermath.lost {
         tasks[task.index()].weight = 1;
     }
+    // What a group may go on lacking is not asked for: then a recovery is whole where it brings back all and breaks nothing but what
+    // those who run on break among each other.
+    let gate = Gate::new(state, &scenario.lost, |node| scenario.failed.binary_search(&node).is_ok());
+    for group in gate.groups() {
+        let is_back = |task: &&TaskId| {
+            state.problem.tasks[task.index()].group == Some(group) && !state.problem.ends_with_node(**task)
+        };
+        let back = scenario.lost.iter().filter(is_back).count() as u32;
+        let spread = &mut aftermath.problem.groups[group.index()].spread;
+        spread.iter_mut().zip(gate.spreads(group, back)).for_each(|(spread, (_, least))| spread.min = least);
+    }
     let problem = &aftermath.problem;
     if exact::suits(problem) {
         let found = exact::solve(problem, &problem.current, control);
@@ -59,8 +71,10 @@ fn original(state: &State<'_>, scenario: &Scenario, aftermath: &Aftermath, found
     scenario.lost.iter().map(spot).collect()
 }
 
-/// Was no rule of the groups concerned broken before the failure? Only then the least broken recovery is what counts as whole.
+/// Was no rule of the groups concerned broken before the failure that a recovery can mend? Only then the least broken recovery is what
+/// counts as whole. What a spread lacked is taken into account, and who runs on is in the same domain as before.
 fn was_sound(state: &State<'_>, scenario: &Scenario) -> bool {
     let groups = state.concerned(&scenario.lost);
-    group_violations(state.problem, &state.problem.current, groups.into_iter()).is_empty()
+    let found = group_violations(state.problem, &state.problem.current, groups.into_iter());
+    found.iter().all(|violation| matches!(violation.rule, Rule::Spread | Rule::Conflict))
 }

@@ -3,9 +3,9 @@
 use super::facts::{Facts, Measure};
 use super::html::{Html, html, name, of_class, plain};
 use super::outlook::Outlook;
-use super::parts::{figures, number, plural, section as part, table, words};
+use super::parts::{figures, number, percent, plural, section as part, table, words};
 use super::usage::amount;
-use crate::cli::figures::{grouped, percent};
+use crate::cli::figures::grouped;
 use bayplan::drill::{Drill, Drilled, Reason, Tally, Verdict};
 use bayplan::model::Problem;
 
@@ -77,7 +77,8 @@ fn worst(problem: &Problem, drill: &Drill) -> Html {
         ]
     };
     let rest = bad.len().saturating_sub(WORST_MAX);
-    let rest = (rest > 0).then(|| of_class("p", "note", format!("… and {} more that lose something.", number(rest))));
+    let rest = (rest > 0)
+        .then(|| of_class("p", "note", format!("… and {} more that lose something or break a rule.", number(rest))));
     html![table("The worst failures", &columns, bad.iter().take(WORST_MAX).map(row).collect()), rest]
 }
 
@@ -109,6 +110,11 @@ fn why(problem: &Problem, one: &Drilled) -> Html {
     let reason = one.reason.map(|reason| match reason {
         Reason::NoNode(task) => html![name(&problem.tasks[task.index()].name), " fits no other node"],
         Reason::Short(resource) => html!["too little ", name(&problem.resources[resource.index()].name), " is free"],
+        Reason::Domains(group, level) => {
+            let [group, level] = [&problem.groups[group.index()].name, &problem.levels[level.index()].name];
+            html![name(group), " cannot cover enough of level ", name(level)]
+        }
+        Reason::Gang(group) => html![name(&problem.groups[group.index()].name), " had too few members to start again"],
         _ => reason.describe(problem).into(),
     });
     let broken = one.broken.first().map(|violation| format!("{} stays broken", violation.rule.name()).into());
