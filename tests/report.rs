@@ -578,6 +578,18 @@ fn burst_and_spot_are_those_of_status() {
         ("before", json(&["status", hybrid, "-o", "json"])),
         ("after", json(&["status", hybrid, &plan, "-o", "json"])),
     ];
+    let by_pool = table(&parsed(&page), "By pool");
+    for (label, status) in &states {
+        let at = by_pool[0].iter().position(|title| *title == format!("used {label}")).unwrap();
+        for pool in status["pools"].as_array().unwrap() {
+            for amount in pool["amounts"].as_array().unwrap() {
+                let (name, resource) = (pool["name"].as_str().unwrap(), amount["resource"].as_str().unwrap());
+                let told = by_pool.iter().find(|cells| cells[0] == name && cells[1] == resource).unwrap();
+                let share = amount["share"].as_f64().unwrap() * 100.0;
+                assert!((number(&told[at]) - share).abs() < 0.051, "{name} {resource} {label}");
+            }
+        }
+    }
     for (label, status) in &states {
         for (row, field) in [("burst", "burst_pools"), ("spot: weight at risk", "spot_pools")] {
             for figure in ["tasks", "weight", "cost"] {

@@ -56,18 +56,18 @@ fn exposure_table(facts: &Facts<'_>, overviews: &[Overview]) -> Option<Html> {
 
 /// One row per set of nodes and quantity, which fits a page however many quantities there are; `sets` has the same ones in each state.
 fn sets_table(facts: &Facts<'_>, overview: &Overview, caption: &str, sets: &[&[NodeSet]]) -> Html {
-    let mut columns = vec![words("name"), figures("nodes"), figures("in use"), figures("tasks"), words("resource")];
+    let mut columns = vec![words("name"), words("resource")];
     columns.extend(facts.states.iter().map(|state| figures(format!("used {}", state.label))));
-    columns.push(figures("stranded"));
+    columns.extend(["stranded", "nodes", "in use", "tasks"].map(figures));
     let end = sets[sets.len() - 1];
     let row = |s: usize, q: usize| {
         let (set, quantity) = (&end[s], &overview.quantities[q]);
         let mut row = vec![set.name.as_deref().map_or_else(|| of_class("span", "note", "none"), name)];
-        let counts = [set.node_count, set.node_used_count, set.task_count];
-        row.extend(counts.map(|count| if q == 0 { number(count).into() } else { Html::default() }));
         row.push(name(&quantity.counted.title(&quantity.name)));
         row.extend(sets.iter().map(|sets| percent(sets[s].used[q], sets[s].allocatable[q]).into()));
         row.push(percent(set.stranded[q], set.allocatable[q]).into());
+        let counts = [set.node_count, set.node_used_count, set.task_count];
+        row.extend(counts.map(|count| if q == 0 { number(count).into() } else { Html::default() }));
         row
     };
     let rows = (0..end.len()).flat_map(|s| (0..overview.quantities.len()).map(move |q| row(s, q)));
