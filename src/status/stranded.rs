@@ -1,10 +1,9 @@
 //! Which free amounts can no task of the present mix use?
 //!
 //! What is free of a resource on a node is *stranded* when no task that requires the resource and may enter the node fits into
-//! all that is free there, at its least share; what is free of a device likewise, when no such task can use the device, and its memory, when none that asks for
-//! memory can.
-//! Every task counts, whether it runs or waits: the mix that runs today is the mix that comes tomorrow. Rules between tasks
-//! are left out, since they depend on who else comes.
+//! all that is free there, at its least share; what is free of a device likewise, when no such task can use the device, and its
+//! memory, when none that asks for memory can. Every task counts, whether it runs or waits: the mix that runs today is the mix
+//! that comes tomorrow. Rules between tasks are left out, since they depend on who else comes.
 
 use super::Kinds;
 use crate::model::{
