@@ -116,9 +116,9 @@ impl Search {
         };
         let third = |best: &Placement| {
             let from = as_least(&asked, asked_of, best);
-            let options = self.options(problem, true);
             let least = SEATS_MIN / problem.tasks.len().max(1) as u64;
-            let options = bulk::Options { effort: options.effort.map(|effort| effort.max(least)), ..options };
+            let effort = Some(self.effort.unwrap_or(0).max(least));
+            let options = bulk::Options { effort, ..self.options(problem, true) };
             bulk::seat(asked_of, &from, &options, control).map_or_else(|| best.clone(), shared)
         };
         let looks: [&dyn Fn(&Placement) -> Placement; 3] = [&first, &second, &third];
