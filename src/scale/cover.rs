@@ -15,8 +15,8 @@
 //! Any prices of rows (≥ 0) make a valid bound by weak duality; the linear program's are good ones. Integers decide: the program's
 //! answer is rounded, and what it is worth is worked out anew. Few classes with a price are searched through for the cheapest whole numbers
 //! that meet every row (`whole.rs`), which proves more and says what to try first. Spread, dependency, gangs and transient capacity are
-//! left out: rules only take away. Elastic tasks count with their least share, divisible ones that run with what they have, in sum: they may
-//! be split as anybody likes.
+//! left out: rules only take away. Elastic tasks count with their least share, divisible ones that run with what they have, in sum: they
+//! may be split as anybody likes.
 
 use super::whole::{Covering, Whole};
 use crate::control::Control;
