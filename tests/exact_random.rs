@@ -214,3 +214,38 @@ fn bounds_hold_with_terms_that_have_no_rows() {
         assert!(counted.get() >= 50, "{} bounds", counted.get());
     }
 }
+
+/// Asked for more than some value, the solver finds it where it can be had, and ends without it where it cannot.
+#[test]
+fn what_is_worth_more_than_asked_is_found_or_ruled_out() {
+    let (found, refused) = (Cell::new(0), Cell::new(0));
+    for_seeds("above", 200, |_, rng| {
+        let problem = problem(&with_rows(rng, Size::TINY, Kinds::RIGID));
+        let outcome = exact::solve(&problem, &problem.current, &limited());
+        if outcome.status != Status::Optimal {
+            return;
+        }
+        let best = key(&problem, &outcome.placement);
+        let reached = score(&problem, &outcome.placement).objective();
+        for least in [reached - 1, reached, reached + i128::from(SHARE_ONE)] {
+            let above = exact::solve_above(&problem, &problem.current, least, &limited());
+            let own = key(&problem, &above.placement);
+            assert!(own <= best, "{own:?} is better than the best {best:?}");
+            let is_more = score(&problem, &above.placement).objective() > least && own.0 == best.0;
+            assert_eq!(is_more, least < reached, "above {least}: {own:?}, the best is {best:?}");
+            if is_more {
+                found.set(found.get() + 1)
+            } else {
+                refused.set(refused.get() + 1)
+            }
+            assert!(
+                is_more || above.bound.is_none_or(|bound| bound <= least.max(reached)),
+                "{:?} {least}",
+                above.bound
+            );
+        }
+    });
+    if std::env::var_os("BAYPLAN_TEST_SEED").is_none() {
+        assert!(found.get() >= 100 && refused.get() >= 200, "{} found, {} refused", found.get(), refused.get());
+    }
+}

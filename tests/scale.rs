@@ -87,7 +87,7 @@ fn on_offer(rng: &mut Rng, snapshot: &Snapshot) -> Vec<NodeShape> {
     let mut shape = |name: &str| {
         let names = snapshot.resources.iter().map(|r| r.name.clone());
         let allocatable = names.map(|resource| (resource, rng.range(2, 12))).collect();
-        let node = NodeSpec { name: name.to_string(), allocatable, price: rng.range(1, 9), ..NodeSpec::default() };
+        let node = NodeSpec { name: name.to_string(), allocatable, price: rng.range(0, 9), ..NodeSpec::default() };
         NodeShape { node, most }
     };
     vec![shape("small"), shape("large")]
@@ -130,8 +130,10 @@ fn against_brute_force(name: &str, count: u64, search: &Search) -> (i128, i128, 
         let advice = advice(&snapshot, &ask);
         let is_hopeless = |name: &str| advice.hopeless.iter().any(|one| one.task == name);
         snapshot.tasks.retain(|task| !is_hopeless(&task.name));
+        let in_nodes = shapes.iter().all(|shape| shape.node.price == 0);
         let price = |counts: [usize; 2]| -> i128 {
-            counts.iter().zip(&shapes).map(|(count, shape)| *count as i128 * i128::from(shape.node.price)).sum()
+            let price = |shape: &NodeShape| if in_nodes { 1 } else { i128::from(shape.node.price) };
+            counts.iter().zip(&shapes).map(|(count, shape)| *count as i128 * price(shape)).sum()
         };
         let mut enough = Vec::new();
         // No more nodes than tasks are ever of use.
@@ -329,6 +331,39 @@ fn no_node_too_many_at_no_price() {
     let addition = advice(&snapshot, &Ask { nodes, ..Ask::default() }).addition.unwrap();
     let bought: Vec<(&str, usize)> = addition.purchases.iter().map(|one| (one.shape.as_str(), one.count)).collect();
     assert_eq!((bought, addition.cost, addition.is_enough), (vec![("free", 2), ("dear", 1)], 7, true));
+    assert!(addition.is_least, "40 of 41: counting shows that none can be left out, whatever it costs");
+}
+
+/// Nodes that are full but for a little, of which some are sold again with all tasks waiting: as many must come, and no more.
+#[test]
+fn nothing_is_bought_that_a_better_place_for_everything_leaves_out() {
+    let (bought, least) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    for_seeds("full", 12, |_, rng| {
+        let (count, more) = (3, rng.range(1, 3));
+        let mut tasks = Vec::new();
+        for _ in 0..count + more {
+            // A cut of (16, 32) into four or five, with up to one of each left.
+            let (mut cpu, mut mem) = (16 - rng.range(0, 1), 32 - rng.range(0, 1));
+            for left in (0..rng.range(4, 5)).rev() {
+                let own =
+                    |rng: &mut Rng, rest: i64| if left == 0 { rest } else { rng.range(1, (rest - left).min(rest / 2)) };
+                let (c, m) = (own(rng, cpu), own(rng, mem));
+                (cpu, mem) = (cpu - c, mem - m);
+                tasks.push(task(&format!("t{}", tasks.len()), 1, &[("cpu", c), ("mem", m)]));
+            }
+        }
+        let nodes = (0..count).map(|n| node(&format!("n{n}"), &[("cpu", 16), ("mem", 32)])).collect();
+        let mut snapshot = cluster(nodes, tasks);
+        snapshot.resources = resources(&["cpu", "mem"]);
+        let shape = NodeShape { node: NodeSpec { price: 1, ..node("s", &[("cpu", 16), ("mem", 32)]) }, most: None };
+        let search = Search { effort: Some(50), ..Search::default() };
+        let addition = advice(&snapshot, &Ask { nodes: vec![shape], search, ..Ask::default() }).addition.unwrap();
+        assert!(addition.is_enough && (addition.is_least || addition.is_tried));
+        assert!(addition.cost >= more.into(), "counting knows how much fits");
+        bought.set(bought.get() + addition.cost);
+        least.set(least.get() + i128::from(more));
+    });
+    assert!(bought.get() <= least.get(), "{} nodes where {} do", bought.get(), least.get());
 }
 
 /// Shapes that only their zone tells apart cost the same: neither is bought alone.

@@ -565,3 +565,13 @@ fn room_for_a_divisible_shape_is_room_for_all_of_it() {
     let kept = |count| advice(&snapshot, &Policy::Tasks("d".to_string(), count)).is_kept;
     assert_eq!((kept(1), kept(2)), (true, false));
 }
+
+/// A divisible task that runs needs what it has: 6 of 10 are taken, and three whole tasks of 10 need three nodes of their own.
+#[test]
+fn what_a_divisible_task_has_is_counted() {
+    let text = std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/abc.json")).unwrap();
+    let snapshot = bayplan::file::read_snapshot(text.as_slice()).unwrap();
+    let addition = advice(&snapshot, &Policy::Tasks("A".to_string(), 3)).addition.unwrap();
+    assert_eq!((addition.cost, addition.cost_at_least, addition.is_enough), (3, Some(3), true));
+    assert!(addition.is_least);
+}

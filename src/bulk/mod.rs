@@ -7,6 +7,7 @@
 //! anneal    rounds: cut into blocks → anneal each → put together       round.rs, kernel/anneal.rs
 //! settle    the same at temperature 0, ties go home; then what still waits and fits is placed
 //! eject     where devices are shared: a waiting task takes the place of several    eject.rs
+//! seat      where all that counts is whether everything has a place: who waits drives others out    seat.rs
 //! room      for gangs that wait, and from gangs of which more run than must         room.rs
 //! drain     where nodes in use have a price: empty some                            drain.rs
 //! shorten   one move in the place of two                                         shorten.rs
@@ -41,6 +42,7 @@ mod resume;
 mod room;
 mod round;
 mod schedule;
+mod seat;
 mod shelves;
 mod shorten;
 mod state;
@@ -60,6 +62,7 @@ pub use race::{Laps, Race, Run};
 pub use resume::resume;
 pub use schedule::Kind;
 use schedule::Part;
+pub(crate) use seat::seat;
 use team::Team;
 
 /// Candidates per task when nobody asks for more: a minute for 50,000 tasks on two cores, an instant for 100.

@@ -217,6 +217,8 @@ struct AddJson<'a> {
     cost_at_least: Option<i128>,
     /// Proven: without any one of the nodes it is not enough. false = not proven.
     one_fewer_proven_too_few: bool,
+    /// Each node was tried to be left out where that is not proven to be too little, and no place for everything was found.
+    one_fewer_tried: bool,
     /// Everything has a place on these nodes, and for so many moves no safe order leads there.
     moves_without_order: usize,
     moves: usize,
@@ -308,6 +310,7 @@ fn add_json(addition: &Addition) -> AddJson<'_> {
         cost_in: if addition.in_nodes { "nodes" } else { "price" },
         cost_at_least: addition.cost_at_least,
         one_fewer_proven_too_few: addition.is_least,
+        one_fewer_tried: addition.is_tried,
         moves_without_order: addition.unordered,
         moves: addition.plan.moves().count(),
         waves: addition.plan.waves.len(),
@@ -378,7 +381,8 @@ fn release_lines(text: &mut String, advice: &Advice) {
             writeln!(text, "can go from {}: {}", line(&pool_name(pool.name.as_deref())), named(pool.release.iter()));
     }
     if advice.held_back > 0 {
-        let _ = writeln!(text, "kept for the policy: {} more nodes that could be emptied", advice.held_back);
+        let nodes = plural(advice.held_back, "more node", "more nodes");
+        let _ = writeln!(text, "kept for the policy: {nodes} that could be emptied");
     }
     let _ = writeln!(text, "verified plan that empties them: {}", plan_text(&advice.release_plan));
     given_up_line(text, &advice.given_up);
@@ -393,8 +397,11 @@ fn given_up_line(text: &mut String, given_up: &[GivenUp]) {
 }
 
 fn plan_text(plan: &Plan) -> String {
-    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    format!("{} in {}", count(plan.moves().count(), "move"), count(plan.waves.len(), "wave"))
+    format!("{} in {}", plural(plan.moves().count(), "move", "moves"), plural(plan.waves.len(), "wave", "waves"))
+}
+
+fn plural(count: usize, one: &str, many: &str) -> String {
+    format!("{} {}", whole(count as i128), if count == 1 { one } else { many })
 }
 
 fn addition_lines(text: &mut String, advice: &Advice) {
@@ -406,11 +413,12 @@ fn addition_lines(text: &mut String, advice: &Advice) {
         let _ = writeln!(text, "nor {} more; -o json has all", advice.hopeless.len() - NAMED_MAX);
     }
     if advice.kinds_left_out > 0 && advice.addition.is_some() {
-        let count = advice.kinds_left_out;
-        let _ = writeln!(
-            text,
-            "{count} more kinds of nodes that are there are not among what is on offer; --shapes says which are"
+        let kinds = plural(
+            advice.kinds_left_out,
+            "more kind of nodes that is there is",
+            "more kinds of nodes that are there are",
         );
+        let _ = writeln!(text, "{kinds} not among what is on offer; --shapes says which are");
     }
     let Some(addition) = &advice.addition else {
         let kept = match advice.is_kept {
@@ -432,18 +440,16 @@ fn addition_lines(text: &mut String, advice: &Advice) {
         None => "all that is on offer is proven to be too little".to_string(),
     };
     let _ = writeln!(text, "{unit} {}; {bound}", whole(addition.cost));
-    let verdict = match (addition.is_enough, addition.is_least) {
-        (true, true) => "enough, by a verified plan; one node fewer is proven not to be",
-        (true, false) => "enough, by a verified plan; one node fewer was not found to be, without proof",
-        (false, _) => "not found to be enough",
+    let verdict = match (addition.is_enough, addition.is_least, addition.is_tried) {
+        (true, true, _) => "enough, by a verified plan; one node fewer is proven not to be",
+        (true, false, true) => "enough, by a verified plan; one node fewer was not found to be, without proof",
+        (true, false, false) => "enough, by a verified plan; not every node was tried to be left out",
+        (false, ..) => "not found to be enough",
     };
     let _ = writeln!(text, "{verdict}: {}", plan_text(&addition.plan));
     given_up_line(text, &addition.given_up);
     if addition.unordered > 0 {
-        let _ = writeln!(
-            text,
-            "everything has a place with these nodes, but no safe order was found for {} more moves",
-            addition.unordered
-        );
+        let moves = plural(addition.unordered, "more move", "more moves");
+        let _ = writeln!(text, "everything has a place with these nodes, but no safe order was found for {moves}");
     }
 }

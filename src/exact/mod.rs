@@ -94,6 +94,21 @@ pub fn solve(problem: &Problem, incumbent: &Placement, control: &Control) -> Out
 
 /// As [`solve`], with a scaled bound that is known already, of every placement that is never worse than the start.
 pub fn solve_under(problem: &Problem, incumbent: &Placement, known: Option<i128>, control: &Control) -> Outcome {
+    solve_between(problem, incumbent, None, known, control)
+}
+
+/// As [`solve`], where nothing counts but what is worth more than `least`, scaled: ends as well when no such placement can exist.
+pub fn solve_above(problem: &Problem, incumbent: &Placement, least: i128, control: &Control) -> Outcome {
+    solve_between(problem, incumbent, Some(least), None, control)
+}
+
+fn solve_between(
+    problem: &Problem,
+    incumbent: &Placement,
+    least: Option<i128>,
+    known: Option<i128>,
+    control: &Control,
+) -> Outcome {
     let mut best = Best::new(problem, incumbent);
     let mut form = Form::new(problem);
     if outside(problem, &form) {
@@ -108,10 +123,11 @@ pub fn solve_under(problem: &Problem, incumbent: &Placement, known: Option<i128>
     }
     let tolerance = tolerance(problem);
     let (granularity, whole) = (granularity(problem, 0), form.unit == 1);
-    let is_settled = known.is_some_and(|known| known <= best.objective);
+    let reached = least.map_or(best.objective, |least| least.max(best.objective));
+    let is_settled = known.is_some_and(|known| known <= reached);
     let merged = if is_settled { None } else { merged_bound(problem, granularity, control) };
     let cap = merged.filter(|_| form.before.is_empty()).into_iter().chain(known).min();
-    let aim = Aim { linear: &form.linear, granularity, tolerance, whole, cap, reached: best.objective };
+    let aim = Aim { linear: &form.linear, granularity, tolerance, whole, cap, reached };
     let searched = run(&form, aim, &mut best, control, |best| best.objective);
     let proven = searched.bound.is_some_and(|bound| bound <= best.objective + tolerance);
     let status = match () {

@@ -50,8 +50,10 @@ pub(super) struct Bought {
     pub placement: Option<Placement>,
     /// By shape, the nodes of that problem that stand for what is on offer: the first of them are what is bought.
     pub offers: Vec<Vec<NodeId>>,
-    /// Counting proves, or the exact solver did, that none of the nodes can be left out.
+    /// Counting proves that none of the nodes can be left out.
     pub is_least: bool,
+    /// No single node can be left out as far as the searches can find out: each was tried.
+    pub is_tried: bool,
 }
 
 impl Bought {
@@ -110,8 +112,9 @@ pub(super) struct Market<'a> {
     pub offers: Vec<Vec<NodeId>>,
     /// The shape of every node on offer.
     shape_of: Vec<Option<usize>>,
-    /// By shape; 1 each where no shape has one.
+    /// By shape; 1 each where no shape has one (`in_nodes`).
     pub prices: Vec<i64>,
+    in_nodes: bool,
     scenarios: Scenarios,
     /// What is counted.
     pub covers: Vec<Cover>,
@@ -128,22 +131,7 @@ pub(super) fn buy(
     search: &Search,
     control: &Control,
 ) -> Result<Bought, Faults> {
-    let offer = offered(stage, shapes, lacking, policy)?;
-    let (extended, offers) = stage.with_nodes(shapes, &offer);
-    let scene = Scene::new(extended.problem()?, hopeless);
-    let problem = &scene.whole;
-    let scenarios = Scenarios::with_offers(problem, policy, stage.node_count, &offers);
-    let prices: Vec<i64> = shapes.iter().map(|shape| stage.price(&shape.node)).collect();
-    let in_nodes = prices.iter().all(|price| *price == 0);
-    let prices = prices.into_iter().map(|price| if in_nodes { 1 } else { price }).collect();
-    let mut shape_of = vec![None; problem.nodes.len()];
-    for (shape, offer) in offers.iter().enumerate() {
-        offer.iter().for_each(|node| shape_of[node.index()] = Some(shape));
-    }
-    let most: Vec<i64> = shapes.iter().map(|shape| shape.most.map_or(MOST, i64::from)).collect();
-    let usage = Usage::of(problem, &problem.current);
-    let mut market = Market { scene, usage, offers, shape_of, prices, scenarios, covers: Vec::new(), policy, search };
-    market.covers = market.covers(&most, control);
+    let market = Market::open(stage, shapes, [lacking, hopeless], policy, search, control)?;
     let (bound, counted) = market.bound(&control.part(8));
     let mut found = counted.and_then(|counts| market.grown(&counts, &control.part(3)));
     let mut counts = found.as_ref().map(|found| found.counts.clone()).unwrap_or_default();
@@ -157,20 +145,48 @@ pub(super) fn buy(
         found =
             grown.or(found).or_else(|| market.enough(market.offers.iter().map(Vec::len).collect(), &control.part(3)));
     }
+    let mut is_tried = false;
     if let Some(enough) = &mut found {
-        market.cheapen(enough, bound, control);
+        is_tried = market.cheapen(enough, bound, control);
         counts = enough.counts.clone();
     }
-    let is_enough = found.is_some();
-    let cost = market.cost(&counts);
-    let cheapest =
-        counts.iter().zip(&market.prices).filter(|(count, _)| **count > 0).map(|(_, price)| i128::from(*price)).min();
-    let is_least = is_enough && bound.is_some_and(|bound| cheapest.is_none_or(|price| bound > cost - price));
+    let is_short = |counts: &Vec<usize>| bound.is_some_and(|bound| market.cost(counts) < bound);
+    let is_least = found.is_some() && bound.is_some() && market.one_fewer(&counts).iter().all(is_short);
     let placement = found.map(|found| found.placement);
-    Ok(Bought { counts, in_nodes, prices: market.prices, bound, placement, offers: market.offers, is_least })
+    let in_nodes = market.in_nodes;
+    Ok(Bought { counts, in_nodes, prices: market.prices, bound, placement, offers: market.offers, is_least, is_tried })
 }
 
-impl Market<'_> {
+impl<'a> Market<'a> {
+    /// What is on offer for a stage, and all that is counted.
+    pub(super) fn open(
+        stage: &Stage,
+        shapes: &[NodeShape],
+        [lacking, hopeless]: [&[TaskId]; 2],
+        policy: &'a Policy,
+        search: &'a Search,
+        control: &Control,
+    ) -> Result<Market<'a>, Faults> {
+        let offer = offered(stage, shapes, lacking, policy)?;
+        let (extended, offers) = stage.with_nodes(shapes, &offer);
+        let scene = Scene::new(extended.problem()?, hopeless);
+        let problem = &scene.whole;
+        let scenarios = Scenarios::with_offers(problem, policy, stage.node_count, &offers);
+        let prices: Vec<i64> = shapes.iter().map(|shape| stage.price(&shape.node)).collect();
+        let in_nodes = prices.iter().all(|price| *price == 0);
+        let prices = prices.into_iter().map(|price| if in_nodes { 1 } else { price }).collect();
+        let mut shape_of = vec![None; problem.nodes.len()];
+        for (shape, offer) in offers.iter().enumerate() {
+            offer.iter().for_each(|node| shape_of[node.index()] = Some(shape));
+        }
+        let most: Vec<i64> = shapes.iter().map(|shape| shape.most.map_or(MOST, i64::from)).collect();
+        let usage = Usage::of(problem, &problem.current);
+        let covers = Vec::new();
+        let mut market = Market { scene, usage, offers, shape_of, prices, in_nodes, scenarios, covers, policy, search };
+        market.covers = market.covers(&most, control);
+        Ok(market)
+    }
+
     pub(super) fn cost(&self, counts: &[usize]) -> i128 {
         counts.iter().zip(&self.prices).map(|(count, price)| *count as i128 * i128::from(*price)).sum()
     }
@@ -180,8 +196,9 @@ impl Market<'_> {
         self.offers.iter().zip(counts).flat_map(|(offer, count)| offer[*count..].to_vec()).collect()
     }
 
-    fn price(&self, node: NodeId) -> i64 {
-        self.shape_of[node.index()].map_or(0, |shape| self.prices[shape])
+    /// Of a node on offer.
+    fn price(&self, node: NodeId) -> Option<i64> {
+        self.shape_of[node.index()].map(|shape| self.prices[shape])
     }
 
     /// What counting asks for in the scenarios that take most away.
@@ -350,7 +367,7 @@ impl Market<'_> {
             if placed(&self.scene, &[gone, self.unbought(&counts).as_slice()].concat(), self.search, &share).is_some() {
                 continue;
             }
-            let problem = priced(&left(self.scene.pieces(), gone), &|node| self.price(node));
+            let problem = priced(&left(self.scene.pieces(), gone), &|node| self.price(node).unwrap_or(0));
             // Shares give way before a node is bought.
             let problem = thinned(&problem).unwrap_or(problem);
             let found = self.search.solve(&problem, false, &share);

@@ -1,4 +1,5 @@
-//! What costs less and does as well? Where there are few such purchases, all of them; else changes of a few nodes, step by step.
+//! What costs less and does as well? First whatever a single node can be left out of; then, where there are few such purchases, all of
+//! them, else changes of a few nodes, step by step.
 //!
 //! Each is asked anew whether everything still has a place; what counting rules out is not asked.
 
@@ -9,6 +10,8 @@ use std::collections::BTreeSet;
 
 /// Most nodes of a shape that are changed for others at once.
 const SWAP_MAX: usize = 3;
+/// The part of the time in which a purchase is tried without a single node: one of so many.
+const FEWER_PART: u32 = 4;
 /// Changes that are tried in a row without success.
 const TRIES_MAX: usize = 64;
 /// Purchases that are listed, before counting rules most of them out.
@@ -28,39 +31,65 @@ impl Market<'_> {
         (self.cost(counts), free.map(|(count, _)| count).sum())
     }
 
-    /// Other purchases that cost less, but no less than the bound, as long as one of them does.
-    pub fn cheapen(&self, enough: &mut Enough, bound: Option<i128>, control: &Control) {
+    /// Purchases that counting does not rule out: without one node of each shape that is bought.
+    pub fn one_fewer(&self, counts: &[usize]) -> Vec<Vec<usize>> {
+        let fewer = |shape: usize| counts.iter().enumerate().map(|(k, n)| n - usize::from(k == shape)).collect();
+        let bought = (0..counts.len()).filter(|shape| counts[*shape] > 0);
+        bought.map(fewer).filter(|counts: &Vec<usize>| self.may_do(counts)).collect()
+    }
+
+    /// Other purchases that cost less, but no less than the bound, as long as one of them does: without a single node first, since nobody
+    /// is to be told to buy one that can be left out. True when no such question is left open.
+    pub fn cheapen(&self, enough: &mut Enough, bound: Option<i128>, control: &Control) -> bool {
         let mut refused: BTreeSet<Vec<usize>> = BTreeSet::new();
-        while !control.must_stop() {
-            let most = self.rank(&enough.counts);
-            let is_open = |counts: &Vec<usize>| {
-                let own = self.rank(counts);
-                own < most
-                    && bound.is_none_or(|bound| own.0 >= bound)
-                    && !refused.contains(counts)
-                    && self.may_do(counts)
-            };
-            let all = self.cheaper(bound.unwrap_or(0), most).unwrap_or_else(|| self.changes(&enough.counts));
-            let mut tries: Vec<Vec<usize>> = all.into_iter().filter(is_open).collect();
-            tries.sort_by_key(|counts| (self.rank(counts), counts.clone()));
-            tries.dedup();
-            let tries = from_both_ends(tries);
-            let count = tries.len();
-            let cheaper = tries.into_iter().enumerate().find_map(|(k, counts)| {
-                if control.must_stop() {
-                    return None;
-                }
-                let found = self.enough(counts.clone(), &control.part((count - k + 1) as u32));
-                if found.is_none() {
-                    refused.insert(counts);
-                }
-                found
+        loop {
+            let least = bound.unwrap_or(0);
+            let mut fewer = self.one_fewer(&enough.counts);
+            fewer.retain(|counts| self.cost(counts) >= least);
+            fewer.sort_by_key(|counts| self.rank(counts));
+            let found = self.first_enough(fewer.clone(), &mut refused, &control.part(FEWER_PART));
+            let found = found.or_else(|| {
+                let most = self.rank(&enough.counts);
+                let all = self.cheaper(least, most).unwrap_or_else(|| self.changes(&enough.counts));
+                let is_open = |counts: &Vec<usize>| {
+                    let own = self.rank(counts);
+                    own < most && own.0 >= least && self.may_do(counts)
+                };
+                let mut tries: Vec<Vec<usize>> = all.into_iter().filter(is_open).collect();
+                tries.retain(|counts| !refused.contains(counts));
+                tries.sort_by_key(|counts| (self.rank(counts), counts.clone()));
+                tries.dedup();
+                self.first_enough(from_both_ends(tries), &mut refused, control)
             });
-            match cheaper {
+            match found {
                 Some(cheaper) => *enough = cheaper,
-                None => return,
+                None => return fewer.iter().all(|counts| refused.contains(counts)),
             }
         }
+    }
+
+    /// The first of these that is enough; what is found not to be is remembered, and not asked again.
+    fn first_enough(
+        &self,
+        tries: Vec<Vec<usize>>,
+        refused: &mut BTreeSet<Vec<usize>>,
+        control: &Control,
+    ) -> Option<Enough> {
+        let count = tries.len();
+        for (k, counts) in tries.into_iter().enumerate() {
+            if control.must_stop() {
+                return None;
+            }
+            if refused.contains(&counts) {
+                continue;
+            }
+            let found = self.enough(counts.clone(), &control.part((count - k + 1) as u32));
+            if found.is_some() {
+                return found;
+            }
+            refused.insert(counts);
+        }
+        None
     }
 
     /// All purchases below `most` that cost no less than `least`; `None` where they are many.
@@ -115,4 +144,58 @@ fn from_both_ends(mut tries: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
     let dear = tries.split_off(tries.len().div_ceil(2));
     let mut dear = dear.into_iter().rev();
     tries.into_iter().flat_map(|cheap| std::iter::once(cheap).chain(dear.next())).take(TRIES_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Ask, NodeShape, Policy, Search, stage::Stage};
+    use super::*;
+    use crate::file;
+
+    /// One node of 10 and seven tasks of 5: with nodes of 10 at 3 and of 20 at 5 on offer, 25 have to go somewhere else.
+    fn asked<T>(ask: impl FnOnce(&Market<'_>) -> T) -> T {
+        let node = |name: &str, cpu: u32, price: u32| {
+            format!(r#"{{"name": "{name}", "allocatable": {{"cpu": {cpu}}}, "price": {price}}}"#)
+        };
+        let task = |n: u32| format!(r#"{{"name": "t{n}", "weight": 1, "requirement": {{"cpu": 5}}}}"#);
+        let read = |nodes: &[String], tasks: &[String]| {
+            let text = format!(
+                r#"{{"format": "bayplan-snapshot/1", "resources": [{{"name": "cpu"}}], "nodes": [{}], "tasks": [{}]}}"#,
+                nodes.join(","),
+                tasks.join(",")
+            );
+            file::read_snapshot(text.as_bytes()).expect("a sound file")
+        };
+        let tasks: Vec<String> = (0..7).map(task).collect();
+        let snapshot = read(&[node("n", 10, 0)], &tasks);
+        let nodes = read(&[node("small", 10, 3), node("large", 20, 5)], &[]).nodes;
+        let shapes: Vec<NodeShape> = nodes.into_iter().map(|node| NodeShape { node, most: None }).collect();
+        let search = Search { effort: Some(20), ..Search::default() };
+        let stage = Stage::new(&snapshot, &Ask::default());
+        let market =
+            Market::open(&stage, &shapes, [&[], &[]], &Policy::Free, &search, &Control::unlimited()).expect("sound");
+        ask(&market)
+    }
+
+    #[test]
+    fn a_node_that_can_be_left_out_is_found_out() {
+        asked(|market| {
+            for counts in [[3, 1], [5, 0], [1, 2], [3, 3]] {
+                let mut enough = market.enough(counts.to_vec(), &Control::unlimited()).expect("more than is needed");
+                assert!(market.cheapen(&mut enough, None, &Control::unlimited()), "{counts:?}: all was tried");
+                assert_eq!(enough.counts, [1, 1], "{counts:?}");
+                assert!(market.one_fewer(&enough.counts).is_empty(), "counting alone shows that one fewer is too few");
+            }
+        });
+    }
+
+    #[test]
+    fn what_could_not_be_tried_is_told() {
+        asked(|market| {
+            let mut enough = market.enough(vec![3, 1], &Control::unlimited()).expect("more than is needed");
+            let stopped = Control::unlimited().with_stop(std::sync::Arc::new(true.into()));
+            assert!(!market.cheapen(&mut enough, None, &stopped));
+            assert_eq!(enough.counts, [3, 1]);
+        });
+    }
 }

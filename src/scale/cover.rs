@@ -15,7 +15,8 @@
 //! Any prices of rows (≥ 0) make a valid bound by weak duality; the linear program's are good ones. Integers decide: the program's
 //! answer is rounded, and what it is worth is worked out anew. Few classes with a price are searched through for the cheapest whole numbers
 //! that meet every row (`whole.rs`), which proves more and says what to try first. Spread, dependency, gangs and transient capacity are
-//! left out: rules only take away. Elastic tasks count with their least share, divisible ones not at all.
+//! left out: rules only take away. Elastic tasks count with their least share, divisible ones that run with what they have, in sum: they
+//! may be split as anybody likes.
 
 use super::whole::{Covering, Whole};
 use crate::control::Control;
@@ -44,6 +45,8 @@ const FUNCTION_COUNT: i64 = DEVICE_ROW_COUNT as i64;
 struct Class {
     first: NodeId,
     price: i64,
+    /// It has to be bought.
+    on_offer: bool,
     least: i64,
     most: i64,
 }
@@ -71,8 +74,8 @@ pub(super) enum Least {
 }
 
 impl Cover {
-    /// What these tasks need of these nodes.
-    pub fn new(problem: &Problem, nodes: &[NodeId], tasks: &[TaskId], price: &dyn Fn(NodeId) -> i64) -> Cover {
+    /// What these tasks need of these nodes, each at its price; those without are there.
+    pub fn new(problem: &Problem, nodes: &[NodeId], tasks: &[TaskId], price: &dyn Fn(NodeId) -> Option<i64>) -> Cover {
         let usage = Usage::of(problem, &problem.current);
         let held = Held { problem, usage: &usage };
         let (classes, class_of) = classes(&held, nodes, tasks, price);
@@ -118,7 +121,10 @@ impl Cover {
             let door = doors
                 .entry(door(problem, *task))
                 .or_insert_with(|| self.set(|c| newcomer_forbidden(problem, *task, self.classes[c].first).is_none()));
-            let is_small = !by_size || need.iter().zip(&least).all(|(own, least)| own <= least);
+            // What can be split has no size.
+            let is_small = !by_size
+                || spec.sharing == Sharing::Divisible
+                || need.iter().zip(&least).all(|(own, least)| own <= least);
             let mut mask = if is_small { door.clone() } else { self.set(|c| has(door, c) && holds(need, c)) };
             let homes: Vec<usize> = problem
                 .current
@@ -161,7 +167,8 @@ impl Cover {
             let inside = limits.iter().enumerate().filter(|(c, _)| has(set, *c));
             let most = inside.map(|(_, most)| *most).max().unwrap_or(0);
             for k in 0..if most > 0 { FUNCTION_COUNT } else { 0 } {
-                let demand = own.iter().map(|t| part(k, needs[*t][r], most)).sum();
+                let counts = |t: &&usize| k == 0 || problem.tasks[tasks[**t].index()].sharing != Sharing::Divisible;
+                let demand = own.iter().filter(counts).map(|t| part(k, needs[*t][r], most)).sum();
                 self.within(set, demand, |c| part(k, limits[c], most));
             }
         }
@@ -250,9 +257,9 @@ impl Cover {
         self.class_of.get(&one).is_some_and(|class| self.class_of.get(&other) == Some(class))
     }
 
-    /// True when these numbers of nodes, and all that have no price, meet every row.
+    /// True when these numbers of nodes, and all that are there, meet every row.
     pub fn admits(&self, counts: &[(NodeId, i64)]) -> bool {
-        let mut of: Vec<i64> = self.classes.iter().map(|class| if class.price == 0 { class.most } else { 0 }).collect();
+        let mut of: Vec<i64> = self.classes.iter().map(|class| if class.on_offer { 0 } else { class.most }).collect();
         counts
             .iter()
             .filter_map(|(node, count)| Some((self.class_of.get(node)?, count)))
@@ -430,7 +437,7 @@ fn classes(
     held: &Held<'_>,
     nodes: &[NodeId],
     tasks: &[TaskId],
-    price: &dyn Fn(NodeId) -> i64,
+    price: &dyn Fn(NodeId) -> Option<i64>,
 ) -> (Vec<Class>, HashMap<NodeId, usize>) {
     let problem = held.problem;
     let mut is_kept = vec![false; problem.nodes.len()];
@@ -452,7 +459,8 @@ fn classes(
         );
         let class = *known.entry(key).or_insert(classes.len());
         if class == classes.len() {
-            classes.push(Class { first: *node, price, least: 0, most: 0 });
+            let on_offer = price.is_some();
+            classes.push(Class { first: *node, price: price.unwrap_or(0), on_offer, least: 0, most: 0 });
         }
         classes[class].most += 1;
         classes[class].least += i64::from(kept);
@@ -461,7 +469,7 @@ fn classes(
     (classes, class_of)
 }
 
-/// Least amounts of a task that runs. Shape: resource_count.
+/// Least amounts of a task that runs; a divisible one needs what it has. Shape: resource_count.
 pub(super) fn need(problem: &Problem, task: TaskId) -> Vec<i64> {
     let now = problem.current.spot(task);
     let parts = match problem.tasks[task.index()].sharing {
@@ -469,7 +477,7 @@ pub(super) fn need(problem: &Problem, task: TaskId) -> Vec<i64> {
         // Never worse: one that has less than its least share may go on so.
         Sharing::Elastic { min } if now.is_placed() => i128::from(min.parts()).min(i128::from(now.total_parts())),
         Sharing::Elastic { min } => i128::from(min.parts()),
-        Sharing::Divisible => 0,
+        Sharing::Divisible => i128::from(now.total_parts()),
     };
     let own = problem.requirement(task).iter();
     own.map(|amount| (i128::from(*amount) * parts).div_euclid(i128::from(SHARE_ONE)) as i64).collect()

@@ -157,8 +157,10 @@ pub struct Addition {
     pub cost_at_least: Option<i128>,
     /// Everything has a place then, and the policy is kept.
     pub is_enough: bool,
-    /// Proven: without any one of them it would not be enough. Otherwise only: no such way was found.
+    /// Proven: without any one of them it would not be enough.
     pub is_least: bool,
+    /// Each was tried to be left out, where that is not proven to be too little: no such way was found.
+    pub is_tried: bool,
     /// Where everything has a place on these nodes and no safe order of moves leads there: so many moves are blocked.
     pub unordered: usize,
     /// The snapshot with these nodes.
@@ -442,6 +444,7 @@ fn addition_to(
         cost_at_least: bought.bound.filter(|_| is_possible),
         is_enough: is_possible && bought.placement.is_some() && grown.is_whole,
         is_least: bought.is_least && !has_more,
+        is_tried: bought.is_tried && !has_more,
         unordered,
         snapshot: grown.snapshot,
         given_up: given_up(&grown.problem, &grown.plan.reached(&grown.problem)),
@@ -493,9 +496,16 @@ impl Ground<'_> {
         let problem = Goal::Place.apply(&Problem::new(&snapshot)?);
         let planned = |found: Placement| {
             let state = poured(&scene, &found, self.policy);
+            let judged =
+                |plan: &Plan| keeps(&scene, &reached(&problem, plan, &state), &[], self.policy, self.search, control);
             let plan = release::planned(&problem, &own(&problem, &state), self.search, control);
-            let end = reached(&problem, &plan, &state);
-            let is_whole = keeps(&scene, &end, &[], self.policy, self.search, control);
+            let is_whole = judged(&plan);
+            if !is_whole && matches!(self.policy, Policy::Tasks(..)) {
+                let wide = release::with_room(&problem, &scene, &state, self.search, control);
+                if judged(&wide) {
+                    return (wide, found, true);
+                }
+            }
             (plan, found, is_whole)
         };
         // The place for everything that was found, on the nodes that were bought. Where there is none, or no way leads there, as much

@@ -142,17 +142,7 @@ impl Release<'_> {
 /// A plan that leads to `target`. Where that starts what is worth less in the points of the problem than what has to give way for it,
 /// a share or a node, or empties a node that is worth less than such a share, the plan is ordered in points in which nothing is.
 pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, control: &Control) -> Plan {
-    let meta = || Meta {
-        solver: "bulk".to_string(),
-        seed: search.seed,
-        effort: search.effort.unwrap_or(0),
-        backend: "cpu".to_string(),
-        status: Status::Feasible,
-        bound: None,
-        proof: None,
-        blockers: None,
-    };
-    let plan = plan::build(problem, target, meta(), control);
+    let plan = plan::build(problem, target, meta(search), control);
     let left_out = |plan: &Plan| {
         let reached = plan.reached(problem);
         let waits = |task: &TaskId| target.spot(*task).is_placed() && !reached.spot(*task).is_placed();
@@ -171,8 +161,39 @@ pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, co
         starts.tasks[task.index()].weight = if is_running { 1 } else { start.min(AMOUNT_MAX.into()) as i64 };
     }
     let ordered = plan::told(problem, plan::order(&starts, target, control));
-    let other = plan::sum_up(problem, ordered, meta());
+    let other = plan::sum_up(problem, ordered, meta(search));
     if left_out(&other) < left_out(&plan) { other } else { plan }
+}
+
+/// A plan that leads to `target`, a state of the scene, with all moves that make room for the tasks of the policy: ordered as if these
+/// started as well, since in the points of the problem alone nothing calls for such a move.
+pub(super) fn with_room(
+    problem: &Problem,
+    scene: &Scene,
+    target: &Placement,
+    search: &Search,
+    control: &Control,
+) -> Plan {
+    let mut ordered = plan::order(&Goal::Place.apply(&scene.whole), target, control);
+    let is_own = |task: TaskId| task.index() < problem.tasks.len();
+    ordered.waves.iter_mut().for_each(|wave| wave.retain(|step| is_own(step.task)));
+    ordered.waves.retain(|wave| !wave.is_empty());
+    ordered.blocked.retain(|(task, _)| is_own(*task));
+    ordered.reached = own(problem, &ordered.reached);
+    plan::sum_up(problem, plan::told(problem, ordered), meta(search))
+}
+
+fn meta(search: &Search) -> Meta {
+    Meta {
+        solver: "bulk".to_string(),
+        seed: search.seed,
+        effort: search.effort.unwrap_or(0),
+        backend: "cpu".to_string(),
+        status: Status::Feasible,
+        bound: None,
+        proof: None,
+        blockers: None,
+    }
 }
 
 /// As many of a pool's empty nodes as may go under a target utilisation: those first that take least of what may go.
@@ -227,7 +248,7 @@ fn surviving(scene: &Scene, policy: &Policy, empty: &[NodeId], search: &Search, 
 
 /// How many nodes of a pool can go at most: what runs there needs the others.
 pub(super) fn at_most(problem: &Problem, pool: &Pool, running: &[TaskId], policy: &Policy, control: &Control) -> usize {
-    let mut cover = Cover::new(problem, &pool.nodes, running, &|_| 1);
+    let mut cover = Cover::new(problem, &pool.nodes, running, &|_| Some(1));
     if matches!(policy, Policy::Utilization(_)) {
         let load = Load::staying(problem, &pool.nodes).on(&pool.nodes);
         let has = capacity_of(problem, &pool.nodes);

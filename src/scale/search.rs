@@ -20,9 +20,13 @@ const EXACT_TIME_MAX: Duration = Duration::from_secs(10);
 const CANDIDATES: u64 = 20_000_000;
 /// A search that is asked whether everything has a place gets this part of them: there are many such questions.
 const QUESTION_PART: u64 = 8;
-/// Candidates of a search whatever effort is asked for, all tasks together: a millisecond. Few tasks with few candidates each would be
+/// Candidates of a search whatever effort is asked for, all tasks together: some milliseconds. Few tasks with few candidates each would be
 /// packed so badly that dear nodes are bought.
-const CANDIDATES_MIN: u64 = 1 << 11;
+const CANDIDATES_MIN: u64 = 1 << 12;
+/// Tasks at most where who waits drives others out: the search for that knows one thread and all nodes.
+const SEATED_MAX: usize = 1 << 11;
+/// Places that are looked at then whatever effort is asked for, all tasks together: some ten milliseconds.
+const SEATS_MIN: u64 = 1 << 16;
 /// See [`CANDIDATES`].
 const EFFORT_MIN: u64 = 20;
 /// Largest value of all tasks together, so that no sum of a search overflows.
@@ -58,42 +62,78 @@ impl Search {
     /// The best placement that can be found. With `settled`, all that counts is whether everything runs: where no effort is asked for, the
     /// search is short, and ends as soon as it does.
     pub(super) fn solve(&self, problem: &Problem, settled: bool, control: &Control) -> Placement {
-        // Annealing takes all the time it is given, and whole nodes are emptied and filled after it: it must end before.
+        self.proven(problem, self.look(problem, settled, control), settled, control)
+    }
+
+    /// What the bulk search finds; where the exact solver follows, in a quarter of the time.
+    fn look(&self, problem: &Problem, settled: bool, control: &Control) -> Placement {
+        let options = self.options(problem, settled);
+        let share = if self.is_exact(problem) { control.part(4) } else { control.clone() };
+        let share = if settled && self.effort.is_none() { until_all_run(problem, &share) } else { share };
+        bulk::solve(problem, &options, &share).placement
+    }
+
+    /// Annealing takes all the time it is given, and whole nodes are emptied and filled after it: its effort must end before.
+    fn options(&self, problem: &Problem, settled: bool) -> bulk::Options {
         let candidates = if settled { CANDIDATES / QUESTION_PART } else { CANDIDATES };
         let by_size = (candidates / problem.tasks.len().max(1) as u64).clamp(EFFORT_MIN, bulk::EFFORT_DEFAULT);
         let effort = Some(self.effort.unwrap_or(by_size));
-        let options = bulk::Options { seed: self.seed, effort, threads: self.threads, device: None };
-        let is_small = self.effort.is_none() && exact::suits(problem);
-        let share = match control.time_left() {
-            Some(left) if is_small => control.within(left / 4),
-            _ => control.clone(),
-        };
-        let share = if settled && self.effort.is_none() { until_all_run(problem, &share) } else { share };
-        let found = bulk::solve(problem, &options, &share).placement;
-        if !is_small || (settled && all_run(problem, &found)) {
+        bulk::Options { seed: self.seed, effort, threads: self.threads, device: None }
+    }
+
+    /// What the exact solver makes of a placement, where it is asked at all. With `settled` it ends as soon as everything runs, or cannot.
+    fn proven(&self, problem: &Problem, found: Placement, settled: bool, control: &Control) -> Placement {
+        if !self.is_exact(problem) || (settled && all_run(problem, &found)) {
             return found;
         }
-        exact::solve(problem, &found, &control.within(EXACT_TIME_MAX)).placement
+        let control = control.within(EXACT_TIME_MAX);
+        match settled {
+            true => exact::solve_above(problem, &found, enough(problem), &until_all_run(problem, &control)).placement,
+            false => exact::solve(problem, &found, &control).placement,
+        }
+    }
+
+    /// Is the exact solver asked? Not where an effort is asked for: it has none.
+    fn is_exact(&self, problem: &Problem) -> bool {
+        self.effort.is_none() && exact::suits(problem)
     }
 
     /// A placement in which everything runs, with few moves; or one that comes near. Building is quick and annealing takes ten times as
-    /// long, so a search with next to none of it comes first.
+    /// long, so a search with next to none of it comes first. Where tasks are few, who waits after the second drives others out (`seat`).
     pub(super) fn most_placed(&self, problem: &Problem, control: &Control) -> Placement {
         if all_run(problem, &problem.current) {
             return problem.current.clone();
         }
         let asked = sized(problem);
-        let effort = self.effort.map_or(EFFORT_MIN, |effort| effort.min(EFFORT_MIN));
-        let first = Search { effort: Some(effort), ..self.clone() }.solve(&asked, true, control);
-        if all_run(problem, &first) || control.must_stop() {
-            return first;
-        }
-        let second = match thinned(&asked) {
-            Some(thin) => as_shares(&asked, &self.solve(&thin, true, control)),
-            None => self.solve(&asked, true, control),
+        let thin = thinned(&asked);
+        let asked_of = thin.as_ref().unwrap_or(&asked);
+        let shared = |found: Placement| if thin.is_some() { as_shares(&asked, &found) } else { found };
+        let quick = Search { effort: Some(self.effort.map_or(EFFORT_MIN, |e| e.min(EFFORT_MIN))), ..self.clone() };
+        let is_small = problem.tasks.len() <= SEATED_MAX;
+        let first = |_: &Placement| quick.look(&asked, true, control);
+        let second = |_: &Placement| {
+            shared(self.look(asked_of, true, &if is_small { control.part(2) } else { control.clone() }))
         };
+        let third = |best: &Placement| {
+            let from = as_least(&asked, asked_of, best);
+            let least = SEATS_MIN / problem.tasks.len().max(1) as u64;
+            let effort = Some(self.effort.unwrap_or(0).max(least));
+            let options = bulk::Options { effort, ..self.options(problem, true) };
+            bulk::seat(asked_of, &from, &options, control).map_or_else(|| best.clone(), shared)
+        };
+        let looks: [&dyn Fn(&Placement) -> Placement; 3] = [&first, &second, &third];
         let count = |placement: &Placement| lacking(problem, placement).count();
-        if count(&second) <= count(&first) { second } else { first }
+        let mut best = problem.current.clone();
+        for look in looks.into_iter().take(if is_small { 3 } else { 2 }) {
+            let found = look(&best);
+            if count(&found) <= count(&best) {
+                best = found;
+            }
+            if all_run(problem, &best) || control.must_stop() {
+                return best;
+            }
+        }
+        shared(self.proven(asked_of, as_least(&asked, asked_of, &best), true, control))
     }
 
     /// A placement in which as much runs as can be found, then on as few nodes as can be found. Shares beyond the least give way for
@@ -151,6 +191,17 @@ pub(super) fn eased(problem: &Problem, placement: &Placement) -> Placement {
             Spot::On(Piece { share: piece.share.min(min), ..*piece })
         }
         (_, spot) => spot.clone(),
+    };
+    Placement::from_spots(problem.task_ids().map(spot).collect())
+}
+
+/// A placement as one of the thinned problem, in which whoever gives way has its least share and that is all of it.
+fn as_least(problem: &Problem, thin: &Problem, found: &Placement) -> Placement {
+    let spot = |task: TaskId| match found.spot(task) {
+        Spot::On(piece) if problem.tasks[task.index()].sharing != thin.tasks[task.index()].sharing => {
+            Spot::On(Piece { share: Share::ONE, ..*piece })
+        }
+        spot => spot.clone(),
     };
     Placement::from_spots(problem.task_ids().map(spot).collect())
 }
@@ -274,13 +325,18 @@ pub(super) fn empty_nodes(problem: &Problem, placement: &Placement) -> Vec<NodeI
     problem.node_ids().filter(|node| usage.pieces(*node) == 0).collect()
 }
 
-/// Ends when the objective can only be reached with everything running.
-fn until_all_run(problem: &Problem, control: &Control) -> Control {
+/// An objective above this, scaled, is only reached with everything running.
+fn enough(problem: &Problem) -> i128 {
     let weights =
         || problem.tasks.iter().zip(problem.current.spots()).filter(|(task, spot)| !task.pinned || spot.is_placed());
     let total: i128 = weights().map(|(task, _)| i128::from(task.weight)).sum();
     let least = weights().map(|(task, _)| i128::from(task.weight)).min().unwrap_or(0);
-    let enough = (total - least) * i128::from(SHARE_ONE);
+    (total - least) * i128::from(SHARE_ONE)
+}
+
+/// Ends when everything runs.
+fn until_all_run(problem: &Problem, control: &Control) -> Control {
+    let enough = enough(problem);
     let done = Arc::new(AtomicBool::new(false));
     let (flag, outer) = (Arc::clone(&done), control.clone());
     let watch = move |progress: Progress| {

@@ -131,13 +131,14 @@ fn coming(addition: &Addition) -> Vec<Html> {
         None => "all that could be bought is proven to be too little".to_string(),
     };
     let total = format!("; {total}; {bound}.");
-    let verdict = match (addition.is_enough, addition.is_least) {
-        (true, true) => "That is enough, by a verified plan; one node fewer is proven not to be.",
-        (true, false) => "That is enough, by a verified plan; one node fewer was not found to be, without proof.",
-        (false, _) if addition.unordered > 0 => {
+    let verdict = match (addition.is_enough, addition.is_least, addition.is_tried) {
+        (true, true, _) => "That is enough, by a verified plan; one node fewer is proven not to be.",
+        (true, false, true) => "That is enough, by a verified plan; one node fewer was not found to be, without proof.",
+        (true, false, false) => "That is enough, by a verified plan; not every node was tried to be left out.",
+        (false, ..) if addition.unordered > 0 => {
             "Everything has a place with that, but no safe order of moves was found."
         }
-        (false, _) => "That was not found to be enough.",
+        (false, ..) => "That was not found to be enough.",
     };
     let items = [html!["Must come: ", Html::listed(bought, ", "), total], verdict.into()];
     items.into_iter().chain(given_up(&addition.given_up)).collect()
