@@ -278,10 +278,12 @@ fn judge_swap(first: u32, second: u32) -> Judged {
     }
     let group_1 = local_group(slot_1);
     let group_2 = local_group(slot_2);
-    if mask_1 == 0lu || mask_2 == 0lu || (group_1 == group_2 && group_1 != NO_GROUP) {
+    if mask_1 == 0lu || mask_2 == 0lu {
         return IMPOSSIBLE;
     }
-    if !group_allows(group_1, a, b) || !group_allows(group_2, b, a) {
+    // Two members of a group in each other's place change nothing for it; but where one moves after the other, they would meet.
+    let is_same = group_1 == group_2 && group_1 != NO_GROUP && p.is_simultaneous != 0u;
+    if !is_same && (!group_allows(group_1, a, b) || !group_allows(group_2, b, a)) {
         return IMPOSSIBLE;
     }
     let over_a = over_points(Change(nodes[a], two, one, 0lu, 0lu));

@@ -77,21 +77,23 @@ const CANDIDATES_PER_ROUND: u32 = 20;
 const CANDIDATES_PER_ROUND_MAX: u32 = 50;
 
 /// Where ejection follows, annealing has this part of a time limit.
-const ANNEALING_PART: f64 = 0.6;
+const ANNEALING_PART: f64 = 0.58;
 /// And this one where points depend on nothing but who runs and who moves: ejection alone ends as well there, and from the pods that run in
 /// openb it starts more of those that wait the more time it has.
-const ANNEALING_PART_OF_STARTS: f64 = 0.25;
+const ANNEALING_PART_OF_STARTS: f64 = 0.24;
 /// Where whole nodes are emptied after it, it has at most this part: annealing takes all the time it is given, and without the other half
 /// of it few nodes are emptied. In a small cluster that takes no time.
-const ANNEALING_PART_BEFORE_DRAIN: f64 = 0.5;
+const ANNEALING_PART_BEFORE_DRAIN: f64 = 0.48;
 /// Where gangs may have to make room or need it, annealing leaves at least this part.
-const ANNEALING_PART_BEFORE_ROOM: f64 = 0.9;
+const ANNEALING_PART_BEFORE_ROOM: f64 = 0.86;
 /// Where nothing but exchanges of moves follows: they find most of what they can find soon, in a small cluster at once.
-const ANNEALING_PART_BEFORE_SHORTENING: (f64, f64) = (0.95, 0.99);
+const ANNEALING_PART_BEFORE_SHORTENING: (f64, f64) = (0.91, 0.97);
 /// Nodes times tasks of a cluster that is small for that.
 const SMALL_SHORTENING: usize = 1 << 18;
 /// Where few tasks may move it has this part: what single steps bring may be most of what the budget allows.
-const ANNEALING_PART_FEW_MOVES: f64 = 0.8;
+const ANNEALING_PART_FEW_MOVES: f64 = 0.77;
+/// Where nothing runs yet and no search follows: trimming, filling, ordering and verifying do.
+const ANNEALING_PART_OF_WAITING: f64 = 0.96;
 /// Nodes times tasks of a small cluster.
 const SMALL_DRAIN: usize = 1 << 22;
 /// Ejection has this part of what annealing leaves, and this one where whole nodes are emptied after it.
@@ -155,51 +157,63 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let troubles: Vec<Trouble> = refused.into_iter().chain(trouble).collect();
     let (ejects, drains) = (eject::suits(&pack), drain::suits(&pack));
     let drains_long = drains && pack.price.len().saturating_mul(pack.movable_count) > SMALL_DRAIN;
+    let is_small = pack.price.len().saturating_mul(pack.movable_count) <= SMALL_SHORTENING;
     let (makes_room, few_moves) = (room::suits(&pack), problem.moves.max_moves.is_some());
     // The later steps get what annealing leaves of the time.
     let part = match () {
         () if drains_long => ANNEALING_PART_BEFORE_DRAIN,
         () if ejects && !eject::sees_less(&pack) => ANNEALING_PART_OF_STARTS,
         () if ejects => ANNEALING_PART,
+        () if pack.all_wait() && !makes_room => ANNEALING_PART_OF_WAITING,
         () if few_moves => ANNEALING_PART_FEW_MOVES,
         () if makes_room => ANNEALING_PART_BEFORE_ROOM,
-        () if pack.price.len().saturating_mul(pack.movable_count) > SMALL_SHORTENING => {
-            ANNEALING_PART_BEFORE_SHORTENING.0
-        }
-        () => ANNEALING_PART_BEFORE_SHORTENING.1,
+        () if is_small => ANNEALING_PART_BEFORE_SHORTENING.1,
+        () => ANNEALING_PART_BEFORE_SHORTENING.0,
     };
-    let annealing = match control.time_left().filter(|_| ejects || drains_long || makes_room || !pack.all_wait()) {
-        Some(left) => control.within(left.mul_f64(part)),
-        None => control.clone(),
-    };
+    let annealing = control.time_left().map_or_else(|| control.clone(), |left| control.within(left.mul_f64(part)));
     let mut team = Team::new(problem, &pack, &built, options, &annealing, troubles);
     match team::chains_at_once(problem.nodes.len()) {
-        1 => team.run(Part::WHOLE, &[Kind::Careful]),
+        1 => team.run(Part::Whole, &[Kind::Careful]),
         // Choosing among tasks that wait, a bold chain brings nothing: 9,366 to 9,450 against 9,434 to 9,453 on 200 tasks.
-        _ if pack.all_wait() => team.run(Part::WHOLE, &[Kind::Careful, Kind::Careful]),
+        _ if pack.all_wait() => team.run(Part::Whole, &[Kind::Careful, Kind::Careful]),
         _ => {
-            team.run(Part::TRIAL, &[Kind::Careful, Kind::Bold]);
-            team.run(Part::REST, &team.better_kinds());
+            team.run(Part::Trial, &[Kind::Careful, Kind::Bold]);
+            team.run(Part::Rest, &team.better_kinds());
         }
     }
     let mut is_timed = team.is_timed;
-    let best = &team.best().best;
-    let mut editor = build::Builder::at(problem, &pack, &best.at, &best.devices);
-    editor.admit(control);
-    if ejects {
-        let most = trials(&pack, options, control);
-        let part = if drains_long { EJECTION_PART.1 } else { EJECTION_PART.0 };
-        let ejecting = control.time_left().map_or_else(|| control.clone(), |left| control.within(left.mul_f64(part)));
-        let asked = eject::Asked { seed: options.seed, most, in_order: false };
-        eject::eject(&pack, &mut editor, asked, &ejecting);
-        is_timed |= most.is_none() && ejecting.must_stop();
-        editor.admit(control);
-    }
-    room::room(&pack, &mut editor, control);
     let evaluations: u64 = team.chains.iter().map(|chain| chain.tally.evaluations).sum();
     let looks = (evaluations / polish::LOOKS_PART).max(polish::LOOKS_MIN);
+    let mut finished = |best: &chain::Best| {
+        let mut editor = build::Builder::at(problem, &pack, &best.at, &best.devices);
+        editor.admit(control);
+        if ejects {
+            let most = trials(&pack, options, control);
+            let part = if drains_long { EJECTION_PART.1 } else { EJECTION_PART.0 };
+            let ejecting =
+                control.time_left().map_or_else(|| control.clone(), |left| control.within(left.mul_f64(part)));
+            let asked = eject::Asked { seed: options.seed, most, in_order: false };
+            eject::eject(&pack, &mut editor, asked, &ejecting);
+            is_timed |= most.is_none() && ejecting.must_stop();
+            editor.admit(control);
+        }
+        room::room(&pack, &mut editor, control);
+        finish(problem, &pack, &built, editor, looks, control)
+    };
+    let mut ends = team.ends().into_iter();
+    let mut placement = finished(ends.next().expect("a part has been run"));
+    // A chain that ends a little higher may be the one from which exchanges lead on.
+    for end in ends.filter(|_| is_small && !ejects) {
+        if control.must_stop() {
+            break;
+        }
+        let other = finished(end);
+        if key(problem, &other) > key(problem, &placement) {
+            placement = other;
+        }
+    }
     Outcome {
-        placement: finish(problem, &pack, &built, editor, looks, control),
+        placement,
         effort: team.effort,
         evaluations,
         status: match (options.effort, is_timed) {

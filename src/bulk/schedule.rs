@@ -17,7 +17,7 @@
 //! from home costs it the temperature just once. The first wins in roomy clusters, where moves are what costs; the second in
 //! full ones. A light chain is a careful one for which being away is cheap, whatever the move: it wins where few moves are needed, but
 //! just the right ones. A keen chain is a bold one for which half of the price of being away follows that of the move. A cluster of one
-//! block has two chains at a time, whatever the threads: the first eighth of the search tries a careful one and a bold one, the rest is
+//! block has two chains at a time, whatever the threads: the first eighth of the search at most tries a careful one and a bold one, the rest is
 //! for a bold one and a keen one, or for a careful one and a light one (team.rs); where nothing runs yet, both are careful from the
 //! start. Larger clusters have one careful chain, whose blocks the threads share.
 //!
@@ -61,27 +61,34 @@ const DEAR_MOVE: i64 = 16;
 const ONE_BLOCK_ROUND: u64 = 200_000;
 /// Rounds that a search of a given effort is to have at least, where more than 20 candidates per task and round would leave fewer.
 const ROUNDS_MIN: u64 = 200;
+/// Part of a search that tries which kind of chain does better.
+const TRIAL_PART: u64 = 8;
+/// Candidates per task that are enough for that: what a long search has beyond is better spent on the rest of it.
+const TRIAL_EFFORT_MAX: u64 = 1 << 15;
 /// Tasks and nodes looked at to learn how many nodes a task fits on.
 const SAMPLE: usize = 1024;
 
-/// A part of a search, in eighths.
+/// A part of a search.
 #[derive(Debug, Clone, Copy)]
-pub struct Part {
-    /// Where it begins, of the whole search.
-    begin: u64,
-    /// How much it is, of the whole effort.
-    effort: u64,
-    /// How much it is, of the time left.
-    time: u32,
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// An eighth, or what is long enough to see which kind of chain does better.
+    Trial,
+    /// What is left after the trial.
+    Rest,
 }
 
 impl Part {
-    /// All of it.
-    pub const WHOLE: Part = Part { begin: 0, effort: 8, time: 8 };
-    /// Long enough to see which kind of chain does better.
-    pub const TRIAL: Part = Part { begin: 0, effort: 1, time: 1 };
-    /// What is left after the trial.
-    pub const REST: Part = Part { begin: 1, effort: 7, time: 8 };
+    /// How many of the rounds of a whole search it has.
+    fn of(self, rounds: u64, per_round: u64) -> u64 {
+        let trial = (rounds / TRIAL_PART).min(TRIAL_EFFORT_MAX / per_round);
+        match self {
+            Part::Whole => rounds,
+            Part::Trial => trial,
+            Part::Rest => rounds - trial,
+        }
+    }
 }
 
 /// What a chain dares.
@@ -150,15 +157,13 @@ impl Schedule {
         let blocks = round::block_count(problem.nodes.len());
         let candidates_per_task = candidates_per_task(blocks, pack.movable_count, options.effort);
         let per_round = u64::from(candidates_per_task);
-        // What the parts have adds up to the whole.
-        let share = |rounds: u64| rounds * (part.begin + part.effort) / 8 - rounds * part.begin / 8;
+        let share = |rounds: u64| part.of(rounds, per_round);
         let rounds = match (options.effort, control.time_left()) {
             (Some(effort), _) => Some(share(effort.div_ceil(per_round).max(1))),
             (None, None) => Some(share(EFFORT_DEFAULT / per_round)),
             (None, Some(_)) => None,
         };
-        // Trimming, filling, ordering and verifying come after the search.
-        let time = control.time_left().map(|left| left.mul_f64(0.96) * part.time / 8);
+        let time = control.time_left().map(|left| if let Part::Trial = part { left / TRIAL_PART as u32 } else { left });
         let (hot, cold) = temperatures(pack);
         let waiting_only = pack.all_wait();
         let [careful, bold] = if waiting_only { [0; 2] } else { home_shares(pack) };
@@ -213,9 +218,13 @@ impl Schedule {
 
     /// How far the whole search is, in thousandths.
     pub fn done(&self, round: u64) -> u32 {
-        let Part { begin, effort, .. } = self.part;
-        let progress = self.progress(round).min(PROGRESS_ONE) as u64;
-        ((begin * 1000 + effort * (progress * 1000 / PROGRESS_ONE as u64)) / 8) as u32
+        let progress = self.progress(round).clamp(0, PROGRESS_ONE) as u64 * 1000 / PROGRESS_ONE as u64;
+        let done = match self.part {
+            Part::Whole => progress,
+            Part::Trial => progress / TRIAL_PART,
+            Part::Rest => (1000 + (TRIAL_PART - 1) * progress) / TRIAL_PART,
+        };
+        done as u32
     }
 
     /// Temperatures of the next rounds, at most `count`; none when the search is over. `pace` is the time a round will take, for

@@ -2,7 +2,7 @@
 
 use super::Options;
 use super::audit::Audit;
-use super::chain::Chain;
+use super::chain::{Best, Chain};
 use super::device::{self, Trouble};
 use super::pack::Pack;
 use super::round::block_count;
@@ -107,9 +107,13 @@ impl<'a> Team<'a> {
         )
     }
 
-    /// The chain that has found the best placement; the first of equals.
-    pub fn best(&self) -> &Chain {
-        self.chains.iter().min_by_key(|chain| chain.key()).expect("a part has been run")
+    /// The best placement of each chain, the best one first.
+    pub fn ends(&self) -> Vec<&Best> {
+        let mut chains: Vec<&Chain> = self.chains.iter().collect();
+        chains.sort_by_key(|chain| chain.key());
+        let mut ends: Vec<&Best> = chains.into_iter().map(|chain| &chain.best).collect();
+        ends.dedup();
+        ends
     }
 }
 

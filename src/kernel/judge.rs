@@ -95,12 +95,15 @@ impl<const L: usize> View<'_, L> {
             let Candidate { first, second, from, to } = batch[lane as usize];
             let (one, two) = (tasks[first as usize].rules, tasks[second as usize].rules);
             let (rules_one, rules_two) = (&rules[one as usize], &rules[two as usize]);
-            let is_taken = has(rules_one.taken, to) | has(rules_two.taken, from) | ((one == two) & (one != none));
+            // Two members of a group in each other's place change nothing for it; but where one moves after the other, they would meet.
+            let is_same = (one == two) & (one != none) & self.shared.simultaneous;
+            let is_taken = !is_same & (has(rules_one.taken, to) | has(rules_two.taken, from));
             let is_near = has(self.near[from as usize & 127], to);
-            let is_free = !has(rules_one.shut, from)
-                & has(rules_one.open, to)
-                & !has(rules_two.shut, to)
-                & has(rules_two.open, from);
+            let is_free = is_same
+                | !has(rules_one.shut, from)
+                    & has(rules_one.open, to)
+                    & !has(rules_two.shut, to)
+                    & has(rules_two.open, from);
             chosen.lanes[count] = lane;
             is_doubtful[count] = !is_free;
             count += usize::from(!is_taken & (is_free | is_near));
@@ -360,10 +363,16 @@ mod tests {
 
     #[test]
     fn sets_of_nodes_say_what_the_rules_say() {
-        let shared =
-            Shared { load_weight: vec![0; 4], transient: vec![0; 4], over_price: vec![0; 4], ..Shared::default() };
         let (mut permitted, mut refused) = (0, 0);
         for seed in 0..300 {
+            let zeros = || vec![0; 4];
+            let shared = Shared {
+                load_weight: zeros(),
+                transient: vec![0; 4],
+                over_price: zeros(),
+                simultaneous: seed % 2 == 0,
+                ..Shared::default()
+            };
             let mut rng = Rng(seed, 0);
             let mut block = random_block(&mut rng);
             let mut nodes: Vec<u128> = block.groups.iter().map(|group| group.nodes).collect();
@@ -383,10 +392,11 @@ mod tests {
                     for (lane, Candidate { first, second, from, to }) in (0..).zip(batch) {
                         let group = |task: u32| view.tasks[task as usize].row.group;
                         let (one, two) = (group(first), group(second));
+                        let is_same = one == two && one != NO_GROUP && shared.simultaneous;
                         let is_right = from != to
-                            && !(one == two && one != NO_GROUP)
-                            && group_allows(view.block, &nodes, one, from, to)
-                            && group_allows(view.block, &nodes, two, to, from);
+                            && (is_same
+                                || group_allows(view.block, &nodes, one, from, to)
+                                    && group_allows(view.block, &nodes, two, to, from));
                         assert_eq!(
                             chosen.lanes().contains(&lane),
                             is_right,
