@@ -13,14 +13,17 @@ use common::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A cluster with every kind of thing the kernels look at: groups, devices, costs, tasks that wait; and with memory of devices, or without.
-fn cluster_of(has_memory: bool) -> Problem {
-    let kinds = Kinds { broken_start: false, large_figures: false, simultaneous: false, ..Kinds::ALL };
+/// A cluster with every kind of thing the kernels look at: groups, devices, costs, tasks that wait; with memory of devices, or without;
+/// moves go one after the other, or all at once.
+fn cluster_of(has_memory: bool, simultaneous: bool) -> Problem {
+    let kinds = Kinds { broken_start: false, large_figures: false, simultaneous, ..Kinds::ALL };
     let size = Size { nodes_max: 120, tasks_max: 500, resources_max: 4 };
     let rich = |problem: &Problem| {
         let waiting = problem.task_ids().filter(|task| !problem.current.spot(*task).is_placed()).count();
         let is_large = problem.nodes.len() > 60 && problem.tasks.len() > 300;
-        is_large && waiting > 5 && waiting < 200 && has_memory == (problem.device_row_count() > DEVICE_ROW_COUNT)
+        let is_so =
+            simultaneous == problem.moves.simultaneous && has_memory == (problem.device_row_count() > DEVICE_ROW_COUNT);
+        is_large && waiting > 5 && waiting < 200 && is_so
     };
     let snapshot = |seed| {
         let mut snapshot = random_snapshot(&mut Rng::new(seed), size, kinds);
@@ -35,7 +38,7 @@ fn cluster_of(has_memory: bool) -> Problem {
 }
 
 fn problem() -> Problem {
-    cluster_of(false)
+    cluster_of(false, false)
 }
 
 /// Is the placement found with this device the CPU's, and what is told?
@@ -119,7 +122,15 @@ fn a_mutated_shader_is_found_out() {
 
 #[test]
 fn a_shader_that_forgets_memory_is_found_out() {
-    each_is_found_out("a_shader_that_forgets_memory_is_found_out", &cluster_of(true), &MEMORY_EDITS);
+    each_is_found_out("a_shader_that_forgets_memory_is_found_out", &cluster_of(true, false), &MEMORY_EDITS);
+}
+
+/// Where moves go all at once, members of a group may take each other's place.
+#[test]
+fn a_shader_that_keeps_members_where_they_are_is_found_out() {
+    let edit = ("judge", "let is_same = group_1 == group_2", "let is_same = group_1 != group_1", "first round");
+    let test = "a_shader_that_keeps_members_where_they_are_is_found_out";
+    each_is_found_out(test, &cluster_of(false, true), &[edit]);
 }
 
 fn each_is_found_out(test: &str, problem: &Problem, edits: &[(&str, &str, &str, &str)]) {

@@ -158,7 +158,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Is this node among those that are [`closed`](Self::closed) to a task?
-    fn is_closed(&self, task: usize, node: u32) -> bool {
+    pub fn is_closed(&self, task: usize, node: u32) -> bool {
         let group = self.pack.group[task];
         if group == UNGROUPED {
             return false;

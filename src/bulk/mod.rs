@@ -7,7 +7,6 @@
 //! anneal    rounds: cut into blocks → anneal each → put together       round.rs, kernel/anneal.rs
 //! settle    the same at temperature 0, ties go home; then what still waits and fits is placed
 //! eject     where devices are shared: a waiting task takes the place of several    eject.rs
-//! seat      where all that counts is whether everything has a place: who waits drives others out    seat.rs
 //! room      for gangs that wait, and from gangs of which more run than must         room.rs
 //! drain     where nodes in use have a price: empty some                            drain.rs
 //! shorten   one move in the place of two                                         shorten.rs
@@ -15,6 +14,8 @@
 //! fill      grow elastic and divisible tasks into what is free         fill.rs, grant.rs
 //! polish    make every single step that still pays, as the model counts    polish.rs
 //! ```
+//!
+//! Where all that counts is whether everything has a place, who waits drives others out (seat.rs); `scale` asks for that.
 //!
 //! The result depends on the problem, seed and effort only: not on threads, time (unless a limit ends the search) or device.
 //! It is never worse than the start by (total excess over the rules, objective), both as the model defines them.
@@ -198,20 +199,15 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
             editor.admit(control);
         }
         room::room(&pack, &mut editor, control);
-        finish(problem, &pack, &built, editor, looks, control)
+        finish(problem, &pack, editor, looks, control)
     };
-    let mut ends = team.ends().into_iter();
-    let mut placement = finished(ends.next().expect("a part has been run"));
+    let (best, second) = team.best();
+    let mut placement = finished(best);
     // A chain that ends a little higher may be the one from which exchanges lead on.
-    for end in ends.filter(|_| is_small && !ejects) {
-        if control.must_stop() {
-            break;
-        }
-        let other = finished(end);
-        if key(problem, &other) > key(problem, &placement) {
-            placement = other;
-        }
+    if let Some(second) = second.filter(|_| is_small && !ejects && !control.must_stop()) {
+        placement = better(problem, placement, finished(second));
     }
+    let placement = or_single(problem, &built, placement, looks, control);
     Outcome {
         placement,
         effort: team.effort,
@@ -243,16 +239,15 @@ fn settle(problem: &Problem, options: &Options, control: &Control) -> Placement 
         editor.admit(control);
     }
     room::room(&pack, &mut editor, control);
-    finish(problem, &pack, &built, editor, polish::LOOKS_MIN, control)
+    let found = finish(problem, &pack, editor, polish::LOOKS_MIN, control);
+    or_single(problem, &built, found, polish::LOOKS_MIN, control)
 }
 
 /// What is made of the state that a search ends in: nodes emptied, moves sent home that bring nothing, the rest handed out, and every
-/// single step that still pays. Where few tasks may move, the search may have seen no good state within that budget: then the best single
-/// steps from where it began may be worth more.
+/// single step that still pays.
 fn finish<'a>(
     problem: &'a Problem,
     pack: &'a Pack,
-    built: &state::State,
     mut editor: build::Builder<'a>,
     looks: u64,
     control: &Control,
@@ -260,17 +255,27 @@ fn finish<'a>(
     drain::drain(pack, &mut editor, control);
     shorten::shorten(pack, &mut editor, looks, control);
     let target = trim::trim(problem, pack, editor, control);
-    let polished = |target: Placement| {
-        let rough = not_worse(problem, fill(problem, target), control);
-        let fine = polish::polish(problem, rough.clone(), looks, control);
-        if key(problem, &fine) >= key(problem, &rough) { fine } else { rough }
-    };
-    let found = polished(target);
+    polished(problem, target, looks, control)
+}
+
+fn polished(problem: &Problem, target: Placement, looks: u64, control: &Control) -> Placement {
+    let rough = not_worse(problem, fill(problem, target), control);
+    let fine = polish::polish(problem, rough.clone(), looks, control);
+    if key(problem, &fine) >= key(problem, &rough) { fine } else { rough }
+}
+
+/// Where few tasks may move, a search may have seen no good state within that budget: then the best single steps from where it began may
+/// be worth more.
+fn or_single(problem: &Problem, built: &state::State, found: Placement, looks: u64, control: &Control) -> Placement {
     if problem.moves.max_moves.is_none_or(|most| built.displaced > i64::from(most)) || control.must_stop() {
         return found;
     }
-    let single = polished(built.placement(problem));
-    if key(problem, &single) > key(problem, &found) { single } else { found }
+    better(problem, found, polished(problem, built.placement(problem), looks, control))
+}
+
+/// The better of two; the first of equals.
+fn better(problem: &Problem, one: Placement, other: Placement) -> Placement {
+    if key(problem, &other) > key(problem, &one) { other } else { one }
 }
 
 /// What placements are compared by: less excess first, then more points.

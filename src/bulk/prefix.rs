@@ -166,8 +166,7 @@ fn finished(
     let pack = Pack::new(&narrowed);
     let (at, devices) = arrays(placement);
     let editor = Builder::at(&narrowed, &pack, &at, &devices);
-    let built = editor.state.clone();
-    let finished = finish(&narrowed, &pack, &built, editor, polish::LOOKS_MIN, control);
+    let finished = finish(&narrowed, &pack, editor, polish::LOOKS_MIN, control);
     let all_run = tasks.iter().all(|task| finished.spot(*task).is_placed());
     if all_run && key(&narrowed, &finished) >= key(&narrowed, placement) { finished } else { placement.clone() }
 }

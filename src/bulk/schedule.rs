@@ -17,9 +17,9 @@
 //! from home costs it the temperature just once. The first wins in roomy clusters, where moves are what costs; the second in
 //! full ones. A light chain is a careful one for which being away is cheap, whatever the move: it wins where few moves are needed, but
 //! just the right ones. A keen chain is a bold one for which half of the price of being away follows that of the move. A cluster of one
-//! block has two chains at a time, whatever the threads: the first eighth of the search at most tries a careful one and a bold one, the rest is
-//! for a bold one and a keen one, or for a careful one and a light one (team.rs); where nothing runs yet, both are careful from the
-//! start. Larger clusters have one careful chain, whose blocks the threads share.
+//! block has two chains at a time, whatever the threads: the first eighth of the search at most tries a careful one and a bold one, the
+//! rest is for a bold one and a keen one, or for a careful one and a light one (team.rs); where nothing runs yet, both are careful from
+//! the start. Larger clusters have one careful chain, whose blocks the threads share.
 //!
 //! Everything follows from the problem and the budget, in integers.
 

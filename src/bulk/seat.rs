@@ -9,17 +9,17 @@
 //! stir    some tasks change nodes, or places with each other, at random
 //! ```
 //!
-//! Every step keeps all rules as far as they were kept. The result follows from where it begins, the seed and the number of looks, in
-//! integers, on one thread; the moves that it did not need are taken back.
+//! Who takes a place breaks no rule there; what those leave behind that are driven out is mended once all are back. The result follows
+//! from where it begins, the seed and the number of looks, in integers, on one thread; the moves that it did not need are taken back.
 
 use super::build::Builder;
 use super::ground::Dice;
 use super::pack::{NOWHERE, Pack, UNGROUPED};
-use super::state::{State, arrays};
-use super::{Options, finish, polish};
+use super::state::arrays;
+use super::{Options, finish, polish, pooled};
 use crate::control::Control;
 use crate::kernel::score::Target;
-use crate::model::{Placement, Problem};
+use crate::model::{Placement, Problem, TaskId};
 
 /// Most tasks that go for one.
 const DRIVEN_MAX: usize = 3;
@@ -29,7 +29,7 @@ const STIRRED: u32 = 16;
 const LOOKS_AT_ONCE: u64 = 1024;
 
 /// A placement in which everything runs that may, looked for from one in which some of it waits; `None` when none is found with the effort
-/// (looks per task). No rule is more broken than in that placement.
+/// (looks per task). No rule is more broken than at the start of the problem.
 pub fn seat(problem: &Problem, from: &Placement, options: &Options, control: &Control) -> Option<Placement> {
     let pack = Pack::new(problem);
     if pack.shared.simultaneous {
@@ -42,11 +42,18 @@ pub fn seat(problem: &Problem, from: &Placement, options: &Options, control: &Co
         dice: Dice::new([options.seed as u32 ^ (options.seed >> 32) as u32, 0x5EA7]),
         waited: vec![1; problem.tasks.len()],
         looks: 0,
+        most: options.effort.unwrap_or(super::EFFORT_DEFAULT).saturating_mul(pack.movable_count as u64),
+        next_call: 0,
+        control,
     };
-    let most = options.effort.unwrap_or(super::EFFORT_DEFAULT).saturating_mul(pack.movable_count as u64);
-    let is_found = search.run(most, control);
+    let is_found = search.run();
     let Search { editor, .. } = search;
-    is_found.then(|| finish(problem, &pack, &State::at_home(&pack), editor, polish::LOOKS_MIN, control))
+    if !is_found {
+        return None;
+    }
+    let found = pooled(options, || finish(problem, &pack, editor, polish::LOOKS_MIN, control));
+    let runs = |task: usize| !pack.movable[task] || found.spot(TaskId::new(task)).is_placed();
+    (0..pack.home.len()).all(runs).then_some(found)
 }
 
 struct Search<'a> {
@@ -57,6 +64,11 @@ struct Search<'a> {
     waited: Vec<u64>,
     /// Places looked at.
     looks: u64,
+    /// How many may be.
+    most: u64,
+    /// When the clock is asked next.
+    next_call: u64,
+    control: &'a Control,
 }
 
 /// Who goes from their places so that a task has room, and what that is worth.
@@ -68,17 +80,10 @@ struct Driven {
 
 impl Search<'_> {
     /// True when everything runs.
-    fn run(&mut self, most: u64, control: &Control) -> bool {
+    fn run(&mut self) -> bool {
         let mut waiting: Vec<usize> = self.editor.waiting().into_iter().rev().map(|task| task as usize).collect();
-        let mut next_call = 0;
         while let Some(task) = waiting.pop() {
-            if self.looks >= next_call {
-                next_call = self.looks + LOOKS_AT_ONCE;
-                if control.must_stop() {
-                    return false;
-                }
-            }
-            if self.looks >= most {
+            if self.must_end() {
                 return false;
             }
             if let Some(target) = self.room(task) {
@@ -100,6 +105,16 @@ impl Search<'_> {
         true
     }
 
+    fn must_end(&mut self) -> bool {
+        if self.looks < self.most && self.looks >= self.next_call {
+            self.next_call = self.looks + LOOKS_AT_ONCE;
+            if self.control.must_stop() {
+                self.most = 0;
+            }
+        }
+        self.looks >= self.most
+    }
+
     /// Any node that has room for a task.
     fn room(&mut self, task: usize) -> Option<Target> {
         let count = self.pack.price.len() as u32;
@@ -108,8 +123,7 @@ impl Search<'_> {
         (!open.is_empty()).then(|| open[self.dice.below(open.len() as u32) as usize])
     }
 
-    /// Who goes for a task: members of its own group wherever they are, since a rule of the group may shut a node to it, and others on the
-    /// node that it takes.
+    /// Who goes for a task: others on the node that it takes, and where a rule of its group shuts that node, members wherever they are.
     fn driven(&mut self, task: usize) -> Option<Driven> {
         let pack = self.pack;
         let mut here: Vec<Vec<usize>> = vec![Vec::new(); pack.price.len()];
@@ -129,7 +143,13 @@ impl Search<'_> {
             if pack.shared.allow[(pack.class_row[task] + pack.node_class[node]) as usize] == 0 {
                 continue;
             }
-            let mut list = [own.as_slice(), here[node].as_slice()].concat();
+            let (limit, row) = (&pack.limit[node * pack.lanes..], &pack.requirement[task * pack.lanes..][..pack.lanes]);
+            if self.must_end() || row.iter().zip(limit).any(|(need, limit)| need > limit) {
+                continue;
+            }
+            let is_closed = self.editor.is_closed(task, node as u32);
+            let mut list = here[node].clone();
+            list.extend(own.iter().filter(|other| is_closed || self.editor.state.at[**other] == node as u32));
             list.sort_by_key(|other| (self.waited[*other], *other));
             self.drive(task, node as u32, &list, &mut Vec::new(), &mut best);
         }
@@ -141,7 +161,7 @@ impl Search<'_> {
         let so_far: u64 = gone.iter().map(|other| self.waited[*other]).sum();
         for (k, other) in list.iter().copied().enumerate() {
             let waited = so_far + self.waited[other];
-            if best.as_ref().is_some_and(|best| waited >= best.waited) {
+            if self.must_end() || best.as_ref().is_some_and(|best| waited >= best.waited) {
                 return;
             }
             let (at, devices) = (self.editor.state.at[other], self.editor.state.devices[other]);

@@ -107,13 +107,12 @@ impl<'a> Team<'a> {
         )
     }
 
-    /// The best placement of each chain, the best one first.
-    pub fn ends(&self) -> Vec<&Best> {
+    /// The best placement that a chain has found, the first of equals; and the best of the other chains, where that is another one.
+    pub fn best(&self) -> (&Best, Option<&Best>) {
         let mut chains: Vec<&Chain> = self.chains.iter().collect();
         chains.sort_by_key(|chain| chain.key());
-        let mut ends: Vec<&Best> = chains.into_iter().map(|chain| &chain.best).collect();
-        ends.dedup();
-        ends
+        let best = &chains.first().expect("a part has been run").best;
+        (best, chains.get(1).map(|chain| &chain.best).filter(|second| *second != best))
     }
 }
 

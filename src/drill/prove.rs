@@ -25,7 +25,7 @@ pub enum Reason {
     Count,
     /// The tasks of a group cannot reach as many domains as its rules ask for.
     Domains(GroupId, LevelId),
-    /// A gang of which nobody runs on had fewer members than it takes to start.
+    /// Of a gang of which nobody runs on fewer members can come back than it takes to start.
     Gang(GroupId),
     /// All placements have been searched.
     Searched,
@@ -45,7 +45,7 @@ impl Reason {
                 format!("{group} cannot cover enough of level {level}")
             }
             Reason::Gang(group) => {
-                format!("{} had too few members to start again", problem.groups[group.index()].name)
+                format!("too few of {} can come back", problem.groups[group.index()].name)
             }
             Reason::Searched => "every way was searched".to_string(),
         }

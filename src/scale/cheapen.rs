@@ -84,7 +84,7 @@ impl Market<'_> {
                 continue;
             }
             let found = self.enough(counts.clone(), &control.part((count - k + 1) as u32));
-            if found.is_some() {
+            if found.is_some() || control.must_stop() {
                 return found;
             }
             refused.insert(counts);

@@ -513,7 +513,7 @@ impl Ground<'_> {
         let known = self.bought.placement.as_ref().map(|placement| planned(self.bought.on(placement, &nodes)));
         let (plan, found, is_whole) = match known {
             Some((plan, found, true)) => (plan, found, true),
-            _ => planned(self.search.solve(&priced(&confined(scene.pieces()), &|_| 0), true, control)),
+            _ => planned(self.search.as_much(&priced(&confined(scene.pieces()), &|_| 0), control)),
         };
         Ok(Grown { snapshot, problem, plan, found, is_whole })
     }

@@ -65,6 +65,11 @@ impl Search {
         self.proven(problem, self.look(problem, settled, control), settled, control)
     }
 
+    /// As much as can be found in a short search; the exact solver goes on from there.
+    pub(super) fn as_much(&self, problem: &Problem, control: &Control) -> Placement {
+        self.proven(problem, self.look(problem, true, control), false, control)
+    }
+
     /// What the bulk search finds; where the exact solver follows, in a quarter of the time.
     fn look(&self, problem: &Problem, settled: bool, control: &Control) -> Placement {
         let options = self.options(problem, settled);
@@ -87,8 +92,14 @@ impl Search {
             return found;
         }
         let control = control.within(EXACT_TIME_MAX);
-        match settled {
-            true => exact::solve_above(problem, &found, enough(problem), &until_all_run(problem, &control)).placement,
+        if !settled {
+            return exact::solve(problem, &found, &control).placement;
+        }
+        let control = until_all_run(problem, &control);
+        // Whoever may run in part may do so where everything runs: less than enough does not say that something waits then.
+        let is_whole = problem.tasks.iter().all(|task| task.pinned || task.sharing == Sharing::Rigid);
+        match is_whole {
+            true => exact::solve_above(problem, &found, enough(problem), &control).placement,
             false => exact::solve(problem, &found, &control).placement,
         }
     }
@@ -325,13 +336,13 @@ pub(super) fn empty_nodes(problem: &Problem, placement: &Placement) -> Vec<NodeI
     problem.node_ids().filter(|node| usage.pieces(*node) == 0).collect()
 }
 
-/// An objective above this, scaled, is only reached with everything running.
+/// An objective above this, scaled, is only reached with everything running; whoever is pinned keeps what it has.
 fn enough(problem: &Problem) -> i128 {
-    let weights =
-        || problem.tasks.iter().zip(problem.current.spots()).filter(|(task, spot)| !task.pinned || spot.is_placed());
-    let total: i128 = weights().map(|(task, _)| i128::from(task.weight)).sum();
-    let least = weights().map(|(task, _)| i128::from(task.weight)).min().unwrap_or(0);
-    (total - least) * i128::from(SHARE_ONE)
+    let worth = |(task, spot): (&Task, &Spot)| {
+        i128::from(task.weight) * if task.pinned { spot.total_parts().into() } else { i128::from(SHARE_ONE) }
+    };
+    let tasks = || problem.tasks.iter().zip(problem.current.spots());
+    tasks().map(worth).sum::<i128>() - tasks().filter(|(task, _)| !task.pinned).map(worth).min().unwrap_or(0)
 }
 
 /// Ends when everything runs.

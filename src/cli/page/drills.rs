@@ -114,7 +114,7 @@ fn why(problem: &Problem, one: &Drilled) -> Html {
             let [group, level] = [&problem.groups[group.index()].name, &problem.levels[level.index()].name];
             html![name(group), " cannot cover enough of level ", name(level)]
         }
-        Reason::Gang(group) => html![name(&problem.groups[group.index()].name), " had too few members to start again"],
+        Reason::Gang(group) => html!["too few of ", name(&problem.groups[group.index()].name), " can come back"],
         _ => reason.describe(problem).into(),
     });
     let broken = one.broken.first().map(|violation| format!("{} stays broken", violation.rule.name()).into());
