@@ -464,6 +464,44 @@ fn a_broken_policy_is_mended_with_the_fewest_nodes() {
 }
 
 #[test]
+fn a_target_far_below_what_runs_asks_for_as_many_nodes_as_it_takes() {
+    let mut snapshot = four();
+    snapshot.nodes.truncate(1);
+    snapshot.tasks.truncate(1);
+    snapshot.tasks[0].placement[0].node = "n0".to_string();
+    // 2 of 10: at 0.4 % 500 are due, 49 more nodes than the one there is.
+    let ask = Ask { policy: Policy::Utilization(rate(4)), ..Ask::default() };
+    let addition = advice(&snapshot, &ask).addition.unwrap();
+    assert_eq!((addition.cost, addition.cost_at_least, addition.is_enough), (49, Some(49), true));
+}
+
+/// The only devices that are free enough have too little room beside the task that runs there: it has to move, which brings no points.
+#[test]
+fn room_for_the_tasks_of_a_policy_is_made_without_buying_nothing() {
+    let node = |name: &str, cpu: i64, disk: i64, memory: i64| {
+        let devices = if memory > 0 {
+            format!(r#", "devices": [{{"kind": "gpu", "count": 2, "memory": {memory}}}]"#)
+        } else {
+            String::new()
+        };
+        format!(r#"{{"name": "{name}", "allocatable": {{"cpu": {cpu}, "disk": {disk}}}{devices}}}"#)
+    };
+    let nodes = [node("n0", 16, 8, 8), node("n1", 10, 10, 16), node("n2", 10, 10, 8), node("n3", 16, 16, 0)].join(",");
+    let text = format!(
+        r#"{{"format": "bayplan-snapshot/1", "resources": [{{"name": "cpu"}}, {{"name": "disk"}}], "nodes": [{nodes}], "tasks": [
+            {{"name": "t0", "requirement": {{"cpu": 6, "disk": 5}}, "device": {{"kind": "gpu", "milli": 500}}}},
+            {{"name": "t1", "requirement": {{"cpu": 5, "disk": 5}}, "placement": [{{"node": "n0"}}]}}]}}"#
+    );
+    let snapshot = file::read_snapshot(text.as_bytes()).unwrap();
+    for effort in [Some(50), None] {
+        let search = Search { effort, threads: 1, ..Search::default() };
+        let ask = Ask { policy: Policy::Tasks("t0".to_string(), 2), search, ..Ask::default() };
+        let advice = advice(&snapshot, &ask);
+        assert!(advice.is_kept && advice.addition.is_none(), "{effort:?}");
+    }
+}
+
+#[test]
 fn what_fits_is_counted_in_three_tiers() {
     let mut snapshot = four();
     let shape = |name: &str, cpu| task(name, 1, &[("cpu", cpu)]);

@@ -19,7 +19,7 @@ use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::state::State;
 use crate::kernel::anneal;
 use crate::kernel::block::{BLOCK_NODES_MAX, Block};
-use crate::kernel::cut::{KEY_COUNT, Salts, link, node_key, task_key};
+use crate::kernel::cut::{Salts, link, node_key, task_key};
 use crate::kernel::keep::Presence;
 use crate::kernel::layout::Params;
 use crate::kernel::points::{HomePrice, OverPrice};
@@ -140,7 +140,6 @@ pub struct Cutter {
     pick: Vec<u32>,
     node_keys: Vec<u32>,
     all_nodes: Vec<u32>,
-    node_first: Vec<u32>,
     task_keys: Vec<u32>,
     blocks: Vec<Block>,
 }
@@ -169,7 +168,6 @@ impl Cutter {
             pick: vec![0; node_count],
             node_keys: vec![0; node_count],
             all_nodes: (0..node_count as u32).collect(),
-            node_first: Vec::new(),
             task_keys: vec![0; pack.order.len()],
             blocks: (0..block_count).map(|_| Block::default()).collect(),
         }
@@ -231,7 +229,9 @@ impl Cutter {
             *key = node_key(node as u32, &self.pick, salts);
         }
         let cut = &mut self.cut;
-        sort(&self.node_keys, &self.all_nodes, KEY_COUNT, &mut self.node_first, &mut cut.nodes);
+        // There is one stable order: counting all keys there can be would take most of a round in a small cluster.
+        cut.nodes.clone_from(&self.all_nodes);
+        cut.nodes.sort_by_key(|node| self.node_keys[*node as usize]);
         for (position, node) in cut.nodes.iter().enumerate() {
             cut.block_of[*node as usize] = (position / cut.block_nodes) as u32;
             cut.local_of[*node as usize] = (position % cut.block_nodes) as u8;

@@ -481,8 +481,8 @@ fn offered(stage: &Stage, shapes: &[NodeShape], lacking: &[TaskId], policy: &Pol
     let nodes = stage.node_count.max(1);
     let counts = shapes.iter().zip(&offers).map(|(shape, offer)| {
         let enough = match policy {
-            // A target asks for capacity: as many nodes as there are.
-            Policy::Utilization(_) => nodes.max(bins(&problem, offer[0], lacking)),
+            // A target asks for capacity: as many nodes as there are, or as it takes were there none.
+            Policy::Utilization(_) => nodes.max(bins(&problem, offer[0], lacking)).max(due(&problem, policy, offer[0])),
             // A failed domain asks for another, and what is bought may fail as well.
             Policy::Survive(_) => nodes.max(bins(&problem, offer[0], lacking)).saturating_mul(2),
             Policy::Free | Policy::Tasks(..) => bins(&problem, offer[0], lacking),

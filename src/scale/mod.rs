@@ -442,7 +442,7 @@ fn addition_to(
         cost,
         in_nodes: bought.in_nodes,
         cost_at_least: bought.bound.filter(|_| is_possible),
-        is_enough: is_possible && bought.placement.is_some() && grown.is_whole,
+        is_enough: is_possible && grown.is_whole,
         is_least: bought.is_least && !has_more,
         is_tried: bought.is_tried && !has_more,
         unordered,
@@ -501,7 +501,7 @@ impl Ground<'_> {
             let plan = release::planned(&problem, &own(&problem, &state), self.search, control);
             let is_whole = judged(&plan);
             if !is_whole && matches!(self.policy, Policy::Tasks(..)) {
-                let wide = release::with_room(&problem, &scene, &state, self.search, control);
+                let wide = release::with_room(&problem, &scene, Goal::Place, &state, self.search, control);
                 if judged(&wide) {
                     return (wide, found, true);
                 }

@@ -72,7 +72,17 @@ impl Release<'_> {
         let empty = empty_nodes(&self.scene.whole, &end);
         let allowed = self.allowed(&end, &empty, control);
         let held_back = empty.len() - allowed.len();
-        let wide = || self.released(plan, &end, allowed.clone(), held_back, control);
+        let wide = || {
+            let all = self.released(plan, &end, allowed.clone(), held_back, control);
+            if all.is_kept || !matches!(self.policy, Policy::Tasks(..)) {
+                return all;
+            }
+            let plan = with_room(&consolidated, self.scene, Goal::Consolidate, &state, self.search, control);
+            let end = reached(self.problem, &plan, &state);
+            let empty = empty_nodes(&self.scene.whole, &end);
+            let roomy = self.released(plan, &end, empty, 0, control);
+            if roomy.is_kept { roomy } else { all }
+        };
         let empty_now = empty_nodes(self.problem, &self.problem.current);
         let is_idle = allowed.iter().all(|node| empty_now.binary_search(node).is_ok());
         if is_idle && waiting(&self.scene.whole).all(|task| task.index() >= self.problem.tasks.len()) {
@@ -166,15 +176,16 @@ pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, co
 }
 
 /// A plan that leads to `target`, a state of the scene, with all moves that make room for the tasks of the policy: ordered as if these
-/// started as well, since in the points of the problem alone nothing calls for such a move.
+/// started as well, since in the points of the problem alone, which has this goal, nothing calls for such a move.
 pub(super) fn with_room(
     problem: &Problem,
     scene: &Scene,
+    goal: Goal,
     target: &Placement,
     search: &Search,
     control: &Control,
 ) -> Plan {
-    let mut ordered = plan::order(&Goal::Place.apply(&scene.whole), target, control);
+    let mut ordered = plan::order(&goal.apply(&scene.whole), target, control);
     let is_own = |task: TaskId| task.index() < problem.tasks.len();
     ordered.waves.iter_mut().for_each(|wave| wave.retain(|step| is_own(step.task)));
     ordered.waves.retain(|wave| !wave.is_empty());
