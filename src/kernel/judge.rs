@@ -365,14 +365,9 @@ mod tests {
     fn sets_of_nodes_say_what_the_rules_say() {
         let (mut permitted, mut refused) = (0, 0);
         for seed in 0..300 {
-            let zeros = || vec![0; 4];
-            let shared = Shared {
-                load_weight: zeros(),
-                transient: vec![0; 4],
-                over_price: zeros(),
-                simultaneous: seed % 2 == 0,
-                ..Shared::default()
-            };
+            let (load_weight, transient, over_price) = (vec![0; 4], vec![0; 4], vec![0; 4]);
+            let simultaneous = seed % 2 == 0;
+            let shared = Shared { load_weight, transient, over_price, simultaneous, ..Shared::default() };
             let mut rng = Rng(seed, 0);
             let mut block = random_block(&mut rng);
             let mut nodes: Vec<u128> = block.groups.iter().map(|group| group.nodes).collect();

@@ -53,7 +53,7 @@ use keep::{is_within, keeps};
 pub use policy::{Policy, RATE_ONE, Rate};
 pub use pools::Room;
 use pools::{Pool, Reserve, pools, rooms};
-use release::{Release, Released, own, poured, reached};
+use release::{Release, Released, poured, reached};
 use scenario::level;
 use scene::Scene;
 pub use search::Search;
@@ -496,16 +496,9 @@ impl Ground<'_> {
         let problem = Goal::Place.apply(&Problem::new(&snapshot)?);
         let planned = |found: Placement| {
             let state = poured(&scene, &found, self.policy);
-            let judged =
-                |plan: &Plan| keeps(&scene, &reached(&problem, plan, &state), &[], self.policy, self.search, control);
-            let plan = release::planned(&problem, &own(&problem, &state), self.search, control);
-            let is_whole = judged(&plan);
-            if !is_whole && matches!(self.policy, Policy::Tasks(..)) {
-                let wide = release::with_room(&problem, &scene, Goal::Place, &state, self.search, control);
-                if judged(&wide) {
-                    return (wide, found, true);
-                }
-            }
+            let plan = release::planned_under(self.policy, &problem, &scene, Goal::Place, &state, self.search, control);
+            let end = reached(&problem, &plan, &state);
+            let is_whole = keeps(&scene, &end, &[], self.policy, self.search, control);
             (plan, found, is_whole)
         };
         // The place for everything that was found, on the nodes that were bought. Where there is none, or no way leads there, as much

@@ -67,22 +67,13 @@ impl Release<'_> {
     pub fn best(&self, target: &Placement, control: &Control) -> Released {
         let consolidated = Goal::Consolidate.apply(self.problem);
         let state = poured(self.scene, target, self.policy);
-        let plan = planned(&consolidated, &own(self.problem, &state), self.search, control);
+        let plan =
+            planned_under(self.policy, &consolidated, self.scene, Goal::Consolidate, &state, self.search, control);
         let end = reached(self.problem, &plan, &state);
         let empty = empty_nodes(&self.scene.whole, &end);
         let allowed = self.allowed(&end, &empty, control);
         let held_back = empty.len() - allowed.len();
-        let wide = || {
-            let all = self.released(plan, &end, allowed.clone(), held_back, control);
-            if all.is_kept || !matches!(self.policy, Policy::Tasks(..)) {
-                return all;
-            }
-            let plan = with_room(&consolidated, self.scene, Goal::Consolidate, &state, self.search, control);
-            let end = reached(self.problem, &plan, &state);
-            let empty = empty_nodes(&self.scene.whole, &end);
-            let roomy = self.released(plan, &end, empty, 0, control);
-            if roomy.is_kept { roomy } else { all }
-        };
+        let wide = || self.released(plan, &end, allowed.clone(), held_back, control);
         let empty_now = empty_nodes(self.problem, &self.problem.current);
         let is_idle = allowed.iter().all(|node| empty_now.binary_search(node).is_ok());
         if is_idle && waiting(&self.scene.whole).all(|task| task.index() >= self.problem.tasks.len()) {
@@ -151,7 +142,7 @@ impl Release<'_> {
 
 /// A plan that leads to `target`. Where that starts what is worth less in the points of the problem than what has to give way for it,
 /// a share or a node, or empties a node that is worth less than such a share, the plan is ordered in points in which nothing is.
-pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, control: &Control) -> Plan {
+fn planned(problem: &Problem, target: &Placement, search: &Search, control: &Control) -> Plan {
     let plan = plan::build(problem, target, meta(search), control);
     let left_out = |plan: &Plan| {
         let reached = plan.reached(problem);
@@ -175,9 +166,29 @@ pub(super) fn planned(problem: &Problem, target: &Placement, search: &Search, co
     if left_out(&other) < left_out(&plan) { other } else { plan }
 }
 
-/// A plan that leads to `target`, a state of the scene, with all moves that make room for the tasks of the policy: ordered as if these
-/// started as well, since in the points of the problem alone, which has this goal, nothing calls for such a move.
-pub(super) fn with_room(
+/// A plan that leads to `state`, of the scene, for the problem, which has this goal; where the tasks of the policy lack their room at its
+/// end, one with the moves that make it.
+pub(super) fn planned_under(
+    policy: &Policy,
+    problem: &Problem,
+    scene: &Scene,
+    goal: Goal,
+    state: &Placement,
+    search: &Search,
+    control: &Control,
+) -> Plan {
+    let plan = planned(problem, &own(problem, state), search, control);
+    let has_room = |plan: &Plan| keeps(scene, &reached(problem, plan, state), &[], policy, search, control);
+    if !matches!(policy, Policy::Tasks(..)) || has_room(&plan) {
+        return plan;
+    }
+    let roomy = with_room(problem, scene, goal, state, search, control);
+    if has_room(&roomy) { roomy } else { plan }
+}
+
+/// A plan that leads to `target` with all moves that make room for the tasks of the policy: ordered as if these started as well, since in
+/// the points of the problem alone nothing calls for such a move.
+fn with_room(
     problem: &Problem,
     scene: &Scene,
     goal: Goal,
