@@ -122,16 +122,16 @@ pub(super) struct Market<'a> {
     search: &'a Search,
 }
 
-/// Looks for the cheapest nodes. `lacking` are the tasks that found no place without any, `hopeless` those that none could ever hold.
+/// Looks for the cheapest nodes. `waits` are the tasks that wait, `hopeless` those that no node could ever hold.
 pub(super) fn buy(
     stage: &Stage,
     shapes: &[NodeShape],
-    [lacking, hopeless]: [&[TaskId]; 2],
+    [waits, hopeless]: [&[TaskId]; 2],
     policy: &Policy,
     search: &Search,
     control: &Control,
 ) -> Result<Bought, Faults> {
-    let market = Market::open(stage, shapes, [lacking, hopeless], policy, search, control)?;
+    let market = Market::open(stage, shapes, [waits, hopeless], policy, search, control)?;
     let (bound, counted) = market.bound(&control.part(8));
     let mut found = counted.and_then(|counts| market.grown(&counts, &control.part(3)));
     let mut counts = found.as_ref().map(|found| found.counts.clone()).unwrap_or_default();
@@ -162,12 +162,12 @@ impl<'a> Market<'a> {
     pub(super) fn open(
         stage: &Stage,
         shapes: &[NodeShape],
-        [lacking, hopeless]: [&[TaskId]; 2],
+        [waits, hopeless]: [&[TaskId]; 2],
         policy: &'a Policy,
         search: &'a Search,
         control: &Control,
     ) -> Result<Market<'a>, Faults> {
-        let offer = offered(stage, shapes, lacking, policy)?;
+        let offer = offered(stage, shapes, waits, policy)?;
         let (extended, offers) = stage.with_nodes(shapes, &offer);
         let scene = Scene::new(extended.problem()?, hopeless);
         let problem = &scene.whole;
@@ -472,20 +472,20 @@ impl<'a> Market<'a> {
     }
 }
 
-/// How many nodes of each shape are put beside the cluster: as many as are enough for what lacks a place, each shape alone, and a few
-/// more, though no more than could be of use: every node of a least purchase holds a task, stands in for one that does, or is due to a
-/// target.
-fn offered(stage: &Stage, shapes: &[NodeShape], lacking: &[TaskId], policy: &Policy) -> Result<Vec<usize>, Faults> {
+/// How many nodes of each shape are put beside the cluster: as many as are enough for what waits, each shape alone, and a few more; what
+/// has a place without any may be found another one when there are more nodes. But no more than could be of use: every node of a least
+/// purchase holds a task, stands in for one that does, or is due to a target.
+fn offered(stage: &Stage, shapes: &[NodeShape], waits: &[TaskId], policy: &Policy) -> Result<Vec<usize>, Faults> {
     let (extended, offers) = stage.with_nodes(shapes, &vec![1; shapes.len()]);
     let problem = extended.problem()?.cut().problem;
     let nodes = stage.node_count.max(1);
     let counts = shapes.iter().zip(&offers).map(|(shape, offer)| {
         let enough = match policy {
             // A target asks for capacity: as many nodes as there are, or as it takes were there none.
-            Policy::Utilization(_) => nodes.max(bins(&problem, offer[0], lacking)).max(due(&problem, policy, offer[0])),
+            Policy::Utilization(_) => nodes.max(bins(&problem, offer[0], waits)).max(due(&problem, policy, offer[0])),
             // A failed domain asks for another, and what is bought may fail as well.
-            Policy::Survive(_) => nodes.max(bins(&problem, offer[0], lacking)).saturating_mul(2),
-            Policy::Free | Policy::Tasks(..) => bins(&problem, offer[0], lacking),
+            Policy::Survive(_) => nodes.max(bins(&problem, offer[0], waits)).saturating_mul(2),
+            Policy::Free | Policy::Tasks(..) => bins(&problem, offer[0], waits),
         };
         let most = shape.most.map_or(usize::MAX, |most| most as usize);
         let spare = if matches!(policy, Policy::Survive(_)) { problem.tasks.len().max(1) } else { 0 };

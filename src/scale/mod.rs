@@ -275,11 +275,12 @@ pub fn advise(snapshot: &Snapshot, ask: &Ask, control: &Control) -> Result<Advic
 
     let release = Release { problem: &problem, scene: &scene, policy: &ask.policy, pools: &pools, search: &ask.search };
     let target = target(&scene, &ask.policy, &ask.search, &control.part(3));
-    let mut lacking: Vec<TaskId> = waiting(scene.pieces()).filter(|task| !target.spot(*task).is_placed()).collect();
+    let waits: Vec<TaskId> = waiting(scene.pieces()).collect();
+    let mut lacking: Vec<TaskId> = waits.iter().copied().filter(|task| !target.spot(*task).is_placed()).collect();
     let mut released = release.best(&target, &control.part(3));
     let mut addition = None;
     if !released.is_kept || !is_possible {
-        let (added, found) = addition_to(&stage, &shapes, [&lacking, &hopeless], is_possible, ask, control)?;
+        let (added, found) = addition_to(&stage, &shapes, [&waits, &hopeless], is_possible, ask, control)?;
         // Buying looks again, and may find a place for everything on what is there.
         let is_nothing = added.is_enough && added.purchases.is_empty();
         let again = is_nothing.then(|| release.best(&found, &control.part(3))).filter(|again| again.is_kept);
@@ -399,14 +400,14 @@ fn given_up(problem: &Problem, state: &Placement) -> Vec<GivenUp> {
 fn addition_to(
     stage: &Stage,
     shapes: &[NodeShape],
-    [lacking, hopeless]: [&[TaskId]; 2],
+    [waits, hopeless]: [&[TaskId]; 2],
     is_possible: bool,
     ask: &Ask,
     control: &Control,
 ) -> Result<(Addition, Placement), ScaleError> {
     // The last search, on what was bought, gets a fifth.
     let most = control.time_left().map_or_else(|| control.clone(), |left| control.within(left / 5 * 4));
-    let bought = add::buy(stage, shapes, [lacking, hopeless], &ask.policy, &ask.search, &most)?;
+    let bought = add::buy(stage, shapes, [waits, hopeless], &ask.policy, &ask.search, &most)?;
     let ground = Ground { stage, shapes, hopeless, bought: &bought, policy: &ask.policy, search: &ask.search };
     let mut counts = bought.counts.clone();
     let mut grown = ground.grown(&counts, control)?;
