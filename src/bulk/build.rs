@@ -222,10 +222,7 @@ impl<'a> Builder<'a> {
 
     /// Points of a node as it is, its price included.
     pub fn node_points(&self, node: u32) -> i64 {
-        let (pack, state, node) = (self.pack, &self.state, node as usize);
-        let width = pack.shared.device_width;
-        let used = |r: usize| state.used[node * pack.lanes + r];
-        pack.node_points(node, state.tasks_here[node] > 0, used, &state.device_used[node * width..][..width])
+        self.state.node_points(self.pack, node as usize)
     }
 
     /// The best target of a task outside a set of nodes, or that on one node.

@@ -5,6 +5,7 @@
 //! build     repair what is broken, place what waits                    build.rs
 //! heat      how hot, and what being away or beyond a limit costs    schedule.rs
 //! anneal    rounds: cut into blocks → anneal each → put together       round.rs, kernel/anneal.rs
+//! kick      in a small cluster: put a task of a dear node elsewhere by force, and anneal around it      kick.rs
 //! settle    the same at temperature 0, ties go home; then what still waits and fits is placed
 //! eject     where devices are shared: a waiting task takes the place of several    eject.rs
 //! room      for gangs that wait, and from gangs of which more run than must         room.rs
@@ -32,6 +33,7 @@ mod gather;
 mod grant;
 mod ground;
 mod image;
+mod kick;
 mod kinds;
 mod levels;
 mod memory;
@@ -73,9 +75,6 @@ pub const EFFORT_DEFAULT: u64 = 20_000;
 pub const EFFORT_MAX: u64 = 20_000;
 /// Candidates per task and round.
 const CANDIDATES_PER_ROUND: u32 = 20;
-/// The same at most where there is one block only: seven searches on ROADEF a1_4 and on a2_5 ended as well on average (267.9 against
-/// 267.4 M and 346 against 345 M), a sixth sooner.
-const CANDIDATES_PER_ROUND_MAX: u32 = 50;
 
 /// Where ejection follows, annealing has this part of a time limit.
 const ANNEALING_PART: f64 = 0.58;
@@ -179,11 +178,14 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
         _ if pack.all_wait() => team.run(Part::Whole, &[Kind::Careful, Kind::Careful]),
         _ => {
             team.run(Part::Trial, &[Kind::Careful, Kind::Bold]);
-            team.run(Part::Rest, &team.better_kinds());
+            // Ejection does the same for tasks that want devices.
+            let kicks = if ejects { 0 } else { team.kick_part() };
+            team.run(Part::Rest { kicks }, &team.better_kinds());
+            team.kick(kicks);
         }
     }
     let mut is_timed = team.is_timed;
-    let evaluations: u64 = team.chains.iter().map(|chain| chain.tally.evaluations).sum();
+    let evaluations = team.evaluations();
     let looks = (evaluations / polish::LOOKS_PART).max(polish::LOOKS_MIN);
     let mut finished = |best: &chain::Best| {
         let mut editor = build::Builder::at(problem, &pack, &best.at, &best.devices);

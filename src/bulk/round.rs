@@ -32,7 +32,11 @@ use rayon::prelude::*;
 /// Nodes per block aimed at, as many as sets of 128 bits allow: the way to a better placement may lead over any node. Half as many end
 /// higher by a sixth of what ROADEF b_4 is above its bound, and by 2 to 4 % on a2_2 and a2_3.
 const BLOCK_NODES: usize = 100;
-const _: () = assert!(BLOCK_NODES * 5 / 4 <= BLOCK_NODES_MAX);
+
+/// Nodes of [`Cutter::run_among`] at most.
+pub const PART_NODES_MAX: usize = BLOCK_NODES * 5 / 4;
+
+const _: () = assert!(PART_NODES_MAX <= BLOCK_NODES_MAX);
 
 /// How the round is to be run.
 #[derive(Debug, Clone, Copy)]
@@ -178,9 +182,37 @@ impl Cutter {
         &self.cut
     }
 
+    /// Anneals these nodes alone, at most [`PART_NODES_MAX`]; everybody else stays where it is.
+    pub fn run_among(
+        &mut self,
+        problem: &Problem,
+        pack: &Pack,
+        state: &mut State,
+        plan: &RoundPlan,
+        nodes: &[u32],
+    ) -> RoundResult {
+        let cut = &mut self.cut;
+        cut.nodes.clear();
+        cut.nodes.extend(nodes);
+        cut.block_count = 2;
+        cut.block_nodes = nodes.len();
+        cut.block_of.fill(1);
+        for (position, node) in nodes.iter().enumerate() {
+            cut.block_of[*node as usize] = 0;
+            cut.local_of[*node as usize] = position as u8;
+        }
+        self.deal(problem, pack, state, plan);
+        self.blocks.truncate(1);
+        self.anneal(problem, pack, state, plan)
+    }
+
     /// Cuts, anneals every block, and puts the results together.
     pub fn run(&mut self, problem: &Problem, pack: &Pack, state: &mut State, plan: &RoundPlan) -> RoundResult {
         self.cut(problem, pack, state, plan);
+        self.anneal(problem, pack, state, plan)
+    }
+
+    fn anneal(&mut self, problem: &Problem, pack: &Pack, state: &mut State, plan: &RoundPlan) -> RoundResult {
         let cut = &self.cut;
         let before = &*state;
         self.blocks.par_iter_mut().enumerate().for_each(|(b, block)| {
@@ -236,6 +268,12 @@ impl Cutter {
             cut.block_of[*node as usize] = (position / cut.block_nodes) as u32;
             cut.local_of[*node as usize] = (position % cut.block_nodes) as u8;
         }
+        self.deal(problem, pack, state, plan);
+    }
+
+    fn deal(&mut self, problem: &Problem, pack: &Pack, state: &State, plan: &RoundPlan) {
+        let salts = plan.salts();
+        let cut = &mut self.cut;
         for (key, task) in self.task_keys.iter_mut().zip(&pack.order) {
             *key = task_key(*task, state.at[*task as usize], &cut.block_of, cut.block_count as u32, salts);
         }
@@ -294,7 +332,7 @@ fn merge(pack: &Pack, state: &mut State, block: &Block) {
 /// Blocks for a number of nodes: a power of two where that is near, so that 2, 4 or 8 threads share them evenly.
 pub fn block_count(node_count: usize) -> usize {
     let mut count = 1;
-    while node_count.div_ceil(count) > BLOCK_NODES * 5 / 4 {
+    while node_count.div_ceil(count) > PART_NODES_MAX {
         count *= 2;
     }
     count

@@ -18,14 +18,14 @@
 //! full ones. A light chain is a careful one for which being away is cheap, whatever the move: it wins where few moves are needed, but
 //! just the right ones. A keen chain is a bold one for which half of the price of being away follows that of the move. A cluster of one
 //! block has two chains at a time, whatever the threads: the first eighth of the search at most tries a careful one and a bold one, the
-//! rest is for a bold one and a keen one, or for a careful one and a light one (team.rs); where nothing runs yet, both are careful from
-//! the start. Larger clusters have one careful chain, whose blocks the threads share.
+//! rest is for a bold one and a keen one, or for a careful one and a light one (team.rs), and for kicks (kick.rs); where nothing runs yet, both are careful from
+//! the start, and so they are after a trial that was too short to show anything. Larger clusters have one careful chain, whose blocks the threads share.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
 use super::pack::{NOWHERE, Pack};
 use super::state::State;
-use super::{CANDIDATES_PER_ROUND, CANDIDATES_PER_ROUND_MAX, EFFORT_DEFAULT, EFFORT_MAX, Options, round};
+use super::{CANDIDATES_PER_ROUND, EFFORT_DEFAULT, EFFORT_MAX, Options, round};
 use crate::control::Control;
 use crate::kernel::points::{HomePrice, OverPrice};
 use crate::kernel::random::{exp2_q16, log2_q16};
@@ -57,8 +57,11 @@ const FLAT_PART: i64 = 8;
 const KEEN_PART: i64 = 2;
 /// A move that costs more than so many times the mean counts as costing so much, so that all sums stay in range.
 const DEAR_MOVE: i64 = 16;
-/// Candidates of a round in a cluster of one block, more or less.
+/// Candidates of a round in a cluster of one block, more or less, and per task at least and at most. With 20 at least, five seconds are some 18
+/// rounds on ROADEF b_5 and b_8, too few to cool in, and half of all searches ended a third higher. With more than 50, nothing is won:
+/// seven searches on a1_4 and on a2_5 ended as well on average (267.9 against 267.4 M and 346 against 345 M) as with 20, a sixth sooner.
 const ONE_BLOCK_ROUND: u64 = 200_000;
+const ONE_BLOCK_PER_TASK: (u64, u64) = (5, 50);
 /// Rounds that a search of a given effort is to have at least, where more than 20 candidates per task and round would leave fewer.
 const ROUNDS_MIN: u64 = 200;
 /// Part of a search that tries which kind of chain does better.
@@ -75,8 +78,11 @@ pub enum Part {
     Whole,
     /// An eighth, or what is long enough to see which kind of chain does better.
     Trial,
-    /// What is left after the trial.
-    Rest,
+    /// What is left after the trial, but for one part in so many that is for kicks; 0: none.
+    Rest {
+        /// See kick.rs.
+        kicks: u64,
+    },
 }
 
 impl Part {
@@ -86,7 +92,19 @@ impl Part {
         match self {
             Part::Whole => rounds,
             Part::Trial => trial,
-            Part::Rest => rounds - trial,
+            Part::Rest { kicks } => {
+                let rest = rounds - trial;
+                rest - rest.checked_div(kicks).unwrap_or(0)
+            }
+        }
+    }
+
+    /// How much time it has of what is left.
+    fn time(self, left: Duration) -> Duration {
+        match self {
+            Part::Whole | Part::Rest { kicks: 0 } => left,
+            Part::Trial => left / TRIAL_PART as u32,
+            Part::Rest { kicks } => left - left / kicks as u32,
         }
     }
 }
@@ -163,7 +181,7 @@ impl Schedule {
             (None, None) => Some(share(EFFORT_DEFAULT / per_round)),
             (None, Some(_)) => None,
         };
-        let time = control.time_left().map(|left| if let Part::Trial = part { left / TRIAL_PART as u32 } else { left });
+        let time = control.time_left().map(|left| part.time(left));
         let (hot, cold) = temperatures(pack);
         let waiting_only = pack.all_wait();
         let [careful, bold] = if waiting_only { [0; 2] } else { home_shares(pack) };
@@ -189,6 +207,11 @@ impl Schedule {
             candidates_per_task,
             candidates_max: 2 * candidates_per_task * pack.movable_count.div_ceil(blocks) as u32,
         }
+    }
+
+    /// log2 of the first and last temperature, see `exp2_q16`.
+    pub fn range(&self) -> (i64, i64) {
+        (self.hot, self.cold)
     }
 
     fn progress_by_rounds(&self, round: u64) -> i64 {
@@ -222,7 +245,7 @@ impl Schedule {
         let done = match self.part {
             Part::Whole => progress,
             Part::Trial => progress / TRIAL_PART,
-            Part::Rest => (1000 + (TRIAL_PART - 1) * progress) / TRIAL_PART,
+            Part::Rest { .. } => (1000 + (TRIAL_PART - 1) * progress) / TRIAL_PART,
         };
         done as u32
     }
@@ -297,7 +320,7 @@ fn candidates_per_task(blocks: usize, movable: usize, effort: Option<u64>) -> u3
     }
     let by_size = ONE_BLOCK_ROUND / (movable as u64).max(1);
     let most = effort.map_or(by_size, |effort| by_size.min(effort / ROUNDS_MIN));
-    most.clamp(u64::from(CANDIDATES_PER_ROUND), u64::from(CANDIDATES_PER_ROUND_MAX)) as u32
+    most.clamp(ONE_BLOCK_PER_TASK.0, ONE_BLOCK_PER_TASK.1) as u32
 }
 
 /// What being away from home costs a careful chain and a bold one, in 256ths of the temperature.

@@ -130,6 +130,24 @@ impl State {
         change_devices(row, devices, pack.device[task].1, comes);
     }
 
+    /// Points of a node, its price included.
+    pub fn node_points(&self, pack: &Pack, node: usize) -> i64 {
+        let (lanes, width) = (pack.lanes, pack.shared.device_width);
+        let used = |r: usize| self.used[node * lanes + r];
+        pack.node_points(node, self.tasks_here[node] > 0, used, &self.device_used[node * width..][..width])
+    }
+
+    /// Points in all: nodes, moves, what waits, and the largest number moved in a group.
+    pub fn points(&self, pack: &Pack) -> i128 {
+        let nodes: i128 = (0..pack.price.len()).map(|node| i128::from(self.node_points(pack, node))).sum();
+        let of_task = |task: usize| match self.at[task] {
+            NOWHERE => i128::from(pack.pool_points(task)),
+            node => i128::from(pack.points_at(task, node)),
+        };
+        let tasks: i128 = (0..self.at.len()).filter(|task| pack.packed[*task]).map(of_task).sum();
+        nodes + tasks + i128::from(self.group_points(pack))
+    }
+
     /// Points of the largest number of displaced tasks in one group.
     pub fn group_points(&self, pack: &Pack) -> i64 {
         if pack.group_move_weight == 0 {

@@ -1,13 +1,15 @@
 //! Who searches? The chains of a search, part after part, side by side, here or on a device.
 
-use super::Options;
 use super::audit::Audit;
+use super::build::Builder;
 use super::chain::{Best, Chain};
 use super::device::{self, Trouble};
+use super::kick::{self, Asked};
 use super::pack::Pack;
 use super::round::block_count;
 use super::schedule::{Kind, Part, Schedule};
 use super::state::{State, spots};
+use super::{EFFORT_DEFAULT, Options};
 use crate::control::{Control, Progress};
 use crate::model::{Problem, SHARE_ONE, score};
 use rayon::prelude::*;
@@ -17,6 +19,8 @@ use std::sync::Arc;
 /// longer search. On ROADEF b_1 it is behind by 7 % after a short trial and ahead in the end, on b_2, a1_4 and a2_1 soon far
 /// ahead; on b_3 it is behind by 70 to 115 % and stays there.
 const LEAD: (i128, i128) = (5, 4);
+/// A trial of fewer candidates per task shows nothing: a bold chain has exceeded limits by then, and no more. Two careful chains go on.
+const TRIAL_EFFORT_MIN: u64 = 200;
 /// They are even when they differ by less than this part of their gain: in evening out a small cluster, the careful one then needs
 /// fewer moves.
 const EVEN_PART: i128 = 1000;
@@ -36,6 +40,10 @@ pub struct Team<'a> {
     audit: Option<Arc<Audit>>,
     /// At least one after the first part.
     pub chains: Vec<Chain>,
+    /// What kicks made of the best of them.
+    kicked: Option<Best>,
+    /// Candidates judged by kicks.
+    kick_evaluations: u64,
     /// Candidates per task of the longest chain of each part, added up.
     pub effort: u64,
     /// The clock ended a part before its rounds did.
@@ -55,7 +63,20 @@ impl<'a> Team<'a> {
         troubles: Vec<Trouble>,
     ) -> Team<'a> {
         let audit = options.device.as_ref().map(|_| Arc::new(Audit::new(problem, pack, built)));
-        Team { problem, pack, built, options, control, audit, chains: Vec::new(), effort: 0, is_timed: false, troubles }
+        Team {
+            problem,
+            pack,
+            built,
+            options,
+            control,
+            audit,
+            chains: Vec::new(),
+            kicked: None,
+            kick_evaluations: 0,
+            effort: 0,
+            is_timed: false,
+            troubles,
+        }
     }
 
     /// Runs a part of the search with new chains of these kinds; an interrupted search gets no more parts.
@@ -93,6 +114,9 @@ impl<'a> Team<'a> {
 
     /// Kinds for two chains after a trial of a careful and a bold one.
     pub fn better_kinds(&self) -> [Kind; 2] {
+        if self.effort < TRIAL_EFFORT_MIN {
+            return [Kind::Careful; 2];
+        }
         let problem = self.problem;
         let objective = |at, devices| score(problem, &spots(problem, at, devices)).objective();
         let found = |kind| {
@@ -107,12 +131,40 @@ impl<'a> Team<'a> {
         )
     }
 
-    /// The best placement that a chain has found, the first of equals; and the best of the other chains, where that is another one.
+    /// Which part of the rest of the search kicks are to have: one in so many.
+    pub fn kick_part(&self) -> u64 {
+        kick::part(self.pack, &Builder::at(self.problem, self.pack, &self.best().0.at, &self.best().0.devices).state)
+    }
+
+    /// Kicks the best placement for what the last part has left: one part in so many of all.
+    pub fn kick(&mut self, part: u64) {
+        if part == 0 || self.control.must_stop() {
+            return;
+        }
+        let effort = self.options.effort.or(self.control.time_left().is_none().then_some(EFFORT_DEFAULT));
+        let asked = Asked {
+            seed: self.options.seed,
+            effort: effort.map_or(self.effort / (part - 1), |effort| effort.saturating_sub(self.effort)),
+            is_timed: self.is_timed,
+        };
+        let kicked = kick::kick(self.problem, self.pack, self.best().0.clone(), asked, self.control);
+        self.effort += kicked.effort;
+        self.kick_evaluations = kicked.evaluations;
+        self.kicked = Some(kicked.best);
+    }
+
+    /// Candidates judged in all.
+    pub fn evaluations(&self) -> u64 {
+        self.kick_evaluations + self.chains.iter().map(|chain| chain.tally.evaluations).sum::<u64>()
+    }
+
+    /// The best placement found, the first of equals; and the best of another chain than that it comes from, where that is another one.
     pub fn best(&self) -> (&Best, Option<&Best>) {
         let mut chains: Vec<&Chain> = self.chains.iter().collect();
         chains.sort_by_key(|chain| chain.key());
         let best = &chains.first().expect("a part has been run").best;
-        (best, chains.get(1).map(|chain| &chain.best).filter(|second| *second != best))
+        let second = chains.get(1).map(|chain| &chain.best).filter(|second| *second != best);
+        (self.kicked.as_ref().unwrap_or(best), second)
     }
 }
 

@@ -1,0 +1,503 @@
+//! What keeps a few nodes dear when annealing has ended? A large task, mostly, on a node that is a little too small for it: wherever it could
+//! go, several others would have to leave first, which costs far more than any temperature still permits. So it is put there by force.
+//!
+//! ```text
+//! kick      a task of a node that costs more than its share goes to a random node, or one that has moved goes home; who is in its
+//!           way leaves, and goes where the task was or wherever it is best; no rule is broken on the way
+//! anneal    those nodes and some others, few or many, from a random temperature down to nothing
+//! keep      what costs no more than before
+//! share     what a node's load must cost anywhere: where more of a resource is required than all soft limits together, every unit
+//!           above them costs its weight wherever it is, and every unit that a node has left below its soft limit is lost
+//! Source    iterated local search (Lourenço, Martin, Stützle 2003) with annealing in the place of descent
+//! ```
+//!
+//! Two walkers kick side by side; a few times on the way both go on from the better of what they found. The device is not asked: a
+//! kick anneals a block or less.
+
+use super::Options;
+use super::build::Builder;
+use super::chain::Best;
+use super::ground::Dice;
+use super::pack::{NOWHERE, Pack, UNGROUPED};
+use super::round::{Cutter, PART_NODES_MAX, RoundPlan};
+use super::schedule::{Kind, Part, Schedule};
+use super::state::{State, spots};
+use crate::control::{Control, Progress};
+use crate::kernel::points::{BalanceTerm, OverPrice};
+use crate::kernel::random::{exp2_q16, log2_q16, pcg3d};
+use crate::model::{Problem, score};
+use rayon::prelude::*;
+use std::cmp::Reverse;
+
+/// Part of the rest of a search that is for kicks, one in so many, where one node in [`FEW_NODES`] holds three quarters of all that is
+/// beyond their shares, and elsewhere. On ROADEF a1_2 and a2_1 it is more than nine tenths, on all others less than six.
+const PARTS: (u64, u64) = (4, 8);
+const FEW_NODES: usize = 20;
+/// Walkers side by side, whatever the threads.
+const WALKERS: u32 = 2;
+/// Parts after each of which all walkers go on from the best; each has so many candidates at least.
+const STAGES: u64 = 8;
+const STAGE_MIN: u64 = 4_000_000;
+/// Rounds after a kick, and those of them, the last ones, at temperature 0.
+const ROUNDS: (i64, i64) = (12, 2);
+/// Candidates per task and round.
+const CANDIDATES: u32 = 50;
+const CANDIDATES_PER_TASK: u64 = CANDIDATES as u64 * ROUNDS.0 as u64;
+/// log2 of the least number of nodes that anneal, in 65,536ths.
+const NODES_MIN: i64 = 3 << 16;
+/// No more nodes anneal where there are so many tasks.
+const TASKS_MAX: u64 = 2000;
+/// With fewer, or if a walker would have fewer kicks than that, there are none, or fewer tasks anneal.
+const TASKS_MIN: usize = 20;
+const KICKS_MIN: u64 = 8;
+/// The first temperature after a kick is at most hot divided by two to the power of this, in 65,536ths.
+const DEPTH_MIN: i64 = 4 << 16;
+/// One kick in so many sends a task home, one source in so many is any node, one task in so many is any on it.
+const HOMEWARD: u32 = 4;
+const ANY_NODE: u32 = 4;
+const ANY_TASK: u32 = 2;
+/// Attempts at a kick that breaks no rule.
+const ATTEMPTS: u32 = 30;
+/// Tasks that can be passed over in the time of a candidate.
+const TASKS_PER_CANDIDATE: u64 = 8;
+
+/// What kicks are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Candidates per task of each walker.
+    pub effort: u64,
+    /// The clock decides, and that is only what there is likely to be time for.
+    pub is_timed: bool,
+}
+
+/// What kicks made of a placement.
+pub struct Kicked {
+    /// No worse than what they began with.
+    pub best: Best,
+    /// Candidates per task spent by each walker.
+    pub effort: u64,
+    /// Candidates judged by all.
+    pub evaluations: u64,
+}
+
+/// Which part of the rest of a search kicks are to have, one in so many: more where a few nodes hold nearly all that could be saved.
+pub fn part(pack: &Pack, state: &State) -> u64 {
+    let mut surplus = surplus(pack, state);
+    surplus.sort_unstable_by_key(|points| Reverse(*points));
+    let few = surplus.len().div_ceil(FEW_NODES);
+    let (most, all) = (surplus[..few].iter().sum::<i128>(), surplus.iter().sum::<i128>());
+    if most * 4 >= all * 3 { PARTS.0 } else { PARTS.1 }
+}
+
+/// Kicks a placement until the effort is spent or the control says so.
+pub fn kick(problem: &Problem, pack: &Pack, mut best: Best, asked: Asked, control: &Control) -> Kicked {
+    let movable = (pack.movable_count as u64).max(1);
+    let likely = asked.effort.saturating_mul(movable);
+    let tasks_max = (likely / (KICKS_MIN * CANDIDATES_PER_TASK)).min(TASKS_MAX) as usize;
+    let stages = (likely / STAGE_MIN).clamp(1, STAGES) as u32;
+    let most = if asked.is_timed { u64::MAX } else { likely / u64::from(stages) };
+    let options = Options { effort: Some(1), ..Options::default() };
+    let schedule = Schedule::new(problem, pack, &options, control, Part::Whole);
+    let sizes = sizes(pack);
+    let (mut spent, mut evaluations) = (0, 0);
+    for stage in (0..stages).filter(|_| tasks_max >= TASKS_MIN) {
+        let control = control.part(stages - stage);
+        let walk = |number: u32| {
+            let seed = pcg3d(asked.seed as u32, (asked.seed >> 32) as u32, 0xC1CC ^ (stage << 20) ^ (number << 16))[0];
+            let mut walker = Walker::new(problem, pack, &schedule, &sizes, &best, seed, tasks_max);
+            walker.run(most, &control);
+            walker
+        };
+        let walkers: Vec<Walker<'_>> = (0..WALKERS).into_par_iter().map(walk).collect();
+        spent += walkers.iter().map(|walker| walker.spent).max().unwrap_or(0);
+        evaluations += walkers.iter().map(|walker| walker.evaluations).sum::<u64>();
+        let winner = walkers.into_iter().min_by_key(|walker| (walker.points, walker.displaced));
+        let state = winner.expect("there is a walker").editor.state;
+        best = Best { at: state.at, devices: state.devices };
+        let objective = score(problem, &spots(problem, &best.at, &best.devices)).objective();
+        control.report(Progress { phase: "kick", done: (stage + 1) * 1000 / stages, objective, bound: None });
+    }
+    Kicked { best, effort: spent / movable, evaluations }
+}
+
+/// What each task is of all that is required, in parts of 2^30, summed over the resources.
+fn sizes(pack: &Pack) -> Vec<i64> {
+    let rows = || pack.requirement.chunks_exact(pack.lanes);
+    let total = |r: usize| rows().map(|row| i64::from(row[r])).sum::<i64>().max(1);
+    let totals: Vec<i64> = (0..pack.lanes).map(total).collect();
+    let part = |(amount, total): (&i32, &i64)| (i128::from(*amount) << 30) / i128::from(*total);
+    rows().map(|row| row.iter().zip(&totals).map(part).sum::<i128>() as i64).collect()
+}
+
+/// Points of each node beyond its share, the moves of who is on it included; last, those of what waits and may start.
+fn surplus(pack: &Pack, state: &State) -> Vec<i128> {
+    let (lanes, nodes) = (pack.lanes, pack.price.len());
+    let at = |rows: &[i32], node: usize, r: usize| i128::from(rows[node * lanes + r]);
+    let load = |node: usize, r: usize| at(&state.used, node, r) - at(&pack.soft, node, r);
+    let free = |node: usize, r: u32| at(&pack.capacity, node, r as usize) - at(&state.used, node, r as usize);
+    let uneven =
+        |node: usize, term: &BalanceTerm| i128::from(term.target) * free(node, term.resource) - free(node, term.other);
+    let sum = |of: &dyn Fn(usize) -> i128| (0..nodes).map(of).sum::<i128>();
+    let short: Vec<usize> = (0..lanes).filter(|r| sum(&|node| load(node, *r)) > 0).collect();
+    let skewed: Vec<&BalanceTerm> =
+        pack.shared.balance.iter().filter(|term| sum(&|node| uneven(node, term)) > 0).collect();
+    let share = |node: usize| {
+        let load: i128 = short.iter().map(|r| i128::from(pack.shared.load_weight[*r]) * load(node, *r)).sum();
+        load + skewed.iter().map(|term| i128::from(term.weight) * uneven(node, term)).sum::<i128>()
+    };
+    let beyond = |node: usize| (i128::from(state.node_points(pack, node)) - share(node)).max(0);
+    let mut surplus: Vec<i128> = (0..nodes).map(beyond).chain([0]).collect();
+    for task in (0..state.at.len()).filter(|task| pack.movable[*task]) {
+        match state.at[task] {
+            NOWHERE if may_start(pack, task) => surplus[nodes] += i128::from(pack.value[task]),
+            NOWHERE => {}
+            node => surplus[node as usize] += i128::from(pack.points_at(task, node)),
+        }
+    }
+    surplus
+}
+
+/// May it be started, or stopped, without regard to others?
+fn may_start(pack: &Pack, task: usize) -> bool {
+    pack.group[task] == UNGROUPED || !pack.groups[pack.group[task] as usize].gang
+}
+
+/// A task, and where it was.
+type Was = (usize, u32, u64);
+
+/// One who kicks.
+struct Walker<'a> {
+    problem: &'a Problem,
+    pack: &'a Pack,
+    schedule: &'a Schedule,
+    sizes: &'a [i64],
+    seed: u32,
+    /// No more nodes anneal where there are so many tasks.
+    tasks_max: usize,
+    /// The best so far; during a kick, what it made of it.
+    editor: Builder<'a>,
+    /// Of the best.
+    points: i128,
+    /// Of the best.
+    displaced: i64,
+    /// Of the best.
+    surplus: Vec<i128>,
+    cutter: Cutter,
+    dice: Dice,
+    round: u32,
+    /// Candidates judged.
+    evaluations: u64,
+    /// The same, and what looking around took.
+    spent: u64,
+}
+
+impl<'a> Walker<'a> {
+    fn new(
+        problem: &'a Problem,
+        pack: &'a Pack,
+        schedule: &'a Schedule,
+        sizes: &'a [i64],
+        best: &Best,
+        seed: u32,
+        tasks_max: usize,
+    ) -> Walker<'a> {
+        let editor = Builder::at(problem, pack, &best.at, &best.devices);
+        Walker {
+            problem,
+            pack,
+            schedule,
+            sizes,
+            seed,
+            tasks_max,
+            points: editor.state.points(pack),
+            displaced: editor.state.displaced,
+            surplus: surplus(pack, &editor.state),
+            editor,
+            cutter: Cutter::new(pack),
+            dice: Dice::new([seed, 0xD1CE]),
+            round: 0,
+            evaluations: 0,
+            spent: 0,
+        }
+    }
+
+    fn run(&mut self, most: u64, control: &Control) {
+        let displaced_max = i64::from(self.pack.displaced_max);
+        while self.spent < most && !control.must_stop() {
+            let Some(were) = self.force() else { continue };
+            let mut state = self.editor.state.clone();
+            self.anneal(&mut state, &were);
+            let points = state.points(self.pack);
+            let is_within = state.displaced <= self.displaced.max(displaced_max);
+            if is_within && (points, state.displaced) <= (self.points, self.displaced) {
+                self.adopt(&state);
+                (self.points, self.displaced) = (points, state.displaced);
+                self.surplus = surplus(self.pack, &state);
+            } else {
+                self.back(&were);
+            }
+        }
+    }
+
+    /// Kicks: who has been put elsewhere, and where each was; `None`, and nothing is changed, where that would have broken a rule.
+    fn force(&mut self) -> Option<Vec<Was>> {
+        let is_homeward = self.displaced > 0 && self.dice.below(HOMEWARD) == 0;
+        (0..ATTEMPTS).find_map(|_| {
+            self.spent += 1 + self.pack.home.len() as u64 / TASKS_PER_CANDIDATE;
+            let (task, to) = if is_homeward { self.homeward() } else { self.outward() }?;
+            let mut were = Vec::new();
+            let is_done = to != self.editor.state.at[task] && self.put(task, to, &mut were);
+            if !is_done {
+                self.back(&were);
+            }
+            is_done.then_some(were)
+        })
+    }
+
+    /// A task that has moved, and its home.
+    fn homeward(&mut self) -> Option<(usize, u32)> {
+        let (pack, at) = (self.pack, &self.editor.state.at);
+        let has_moved =
+            |task: &usize| pack.movable[*task] && pack.home[*task] != NOWHERE && at[*task] != pack.home[*task];
+        let moved: Vec<usize> = (0..at.len()).filter(has_moved).collect();
+        let task = *moved.get(self.dice.below(moved.len() as u32) as usize)?;
+        Some((task, pack.home[task]))
+    }
+
+    /// A task of a node that costs more than its share, and a random node.
+    fn outward(&mut self) -> Option<(usize, u32)> {
+        let nodes = self.pack.price.len() as u32;
+        let from = self.source();
+        let here = self.here(from);
+        let task = if self.dice.below(ANY_TASK) == 0 {
+            here.get(self.dice.below(here.len() as u32) as usize).copied()
+        } else {
+            here.into_iter().max_by_key(|task| self.sizes[*task])
+        };
+        let to = self.dice.below(nodes);
+        Some((task?, to))
+    }
+
+    /// A random node, or the pool, weighed by how much it costs beyond its share.
+    fn source(&mut self) -> u32 {
+        let nodes = self.pack.price.len() as u32;
+        let all: i128 = self.surplus.iter().sum();
+        let any = self.dice.below(nodes);
+        if all == 0 || self.dice.below(ANY_NODE) == 0 {
+            return any;
+        }
+        let mut left = (i128::from(self.dice.below(1 << 30)) * all) >> 30;
+        let is_it = |points: &i128| {
+            left -= points;
+            left < 0
+        };
+        match self.surplus.iter().position(is_it) {
+            Some(node) if (node as u32) < nodes => node as u32,
+            _ => NOWHERE,
+        }
+    }
+
+    /// Tasks on a node that may move, or those that wait and may start.
+    fn here(&self, node: u32) -> Vec<usize> {
+        let (pack, at) = (self.pack, &self.editor.state.at);
+        let is_here =
+            |task: &usize| pack.movable[*task] && at[*task] == node && (node != NOWHERE || may_start(pack, *task));
+        (0..at.len()).filter(is_here).collect()
+    }
+
+    /// Puts a task on a node. False, and not undone, when somebody who was in its way finds no place, or a rule is broken.
+    fn put(&mut self, task: usize, to: u32, were: &mut Vec<Was>) -> bool {
+        let from = self.editor.state.at[task];
+        self.take(task, were);
+        let mut there = self.here(to);
+        let target = loop {
+            if let Some(target) = self.editor.judge(task, to) {
+                break target;
+            }
+            if there.is_empty() {
+                return false;
+            }
+            let other = there.swap_remove(self.dice.below(there.len() as u32) as usize);
+            self.take(other, were);
+        };
+        self.editor.relocate(task, to, target.devices);
+        were[1..].sort_by_key(|(other, ..)| (Reverse(self.sizes[*other]), *other));
+        for (other, ..) in &were[1..] {
+            let back = if from == NOWHERE { None } else { self.editor.judge(*other, from) };
+            match back.or_else(|| self.editor.best(*other)) {
+                Some(target) => self.editor.relocate(*other, target.node, target.devices),
+                None if self.pack.may_stop[*other] && may_start(self.pack, *other) => {}
+                None => return false,
+            }
+        }
+        self.spent += (were.len() * self.pack.price.len()) as u64;
+        !were.iter().any(|(task, at, _)| self.editor.is_missed(*task, *at))
+    }
+
+    fn take(&mut self, task: usize, were: &mut Vec<Was>) {
+        were.push((task, self.editor.state.at[task], self.editor.state.devices[task]));
+        self.editor.relocate(task, NOWHERE, 0);
+    }
+
+    fn back(&mut self, were: &[Was]) {
+        were.iter().for_each(|(task, ..)| self.editor.relocate(*task, NOWHERE, 0));
+        were.iter().for_each(|(task, at, devices)| self.editor.relocate(*task, *at, *devices));
+    }
+
+    /// Anneals the nodes that a kick touched and some others.
+    fn anneal(&mut self, state: &mut State, were: &[Was]) {
+        let count = self.pack.price.len();
+        let ends = were.iter().flat_map(|(task, at, _)| [*at, state.at[*task]]);
+        let mut nodes: Vec<u32> = Vec::new();
+        for node in ends.filter(|node| *node != NOWHERE) {
+            if !nodes.contains(&node) && nodes.len() < PART_NODES_MAX {
+                nodes.push(node);
+            }
+        }
+        let widest = log2_q16((PART_NODES_MAX as i64) << 8);
+        let wanted = exp2_q16(NODES_MIN + i64::from(self.dice.below((widest - NODES_MIN) as u32)) - (8 << 16)) as usize;
+        let here = |node: u32| state.tasks_here[node as usize] as usize;
+        let mut tasks: usize = nodes.iter().map(|node| here(*node)).sum();
+        while nodes.len() < wanted.min(count) && tasks < self.tasks_max {
+            let node = self.dice.below(count as u32);
+            if !nodes.contains(&node) {
+                nodes.push(node);
+                tasks += here(node);
+            }
+        }
+        let (hot, cold) = self.schedule.range();
+        let first = (hot - DEPTH_MIN).max(cold);
+        let first = first - i64::from(self.dice.below((first - cold + 1) as u32));
+        let warm = ROUNDS.0 - ROUNDS.1;
+        for i in 0..ROUNDS.0 {
+            let temperature = if i < warm { exp2_q16(first - (first - cold) * i / warm) } else { 0 };
+            let plan = RoundPlan {
+                seed: self.seed,
+                round: self.round,
+                candidates_per_task: CANDIDATES,
+                candidates_max: u32::MAX,
+                temperature,
+                home: self.schedule.home_price(Kind::Careful, temperature, 0),
+                shift_share: self.schedule.shift_share,
+                home_share: self.schedule.manner(Kind::Careful).home_share,
+                away_share: self.schedule.manner(Kind::Careful).away_share,
+                displaced_max: self.pack.displaced_max,
+                over: OverPrice::default(),
+            };
+            self.round += 1;
+            let result = self.cutter.run_among(self.problem, self.pack, state, &plan, &nodes);
+            self.evaluations += result.evaluations;
+            self.spent += result.evaluations + self.pack.home.len() as u64 / TASKS_PER_CANDIDATE;
+        }
+    }
+
+    /// Goes on from a state.
+    fn adopt(&mut self, state: &State) {
+        let is_other = |task: &usize| {
+            let best = &self.editor.state;
+            (best.at[*task], best.devices[*task]) != (state.at[*task], state.devices[*task])
+        };
+        let others: Vec<usize> = (0..state.at.len()).filter(is_other).collect();
+        // First everything leaves, so that no device is taken twice on the way.
+        others.iter().for_each(|task| self.editor.relocate(*task, NOWHERE, 0));
+        others.iter().for_each(|task| self.editor.relocate(*task, state.at[*task], state.devices[*task]));
+        debug_assert_eq!(&self.editor.state, state, "the blocks and the editor agree on every sum");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::{Order, Shape, Wish, generate};
+    use crate::model::{
+        NodeSpec, PieceSpec, Placement, ResourceSpec, SHARE_ONE, Snapshot, TaskSpec, violations, worsened,
+    };
+    use std::collections::BTreeMap;
+
+    fn kicked(problem: &Problem, effort: u64) -> Placement {
+        let pack = Pack::new(problem);
+        let home = State::at_home(&pack);
+        let before = home.points(&pack);
+        let best = Best { at: home.at, devices: home.devices };
+        let asked = Asked { seed: 1, effort, is_timed: false };
+        let kicked = kick(problem, &pack, best, asked, &Control::unlimited());
+        let spent = kicked.effort as f64 / effort as f64;
+        assert!(kicked.evaluations == 0 || (0.9..1.5).contains(&spent), "{spent} of what was granted");
+        let after = spots(problem, &kicked.best.at, &kicked.best.devices);
+        let points = Builder::at(problem, &pack, &kicked.best.at, &kicked.best.devices).state.points(&pack);
+        assert!(!pack.is_inexact && points <= before);
+        assert_eq!(before - points, objective(problem, &after) - objective(problem, &problem.current));
+        after
+    }
+
+    fn objective(problem: &Problem, placement: &Placement) -> i128 {
+        score(problem, placement).objective() / i128::from(SHARE_ONE)
+    }
+
+    /// A large task on a node that is too small for it; on the one that is large enough four others, of which three have to leave before
+    /// it comes and one has to come back.
+    fn mistaken(soft: i64) -> Problem {
+        let amounts = |cpu: i64| BTreeMap::from([("cpu".to_string(), cpu)]);
+        let node = |name: &str, soft: i64| NodeSpec {
+            name: name.into(),
+            allocatable: amounts(12),
+            soft_limit: amounts(soft),
+            ..NodeSpec::default()
+        };
+        let task = |(t, (cpu, at)): (usize, (i64, &str))| TaskSpec {
+            name: format!("t{t}"),
+            requirement: amounts(cpu),
+            placement: vec![PieceSpec { node: at.into(), ..PieceSpec::default() }],
+            ..TaskSpec::default()
+        };
+        let sizes = [(9, "b"), (2, "a"), (2, "a"), (2, "a"), (1, "a")];
+        let snapshot = Snapshot {
+            resources: vec![ResourceSpec { name: "cpu".into(), load_weight: 1000, ..ResourceSpec::default() }],
+            nodes: vec![node("a", 10), node("b", soft)],
+            tasks: sizes.into_iter().enumerate().map(task).collect(),
+            ..Snapshot::default()
+        };
+        Problem::new(&snapshot).unwrap()
+    }
+
+    #[test]
+    fn a_large_task_takes_the_place_of_several() {
+        let mut problem = mistaken(6);
+        assert_eq!(objective(&problem, &problem.current), -3000);
+        assert_eq!(objective(&problem, &kicked(&problem, 20_000)), 0);
+        assert_eq!(kicked(&problem, 100), problem.current, "too little for a single kick");
+        problem.moves.max_moves = Some(2);
+        assert_eq!(objective(&problem, &kicked(&problem, 20_000)), -3000, "two moves do not mend it");
+    }
+
+    #[test]
+    fn where_all_are_short_what_is_left_free_is_lost() {
+        let surplus_at_home = |problem: &Problem| {
+            let pack = Pack::new(problem);
+            let home = State::at_home(&pack);
+            (surplus(&pack, &home), part(&pack, &home))
+        };
+        assert_eq!(
+            surplus_at_home(&mistaken(6)),
+            (vec![0, 3000, 0], PARTS.0),
+            "enough for all: what is above is too much"
+        );
+        let short = (vec![3000, 0, 0], PARTS.0);
+        assert_eq!(surplus_at_home(&mistaken(4)), short, "three free where two are above in any case");
+    }
+
+    #[test]
+    fn kicks_break_no_rule_and_count_as_the_model_does() {
+        for (seed, shape) in [Shape::Racks, Shape::Transient, Shape::Huge, Shape::Wide].into_iter().enumerate() {
+            let wish = Wish { nodes: Some(24), tasks: Some(200), seed: seed as u64, ..Wish::default() };
+            let Ok(order) = Order::new(shape, wish) else { continue };
+            let problem = Problem::new(&generate(&order)).unwrap();
+            let after = kicked(&problem, 8000);
+            let before = violations(&problem, &problem.current);
+            assert!(worsened(&before, &violations(&problem, &after)).is_empty(), "{order}");
+            assert!(objective(&problem, &after) > objective(&problem, &problem.current), "{order}: nothing is gained");
+        }
+    }
+}
