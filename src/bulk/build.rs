@@ -48,6 +48,9 @@ pub fn build(problem: &Problem, pack: &Pack, device: Option<&Device>, control: &
     (builder.state, builder.trouble)
 }
 
+/// A task, and the node and devices that it had.
+pub type Was = (usize, u32, u64);
+
 /// A state that can be edited one task at a time with every rule in view.
 pub struct Builder<'a> {
     problem: &'a Problem,
@@ -130,6 +133,20 @@ impl<'a> Builder<'a> {
         self.count(task, self.state.at[task], -1);
         self.state.relocate(self.pack, task, node, devices);
         self.count(task, node, 1);
+    }
+
+    /// Takes a task off its node; what it was.
+    pub fn take(&mut self, task: usize) -> Was {
+        let was = (task, self.state.at[task], self.state.devices[task]);
+        self.relocate(task, NOWHERE, 0);
+        was
+    }
+
+    /// Puts tasks back where they were.
+    pub fn back(&mut self, were: &[Was]) {
+        // First everything leaves, so that no device is taken twice on the way.
+        were.iter().for_each(|(task, ..)| self.relocate(*task, NOWHERE, 0));
+        were.iter().for_each(|(task, at, devices)| self.relocate(*task, *at, *devices));
     }
 
     /// Nodes that the group rules close to a task, given where the other members are; empty = none.
@@ -374,7 +391,7 @@ impl<'a> Builder<'a> {
                 continue;
             }
             let group = self.pack.group[task];
-            if group != UNGROUPED && self.pack.groups[group as usize].gang {
+            if self.pack.is_of_gang(task) {
                 // Nothing leaves in a pass: a gang that found no room finds none for its next member.
                 if tried.insert(group) {
                     touched.extend(self.admit_gang(group, control));

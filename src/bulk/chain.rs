@@ -13,7 +13,7 @@ use crate::model::{Problem, SHARE_ONE, score};
 use std::time::{Duration, Instant};
 
 /// Chains take turns of so long, so that a time limit is shared by more chains than there are threads.
-const TURN: Duration = Duration::from_millis(200);
+pub const TURN: Duration = Duration::from_millis(200);
 
 /// Rounds after which the price of being away from home is set anew, where few tasks may move.
 const STEER_EVERY: u32 = 16;

@@ -5,8 +5,9 @@
 //! build     repair what is broken, place what waits                    build.rs
 //! heat      how hot, and what being away or beyond a limit costs    schedule.rs
 //! anneal    rounds: cut into blocks → anneal each → put together       round.rs, kernel/anneal.rs
+//! settle    the same at temperature 0, ties go home
 //! kick      in a small cluster: put a task of a dear node elsewhere by force, and anneal around it      kick.rs
-//! settle    the same at temperature 0, ties go home; then what still waits and fits is placed
+//! admit     what still waits and fits is placed                     build.rs
 //! eject     where devices are shared: a waiting task takes the place of several    eject.rs
 //! room      for gangs that wait, and from gangs of which more run than must         room.rs
 //! drain     where nodes in use have a price: empty some                            drain.rs
@@ -73,9 +74,6 @@ pub const EFFORT_DEFAULT: u64 = 20_000;
 /// A search given only a time limit ends early after so many candidates per task, times the number of tasks: small problems gain
 /// nothing beyond.
 pub const EFFORT_MAX: u64 = 20_000;
-/// Candidates per task and round.
-const CANDIDATES_PER_ROUND: u32 = 20;
-
 /// Where ejection follows, annealing has this part of a time limit.
 const ANNEALING_PART: f64 = 0.58;
 /// And this one where points depend on nothing but who runs and who moves: ejection alone ends as well there, and from the pods that run in
@@ -115,6 +113,13 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options { seed: 1, effort: None, threads: 0, device: None }
+    }
+}
+
+impl Options {
+    /// Candidates per task of a search under this control; `None`: what fits its time.
+    fn effort_under(&self, control: &Control) -> Option<u64> {
+        self.effort.or(control.time_left().is_none().then_some(EFFORT_DEFAULT))
     }
 }
 
@@ -225,8 +230,7 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
 
 /// Trials of ejection at most; `None`: what fits the time limit.
 fn trials(pack: &Pack, options: &Options, control: &Control) -> Option<u64> {
-    let effort = options.effort.or(control.time_left().is_none().then_some(EFFORT_DEFAULT));
-    effort.map(|effort| eject::trials(effort, pack.movable_count))
+    options.effort_under(control).map(|effort| eject::trials(effort, pack.movable_count))
 }
 
 /// What single steps make of a problem, without any annealing: repairs, starts, waiting tasks in the place of others, whole nodes

@@ -295,6 +295,21 @@ impl Pack {
         self.home.iter().all(|home| *home == NOWHERE)
     }
 
+    /// Does it start and stop only with others?
+    pub fn is_of_gang(&self, task: usize) -> bool {
+        self.group[task] != UNGROUPED && self.groups[self.group[task] as usize].gang
+    }
+
+    /// Does a rule count on it where it runs: a spread of its group, or tasks that depend on it?
+    pub fn is_counted_on(&self, task: usize) -> bool {
+        if self.group[task] == UNGROUPED {
+            return false;
+        }
+        let group = self.groups[self.group[task] as usize];
+        let rows = &self.rows[group.row as usize..(group.row + group.row_count) as usize];
+        rows.iter().any(|row| row.spread > 0 || !row.needed_by.is_empty())
+    }
+
     /// Points of a task in the pool: what it is worth, and its move when it ran.
     pub fn pool_points(&self, task: usize) -> i64 {
         self.value[task] + if self.home[task] == NOWHERE { 0 } else { self.move_points[task] }

@@ -127,14 +127,10 @@ impl<'a> Search<'a> {
             }
             let node = editor.state.at[task] as usize;
             search.here[node].push(task as u32);
-            search.of_gangs[node] |= search.is_of_gang(task);
+            search.of_gangs[node] |= pack.is_of_gang(task);
         }
         search.here.iter_mut().for_each(|list| list.sort_by_key(|task| (pack.value[*task as usize], *task)));
         search
-    }
-
-    fn is_of_gang(&self, task: usize) -> bool {
-        self.pack.group[task] != UNGROUPED && self.pack.groups[self.pack.group[task] as usize].gang
     }
 
     /// May it stop as things stand, and break nothing by that?
@@ -143,14 +139,8 @@ impl<'a> Search<'a> {
         if !pack.movable[task] || !pack.may_stop[task] || editor.state.at[task] == NOWHERE {
             return false;
         }
-        let group = pack.group[task];
-        if group == UNGROUPED {
-            return true;
-        }
-        let packed = pack.groups[group as usize];
-        let rows = &pack.rows[packed.row as usize..(packed.row + packed.row_count) as usize];
-        let covers = rows.iter().any(|row| row.spread > 0 || !row.needed_by.is_empty());
-        !covers && (!packed.gang || editor.running(group) > packed.least)
+        let has_enough = |group: u32| editor.running(group) > pack.groups[group as usize].least;
+        !pack.is_counted_on(task) && (!pack.is_of_gang(task) || has_enough(pack.group[task]))
     }
 
     /// A place for one task, in that of any others or only of members of gangs; true when that brings points.
@@ -266,7 +256,7 @@ impl<'a> Search<'a> {
                 break;
             }
             let is_own = pack.group[task] != UNGROUPED && pack.group[other] == pack.group[task];
-            let may = editor.state.at[other] as usize == node && !is_own && (any || self.is_of_gang(other));
+            let may = editor.state.at[other] as usize == node && !is_own && (any || self.pack.is_of_gang(other));
             if !may || !self.may_stop(editor, other) {
                 continue;
             }

@@ -182,7 +182,8 @@ impl Cutter {
         &self.cut
     }
 
-    /// Anneals these nodes alone, at most [`PART_NODES_MAX`]; everybody else stays where it is.
+    /// Anneals these nodes alone, at most [`PART_NODES_MAX`], with some of what waits; everybody else stays where it is. A cutter that has
+    /// done so does nothing else.
     pub fn run_among(
         &mut self,
         problem: &Problem,

@@ -18,14 +18,15 @@
 //! full ones. A light chain is a careful one for which being away is cheap, whatever the move: it wins where few moves are needed, but
 //! just the right ones. A keen chain is a bold one for which half of the price of being away follows that of the move. A cluster of one
 //! block has two chains at a time, whatever the threads: the first eighth of the search at most tries a careful one and a bold one, the
-//! rest is for a bold one and a keen one, or for a careful one and a light one (team.rs), and for kicks (kick.rs); where nothing runs yet, both are careful from
-//! the start, and so they are after a trial that was too short to show anything. Larger clusters have one careful chain, whose blocks the threads share.
+//! rest is for a bold one and a keen one, or for a careful one and a light one (team.rs), and for kicks (kick.rs); where nothing runs yet,
+//! both are careful from the start, and so they are after a trial that was too short to show anything. Larger clusters have one careful
+//! chain, whose blocks the threads share.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
 use super::pack::{NOWHERE, Pack};
 use super::state::State;
-use super::{CANDIDATES_PER_ROUND, EFFORT_DEFAULT, EFFORT_MAX, Options, round};
+use super::{EFFORT_MAX, Options, round};
 use crate::control::Control;
 use crate::kernel::points::{HomePrice, OverPrice};
 use crate::kernel::random::{exp2_q16, log2_q16};
@@ -57,15 +58,17 @@ const FLAT_PART: i64 = 8;
 const KEEN_PART: i64 = 2;
 /// A move that costs more than so many times the mean counts as costing so much, so that all sums stay in range.
 const DEAR_MOVE: i64 = 16;
-/// Candidates of a round in a cluster of one block, more or less, and per task at least and at most. With 20 at least, five seconds are some 18
-/// rounds on ROADEF b_5 and b_8, too few to cool in, and half of all searches ended a third higher. With more than 50, nothing is won:
-/// seven searches on a1_4 and on a2_5 ended as well on average (267.9 against 267.4 M and 346 against 345 M) as with 20, a sixth sooner.
+/// Candidates per task and round in a cluster of several blocks.
+const CANDIDATES_PER_ROUND: u32 = 20;
+/// Candidates of a round in a cluster of one block, more or less, and per task at least and at most. With 20 at least, five seconds are
+/// some 18 rounds on ROADEF b_5 and b_8, too few to cool in, and half of all searches ended a third higher. With 50, seven searches on
+/// a1_4 and on a2_5 ended as well on average (267.9 against 267.4 M and 346 against 345 M) as with 20, a sixth sooner.
 const ONE_BLOCK_ROUND: u64 = 200_000;
 const ONE_BLOCK_PER_TASK: (u64, u64) = (5, 50);
-/// Rounds that a search of a given effort is to have at least, where more than 20 candidates per task and round would leave fewer.
+/// Rounds that a search of a given effort is to have at least, where the most candidates per task and round would leave fewer.
 const ROUNDS_MIN: u64 = 200;
 /// Part of a search that tries which kind of chain does better.
-const TRIAL_PART: u64 = 8;
+pub const TRIAL_PART: u64 = 8;
 /// Candidates per task that are enough for that: what a long search has beyond is better spent on the rest of it.
 const TRIAL_EFFORT_MAX: u64 = 1 << 15;
 /// Tasks and nodes looked at to learn how many nodes a task fits on.
@@ -176,11 +179,7 @@ impl Schedule {
         let candidates_per_task = candidates_per_task(blocks, pack.movable_count, options.effort);
         let per_round = u64::from(candidates_per_task);
         let share = |rounds: u64| part.of(rounds, per_round);
-        let rounds = match (options.effort, control.time_left()) {
-            (Some(effort), _) => Some(share(effort.div_ceil(per_round).max(1))),
-            (None, None) => Some(share(EFFORT_DEFAULT / per_round)),
-            (None, Some(_)) => None,
-        };
+        let rounds = options.effort_under(control).map(|effort| share(effort.div_ceil(per_round).max(1)));
         let time = control.time_left().map(|left| part.time(left));
         let (hot, cold) = temperatures(pack);
         let waiting_only = pack.all_wait();

@@ -11,7 +11,7 @@
 //! worth   fewer points in all, the largest number moved in a group included; no rule is broken on the way
 //! ```
 
-use super::build::Builder;
+use super::build::{Builder, Was};
 use super::pack::{NOWHERE, Pack};
 use crate::control::Control;
 use std::cmp::Reverse;
@@ -40,9 +40,6 @@ struct Shortening<'e, 'a> {
     /// For the largest number moved in a group.
     group_points: i64,
 }
-
-/// A task and where it was.
-type Was = (usize, u32, u64);
 
 impl Shortening<'_, '_> {
     /// One attempt at every pair; true when something has changed and there may be more.
@@ -101,22 +98,10 @@ impl Shortening<'_, '_> {
     }
 
     fn relief_of(&mut self, task: usize) -> Option<i64> {
-        let was = self.take(task);
+        let was = self.editor.take(task);
         let points = self.editor.judge(task, was.1).map(|target| target.points);
-        self.back(&[was]);
+        self.editor.back(&[was]);
         points
-    }
-
-    /// Takes a task off its node; what it was.
-    fn take(&mut self, task: usize) -> Was {
-        let was = (task, self.editor.state.at[task], self.editor.state.devices[task]);
-        self.editor.relocate(task, NOWHERE, 0);
-        was
-    }
-
-    fn back(&mut self, were: &[Was]) {
-        were.iter().for_each(|(task, ..)| self.editor.relocate(*task, NOWHERE, 0));
-        were.iter().for_each(|(task, at, devices)| self.editor.relocate(*task, *at, *devices));
     }
 
     /// Sends these home and looks for one that makes good for it; false when all is as it was.
@@ -129,10 +114,10 @@ impl Shortening<'_, '_> {
         nodes.dedup();
         let before: Vec<i64> = nodes.iter().map(|node| self.editor.node_points(*node)).collect();
         let saved: i64 = outs.iter().map(|task| self.pack.points_at(*task, self.editor.state.at[*task])).sum();
-        let were: Vec<Was> = outs.iter().map(|task| self.take(*task)).collect();
+        let were: Vec<Was> = outs.iter().map(|task| self.editor.take(*task)).collect();
         for task in outs {
             let Some(home) = self.editor.judge(*task, pack.home[*task]) else {
-                self.back(&were);
+                self.editor.back(&were);
                 return false;
             };
             self.editor.relocate(*task, home.node, home.devices);
@@ -144,7 +129,7 @@ impl Shortening<'_, '_> {
             worse.extend((change > 0).then_some(*node));
         }
         if were.iter().any(|(task, from, _)| self.editor.is_missed(*task, *from)) {
-            self.back(&were);
+            self.editor.back(&were);
             return false;
         }
         let swap = match worse[..] {
@@ -161,7 +146,7 @@ impl Shortening<'_, '_> {
             _ => None,
         };
         let Some(other) = swap else {
-            self.back(&were);
+            self.editor.back(&were);
             return false;
         };
         self.group_points = self.editor.state.group_points(pack);
@@ -219,7 +204,7 @@ impl Shortening<'_, '_> {
             if outs.contains(&task) {
                 continue;
             }
-            let was = self.take(task);
+            let was = self.editor.take(task);
             let here = self.editor.judge(task, node);
             self.looks = self.looks.saturating_sub(1);
             let target = here.filter(|here| to.is_some() || here.points > total).and_then(|_| match to {
@@ -229,7 +214,7 @@ impl Shortening<'_, '_> {
                     self.editor.best_elsewhere(task, node)
                 }
             });
-            self.back(&[was]);
+            self.editor.back(&[was]);
             let gain = here.zip(target).map(|(here, target)| (here.points - target.points, target.node));
             if let Some((_, to)) = gain.filter(|(gain, _)| total < *gain)
                 && let Some(was) = self.goes(task, to, total)
@@ -242,7 +227,7 @@ impl Shortening<'_, '_> {
 
     /// Moves a task if that makes good for `total` points and breaks no rule.
     fn goes(&mut self, task: usize, to: u32, total: i64) -> Option<Was> {
-        let was = self.take(task);
+        let was = self.editor.take(task);
         let both = self.editor.judge(task, was.1).zip(self.editor.judge(task, to));
         if let Some((here, there)) = both {
             self.editor.relocate(task, to, there.devices);
@@ -251,7 +236,7 @@ impl Shortening<'_, '_> {
                 return Some(was);
             }
         }
-        self.back(&[was]);
+        self.editor.back(&[was]);
         None
     }
 }

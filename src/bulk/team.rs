@@ -1,5 +1,6 @@
 //! Who searches? The chains of a search, part after part, side by side, here or on a device.
 
+use super::Options;
 use super::audit::Audit;
 use super::build::Builder;
 use super::chain::{Best, Chain};
@@ -7,9 +8,8 @@ use super::device::{self, Trouble};
 use super::kick::{self, Asked};
 use super::pack::Pack;
 use super::round::block_count;
-use super::schedule::{Kind, Part, Schedule};
+use super::schedule::{Kind, Part, Schedule, TRIAL_PART};
 use super::state::{State, spots};
-use super::{EFFORT_DEFAULT, Options};
 use crate::control::{Control, Progress};
 use crate::model::{Problem, SHARE_ONE, score};
 use rayon::prelude::*;
@@ -19,7 +19,9 @@ use std::sync::Arc;
 /// longer search. On ROADEF b_1 it is behind by 7 % after a short trial and ahead in the end, on b_2, a1_4 and a2_1 soon far
 /// ahead; on b_3 it is behind by 70 to 115 % and stays there.
 const LEAD: (i128, i128) = (5, 4);
-/// A trial of fewer candidates per task shows nothing: a bold chain has exceeded limits by then, and no more. Two careful chains go on.
+/// After a trial of fewer candidates per task two careful chains go on: it shows nothing, and one careful chain of so short a search may
+/// leave a large task without a way. With 40 to 60 (ROADEF b_5 and b_8 in five seconds) half of all searches ended a third higher, with
+/// 140 (b_3) one in three; with 1,700 (b_1) a bold chain is worth having.
 const TRIAL_EFFORT_MIN: u64 = 200;
 /// They are even when they differ by less than this part of their gain: in evening out a small cluster, the careful one then needs
 /// fewer moves.
@@ -131,24 +133,31 @@ impl<'a> Team<'a> {
         )
     }
 
-    /// Which part of the rest of the search kicks are to have: one in so many.
+    /// Which part of the rest of the search kicks are to have, one in so many; 0: none.
     pub fn kick_part(&self) -> u64 {
-        kick::part(self.pack, &Builder::at(self.problem, self.pack, &self.best().0.at, &self.best().0.devices).state)
+        let best = self.best().0;
+        let state = Builder::at(self.problem, self.pack, &best.at, &best.devices).state;
+        let rest = match self.options.effort_under(self.control) {
+            Some(effort) => effort.saturating_sub(self.effort),
+            None => self.effort.saturating_mul(TRIAL_PART - 1),
+        };
+        let part = kick::part(self.pack, &state);
+        if kick::suits(self.pack, rest.checked_div(part).unwrap_or(0)) { part } else { 0 }
     }
 
-    /// Kicks the best placement for what the last part has left: one part in so many of all.
+    /// Kicks the best placement for what the last part has left: one part in so many.
     pub fn kick(&mut self, part: u64) {
         if part == 0 || self.control.must_stop() {
             return;
         }
-        let effort = self.options.effort.or(self.control.time_left().is_none().then_some(EFFORT_DEFAULT));
-        let asked = Asked {
-            seed: self.options.seed,
-            effort: effort.map_or(self.effort / (part - 1), |effort| effort.saturating_sub(self.effort)),
-            is_timed: self.is_timed,
+        let effort = match self.options.effort_under(self.control) {
+            Some(effort) => effort.saturating_sub(self.effort),
+            None => self.effort / (part - 1),
         };
+        let asked = Asked { seed: self.options.seed, effort, is_timed: self.is_timed };
         let kicked = kick::kick(self.problem, self.pack, self.best().0.clone(), asked, self.control);
         self.effort += kicked.effort;
+        self.is_timed |= kicked.is_cut && self.control.is_late();
         self.kick_evaluations = kicked.evaluations;
         self.kicked = Some(kicked.best);
     }

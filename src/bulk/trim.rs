@@ -5,7 +5,7 @@
 //! met that way (moves that need each other), the moves are redone from the start, the best first, until it is used up.
 
 use super::build::Builder;
-use super::pack::{NOWHERE, Pack, UNGROUPED};
+use super::pack::{NOWHERE, Pack};
 use super::state::State;
 use crate::control::Control;
 use crate::model::{Placement, Problem, violations};
@@ -74,10 +74,7 @@ fn try_home(pack: &Pack, editor: &mut Builder<'_>, task: usize, below: i64) -> O
 /// Makes the wanted moves from the start, the best first, while the budget lasts; starting waiting tasks costs no budget.
 fn redo(pack: &Pack, editor: &mut Builder<'_>, wanted: &State, budget: i64) {
     // Gangs start as a whole, afterwards.
-    let starts_in_gang = |task: usize| {
-        let group = pack.group[task];
-        pack.home[task] == NOWHERE && group != UNGROUPED && pack.groups[group as usize].gang
-    };
+    let starts_in_gang = |task: usize| pack.home[task] == NOWHERE && pack.is_of_gang(task);
     let is_open = |task: &usize| wanted.at[*task] != editor.state.at[*task] && !starts_in_gang(*task);
     let mut open: Vec<usize> = (0..wanted.at.len()).filter(is_open).collect();
     loop {
