@@ -31,9 +31,10 @@ use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::time::Instant;
 
-/// Part of the rest of a search that is for kicks, one in so many, where one node in [`FEW_NODES`] holds three quarters of all that is
-/// beyond their shares, and elsewhere. On ROADEF a1_2 and a2_1 it is more than nine tenths, on all others less than six.
-const PARTS: (u64, u64) = (4, 8);
+/// Part of the rest of a search that is for kicks, one in so many: where one node in [`FEW_NODES`] holds three quarters of all that is
+/// beyond their shares, a half, and less. On ROADEF a1_2 and a2_1 it is more than nine tenths, on a1_4, a2_5, b_3 and b_5 about a half; on
+/// the others annealing brings more.
+const PARTS: [u64; 3] = [4, 8, 16];
 const FEW_NODES: usize = 20;
 /// Walkers side by side, whatever the threads.
 const WALKERS: u32 = 2;
@@ -100,8 +101,9 @@ pub fn part(pack: &Pack, state: &State) -> u64 {
     let (most, all) = (surplus[..few].iter().sum::<i128>(), surplus.iter().sum::<i128>());
     match () {
         () if all == 0 => 0,
-        () if most * 4 >= all * 3 => PARTS.0,
-        () => PARTS.1,
+        () if most * 4 >= all * 3 => PARTS[0],
+        () if most * 2 >= all => PARTS[1],
+        () => PARTS[2],
     }
 }
 
@@ -479,7 +481,8 @@ mod tests {
         Problem::new(&snapshot).unwrap()
     }
 
-    /// A node in each of two racks, both full: a large task and a small one of a group on the first, one of the group that may be stopped on
+    /// A node in each of two racks, both full: a large task and a small one of a group on the first, one of the group
+    /// that may be stopped on
     /// the second.
     fn crowded() -> Snapshot {
         let amounts = |cpu: i64| BTreeMap::from([("cpu".to_string(), cpu)]);
@@ -547,10 +550,10 @@ mod tests {
         };
         assert_eq!(
             surplus_at_home(&mistaken(6)),
-            (vec![0, 3000, 0], PARTS.0),
+            (vec![0, 3000, 0], PARTS[0]),
             "enough for all: what is above is too much"
         );
-        let short = (vec![3000, 0, 0], PARTS.0);
+        let short = (vec![3000, 0, 0], PARTS[0]);
         assert_eq!(surplus_at_home(&mistaken(4)), short, "three free where two are above in any case");
     }
 
