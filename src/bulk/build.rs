@@ -48,7 +48,7 @@ pub fn build(problem: &Problem, pack: &Pack, device: Option<&Device>, control: &
     (builder.state, builder.trouble)
 }
 
-/// A task, and the node and devices that it had.
+/// A task, and the node and devices that it had, or is to have.
 pub type Was = (usize, u32, u64);
 
 /// A state that can be edited one task at a time with every rule in view.
@@ -99,15 +99,20 @@ impl<'a> Builder<'a> {
     /// A placement found by the search.
     pub fn at(problem: &'a Problem, pack: &'a Pack, at: &[u32], devices: &[u64]) -> Builder<'a> {
         let mut builder = Builder::new(problem, pack);
-        let displaced = |task: &usize| pack.packed[*task] && at[*task] != pack.home[*task];
-        // First everything leaves, so that no device is taken twice on the way.
-        for task in (0..at.len()).filter(displaced) {
-            builder.relocate(task, NOWHERE, 0);
-        }
-        for task in (0..at.len()).filter(displaced) {
-            builder.relocate(task, at[task], devices[task]);
-        }
+        builder.adopt(at, devices);
         builder
+    }
+
+    /// Goes on from a placement.
+    pub fn adopt(&mut self, at: &[u32], devices: &[u64]) {
+        let (pack, state) = (self.pack, &self.state);
+        // Who is at home has there what it had.
+        let is_other = |(task, at, devices): &Was| {
+            let has_others = || *at != pack.home[*task] && *devices != state.devices[*task];
+            pack.packed[*task] && (*at != state.at[*task] || has_others())
+        };
+        let others: Vec<Was> = (0..at.len()).map(|task| (task, at[task], devices[task])).filter(is_other).collect();
+        self.back(&others);
     }
 
     fn count(&mut self, task: usize, node: u32, sign: i32) {
@@ -142,7 +147,7 @@ impl<'a> Builder<'a> {
         was
     }
 
-    /// Puts tasks back where they were.
+    /// Puts tasks back where they were, or where they are to be.
     pub fn back(&mut self, were: &[Was]) {
         // First everything leaves, so that no device is taken twice on the way.
         were.iter().for_each(|(task, ..)| self.relocate(*task, NOWHERE, 0));

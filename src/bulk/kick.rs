@@ -162,7 +162,8 @@ fn sizes(pack: &Pack) -> Vec<i64> {
     rows().map(|row| row.iter().zip(&totals).map(part).sum::<i128>() as i64).collect()
 }
 
-/// Points of each node beyond its share, the moves of who is on it included; last, those of what waits and may start.
+/// Points of each node beyond its share, the moves of who is on it included; last, those of what waits and may start. It only says whom to
+/// kick; the shares are those of the pooled bound (bound/pooled.rs).
 fn surplus(pack: &Pack, state: &State) -> Vec<i128> {
     let (lanes, nodes) = (pack.lanes, pack.price.len());
     let at = |rows: &[i32], node: usize, r: usize| i128::from(rows[node * lanes + r]);
@@ -256,7 +257,8 @@ impl<'a> Walker<'a> {
             let points = state.points(self.pack);
             let is_within = state.displaced <= self.displaced.max(displaced_max);
             if is_within && (points, state.displaced) <= (self.points, self.displaced) {
-                self.adopt(&state);
+                self.editor.adopt(&state.at, &state.devices);
+                debug_assert_eq!(self.editor.state, state, "the blocks and the editor agree on every sum");
                 (self.points, self.displaced) = (points, state.displaced);
                 self.surplus = surplus(self.pack, &state);
             } else {
@@ -411,18 +413,6 @@ impl<'a> Walker<'a> {
             self.spent += result.evaluations + self.pack.home.len() as u64 / TASKS_PER_CANDIDATE;
         }
     }
-
-    /// Goes on from a state.
-    fn adopt(&mut self, state: &State) {
-        let is_other = |task: &usize| {
-            let best = &self.editor.state;
-            (best.at[*task], best.devices[*task]) != (state.at[*task], state.devices[*task])
-        };
-        let others: Vec<usize> = (0..state.at.len()).filter(is_other).collect();
-        let there: Vec<Was> = others.into_iter().map(|task| (task, state.at[task], state.devices[task])).collect();
-        self.editor.back(&there);
-        debug_assert_eq!(&self.editor.state, state, "the blocks and the editor agree on every sum");
-    }
 }
 
 #[cfg(test)]
@@ -445,7 +435,7 @@ mod tests {
         let spent = kicked.effort as f64 / effort as f64;
         assert!(kicked.evaluations > 0 && (0.9..1.5).contains(&spent) && !kicked.is_cut, "{spent} of what was granted");
         let after = spots(problem, &kicked.best.at, &kicked.best.devices);
-        let points = Builder::at(problem, &pack, &kicked.best.at, &kicked.best.devices).state.points(&pack);
+        let points = State::of(&pack, &kicked.best.at, &kicked.best.devices).points(&pack);
         assert!(!pack.is_inexact && points <= before);
         assert_eq!(before - points, objective(problem, &after) - objective(problem, &problem.current));
         after

@@ -74,6 +74,7 @@ pub const EFFORT_DEFAULT: u64 = 20_000;
 /// A search given only a time limit ends early after so many candidates per task, times the number of tasks: small problems gain
 /// nothing beyond.
 pub const EFFORT_MAX: u64 = 20_000;
+
 /// Where ejection follows, annealing has this part of a time limit.
 const ANNEALING_PART: f64 = 0.58;
 /// And this one where points depend on nothing but who runs and who moves: ejection alone ends as well there, and from the pods that run in

@@ -33,7 +33,7 @@ use rayon::prelude::*;
 /// higher by a sixth of what ROADEF b_4 is above its bound, and by 2 to 4 % on a2_2 and a2_3.
 const BLOCK_NODES: usize = 100;
 
-/// Nodes of [`Cutter::run_among`] at most.
+/// Nodes of a block at most, or of a part that is annealed alone.
 pub const PART_NODES_MAX: usize = BLOCK_NODES * 5 / 4;
 
 const _: () = assert!(PART_NODES_MAX <= BLOCK_NODES_MAX);

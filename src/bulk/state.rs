@@ -56,18 +56,23 @@ impl State {
         state
     }
 
-    /// The same placement with all sums taken afresh: what every incremental change must have kept.
-    pub fn recomputed(&self, pack: &Pack) -> State {
+    /// Everything at these nodes, with these devices, all sums taken afresh.
+    pub fn of(pack: &Pack, at: &[u32], devices: &[u64]) -> State {
         let mut fresh = State::at_home(pack);
-        let tasks = || (0..self.at.len()).filter(|task| pack.packed[*task]);
+        let moved = |task: &usize| pack.packed[*task] && at[*task] != pack.home[*task];
         // First everything leaves, so that no device is taken twice on the way.
-        for task in tasks().filter(|task| self.at[*task] != pack.home[*task]) {
+        for task in (0..at.len()).filter(moved) {
             fresh.relocate(pack, task, NOWHERE, 0);
         }
-        for task in tasks().filter(|task| self.at[*task] != pack.home[*task]) {
-            fresh.relocate(pack, task, self.at[task], self.devices[task]);
+        for task in (0..at.len()).filter(moved) {
+            fresh.relocate(pack, task, at[task], devices[task]);
         }
         fresh
+    }
+
+    /// The same placement with all sums taken afresh: what every incremental change must have kept.
+    pub fn recomputed(&self, pack: &Pack) -> State {
+        State::of(pack, &self.at, &self.devices)
     }
 
     /// Moves a task to a node, or to the pool.

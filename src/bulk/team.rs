@@ -2,7 +2,6 @@
 
 use super::Options;
 use super::audit::Audit;
-use super::build::Builder;
 use super::chain::{Best, Chain};
 use super::device::{self, Trouble};
 use super::kick::{self, Asked};
@@ -136,7 +135,7 @@ impl<'a> Team<'a> {
     /// Which part of the rest of the search kicks are to have, one in so many; 0: none.
     pub fn kick_part(&self) -> u64 {
         let best = self.best().0;
-        let state = Builder::at(self.problem, self.pack, &best.at, &best.devices).state;
+        let state = State::of(self.pack, &best.at, &best.devices);
         let rest = match self.options.effort_under(self.control) {
             Some(effort) => effort.saturating_sub(self.effort),
             None => self.effort.saturating_mul(TRIAL_PART - 1),
