@@ -107,7 +107,7 @@ impl Chain {
         listener: &dyn Fn(u32, &Chain),
     ) -> bool {
         let began = Instant::now();
-        while began.elapsed() < TURN {
+        while began.elapsed() < schedule.turn() {
             let (count, pace) = self.device.as_ref().map_or((1, None), |device| device.next_batch(control.time_left()));
             // Prices change between batches only, and always after the same rounds.
             let count = match self.displaced_max {

@@ -11,7 +11,7 @@ use super::pack::Pack;
 use super::round::RoundPlan;
 use super::schedule::Kind;
 use super::state::State;
-use super::team::chains_at_once;
+use super::team::chains_max;
 use crate::gpu::{Error, Gpu, Landed, Rounds};
 use crate::kernel::layout::{CONTROL_MOVED, Image, Params, RESULT_BLOCKS};
 use crate::kernel::points::HomePrice;
@@ -68,7 +68,7 @@ impl Device {
 
     /// Bytes on the device for all chains of a problem.
     pub fn bytes(&self) -> u64 {
-        self.image.bytes() * chains_at_once(self.image.params.node_count as usize) as u64
+        self.image.bytes() * chains_max(self.image.params.node_count as usize) as u64
     }
 }
 

@@ -178,19 +178,19 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     };
     let annealing = control.time_left().map_or_else(|| control.clone(), |left| control.within(left.mul_f64(part)));
     let mut team = Team::new(problem, &pack, &built, options, &annealing, troubles);
-    match team::chains_at_once(problem.nodes.len()) {
+    match team::chains_max(problem.nodes.len()) {
         1 => team.run(Part::Whole, &[Kind::Careful]),
         // Choosing among tasks that wait, a bold chain brings nothing: 9,366 to 9,450 against 9,434 to 9,453 on 200 tasks.
         _ if pack.all_wait() => team.run(Part::Whole, &[Kind::Careful, Kind::Careful]),
         _ => {
-            team.run(Part::Trial, &[Kind::Careful, Kind::Bold]);
+            team.run(Part::Trial, &team::TRIED);
             // Ejection does the same for tasks that want devices.
             let kicks = if ejects { 0 } else { team.kick_part() };
             team.run(Part::Rest { kicks }, &team.better_kinds());
             team.kick(kicks);
         }
     }
-    let mut is_timed = team.is_timed;
+    let mut is_cut = team.is_cut;
     let evaluations = team.evaluations();
     let looks = (evaluations / polish::LOOKS_PART).max(polish::LOOKS_MIN);
     let mut finished = |best: &chain::Best| {
@@ -203,7 +203,7 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
                 control.time_left().map_or_else(|| control.clone(), |left| control.within(left.mul_f64(part)));
             let asked = eject::Asked { seed: options.seed, most, in_order: false };
             eject::eject(&pack, &mut editor, asked, &ejecting);
-            is_timed |= most.is_none() && ejecting.must_stop();
+            is_cut |= ejecting.must_stop();
             editor.admit(control);
         }
         room::room(&pack, &mut editor, control);
@@ -220,10 +220,10 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
         placement,
         effort: team.effort,
         evaluations,
-        status: match (options.effort, is_timed) {
-            (Some(_), _) if control.must_stop() => Status::Interrupted,
-            (None, true) => Status::Deadline,
-            _ => Status::Feasible,
+        status: match () {
+            () if control.must_stop() && !control.is_late() => Status::Interrupted,
+            () if is_cut || (options.effort.is_some() && control.must_stop()) => Status::Deadline,
+            () => Status::Feasible,
         },
         troubles: team.troubles,
     }

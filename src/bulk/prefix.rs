@@ -105,7 +105,8 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         best.placement = pooled(options, || finished(problem, &best.placement, queue.split_at(low), control));
     }
     best.status = match options.effort {
-        Some(_) if control.was_late() || control.is_stopped() => Status::Interrupted,
+        _ if control.is_stopped() => Status::Interrupted,
+        Some(_) if control.was_late() => Status::Deadline,
         None if control.time_left().is_some() && whole.last().is_some_and(|longest| low < *longest) => Status::Deadline,
         _ => Status::Feasible,
     };

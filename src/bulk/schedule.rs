@@ -15,15 +15,17 @@
 //!
 //! A careful chain keeps all limits, so that the shortest search brings something. A bold one opens and closes them, and being away
 //! from home costs it the temperature just once. The first wins in roomy clusters, where moves are what costs; the second in
-//! full ones. A light chain is a careful one for which being away is cheap, whatever the move: it wins where few moves are needed, but
-//! just the right ones. A keen chain is a bold one for which half of the price of being away follows that of the move. A cluster of one
-//! block has two chains at a time, whatever the threads: the first eighth of the search at most tries a careful one and a bold one, the
-//! rest is for a bold one and a keen one, or for a careful one and a light one (team.rs), and for kicks (kick.rs); where nothing runs yet,
-//! both are careful from the start, and so they are after a trial that was too short to show anything. Larger clusters have one careful
-//! chain, whose blocks the threads share.
+//! full ones. A near chain is a bold one that stays nearer home: being away costs it twice as much. It wins where a task that needs to
+//! be elsewhere is one of few, or may be nearly anywhere; where nearly all of them must move, and hardly anything fits, a bold one does. A light
+//! chain is a careful one for which being away is cheap, whatever the move: it wins where few moves are needed, but just the right ones. For a
+//! keen chain, which is bold, and a neat one, which is near, half of the price of being away follows that of the move. A cluster of one
+//! block has two chains at a time, whatever the threads: the first eighth of the search at most tries a careful, a bold and a near one, the
+//! rest is for two that are like the best (team.rs), and for kicks (kick.rs); where nothing runs yet, both are careful from the start, and
+//! so they are after a trial that was too short to show anything. Larger clusters have one careful chain, whose blocks the threads share.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
+use super::chain::TURN;
 use super::pack::{NOWHERE, Pack};
 use super::state::State;
 use super::{EFFORT_MAX, Options, round};
@@ -53,8 +55,8 @@ const _: () = assert!(KNEE_DEPTH > CLOSE_DEPTH && KNEE_FROM < SETTLE_FROM);
 /// benches/RESULTS.md. For a bold one all of it is: if cheap moves are free while it is hot, a long search on ROADEF a2_2 finds no way
 /// back within the limits.
 const FLAT_PART: i64 = 8;
-/// Of what it costs a keen chain, this part is in proportion to what the move costs: with seven eighths, some on ROADEF a2_4 find no
-/// way back.
+/// Of what it costs a keen or a neat chain, this part is in proportion to what the move costs: with seven eighths, some on ROADEF a2_4
+/// find no way back.
 const KEEN_PART: i64 = 2;
 /// A move that costs more than so many times the mean counts as costing so much, so that all sums stay in range.
 const DEAR_MOVE: i64 = 16;
@@ -69,8 +71,12 @@ const ONE_BLOCK_PER_TASK: (u64, u64) = (5, 50);
 const ROUNDS_MIN: u64 = 200;
 /// Part of a search that tries which kind of chain does better.
 pub const TRIAL_PART: u64 = 8;
+/// Of the rounds in that part, as a fraction, each of three chains has so many when two run at a time.
+const TRIAL_SHARE: (u64, u64) = (2, 3);
 /// Candidates per task that are enough for that: what a long search has beyond is better spent on the rest of it.
 const TRIAL_EFFORT_MAX: u64 = 1 << 15;
+/// Turns in the time of a part, at least.
+const TURNS_MIN: u32 = 12;
 /// Tasks and nodes looked at to learn how many nodes a task fits on.
 const SAMPLE: usize = 1024;
 
@@ -79,7 +85,7 @@ const SAMPLE: usize = 1024;
 pub enum Part {
     /// All of it.
     Whole,
-    /// An eighth, or what is long enough to see which kind of chain does better.
+    /// An eighth, or what is long enough to see which of three kinds of chain does best.
     Trial,
     /// What is left after the trial, but for one part in so many that is for kicks; 0: none.
     Rest {
@@ -94,7 +100,7 @@ impl Part {
         let trial = (rounds / TRIAL_PART).min(TRIAL_EFFORT_MAX / per_round);
         match self {
             Part::Whole => rounds,
-            Part::Trial => trial,
+            Part::Trial => trial * TRIAL_SHARE.0 / TRIAL_SHARE.1,
             Part::Rest { kicks } => {
                 let rest = rounds - trial;
                 rest - rest.checked_div(kicks).unwrap_or(0)
@@ -123,12 +129,16 @@ pub enum Kind {
     Light,
     /// Exceeds limits on the way and, where moves cost something, looks at what a move costs while it is hot.
     Keen,
+    /// Exceeds limits on the way and stays nearer home than a bold one.
+    Near,
+    /// A near one that looks at what a move costs as a keen one does.
+    Neat,
 }
 
 impl Kind {
     /// May limits be exceeded on the way?
     pub fn exceeds_limits(self) -> bool {
-        matches!(self, Kind::Bold | Kind::Keen)
+        !matches!(self, Kind::Careful | Kind::Light)
     }
 }
 
@@ -161,7 +171,7 @@ pub struct Schedule {
     hot: i64,
     cold: i64,
     /// Of each [`Kind`].
-    manners: [Manner; 4],
+    manners: [Manner; 6],
     /// Points that a move costs in the mean.
     mean_move: i64,
     /// Shifts, in 256ths of all candidates; the rest are swaps.
@@ -183,15 +193,18 @@ impl Schedule {
         let time = control.time_left().map(|left| part.time(left));
         let (hot, cold) = temperatures(pack);
         let waiting_only = pack.all_wait();
-        let [careful, bold] = if waiting_only { [0; 2] } else { home_shares(pack) };
+        let [careful, bold, near] = if waiting_only { [0; 3] } else { home_shares(pack) };
         let away = |share: u32| if waiting_only { 8 } else { share };
         let mean_move = mean_move(pack);
         let flat = if mean_move > 0 { careful / FLAT_PART } else { careful };
         let careful = Manner { home: flat, priced: careful - flat, home_share: 128, away_share: away(12) };
         let bold = Manner { home: bold, priced: 0, home_share: 38, away_share: away(6) };
         let light = if mean_move > 0 { Manner { home: careful.home / 2, priced: 0, ..careful } } else { careful };
-        let priced = if mean_move > 0 { bold.home / KEEN_PART } else { 0 };
-        let keen = Manner { home: bold.home - priced, priced, ..bold };
+        let near = Manner { home: near, ..bold };
+        let keen = |bold: Manner| {
+            let priced = if mean_move > 0 { bold.home / KEEN_PART } else { 0 };
+            Manner { home: bold.home - priced, priced, ..bold }
+        };
         Schedule {
             part,
             rounds,
@@ -200,7 +213,7 @@ impl Schedule {
             time,
             hot,
             cold,
-            manners: [careful, bold, light, keen],
+            manners: [careful, bold, light, keen(bold), near, keen(near)],
             mean_move,
             shift_share: 77,
             candidates_per_task,
@@ -233,9 +246,14 @@ impl Schedule {
         }
     }
 
-    /// Has the clock ended a search after so many rounds, of more that it could have had?
+    /// Was a search ended after so many rounds, of more that it was to have or could have had?
     pub fn is_cut(&self, rounds: u64) -> bool {
-        self.rounds.is_none() && rounds < self.rounds_max
+        rounds < self.rounds.unwrap_or(self.rounds_max)
+    }
+
+    /// How long the turn of a chain is: short enough that all of them have several.
+    pub fn turn(&self) -> Duration {
+        self.time.map_or(TURN, |time| TURN.min(time / TURNS_MIN))
     }
 
     /// How far the whole search is, in thousandths.
@@ -322,8 +340,8 @@ fn candidates_per_task(blocks: usize, movable: usize, effort: Option<u64>) -> u3
     most.clamp(ONE_BLOCK_PER_TASK.0, ONE_BLOCK_PER_TASK.1) as u32
 }
 
-/// What being away from home costs a careful chain and a bold one, in 256ths of the temperature.
-fn home_shares(pack: &Pack) -> [i64; 2] {
+/// What being away from home costs a careful chain, a bold one and a near one, in 256ths of the temperature.
+fn home_shares(pack: &Pack) -> [i64; 3] {
     let start = State::at_home(pack);
     let (nodes, lanes) = (pack.price.len(), pack.lanes);
     let movable = &pack.order[..pack.movable_count];
@@ -350,7 +368,7 @@ fn home_shares(pack: &Pack) -> [i64; 2] {
         (false, false) => entropy,
         (false, true) => 2 * entropy,
     };
-    [careful, 256]
+    [careful, 256, entropy.min(512)]
 }
 
 /// Points that a move costs in the mean: of the movable tasks that run, to all nodes alike.
@@ -448,6 +466,20 @@ mod tests {
         assert_eq!(price(hot, 50, 7).of(50), 107, "a budget of moves counts each of them alike");
         assert_eq!(price(hot, 0, 0).of(1 << 60), 25, "where moves cost nothing, nothing is in proportion");
         assert_eq!(price(0, 50, 0).of(1 << 60), 0, "nothing when it is cold");
+    }
+
+    #[test]
+    fn the_parts_of_a_search_are_all_of_it() {
+        for (rounds, tried, rest) in [(4800, 400, 4200), (100_000, 436, 99_345), (0, 0, 0), (7, 0, 7)] {
+            assert_eq!(
+                (Part::Trial.of(rounds, 50), Part::Rest { kicks: 0 }.of(rounds, 50)),
+                (tried, rest),
+                "of {rounds}"
+            );
+            // Three chains, two at a time.
+            assert!((tried * 3).div_ceil(2) + rest <= rounds.max(rest));
+        }
+        assert_eq!(Part::Rest { kicks: 8 }.of(4800, 50), 3675);
     }
 
     #[test]

@@ -12,24 +12,34 @@ use super::state::{State, spots};
 use crate::control::{Control, Progress};
 use crate::model::{Problem, SHARE_ONE, score};
 use rayon::prelude::*;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// After the trial, careful chains go on only where they leave so much less to gain, as a fraction: a bold chain wins more from a
-/// longer search. On ROADEF b_1 it is behind by 7 % after a short trial and ahead in the end, on b_2, a1_4 and a2_1 soon far
+/// After the trial, careful chains go on only where they leave so much less to gain, as a fraction: one that exceeds limits wins more from
+/// a longer search. On ROADEF b_1 it is behind by 7 % after a short trial and ahead in the end, on b_2, a1_4 and a2_1 soon far
 /// ahead; on b_3 it is behind by 70 to 115 % and stays there.
 const LEAD: (i128, i128) = (5, 4);
-/// After a trial of fewer candidates per task two careful chains go on: it shows nothing, and one careful chain of so short a search may
-/// leave a large task without a way. With 40 to 60 (ROADEF b_5 and b_8 in five seconds) half of all searches ended a third higher, with
-/// 140 (b_3) one in three; with 1,700 (b_1) a bold chain is worth having.
-const TRIAL_EFFORT_MIN: u64 = 200;
-/// They are even when they differ by less than this part of their gain: in evening out a small cluster, the careful one then needs
-/// fewer moves.
+/// After a trial of fewer candidates per task in all two careful chains go on: it shows nothing, and one careful chain of so short a search
+/// may leave a large task without a way. With 40 to 60 for each chain (ROADEF b_5 and b_8 in five seconds) half of all searches ended a
+/// third higher, with 140 (b_3) one in three; with 1,700 (b_1) a bold chain is worth having.
+const TRIAL_EFFORT_MIN: u64 = 300;
+/// A careful one and another are even when they differ by less than this part of their gain: in evening out a small cluster, the careful
+/// one then needs fewer moves.
 const EVEN_PART: i128 = 1000;
+/// A bold one and a near one are close when they differ by less than this part. On ROADEF a2_5 a bold one is ahead by 8 % or more, on a2_3
+/// mostly a near one; on a1_2, where a bold one ends lower, and on b_2, where a near one does, the trial does not show it.
+const CLOSE_PART: i128 = 16;
 
-/// Chains that run side by side: a cluster of one block has two, so that two threads have work.
-pub fn chains_at_once(node_count: usize) -> usize {
-    if block_count(node_count) > 1 { 1 } else { 2 }
+/// Chains that run side by side: a cluster of one block has two, so that two threads have work. More of them take turns.
+const AT_ONCE: usize = 2;
+
+/// Most chains of a part of a search.
+pub fn chains_max(node_count: usize) -> usize {
+    if block_count(node_count) > 1 { 1 } else { TRIED.len() }
 }
+
+/// What is tried in a cluster of one block.
+pub const TRIED: [Kind; 3] = [Kind::Careful, Kind::Bold, Kind::Near];
 
 /// All chains of a search, those that have ended included.
 pub struct Team<'a> {
@@ -45,10 +55,10 @@ pub struct Team<'a> {
     kicked: Option<Best>,
     /// Candidates judged by kicks.
     kick_evaluations: u64,
-    /// Candidates per task of the longest chain of each part, added up.
+    /// Candidates per task of the longest chain of each part, added up; more where chains took turns.
     pub effort: u64,
-    /// The clock ended a part before its rounds did.
-    pub is_timed: bool,
+    /// A part was ended before it had all its rounds.
+    pub is_cut: bool,
     /// What went wrong on the device. After the first trouble no later part runs there.
     pub troubles: Vec<Trouble>,
 }
@@ -75,7 +85,7 @@ impl<'a> Team<'a> {
             kicked: None,
             kick_evaluations: 0,
             effort: 0,
-            is_timed: false,
+            is_cut: false,
             troubles,
         }
     }
@@ -98,22 +108,29 @@ impl<'a> Team<'a> {
             control.report(Progress { phase: "anneal", done, objective, bound: None });
         };
         let silent = |_: u32, _: &Chain| {};
-        let turn = |(c, chain): (usize, &mut Chain)| {
-            chain.run(problem, pack, &schedule, control, if c == 0 { &listener } else { &silent })
-        };
-        while !chains.par_iter_mut().enumerate().map(turn).reduce(|| true, |a, b| a & b) {}
+        let mut open: VecDeque<usize> = (0..chains.len()).collect();
+        while !open.is_empty() {
+            let now: Vec<usize> = open.drain(..AT_ONCE.min(open.len())).collect();
+            let turn = |(c, chain): (usize, &mut Chain)| {
+                let listener: &dyn Fn(u32, &Chain) = if c == 0 { &listener } else { &silent };
+                (now.contains(&c) && !chain.run(problem, pack, &schedule, control, listener)).then_some(c)
+            };
+            let go_on: Vec<usize> = chains.par_iter_mut().with_max_len(1).enumerate().filter_map(turn).collect();
+            open.extend(go_on);
+        }
+        self.is_cut |= chains.iter().any(|chain| schedule.is_cut(u64::from(chain.round)));
         chains.par_iter_mut().for_each(|chain| chain.finish(problem, pack, &schedule));
         for chain in &chains {
             debug_assert!(pack.is_inexact || chain.agrees(problem, built), "kernel and model agree on every point");
         }
-        self.is_timed |= chains.iter().any(|chain| schedule.is_cut(u64::from(chain.round)));
         let rounds = chains.iter().map(|chain| u64::from(chain.round)).max().unwrap_or(0);
-        self.effort += rounds * u64::from(schedule.candidates_per_task);
+        let effort = rounds * u64::from(schedule.candidates_per_task);
+        self.effort += effort * chains.len().max(AT_ONCE) as u64 / AT_ONCE as u64;
         self.troubles.extend(chains.iter_mut().filter_map(|chain| chain.trouble.take()));
         self.chains.append(&mut chains);
     }
 
-    /// Kinds for two chains after a trial of a careful and a bold one.
+    /// Kinds for two chains after a trial of [`TRIED`].
     pub fn better_kinds(&self) -> [Kind; 2] {
         if self.effort < TRIAL_EFFORT_MIN {
             return [Kind::Careful; 2];
@@ -125,11 +142,7 @@ impl<'a> Team<'a> {
             objective(&best.at, &best.devices)
         };
         let worth: i128 = problem.tasks.iter().map(|task| i128::from(task.weight)).sum();
-        better_kinds(
-            objective(&self.built.at, &self.built.devices),
-            [found(Kind::Careful), found(Kind::Bold)],
-            worth * i128::from(SHARE_ONE),
-        )
+        better_kinds(objective(&self.built.at, &self.built.devices), TRIED.map(found), worth * i128::from(SHARE_ONE))
     }
 
     /// Which part of the rest of the search kicks are to have, one in so many; 0: none.
@@ -153,10 +166,10 @@ impl<'a> Team<'a> {
             Some(effort) => effort.saturating_sub(self.effort),
             None => self.effort / (part - 1),
         };
-        let asked = Asked { seed: self.options.seed, effort, is_timed: self.is_timed };
+        let asked = Asked { seed: self.options.seed, effort, is_timed: self.is_cut };
         let kicked = kick::kick(self.problem, self.pack, self.best().0.clone(), asked, self.control);
         self.effort += kicked.effort;
-        self.is_timed |= kicked.is_cut && self.control.is_late();
+        self.is_cut |= kicked.is_cut;
         self.kick_evaluations = kicked.evaluations;
         self.kicked = Some(kicked.best);
     }
@@ -176,15 +189,21 @@ impl<'a> Team<'a> {
     }
 }
 
-/// Kinds for the rest of a search, by the objectives that a careful and a bold chain made of the built one in the trial, and the
-/// ideal one: everything runs, at no cost. One of each where both gained the same, or the bold one nothing, for then it has
-/// shown nothing.
-fn better_kinds(built: i128, [careful, bold]: [i128; 2], ideal: i128) -> [Kind; 2] {
-    if bold <= built || (careful - bold).abs() <= (careful - built) / EVEN_PART {
-        return [Kind::Careful, Kind::Bold];
+/// Kinds for the rest of a search, by the objectives that a careful, a bold and a near chain made of the built one in the trial, and the
+/// ideal one: everything runs, at no cost. One that keeps limits and one that does not where both gained the same, or the latter nothing,
+/// for then it has shown nothing; and one of each that does not where neither has a clear lead.
+fn better_kinds(built: i128, [careful, bold, near]: [i128; 3], ideal: i128) -> [Kind; 2] {
+    let dared = bold.max(near);
+    let kinds = match () {
+        () if (bold - near).abs() <= (dared - built) / CLOSE_PART => [Kind::Bold, Kind::Neat],
+        () if bold > near => [Kind::Bold, Kind::Keen],
+        () => [Kind::Near, Kind::Neat],
+    };
+    if dared <= built || (careful - dared).abs() <= (careful - built) / EVEN_PART {
+        return [Kind::Careful, kinds[0]];
     }
-    let is_bold = (ideal - bold) * LEAD.1 <= (ideal - careful) * LEAD.0;
-    if is_bold { [Kind::Bold, Kind::Keen] } else { [Kind::Careful, Kind::Light] }
+    let is_bold = (ideal - dared) * LEAD.1 <= (ideal - careful) * LEAD.0;
+    if is_bold { kinds } else { [Kind::Careful, Kind::Light] }
 }
 
 #[cfg(test)]
@@ -193,20 +212,25 @@ mod tests {
 
     #[test]
     fn a_careful_chain_needs_a_clear_lead() {
-        assert_eq!(better_kinds(-500, [-100, -90], 0), [Kind::Bold, Kind::Keen]);
-        assert_eq!(better_kinds(-500, [-100, -120], 0), [Kind::Bold, Kind::Keen], "a fifth more is left");
-        assert_eq!(better_kinds(-500, [-100, -130], 0), [Kind::Careful, Kind::Light], "three tenths more");
-        assert_eq!(
-            better_kinds(-500, [100, 95], 110),
-            [Kind::Careful, Kind::Light],
-            "15 of the ideal are left instead of 10"
-        );
-        assert_eq!(
-            better_kinds(-500, [-100, -500], 0),
-            [Kind::Careful, Kind::Bold],
-            "nothing found: it has shown nothing"
-        );
-        assert_eq!(better_kinds(-500, [-500, -400], 0), [Kind::Bold, Kind::Keen], "the careful one found nothing");
-        assert_eq!(better_kinds(-5000, [-1, -4], 0), [Kind::Careful, Kind::Bold], "even");
+        let bold = [Kind::Bold, Kind::Keen];
+        let careful = [Kind::Careful, Kind::Light];
+        let kinds = |built, careful, bold, ideal| better_kinds(built, [careful, bold, built], ideal);
+        assert_eq!(kinds(-500, -100, -90, 0), bold);
+        assert_eq!(kinds(-500, -100, -120, 0), bold, "a fifth more is left");
+        assert_eq!(kinds(-500, -100, -130, 0), careful, "three tenths more");
+        assert_eq!(kinds(-500, 100, 95, 110), careful, "15 of the ideal are left instead of 10");
+        assert_eq!(kinds(-500, -500, -400, 0), bold, "the careful one found nothing");
+        assert_eq!(kinds(-5000, -1, -4, 0), [Kind::Careful, Kind::Bold], "even");
+    }
+
+    #[test]
+    fn one_of_each_goes_on_where_neither_has_a_clear_lead() {
+        let kinds = |bold, near| better_kinds(-5000, [-4000, bold, near], 0);
+        assert_eq!(kinds(-100, -500), [Kind::Bold, Kind::Keen]);
+        assert_eq!(kinds(-500, -100), [Kind::Near, Kind::Neat]);
+        assert_eq!(kinds(-100, -400), [Kind::Bold, Kind::Neat]);
+        assert_eq!(kinds(-400, -100), [Kind::Bold, Kind::Neat]);
+        assert_eq!(kinds(-5000, -100), [Kind::Near, Kind::Neat], "the bold one found nothing");
+        assert_eq!(kinds(-5000, -5000), [Kind::Careful, Kind::Bold], "nothing found: they have shown nothing");
     }
 }

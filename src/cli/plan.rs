@@ -30,6 +30,8 @@ const SEARCH_PART: f64 = 0.8;
 const ORDER_PART: u32 = 2;
 /// Least time kept back for ordering, verifying and writing.
 const RESERVE_MIN: Duration = Duration::from_millis(20);
+/// Most time kept back for the case that the machine is busy: how long these take does not depend on how long the search was.
+const RESERVE_BUSY: Duration = Duration::from_secs(5);
 /// Largest points of a move with its charge: 2^24 of them, scaled by less than 2^20, stay below 2^127.
 const CHARGE_MAX: i64 = 1 << 60;
 /// Most lines of a refused plan that are shown.
@@ -261,9 +263,9 @@ fn verified(problem: &Problem, read: &Problem, plan: &Plan) -> Verdict {
 }
 
 /// What is kept back of the time left when reading took `reading`: ordering, verifying, measuring and writing take about four times as long
-/// where most tasks start, and on a busy machine a twentieth, but never get more than a third of what is left.
+/// where most tasks start, and on a busy machine some seconds, but never get more than a third of what is left.
 fn reserve(left: Duration, reading: Duration) -> Duration {
-    (reading * 4).max(left / 20).max(RESERVE_MIN).min(left / 3)
+    (reading * 4).max((left / 20).min(RESERVE_BUSY)).max(RESERVE_MIN).min(left / 3)
 }
 
 /// True when a move may find its way closed: something runs that can move, and not all at once.
