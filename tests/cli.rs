@@ -614,7 +614,7 @@ mod signals {
             interrupt(&child, "-INT");
             let output = child.wait_with_output().unwrap();
             // On a busy machine it may not have read yet, and then has nothing to save.
-            if output.status.code() != Some(130) || patience > Duration::from_secs(10) {
+            if output.status.code() != Some(130) || patience > Duration::from_secs(3) {
                 break output;
             }
             patience *= 2;

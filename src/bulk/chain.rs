@@ -12,9 +12,6 @@ use crate::kernel::tally::Tally;
 use crate::model::{Problem, SHARE_ONE, score};
 use std::time::{Duration, Instant};
 
-/// Chains take turns of so long, so that a time limit is shared by more chains than there are threads.
-pub const TURN: Duration = Duration::from_millis(200);
-
 /// Rounds after which the price of being away from home is set anew, where few tasks may move.
 const STEER_EVERY: u32 = 16;
 /// Most points of that price: together with all others of a candidate it stays below 2^62.
@@ -53,6 +50,8 @@ pub struct Chain {
     move_price: i64,
     /// Points of the state the chain began with.
     points_built: i64,
+    /// The last round was not at temperature 0.
+    is_warm: bool,
     cutter: Cutter,
 }
 
@@ -81,6 +80,7 @@ impl Chain {
             displaced_max: pack.displaced_max,
             move_price: 0,
             points_built: points,
+            is_warm: false,
             cutter: Cutter::new(pack),
         }
     }
@@ -107,7 +107,7 @@ impl Chain {
         listener: &dyn Fn(u32, &Chain),
     ) -> bool {
         let began = Instant::now();
-        while began.elapsed() < schedule.turn() {
+        loop {
             let (count, pace) = self.device.as_ref().map_or((1, None), |device| device.next_batch(control.time_left()));
             // Prices change between batches only, and always after the same rounds.
             let count = match self.displaced_max {
@@ -122,15 +122,20 @@ impl Chain {
                 self.move_price = steered(self.move_price, self.tally.displaced, self.displaced_max, temperatures[0]);
             }
             self.advance(problem, pack, schedule, &temperatures);
+            if began.elapsed() >= schedule.turn() {
+                break;
+            }
         }
         listener(schedule.done(u64::from(self.round)), self);
         false
     }
 
-    /// An interrupted search is still hot: cools it at once, as long as that helps, but briefly. The device is free then.
+    /// An interrupted search is still hot, and one that the clock ended may not have had the last turn: cools it at once, as long as that
+    /// helps, but briefly. The device is free then.
     pub fn finish(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule) {
         debug_assert_eq!(self.state, self.state.recomputed(pack), "the blocks and the state agree on every sum");
-        if schedule.progress(u64::from(self.round)) < SETTLE_FROM {
+        let is_left_warm = schedule.is_by_clock() && self.is_warm;
+        if is_left_warm || schedule.progress(u64::from(self.round)) < SETTLE_FROM {
             self.quench(problem, pack, schedule);
         }
         self.device = None;
@@ -150,6 +155,7 @@ impl Chain {
     /// Rounds at these temperatures. A device that fails leaves the chain as it was; the same rounds are then done here.
     fn advance(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule, temperatures: &[i64]) {
         let rounds = (self.round..).zip(temperatures);
+        self.is_warm = temperatures.last().is_some_and(|temperature| *temperature > 0);
         let plans: Vec<_> = rounds.map(|(round, temperature)| self.plan(schedule, round, *temperature)).collect();
         if self.device.is_some() {
             match OnDevice::advance(self, problem, pack, &plans) {

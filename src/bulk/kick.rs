@@ -17,11 +17,11 @@
 
 use super::Options;
 use super::build::{Builder, Was};
-use super::chain::{Best, TURN};
+use super::chain::Best;
 use super::ground::Dice;
 use super::pack::{NOWHERE, Pack};
 use super::round::{Cutter, PART_NODES_MAX, RoundPlan};
-use super::schedule::{Kind, Part, Schedule};
+use super::schedule::{Kind, Part, Schedule, TURN};
 use super::state::{State, spots};
 use crate::control::{Control, Progress};
 use crate::kernel::points::{BalanceTerm, OverPrice};

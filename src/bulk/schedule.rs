@@ -14,18 +14,20 @@
 //! ```
 //!
 //! A careful chain keeps all limits, so that the shortest search brings something. A bold one opens and closes them, and being away
-//! from home costs it the temperature just once. The first wins in roomy clusters, where moves are what costs; the second in
-//! full ones. A near chain is a bold one that stays nearer home: being away costs it twice as much. It wins where a task that needs to
-//! be elsewhere is one of few, or may be nearly anywhere; where nearly all of them must move, and hardly anything fits, a bold one does. A light
-//! chain is a careful one for which being away is cheap, whatever the move: it wins where few moves are needed, but just the right ones. For a
-//! keen chain, which is bold, and a neat one, which is near, half of the price of being away follows that of the move. A cluster of one
-//! block has two chains at a time, whatever the threads: the first eighth of the search at most tries a careful, a bold and a near one, the
-//! rest is for two that are like the best (team.rs), and for kicks (kick.rs); where nothing runs yet, both are careful from the start, and
-//! so they are after a trial that was too short to show anything. Larger clusters have one careful chain, whose blocks the threads share.
+//! from home costs it the temperature just once. The first wins in roomy clusters, where moves are what costs; the second in full
+//! ones. A near chain is a bold one that stays nearer home: being away costs it twice as much. It wins where a task that needs to be
+//! elsewhere is one of few, or may be nearly anywhere; where nearly all of them must move, and hardly anything fits, a bold one does.
+//! A light chain is a careful one for which being away is cheap, whatever the move: it wins where few moves are needed, but just the
+//! right ones. For a keen chain, which is bold, and a neat one, which is near, half of the price of being away follows that of the
+//! move.
+//!
+//! A cluster of one block has two chains at a time, whatever the threads: the first eighth of the search at most tries a careful, a
+//! bold and a near one, the rest is for two that are like the best (team.rs), and for kicks (kick.rs); where nothing runs yet, both
+//! are careful from the start, and so they are after a trial that was too short to show anything. Larger clusters have one careful
+//! chain, whose blocks the threads share.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
-use super::chain::TURN;
 use super::pack::{NOWHERE, Pack};
 use super::state::State;
 use super::{EFFORT_MAX, Options, round};
@@ -46,15 +48,18 @@ const CLOSE_DEPTH: i64 = 619_393;
 const OVER_SHARE: i64 = 6;
 /// Largest factor on that price, in 256ths.
 const OVER_FACTOR_MAX: i64 = 1 << 20;
-/// A bold chain falls by so much, log2(1024) in 65,536ths, in the first [`KNEE_FROM`] of its rounds and as quickly as it likes in the
-/// rest: what is decided in a full cluster is decided before (4 to 8 % on ROADEF a2_2, a2_5 and a1_4).
+/// A chain that exceeds limits falls by so much, log2(1024) in 65,536ths, in the first [`KNEE_FROM`] of its rounds and as quickly as it
+/// likes in the rest: what is decided in a full cluster is decided before (4 to 8 % on ROADEF a2_2, a2_5 and a1_4).
 const KNEE_DEPTH: i64 = 10 << 16;
 const KNEE_FROM: i64 = PROGRESS_ONE * 82 / 100;
 const _: () = assert!(KNEE_DEPTH > CLOSE_DEPTH && KNEE_FROM < SETTLE_FROM);
 /// Of what being away from home costs a careful chain, this part is the same for all moves, where moves cost something; figures are in
-/// benches/RESULTS.md. For a bold one all of it is: if cheap moves are free while it is hot, a long search on ROADEF a2_2 finds no way
-/// back within the limits.
+/// benches/RESULTS.md. For a bold one and a near one all of it is: if cheap moves are free while it is hot, a long search on ROADEF a2_2
+/// finds no way back within the limits.
 const FLAT_PART: i64 = 8;
+/// What being away from home costs a bold chain and a near one, in 256ths of the temperature; figures are in benches/RESULTS.md.
+const BOLD_HOME: i64 = 256;
+const NEAR_HOME: i64 = 512;
 /// Of what it costs a keen or a neat chain, this part is in proportion to what the move costs: with seven eighths, some on ROADEF a2_4
 /// find no way back.
 const KEEN_PART: i64 = 2;
@@ -71,12 +76,16 @@ const ONE_BLOCK_PER_TASK: (u64, u64) = (5, 50);
 const ROUNDS_MIN: u64 = 200;
 /// Part of a search that tries which kind of chain does better.
 pub const TRIAL_PART: u64 = 8;
-/// Of the rounds in that part, as a fraction, each of three chains has so many when two run at a time.
-const TRIAL_SHARE: (u64, u64) = (2, 3);
+/// What is tried in a cluster of one block.
+pub const TRIED: [Kind; 3] = [Kind::Careful, Kind::Bold, Kind::Near];
+/// Chains that run side by side: a cluster of one block has two, so that two threads have work. More of them take turns.
+pub const AT_ONCE: usize = 2;
 /// Candidates per task that are enough for that: what a long search has beyond is better spent on the rest of it.
 const TRIAL_EFFORT_MAX: u64 = 1 << 15;
-/// Turns in the time of a part, at least.
-const TURNS_MIN: u32 = 12;
+/// A turn of a chain is no longer than this, so that a time limit is shared by more chains than there are threads.
+pub const TURN: Duration = Duration::from_millis(200);
+/// Nor longer than the time of a part divided by this, so that all chains come to its cold end.
+const TURNS_MIN: u32 = 100;
 /// Tasks and nodes looked at to learn how many nodes a task fits on.
 const SAMPLE: usize = 1024;
 
@@ -97,12 +106,13 @@ pub enum Part {
 impl Part {
     /// How many of the rounds of a whole search it has.
     fn of(self, rounds: u64, per_round: u64) -> u64 {
-        let trial = (rounds / TRIAL_PART).min(TRIAL_EFFORT_MAX / per_round);
+        let (kinds, at_once) = (TRIED.len() as u64, AT_ONCE as u64);
+        let tried = (rounds / TRIAL_PART).min(TRIAL_EFFORT_MAX / per_round) * at_once / kinds;
         match self {
             Part::Whole => rounds,
-            Part::Trial => trial * TRIAL_SHARE.0 / TRIAL_SHARE.1,
+            Part::Trial => tried,
             Part::Rest { kicks } => {
-                let rest = rounds - trial;
+                let rest = rounds - (tried * kinds).div_ceil(at_once);
                 rest - rest.checked_div(kicks).unwrap_or(0)
             }
         }
@@ -151,9 +161,9 @@ pub struct Manner {
     priced: i64,
     /// Shifts that go home, in 256ths of all shifts.
     pub home_share: u32,
-    /// Candidates that begin with a task that is away from home or waits, in 16ths; half where all tasks wait at the start. Careful:
-    /// half of them brings as much on ROADEF b_9 and b_4 as three times the search without, three quarters a little more. Bold:
-    /// in a full cluster many tasks end elsewhere, and with more of these candidates a1_4 and a2_5 end higher.
+    /// Candidates that begin with a task that is away from home or waits, in 16ths; half where all tasks wait at the start. Careful: half
+    /// of them brings as much on ROADEF b_9 and b_4 as three times the search without, three quarters a little more. All that exceed
+    /// limits: in a full cluster many tasks end elsewhere, and with more of these candidates a1_4 and a2_5 end higher.
     pub away_share: u32,
 }
 
@@ -193,7 +203,7 @@ impl Schedule {
         let time = control.time_left().map(|left| part.time(left));
         let (hot, cold) = temperatures(pack);
         let waiting_only = pack.all_wait();
-        let [careful, bold, near] = if waiting_only { [0; 3] } else { home_shares(pack) };
+        let [careful, bold, near] = if waiting_only { [0; 3] } else { [careful_home(pack), BOLD_HOME, NEAR_HOME] };
         let away = |share: u32| if waiting_only { 8 } else { share };
         let mean_move = mean_move(pack);
         let flat = if mean_move > 0 { careful / FLAT_PART } else { careful };
@@ -251,7 +261,12 @@ impl Schedule {
         rounds < self.rounds.unwrap_or(self.rounds_max)
     }
 
-    /// How long the turn of a chain is: short enough that all of them have several.
+    /// Does time decide when it ends?
+    pub fn is_by_clock(&self) -> bool {
+        self.rounds.is_none() && self.time.is_some()
+    }
+
+    /// How long the turn of a chain is; it has one round at least.
     pub fn turn(&self) -> Duration {
         self.time.map_or(TURN, |time| TURN.min(time / TURNS_MIN))
     }
@@ -340,8 +355,8 @@ fn candidates_per_task(blocks: usize, movable: usize, effort: Option<u64>) -> u3
     most.clamp(ONE_BLOCK_PER_TASK.0, ONE_BLOCK_PER_TASK.1) as u32
 }
 
-/// What being away from home costs a careful chain, a bold one and a near one, in 256ths of the temperature.
-fn home_shares(pack: &Pack) -> [i64; 3] {
+/// What being away from home costs a careful chain, in 256ths of the temperature.
+fn careful_home(pack: &Pack) -> i64 {
     let start = State::at_home(pack);
     let (nodes, lanes) = (pack.price.len(), pack.lanes);
     let movable = &pack.order[..pack.movable_count];
@@ -363,12 +378,11 @@ fn home_shares(pack: &Pack) -> [i64; 3] {
     // (gpuspec33). In waves nothing is held at home for long; half of it there brings no more evenness, but three times the moves.
     let entropy = (256 + sum / i64::from(count.max(1)) * 177 / 65_536).clamp(256, 8 * 256);
     let waits = movable.iter().any(|task| pack.home[*task as usize] == NOWHERE);
-    let careful = match (waits, pack.shared.simultaneous) {
+    match (waits, pack.shared.simultaneous) {
         (true, _) => entropy / 2,
         (false, false) => entropy,
         (false, true) => 2 * entropy,
-    };
-    [careful, 256, entropy.min(512)]
+    }
 }
 
 /// Points that a move costs in the mean: of the movable tasks that run, to all nodes alike.
@@ -470,14 +484,12 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_search_are_all_of_it() {
-        for (rounds, tried, rest) in [(4800, 400, 4200), (100_000, 436, 99_345), (0, 0, 0), (7, 0, 7)] {
+        for (rounds, tried, rest) in [(4800, 400, 4200), (100_000, 436, 99_346), (0, 0, 0), (8, 0, 8), (16, 1, 14)] {
             assert_eq!(
                 (Part::Trial.of(rounds, 50), Part::Rest { kicks: 0 }.of(rounds, 50)),
                 (tried, rest),
                 "of {rounds}"
             );
-            // Three chains, two at a time.
-            assert!((tried * 3).div_ceil(2) + rest <= rounds.max(rest));
         }
         assert_eq!(Part::Rest { kicks: 8 }.of(4800, 50), 3675);
     }

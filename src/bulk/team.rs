@@ -7,13 +7,13 @@ use super::device::{self, Trouble};
 use super::kick::{self, Asked};
 use super::pack::Pack;
 use super::round::block_count;
-use super::schedule::{Kind, Part, Schedule, TRIAL_PART};
+use super::schedule::{AT_ONCE, Kind, Part, Schedule, TRIAL_PART, TRIED, TURN};
 use super::state::{State, spots};
 use crate::control::{Control, Progress};
 use crate::model::{Problem, SHARE_ONE, score};
 use rayon::prelude::*;
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// After the trial, careful chains go on only where they leave so much less to gain, as a fraction: one that exceeds limits wins more from
 /// a longer search. On ROADEF b_1 it is behind by 7 % after a short trial and ahead in the end, on b_2, a1_4 and a2_1 soon far
@@ -26,20 +26,15 @@ const TRIAL_EFFORT_MIN: u64 = 300;
 /// A careful one and another are even when they differ by less than this part of their gain: in evening out a small cluster, the careful
 /// one then needs fewer moves.
 const EVEN_PART: i128 = 1000;
-/// A bold one and a near one are close when they differ by less than this part. On ROADEF a2_5 a bold one is ahead by 8 % or more, on a2_3
-/// mostly a near one; on a1_2, where a bold one ends lower, and on b_2, where a near one does, the trial does not show it.
+/// A bold one and a near one are close when they differ by less than this part of the larger gain. On ROADEF a2_5 a bold one is ahead by 8
+/// % or more, on a2_3 mostly a near one; on a1_2, where a bold one ends lower, and on b_2, where a near one does, the trial does not show
+/// it.
 const CLOSE_PART: i128 = 16;
-
-/// Chains that run side by side: a cluster of one block has two, so that two threads have work. More of them take turns.
-const AT_ONCE: usize = 2;
 
 /// Most chains of a part of a search.
 pub fn chains_max(node_count: usize) -> usize {
     if block_count(node_count) > 1 { 1 } else { TRIED.len() }
 }
-
-/// What is tried in a cluster of one block.
-pub const TRIED: [Kind; 3] = [Kind::Careful, Kind::Bold, Kind::Near];
 
 /// All chains of a search, those that have ended included.
 pub struct Team<'a> {
@@ -93,6 +88,7 @@ impl<'a> Team<'a> {
     /// Runs a part of the search with new chains of these kinds; an interrupted search gets no more parts.
     pub fn run(&mut self, part: Part, kinds: &[Kind]) {
         if self.control.must_stop() && !self.chains.is_empty() {
+            self.is_cut = true;
             return;
         }
         let Team { problem, pack, built, options, control, .. } = *self;
@@ -103,20 +99,28 @@ impl<'a> Team<'a> {
         if let (Some(device), Some(audit), true) = (&options.device, &self.audit, self.troubles.is_empty()) {
             self.troubles.extend(device::launch(device, &mut chains, audit));
         }
+        // Adding up takes as long as a short turn.
+        let told = Mutex::new(None::<Instant>);
         let listener = |done: u32, chain: &Chain| {
+            let mut told = told.lock().expect("nobody panics while telling");
+            if told.is_some_and(|told| told.elapsed() < TURN) {
+                return;
+            }
+            *told = Some(Instant::now());
             let objective = score(problem, &spots(problem, &chain.best.at, &chain.best.devices)).objective();
             control.report(Progress { phase: "anneal", done, objective, bound: None });
         };
         let silent = |_: u32, _: &Chain| {};
-        let mut open: VecDeque<usize> = (0..chains.len()).collect();
+        let mut open: Vec<&mut Chain> = chains.iter_mut().collect();
         while !open.is_empty() {
-            let now: Vec<usize> = open.drain(..AT_ONCE.min(open.len())).collect();
-            let turn = |(c, chain): (usize, &mut Chain)| {
-                let listener: &dyn Fn(u32, &Chain) = if c == 0 { &listener } else { &silent };
-                (now.contains(&c) && !chain.run(problem, pack, &schedule, control, listener)).then_some(c)
+            let waiting = open.split_off(AT_ONCE.min(open.len()));
+            let turn = |(t, chain): (usize, _)| {
+                let chain: &mut Chain = chain;
+                let is_done = chain.run(problem, pack, &schedule, control, if t == 0 { &listener } else { &silent });
+                (!is_done).then_some(chain)
             };
-            let go_on: Vec<usize> = chains.par_iter_mut().with_max_len(1).enumerate().filter_map(turn).collect();
-            open.extend(go_on);
+            let go_on: Vec<&mut Chain> = open.into_par_iter().enumerate().filter_map(turn).collect();
+            open = waiting.into_iter().chain(go_on).collect();
         }
         self.is_cut |= chains.iter().any(|chain| schedule.is_cut(u64::from(chain.round)));
         chains.par_iter_mut().for_each(|chain| chain.finish(problem, pack, &schedule));
@@ -138,7 +142,7 @@ impl<'a> Team<'a> {
         let problem = self.problem;
         let objective = |at, devices| score(problem, &spots(problem, at, devices)).objective();
         let found = |kind| {
-            let best = &self.chains.iter().find(|chain| chain.kind == kind).expect("both were tried").best;
+            let best = &self.chains.iter().find(|chain| chain.kind == kind).expect("all were tried").best;
             objective(&best.at, &best.devices)
         };
         let worth: i128 = problem.tasks.iter().map(|task| i128::from(task.weight)).sum();
@@ -159,14 +163,16 @@ impl<'a> Team<'a> {
 
     /// Kicks the best placement for what the last part has left: one part in so many.
     pub fn kick(&mut self, part: u64) {
-        if part == 0 || self.control.must_stop() {
+        if part == 0 {
             return;
         }
-        let effort = match self.options.effort_under(self.control) {
-            Some(effort) => effort.saturating_sub(self.effort),
-            None => self.effort / (part - 1),
-        };
-        let asked = Asked { seed: self.options.seed, effort, is_timed: self.is_cut };
+        if self.control.must_stop() {
+            self.is_cut = true;
+            return;
+        }
+        let granted = self.options.effort_under(self.control);
+        let effort = granted.map_or(self.effort / (part - 1), |effort| effort.saturating_sub(self.effort));
+        let asked = Asked { seed: self.options.seed, effort, is_timed: granted.is_none() && self.is_cut };
         let kicked = kick::kick(self.problem, self.pack, self.best().0.clone(), asked, self.control);
         self.effort += kicked.effort;
         self.is_cut |= kicked.is_cut;
@@ -232,5 +238,6 @@ mod tests {
         assert_eq!(kinds(-400, -100), [Kind::Bold, Kind::Neat]);
         assert_eq!(kinds(-5000, -100), [Kind::Near, Kind::Neat], "the bold one found nothing");
         assert_eq!(kinds(-5000, -5000), [Kind::Careful, Kind::Bold], "nothing found: they have shown nothing");
+        assert_eq!(kinds(-4500, -4001), [Kind::Careful, Kind::Near], "even with the careful one");
     }
 }

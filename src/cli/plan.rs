@@ -263,7 +263,7 @@ fn verified(problem: &Problem, read: &Problem, plan: &Plan) -> Verdict {
 }
 
 /// What is kept back of the time left when reading took `reading`: ordering, verifying, measuring and writing take about four times as long
-/// where most tasks start, and on a busy machine some seconds, but never get more than a third of what is left.
+/// where most tasks start, and on a busy machine a twentieth of what is left or [`RESERVE_BUSY`], but never get more than a third of it.
 fn reserve(left: Duration, reading: Duration) -> Duration {
     (reading * 4).max((left / 20).min(RESERVE_BUSY)).max(RESERVE_MIN).min(left / 3)
 }
