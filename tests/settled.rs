@@ -83,7 +83,7 @@ fn filled(rng: &mut Rng, percent: i64) -> Snapshot {
 #[test]
 fn what_a_plan_leads_to_needs_no_plan() {
     let seen = Cell::new([0; 4]);
-    for_seeds("settled", 600, |_, rng| {
+    for_seeds("settled", 1500, |_, rng| {
         let (percent, goal) = (rng.range(60, 98), *rng.pick(&GOALS));
         let kinds = Kinds { simultaneous: false, move_limits: false, ..Kinds::ALL };
         let snapshot = if rng.chance(70) { filled(rng, percent) } else { random_snapshot(rng, Size::SMALL, kinds) };
