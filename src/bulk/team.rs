@@ -128,8 +128,8 @@ impl<'a> Team<'a> {
             debug_assert!(pack.is_inexact || chain.agrees(problem, built), "kernel and model agree on every point");
         }
         let rounds = chains.iter().map(|chain| u64::from(chain.round)).max().unwrap_or(0);
-        let effort = rounds * u64::from(schedule.candidates_per_task);
-        self.effort += effort * chains.len().max(AT_ONCE) as u64 / AT_ONCE as u64;
+        let turns = (rounds * chains.len().max(AT_ONCE) as u64).div_ceil(AT_ONCE as u64);
+        self.effort += turns * u64::from(schedule.candidates_per_task);
         self.troubles.extend(chains.iter_mut().filter_map(|chain| chain.trouble.take()));
         self.chains.append(&mut chains);
     }
