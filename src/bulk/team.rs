@@ -114,12 +114,12 @@ impl<'a> Team<'a> {
         let mut open: Vec<&mut Chain> = chains.iter_mut().collect();
         while !open.is_empty() {
             let waiting = open.split_off(AT_ONCE.min(open.len()));
-            let turn = |(t, chain): (usize, _)| {
-                let chain: &mut Chain = chain;
+            let now = open.into_par_iter().enumerate();
+            let go_on = now.filter_map(|(t, chain)| {
                 let is_done = chain.run(problem, pack, &schedule, control, if t == 0 { &listener } else { &silent });
                 (!is_done).then_some(chain)
-            };
-            let go_on: Vec<&mut Chain> = open.into_par_iter().enumerate().filter_map(turn).collect();
+            });
+            let go_on: Vec<&mut Chain> = go_on.collect();
             open = waiting.into_iter().chain(go_on).collect();
         }
         self.is_cut |= chains.iter().any(|chain| schedule.is_cut(u64::from(chain.round)));

@@ -411,3 +411,18 @@ fn tables(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_search_keeps_no_more_back_than_what_follows_may_take() {
+        let kept = |left, reading| reserve(Duration::from_millis(left), Duration::from_millis(reading)).as_millis();
+        assert_eq!(kept(60_000, 10), 3000, "a twentieth");
+        assert_eq!(kept(600_000, 10), 5000, "no more");
+        assert_eq!(kept(600_000, 6000), 24_000, "four times what reading took");
+        assert_eq!(kept(100, 1), 20, "the least");
+        assert_eq!(kept(900, 2000), 300, "a third");
+    }
+}
