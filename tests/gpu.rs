@@ -184,6 +184,17 @@ fn plans_for_random_clusters_are_equal() {
     });
 }
 
+/// So long that chains go to the device from the best of several starts (start.rs).
+#[test]
+fn plans_of_long_searches_are_equal() {
+    let Some(gpu) = gpu("plans_of_long_searches_are_equal") else { return };
+    let size = Size { nodes_max: 8, tasks_max: 24, ..Size::SMALL };
+    for_seeds("gpu long", 2, |seed, rng| {
+        let problem = Problem::new(&random_snapshot(rng, size, Kinds::ALL)).unwrap();
+        assert_plans_are_equal(&problem, &gpu, seed, 80_000);
+    });
+}
+
 #[test]
 fn plans_for_roadef_are_equal() {
     let test = "plans_for_roadef_are_equal";

@@ -4,6 +4,7 @@
 //! pack      the problem as integer arrays                              pack.rs
 //! build     repair what is broken, place what waits                    build.rs
 //! heat      how hot, and what being away or beyond a limit costs    schedule.rs
+//! start     in a small cluster: the best of several beginnings               start.rs
 //! anneal    rounds: cut into blocks → anneal each → put together       round.rs, kernel/anneal.rs
 //! settle    the same at temperature 0, ties go home
 //! kick      in a small cluster: put a task of a dear node elsewhere by force, and anneal around it      kick.rs
@@ -49,6 +50,7 @@ mod schedule;
 mod seat;
 mod shelves;
 mod shorten;
+mod start;
 mod state;
 mod team;
 mod trim;
@@ -186,7 +188,7 @@ fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {
             team.run(Part::Trial, &schedule::TRIED);
             // Ejection does the same for tasks that want devices.
             let kicks = if ejects { 0 } else { team.kick_part() };
-            team.run(Part::Rest { kicks }, &team.better_kinds());
+            team.rest(kicks);
             team.kick(kicks);
         }
     }

@@ -22,15 +22,15 @@
 //! move.
 //!
 //! A cluster of one block has two chains at a time, whatever the threads: the first eighth of the search at most tries a careful, a
-//! bold and a near one, the rest is for two that are like the best (team.rs), and for kicks (kick.rs); where nothing runs yet, both
-//! are careful from the start, and so they are after a trial that was too short to show anything. Larger clusters have one careful
+//! bold and a near one, the rest is for two that are like the best (team.rs), each from the best of several starts (start.rs), and for
+//! kicks (kick.rs); where nothing runs yet, both are careful from the start, and so they are after a trial that was too short to show anything. Larger clusters have one careful
 //! chain, whose blocks the threads share.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
 use super::pack::{NOWHERE, Pack};
 use super::state::State;
-use super::{EFFORT_MAX, Options, round};
+use super::{EFFORT_MAX, Options, round, start};
 use crate::control::Control;
 use crate::kernel::points::{HomePrice, OverPrice};
 use crate::kernel::random::{exp2_q16, log2_q16};
@@ -75,7 +75,7 @@ const ONE_BLOCK_PER_TASK: (u64, u64) = (5, 50);
 /// Rounds that a search of a given effort is to have at least, where the most candidates per task and round would leave fewer.
 const ROUNDS_MIN: u64 = 200;
 /// Part of a search that tries which kind of chain does better.
-pub const TRIAL_PART: u64 = 8;
+const TRIAL_PART: u64 = 8;
 /// What is tried in a cluster of one block.
 pub const TRIED: [Kind; 3] = [Kind::Careful, Kind::Bold, Kind::Near];
 /// Chains that run side by side: a cluster of one block has two, so that two threads have work. More of them take turns.
@@ -96,10 +96,12 @@ pub enum Part {
     Whole,
     /// An eighth, or what is long enough to see which of three kinds of chain does best.
     Trial,
-    /// What is left after the trial, but for one part in so many that is for kicks; 0: none.
+    /// What is left after the trial.
     Rest {
-        /// See kick.rs.
+        /// One part in so many is left to kicks; 0: none. See kick.rs.
         kicks: u64,
+        /// Starts among which each chain is chosen. See start.rs.
+        starts: u64,
     },
 }
 
@@ -111,19 +113,30 @@ impl Part {
         match self {
             Part::Whole => rounds,
             Part::Trial => tried,
-            Part::Rest { kicks } => {
+            Part::Rest { kicks, .. } => {
                 let rest = rounds - (tried * kinds).div_ceil(at_once);
-                rest - rest.checked_div(kicks).unwrap_or(0)
+                let others = rest.checked_div(kicks).unwrap_or(0) + self.starts() * self.lead(per_round);
+                rest.saturating_sub(others)
             }
         }
+    }
+
+    /// Starts among which each chain is chosen.
+    pub fn starts(self) -> u64 {
+        if let Part::Rest { starts, .. } = self { starts } else { 1 }
+    }
+
+    /// Rounds of a start.
+    fn lead(self, per_round: u64) -> u64 {
+        if self.starts() > 1 { start::EFFORT.div_ceil(per_round) } else { 0 }
     }
 
     /// How much time it has of what is left.
     fn time(self, left: Duration) -> Duration {
         match self {
-            Part::Whole | Part::Rest { kicks: 0 } => left,
+            Part::Whole | Part::Rest { kicks: 0, .. } => left,
             Part::Trial => left / TRIAL_PART as u32,
-            Part::Rest { kicks } => left - left / kicks as u32,
+            Part::Rest { kicks, .. } => left - left / kicks as u32,
         }
     }
 }
@@ -171,7 +184,9 @@ pub struct Manner {
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
     part: Part,
-    /// Rounds, or `None` when time decides.
+    /// Rounds of a start, at the hottest temperature.
+    pub lead: u64,
+    /// Rounds after them, or `None` when time decides.
     rounds: Option<u64>,
     /// Most rounds, whatever the time.
     rounds_max: u64,
@@ -217,6 +232,7 @@ impl Schedule {
         };
         Schedule {
             part,
+            lead: part.lead(per_round),
             rounds,
             rounds_max: share((EFFORT_MAX * pack.movable_count as u64 / per_round).max(8)),
             start: Instant::now(),
@@ -237,6 +253,7 @@ impl Schedule {
     }
 
     fn progress_by_rounds(&self, round: u64) -> i64 {
+        let round = round.saturating_sub(self.lead);
         match self.rounds.unwrap_or(self.rounds_max) {
             0 => PROGRESS_ONE,
             rounds => round as i64 * PROGRESS_ONE / rounds as i64,
@@ -258,7 +275,7 @@ impl Schedule {
 
     /// Was a search ended after so many rounds, of more that it was to have or could have had?
     pub fn is_cut(&self, rounds: u64) -> bool {
-        rounds < self.rounds.unwrap_or(self.rounds_max)
+        rounds < self.lead + self.rounds.unwrap_or(self.rounds_max)
     }
 
     /// Does time decide when it ends?
@@ -300,8 +317,8 @@ impl Schedule {
             .collect()
     }
 
-    /// Temperature in 256ths of a point.
-    fn temperature(&self, progress: i64, kind: Kind) -> i64 {
+    /// Temperature in 256ths of a point, of a chain of this kind so far on ([`PROGRESS_ONE`]ths).
+    pub fn temperature(&self, progress: i64, kind: Kind) -> i64 {
         let range = self.hot - self.cold;
         let (knee_from, knee_depth) = if kind.exceeds_limits() { (KNEE_FROM, KNEE_DEPTH.min(range)) } else { (0, 0) };
         let depth = if progress >= SETTLE_FROM {
@@ -486,12 +503,13 @@ mod tests {
     fn the_parts_of_a_search_are_all_of_it() {
         for (rounds, tried, rest) in [(4800, 400, 4200), (100_000, 436, 99_346), (0, 0, 0), (8, 0, 8), (16, 1, 14)] {
             assert_eq!(
-                (Part::Trial.of(rounds, 50), Part::Rest { kicks: 0 }.of(rounds, 50)),
+                (Part::Trial.of(rounds, 50), Part::Rest { kicks: 0, starts: 1 }.of(rounds, 50)),
                 (tried, rest),
                 "of {rounds}"
             );
         }
-        assert_eq!(Part::Rest { kicks: 8 }.of(4800, 50), 3675);
+        assert_eq!(Part::Rest { kicks: 8, starts: 1 }.of(4800, 50), 3675);
+        assert_eq!(Part::Rest { kicks: 8, starts: 3 }.of(4800, 50), 3675 - 3 * start::EFFORT / 50);
     }
 
     #[test]

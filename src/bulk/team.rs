@@ -7,7 +7,8 @@ use super::device::{self, Trouble};
 use super::kick::{self, Asked};
 use super::pack::Pack;
 use super::round::block_count;
-use super::schedule::{AT_ONCE, Kind, Part, Schedule, TRIAL_PART, TRIED, TURN};
+use super::schedule::{AT_ONCE, Kind, Part, Schedule, TRIED, TURN};
+use super::start::{self, Started};
 use super::state::{State, spots};
 use crate::control::{Control, Progress};
 use crate::model::{Problem, SHARE_ONE, score};
@@ -48,8 +49,9 @@ pub struct Team<'a> {
     pub chains: Vec<Chain>,
     /// What kicks made of the best of them.
     kicked: Option<Best>,
-    /// Candidates judged by kicks.
-    kick_evaluations: u64,
+    /// Candidates judged by kicks, and by starts that were not chosen.
+    other_evaluations: u64,
+    began: Instant,
     /// Candidates per task of the longest chain of each part, added up; more where chains took turns.
     pub effort: u64,
     /// A part was ended before it had all its rounds.
@@ -78,7 +80,8 @@ impl<'a> Team<'a> {
             audit,
             chains: Vec::new(),
             kicked: None,
-            kick_evaluations: 0,
+            other_evaluations: 0,
+            began: Instant::now(),
             effort: 0,
             is_cut: false,
             troubles,
@@ -92,10 +95,8 @@ impl<'a> Team<'a> {
             return;
         }
         let Team { problem, pack, built, options, control, .. } = *self;
+        let mut chains = self.started(part, kinds);
         let schedule = Schedule::new(problem, pack, options, control, part);
-        let number = self.chains.len();
-        let new = |(i, kind): (usize, &Kind)| Chain::new(pack, built, options.seed, number + i, *kind);
-        let mut chains: Vec<Chain> = kinds.iter().enumerate().map(new).collect();
         if let (Some(device), Some(audit), true) = (&options.device, &self.audit, self.troubles.is_empty()) {
             self.troubles.extend(device::launch(device, &mut chains, audit));
         }
@@ -134,8 +135,42 @@ impl<'a> Team<'a> {
         self.chains.append(&mut chains);
     }
 
+    /// A new chain of each kind, the best of its starts.
+    fn started(&mut self, part: Part, kinds: &[Kind]) -> Vec<Chain> {
+        let Team { problem, pack, built, options, control, .. } = *self;
+        let schedule = Schedule::new(problem, pack, options, control, part);
+        let number = self.chains.len();
+        let best = |(i, kind): (usize, &Kind)| {
+            let number = |start: u64| number + i + start as usize * kinds.len();
+            let chains = (0..part.starts()).map(|start| Chain::new(pack, built, options.seed, number(start), *kind));
+            start::best(problem, pack, &schedule, control, chains)
+        };
+        let started: Vec<Started> = kinds.par_iter().enumerate().map(best).collect();
+        let others = started.iter().map(|started| started.rounds).max().unwrap_or(0);
+        self.effort += others * u64::from(schedule.candidates_per_task);
+        self.other_evaluations += started.iter().map(|started| started.evaluations).sum::<u64>();
+        started.into_iter().map(|started| started.chain).collect()
+    }
+
+    /// Candidates per task that each chain of the rest of the search can have, as far as is known.
+    fn effort_left(&self) -> u64 {
+        match self.options.effort_under(self.control) {
+            Some(effort) => effort.saturating_sub(self.effort),
+            None => {
+                let (left, spent) = (self.control.time_left().unwrap_or_default(), self.began.elapsed());
+                (u128::from(self.effort) * left.as_micros() / spent.as_micros().max(1)) as u64
+            }
+        }
+    }
+
+    /// The rest of the search, after a trial of [`TRIED`].
+    pub fn rest(&mut self, kicks: u64) {
+        let starts = start::count(self.pack, self.effort_left());
+        self.run(Part::Rest { kicks, starts }, &self.better_kinds());
+    }
+
     /// Kinds for two chains after a trial of [`TRIED`].
-    pub fn better_kinds(&self) -> [Kind; 2] {
+    fn better_kinds(&self) -> [Kind; 2] {
         if self.effort < TRIAL_EFFORT_MIN {
             return [Kind::Careful; 2];
         }
@@ -153,12 +188,8 @@ impl<'a> Team<'a> {
     pub fn kick_part(&self) -> u64 {
         let best = self.best().0;
         let state = State::of(self.pack, &best.at, &best.devices);
-        let rest = match self.options.effort_under(self.control) {
-            Some(effort) => effort.saturating_sub(self.effort),
-            None => self.effort.saturating_mul(TRIAL_PART - 1),
-        };
         let part = kick::part(self.pack, &state);
-        if kick::suits(self.pack, rest.checked_div(part).unwrap_or(0)) { part } else { 0 }
+        if kick::suits(self.pack, self.effort_left().checked_div(part).unwrap_or(0)) { part } else { 0 }
     }
 
     /// Kicks the best placement for what the last part has left: one part in so many.
@@ -176,13 +207,13 @@ impl<'a> Team<'a> {
         let kicked = kick::kick(self.problem, self.pack, self.best().0.clone(), asked, self.control);
         self.effort += kicked.effort;
         self.is_cut |= kicked.is_cut;
-        self.kick_evaluations = kicked.evaluations;
+        self.other_evaluations += kicked.evaluations;
         self.kicked = Some(kicked.best);
     }
 
     /// Candidates judged in all.
     pub fn evaluations(&self) -> u64 {
-        self.kick_evaluations + self.chains.iter().map(|chain| chain.tally.evaluations).sum::<u64>()
+        self.other_evaluations + self.chains.iter().map(|chain| chain.tally.evaluations).sum::<u64>()
     }
 
     /// The best placement found, the first of equals; and the best of another chain than that it comes from, where that is another one.
