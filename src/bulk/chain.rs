@@ -152,8 +152,16 @@ impl Chain {
         }
     }
 
+    /// The best that another chain from the same beginning has seen counts as this one's if it is better.
+    pub fn learn(&mut self, other: Chain) {
+        if other.key() < self.key() {
+            (self.tally.best_points, self.tally.best_displaced) = other.key();
+            self.best = other.best;
+        }
+    }
+
     /// Rounds at these temperatures. A device that fails leaves the chain as it was; the same rounds are then done here.
-    fn advance(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule, temperatures: &[i64]) {
+    pub fn advance(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule, temperatures: &[i64]) {
         let rounds = (self.round..).zip(temperatures);
         self.is_warm = temperatures.last().is_some_and(|temperature| *temperature > 0);
         let plans: Vec<_> = rounds.map(|(round, temperature)| self.plan(schedule, round, *temperature)).collect();

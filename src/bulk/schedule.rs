@@ -22,9 +22,9 @@
 //! move.
 //!
 //! A cluster of one block has two chains at a time, whatever the threads: the first eighth of the search at most tries a careful, a
-//! bold and a near one, the rest is for two that are like the best (team.rs), each from the best of several starts (start.rs), and for
-//! kicks (kick.rs); where nothing runs yet, both are careful from the start, and so they are after a trial that was too short to show anything. Larger clusters have one careful
-//! chain, whose blocks the threads share.
+//! bold and a near one, the rest is for two that are like the best (team.rs), each from the best of several starts (start.rs),
+//! and for kicks (kick.rs); where nothing runs yet, both are careful from the start, and so they are after a trial that was too short
+//! to show anything. Larger clusters have one careful chain, whose blocks the threads share.
 //!
 //! Everything follows from the problem and the budget, in integers.
 
@@ -106,7 +106,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// How many of the rounds of a whole search it has.
+    /// How many of the rounds of a whole search it has, starts aside.
     fn of(self, rounds: u64, per_round: u64) -> u64 {
         let (kinds, at_once) = (TRIED.len() as u64, AT_ONCE as u64);
         let tried = (rounds / TRIAL_PART).min(TRIAL_EFFORT_MAX / per_round) * at_once / kinds;
@@ -184,11 +184,11 @@ pub struct Manner {
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
     part: Part,
-    /// Rounds of a start, at the hottest temperature.
+    /// Rounds of a start, at the hottest temperature; 0 where there is nothing to choose among.
     pub lead: u64,
-    /// Rounds after them, or `None` when time decides.
+    /// Rounds after those, or `None` when time decides.
     rounds: Option<u64>,
-    /// Most rounds, whatever the time.
+    /// Most rounds after those, whatever the time.
     rounds_max: u64,
     start: Instant,
     time: Option<Duration>,
@@ -215,7 +215,6 @@ impl Schedule {
         let per_round = u64::from(candidates_per_task);
         let share = |rounds: u64| part.of(rounds, per_round);
         let rounds = options.effort_under(control).map(|effort| share(effort.div_ceil(per_round).max(1)));
-        let time = control.time_left().map(|left| part.time(left));
         let (hot, cold) = temperatures(pack);
         let waiting_only = pack.all_wait();
         let [careful, bold, near] = if waiting_only { [0; 3] } else { [careful_home(pack), BOLD_HOME, NEAR_HOME] };
@@ -236,7 +235,7 @@ impl Schedule {
             rounds,
             rounds_max: share((EFFORT_MAX * pack.movable_count as u64 / per_round).max(8)),
             start: Instant::now(),
-            time,
+            time: control.time_left().map(|left| part.time(left)),
             hot,
             cold,
             manners: [careful, bold, light, keen(bold), near, keen(near)],
@@ -245,6 +244,11 @@ impl Schedule {
             candidates_per_task,
             candidates_max: 2 * candidates_per_task * pack.movable_count.div_ceil(blocks) as u32,
         }
+    }
+
+    /// Its time begins now.
+    pub fn begin(&mut self, control: &Control) {
+        (self.start, self.time) = (Instant::now(), control.time_left().map(|left| self.part.time(left)));
     }
 
     /// log2 of the first and last temperature, see `exp2_q16`.
@@ -510,6 +514,8 @@ mod tests {
         }
         assert_eq!(Part::Rest { kicks: 8, starts: 1 }.of(4800, 50), 3675);
         assert_eq!(Part::Rest { kicks: 8, starts: 3 }.of(4800, 50), 3675 - 3 * start::EFFORT / 50);
+        let of = |starts| Part::Rest { kicks: 0, starts }.of(4800, 37);
+        assert_eq!(of(1) - of(2), 2 * 55, "2,000 candidates per task in rounds of 37");
     }
 
     #[test]

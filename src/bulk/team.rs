@@ -1,6 +1,5 @@
 //! Who searches? The chains of a search, part after part, side by side, here or on a device.
 
-use super::Options;
 use super::audit::Audit;
 use super::chain::{Best, Chain};
 use super::device::{self, Trouble};
@@ -10,11 +9,12 @@ use super::round::block_count;
 use super::schedule::{AT_ONCE, Kind, Part, Schedule, TRIED, TURN};
 use super::start::{self, Started};
 use super::state::{State, spots};
+use super::{EFFORT_MAX, Options};
 use crate::control::{Control, Progress};
 use crate::model::{Problem, SHARE_ONE, score};
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// After the trial, careful chains go on only where they leave so much less to gain, as a fraction: one that exceeds limits wins more from
 /// a longer search. On ROADEF b_1 it is behind by 7 % after a short trial and ahead in the end, on b_2, a1_4 and a2_1 soon far
@@ -95,8 +95,9 @@ impl<'a> Team<'a> {
             return;
         }
         let Team { problem, pack, built, options, control, .. } = *self;
-        let mut chains = self.started(part, kinds);
-        let schedule = Schedule::new(problem, pack, options, control, part);
+        let mut schedule = Schedule::new(problem, pack, options, control, part);
+        let mut chains = self.started(&schedule, part.starts(), kinds);
+        schedule.begin(control);
         if let (Some(device), Some(audit), true) = (&options.device, &self.audit, self.troubles.is_empty()) {
             self.troubles.extend(device::launch(device, &mut chains, audit));
         }
@@ -136,14 +137,18 @@ impl<'a> Team<'a> {
     }
 
     /// A new chain of each kind, the best of its starts.
-    fn started(&mut self, part: Part, kinds: &[Kind]) -> Vec<Chain> {
+    fn started(&mut self, schedule: &Schedule, starts: u64, kinds: &[Kind]) -> Vec<Chain> {
         let Team { problem, pack, built, options, control, .. } = *self;
-        let schedule = Schedule::new(problem, pack, options, control, part);
+        // Where the clock decides anyhow, it may also leave starts out.
+        let control = match control.time_left().filter(|_| options.effort_under(control).is_none()) {
+            Some(left) => control.within(left / start::PART as u32),
+            None => control.clone(),
+        };
         let number = self.chains.len();
         let best = |(i, kind): (usize, &Kind)| {
             let number = |start: u64| number + i + start as usize * kinds.len();
-            let chains = (0..part.starts()).map(|start| Chain::new(pack, built, options.seed, number(start), *kind));
-            start::best(problem, pack, &schedule, control, chains)
+            let chains = (0..starts).map(|start| Chain::new(pack, built, options.seed, number(start), *kind));
+            start::best(problem, pack, schedule, &control, chains)
         };
         let started: Vec<Started> = kinds.par_iter().enumerate().map(best).collect();
         let others = started.iter().map(|started| started.rounds).max().unwrap_or(0);
@@ -154,13 +159,12 @@ impl<'a> Team<'a> {
 
     /// Candidates per task that each chain of the rest of the search can have, as far as is known.
     fn effort_left(&self) -> u64 {
-        match self.options.effort_under(self.control) {
-            Some(effort) => effort.saturating_sub(self.effort),
-            None => {
-                let (left, spent) = (self.control.time_left().unwrap_or_default(), self.began.elapsed());
-                (u128::from(self.effort) * left.as_micros() / spent.as_micros().max(1)) as u64
-            }
-        }
+        let most = EFFORT_MAX.saturating_mul(self.pack.movable_count as u64);
+        let effort = self.options.effort_under(self.control).unwrap_or_else(|| {
+            let left = self.control.time_left().unwrap_or_default();
+            most.min(self.effort.saturating_add(at_pace(self.effort, self.began.elapsed(), left)))
+        });
+        effort.saturating_sub(self.effort)
     }
 
     /// The rest of the search, after a trial of [`TRIED`].
@@ -226,6 +230,12 @@ impl<'a> Team<'a> {
     }
 }
 
+/// How much can be done in the time that is left, after so much in the time that is spent.
+fn at_pace(done: u64, spent: Duration, left: Duration) -> u64 {
+    let more = u128::from(done) * left.as_micros() / spent.as_micros().max(1);
+    u64::try_from(more).unwrap_or(u64::MAX)
+}
+
 /// Kinds for the rest of a search, by the objectives that a careful, a bold and a near chain made of the built one in the trial, and the
 /// ideal one: everything runs, at no cost. One that keeps limits and one that does not where both gained the same, or the latter nothing,
 /// for then it has shown nothing; and one of each that does not where neither has a clear lead.
@@ -245,7 +255,16 @@ fn better_kinds(built: i128, [careful, bold, near]: [i128; 3], ideal: i128) -> [
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, better_kinds};
+    use super::{Kind, at_pace, better_kinds};
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_left_is_reckoned_at_the_pace_so_far() {
+        let seconds = Duration::from_secs;
+        assert_eq!(at_pace(500, seconds(2), seconds(10)), 2500);
+        assert_eq!(at_pace(500, seconds(2), seconds(0)), 0);
+        assert_eq!(at_pace(500, Duration::ZERO, Duration::MAX), u64::MAX, "no pace yet, all the time in the world");
+    }
 
     #[test]
     fn a_careful_chain_needs_a_clear_lead() {
