@@ -51,6 +51,7 @@ pub struct Team<'a> {
     kicked: Option<Best>,
     /// Candidates judged by kicks, and by starts that were not chosen.
     other_evaluations: u64,
+    /// When the first part did.
     began: Instant,
     /// Candidates per task of the longest chain of each part, added up; more where chains took turns.
     pub effort: u64,
@@ -159,12 +160,12 @@ impl<'a> Team<'a> {
 
     /// Candidates per task that each chain of the rest of the search can have, as far as is known.
     fn effort_left(&self) -> u64 {
+        if let Some(effort) = self.options.effort_under(self.control) {
+            return effort.saturating_sub(self.effort);
+        }
         let most = EFFORT_MAX.saturating_mul(self.pack.movable_count as u64);
-        let effort = self.options.effort_under(self.control).unwrap_or_else(|| {
-            let left = self.control.time_left().unwrap_or_default();
-            most.min(self.effort.saturating_add(at_pace(self.effort, self.began.elapsed(), left)))
-        });
-        effort.saturating_sub(self.effort)
+        let left = self.control.time_left().unwrap_or_default();
+        at_pace(self.effort, self.began.elapsed(), left).min(most.saturating_sub(self.effort))
     }
 
     /// The rest of the search, after a trial of [`TRIED`].
