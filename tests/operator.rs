@@ -5,10 +5,12 @@ mod common;
 use bayplan::bulk::{self, Options};
 use bayplan::control::Control;
 use bayplan::file;
+use bayplan::generate;
 use bayplan::model::*;
 use common::command::{run, written};
 use common::*;
 use serde_json::Value;
+use std::time::Duration;
 use tempfile::TempDir;
 
 fn fraction(name: &str, at: &str, device: u32) -> TaskSpec {
@@ -144,6 +146,24 @@ fn a_prefix_ends_amid_no_gang() {
     let options = Options { effort: Some(100), threads: 1, ..Options::default() };
     let found = bulk::longest_prefix(&problem, &options, &Control::unlimited());
     assert_eq!(bulk::accepted(&problem, &found.placement).0, 74);
+}
+
+/// Where what runs must make room, the first placement that is found may have no safe order; then another one is looked for.
+#[test]
+fn a_prefix_can_be_reached_whatever_the_seed() {
+    let wish = generate::Wish { nodes: Some(11), tasks: Some(97), seed: 7, ..Default::default() };
+    let order = generate::Order::new(generate::Shape::Queue, wish).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let problem = Problem::new(&generate::generate(&order)).unwrap();
+    for seed in 1..6 {
+        let options = Options { effort: Some(3000), threads: 1, seed, ..Options::default() };
+        let found = [Control::unlimited(), Control::unlimited().with_time_limit(Duration::from_secs(3600))]
+            .map(|control| bulk::longest_prefix(&problem, &options, &control));
+        assert_eq!(found[0].placement, found[1].placement, "seed {seed}: a limit that is not reached decides nothing");
+        assert_eq!(found[0].evaluations, found[1].evaluations, "seed {seed}");
+        let reached = bulk::order_prefix(&problem, &found[0].placement, &Control::unlimited()).reached;
+        let (accepted, waiting) = bulk::accepted(&problem, &reached);
+        assert!(accepted >= 14 && waiting == 34, "seed {seed}: {accepted} of {waiting}");
+    }
 }
 
 /// What `--admit prefix` says, and who waited at the start and runs in the end.

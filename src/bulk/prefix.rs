@@ -37,6 +37,7 @@ const FINISH_PART: u32 = 20;
 /// As [`solve`].
 pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -> Outcome {
     let queue = queue_of(problem);
+    let granted = options.effort_under(control);
     let mut best = Outcome {
         placement: problem.current.clone(),
         effort: 0,
@@ -71,7 +72,10 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
             let wanted = whole.partition_point(|length| *length < low + step);
             *whole.get(wanted).unwrap_or(longest)
         };
-        let share = probing.part(if length > low + LONG_UNTIL { SHORT_PART } else { LONG_PART });
+        let share = match granted {
+            Some(_) => probing.clone(),
+            None => probing.part(if length > low + LONG_UNTIL { SHORT_PART } else { LONG_PART }),
+        };
         let seed = options.seed.wrapping_add(best.evaluations);
         let options = Options { seed, ..options.clone() };
         let rest = &queue[length..];
@@ -79,12 +83,18 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
             true => grow(&narrowed(problem, rest), &last, &options, &share),
             false => probe(&warm(problem, &best.placement), &options, rest, &share),
         };
-        let reached = queue.iter().take_while(|task| found.placement.spot(**task).is_placed()).count().min(length);
+        let placed = queue.iter().take_while(|task| found.placement.spot(**task).is_placed()).count().min(length);
         best.evaluations += found.evaluations;
         best.effort = best.effort.max(found.effort);
         best.troubles.extend(found.troubles);
         // Even a failed probe shows a prefix.
-        let shown = (reached > low).then(|| cut(problem, &queue, reached, found.placement.clone()));
+        let shown = (placed > low).then(|| cut(problem, &queue, placed, found.placement.clone()));
+        let shown = shown.map(|(length, placement)| match runs {
+            // Where what runs must make room, not every placement can be reached.
+            true => (accepted(problem, &order_prefix(problem, &placement, control).reached).0, placement),
+            false => (length, placement),
+        });
+        let reached = shown.as_ref().map_or(placed, |(length, _)| *length);
         let longer = shown.filter(|(length, _)| *length > low);
         let is_longer = longer.is_some();
         if let Some(longer) = longer {
@@ -93,7 +103,7 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         // A probe that lacks an earlier task has given it away for what comes later.
         last = if reached < low { best.placement.clone() } else { found.placement };
         if reached < length {
-            if !bisects && !is_longer && step == 1 && control.time_left().is_none() {
+            if !bisects && !is_longer && step == 1 && granted.is_some() {
                 break;
             }
             (high, step) = (length.min(high), if is_longer || bisects { step } else { (step / 2).max(1) });
