@@ -256,7 +256,7 @@ mod tests {
     fn rounds(problem: &Problem, pack: &Pack, count: usize) -> (Audit, Chain, Landing) {
         let (built, _) = build(problem, pack, None, &Control::unlimited());
         let options = Options { effort: Some(400), ..Options::default() };
-        let schedule = Schedule::new(problem, pack, &options, &Control::unlimited(), Part::Whole);
+        let schedule = Schedule::new(problem, pack, &options, &Control::unlimited(), Part::Whole, 400);
         let mut before = Chain::new(pack, &built, 1, 0, Kind::Careful);
         let mut after = Chain::new(pack, &built, 1, 0, Kind::Careful);
         for (round, temperature) in (0..).zip(schedule.temperatures(0, count + 1, None, Kind::Careful)) {

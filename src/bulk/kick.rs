@@ -149,7 +149,7 @@ pub fn kick(problem: &Problem, pack: &Pack, mut best: Best, asked: Asked, contro
 
 fn scene<'a>(problem: &'a Problem, pack: &'a Pack, tasks_max: usize) -> Scene<'a> {
     // Only its temperatures and prices are asked for, and these do not depend on how long a search is.
-    let schedule = Schedule::new(problem, pack, &Options::default(), &Control::unlimited(), Part::Whole);
+    let schedule = Schedule::new(problem, pack, &Options::default(), &Control::unlimited(), Part::Whole, 0);
     Scene { problem, pack, schedule, sizes: sizes(pack), tasks_max }
 }
 

@@ -95,7 +95,7 @@ impl<'a> Race<'a> {
         let pack = Pack::new(problem);
         let (built, _) = build(problem, &pack, None, &Control::unlimited());
         let options = Options { seed, effort: Some(effort), ..Options::default() };
-        let schedule = Schedule::new(problem, &pack, &options, &Control::unlimited(), Part::Whole);
+        let schedule = Schedule::new(problem, &pack, &options, &Control::unlimited(), Part::Whole, effort);
         let rounds = Rounds::new(Arc::clone(device.gpu()), device.image())?;
         Ok(Race { problem, pack, built, seed, schedule, device: device.clone(), rounds })
     }

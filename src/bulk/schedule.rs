@@ -72,10 +72,10 @@ const CANDIDATES_PER_ROUND: u32 = 20;
 /// a1_4 and on a2_5 ended as well on average (267.9 against 267.4 M and 346 against 345 M) as with 20, a sixth sooner.
 const ONE_BLOCK_ROUND: u64 = 200_000;
 const ONE_BLOCK_PER_TASK: (u64, u64) = (5, 50);
-/// Rounds that a search of a given effort is to have at least, where the most candidates per task and round would leave fewer.
+/// Rounds that a search is to have at least, where the most candidates per task and round would leave fewer.
 const ROUNDS_MIN: u64 = 200;
 /// Part of a search that tries which kind of chain does better.
-const TRIAL_PART: u64 = 8;
+pub const TRIAL_PART: u64 = 8;
 /// What is tried in a cluster of one block.
 pub const TRIED: [Kind; 3] = [Kind::Careful, Kind::Bold, Kind::Near];
 /// Chains that run side by side: a cluster of one block has two, so that two threads have work. More of them take turns.
@@ -96,8 +96,10 @@ pub enum Part {
     Whole,
     /// An eighth, or what is long enough to see which of three kinds of chain does best.
     Trial,
-    /// What is left after the trial.
+    /// What is left.
     Rest {
+        /// Candidates per task that the trial had; 0: there was none.
+        spent: u64,
         /// One part in so many is left to kicks; 0: none. See kick.rs.
         kicks: u64,
         /// Starts among which each chain is chosen. See start.rs.
@@ -108,13 +110,13 @@ pub enum Part {
 impl Part {
     /// How many of the rounds of a whole search it has, starts aside.
     fn of(self, rounds: u64, per_round: u64) -> u64 {
-        let (kinds, at_once) = (TRIED.len() as u64, AT_ONCE as u64);
-        let tried = (rounds / TRIAL_PART).min(TRIAL_EFFORT_MAX / per_round) * at_once / kinds;
         match self {
             Part::Whole => rounds,
-            Part::Trial => tried,
-            Part::Rest { kicks, .. } => {
-                let rest = rounds - (tried * kinds).div_ceil(at_once);
+            Part::Trial => {
+                (rounds / TRIAL_PART).min(TRIAL_EFFORT_MAX / per_round) * AT_ONCE as u64 / TRIED.len() as u64
+            }
+            Part::Rest { spent, kicks, .. } => {
+                let rest = rounds.saturating_sub(spent.div_ceil(per_round));
                 let others = rest.checked_div(kicks).unwrap_or(0) + self.starts() * self.lead(per_round);
                 rest.saturating_sub(others)
             }
@@ -208,10 +210,17 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of a part of a search that begins now.
-    pub fn new(problem: &Problem, pack: &Pack, options: &Options, control: &Control, part: Part) -> Schedule {
+    /// The schedule of a part, which begins now, of a search that is likely to have so many candidates per task.
+    pub fn new(
+        problem: &Problem,
+        pack: &Pack,
+        options: &Options,
+        control: &Control,
+        part: Part,
+        likely: u64,
+    ) -> Schedule {
         let blocks = round::block_count(problem.nodes.len());
-        let candidates_per_task = candidates_per_task(blocks, pack.movable_count, options.effort);
+        let candidates_per_task = candidates_per_task(blocks, pack.movable_count, likely);
         let per_round = u64::from(candidates_per_task);
         let share = |rounds: u64| part.of(rounds, per_round);
         let rounds = options.effort_under(control).map(|effort| share(effort.div_ceil(per_round).max(1)));
@@ -296,7 +305,7 @@ impl Schedule {
     pub fn done(&self, round: u64) -> u32 {
         let progress = self.progress(round).clamp(0, PROGRESS_ONE) as u64 * 1000 / PROGRESS_ONE as u64;
         let done = match self.part {
-            Part::Whole => progress,
+            Part::Whole | Part::Rest { spent: 0, .. } => progress,
             Part::Trial => progress / TRIAL_PART,
             Part::Rest { .. } => (1000 + (TRIAL_PART - 1) * progress) / TRIAL_PART,
         };
@@ -367,13 +376,12 @@ fn home_price(manner: &Manner, mean_move: i64, temperature: i64, move_price: i64
 
 /// Candidates per task and round. A cluster of one block is not cut, so it need not be put together so often; but a round in it is not to
 /// last long, nor are there to be few of them.
-fn candidates_per_task(blocks: usize, movable: usize, effort: Option<u64>) -> u32 {
+fn candidates_per_task(blocks: usize, movable: usize, likely: u64) -> u32 {
     if blocks > 1 {
         return CANDIDATES_PER_ROUND;
     }
     let by_size = ONE_BLOCK_ROUND / (movable as u64).max(1);
-    let most = effort.map_or(by_size, |effort| by_size.min(effort / ROUNDS_MIN));
-    most.clamp(ONE_BLOCK_PER_TASK.0, ONE_BLOCK_PER_TASK.1) as u32
+    by_size.min(likely / ROUNDS_MIN).clamp(ONE_BLOCK_PER_TASK.0, ONE_BLOCK_PER_TASK.1) as u32
 }
 
 /// What being away from home costs a careful chain, in 256ths of the temperature.
@@ -505,16 +513,15 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_search_are_all_of_it() {
-        for (rounds, tried, rest) in [(4800, 400, 4200), (100_000, 436, 99_346), (0, 0, 0), (8, 0, 8), (16, 1, 14)] {
-            assert_eq!(
-                (Part::Trial.of(rounds, 50), Part::Rest { kicks: 0, starts: 1 }.of(rounds, 50)),
-                (tried, rest),
-                "of {rounds}"
-            );
+        for (rounds, tried) in [(4800, 400), (100_000, 436), (0, 0), (8, 0), (16, 1)] {
+            assert_eq!(Part::Trial.of(rounds, 50), tried, "of {rounds}");
         }
-        assert_eq!(Part::Rest { kicks: 8, starts: 1 }.of(4800, 50), 3675);
-        assert_eq!(Part::Rest { kicks: 8, starts: 3 }.of(4800, 50), 3675 - 3 * start::EFFORT / 50);
-        let of = |starts| Part::Rest { kicks: 0, starts }.of(4800, 37);
+        let rest = |spent, kicks, starts| Part::Rest { spent, kicks, starts }.of(4800, 50);
+        assert_eq!((rest(0, 0, 1), rest(30_000, 0, 1), rest(29_951, 0, 1)), (4800, 4200, 4200));
+        assert_eq!(rest(300_000, 0, 1), 0, "a trial by the clock may have had more");
+        assert_eq!(rest(30_000, 8, 1), 3675);
+        assert_eq!(rest(30_000, 8, 3), 3675 - 3 * start::EFFORT / 50);
+        let of = |starts| Part::Rest { spent: 0, kicks: 0, starts }.of(4800, 37);
         assert_eq!(of(1) - of(2), 2 * 55, "2,000 candidates per task in rounds of 37");
     }
 

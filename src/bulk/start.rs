@@ -88,9 +88,9 @@ fn run(problem: &Problem, pack: &Pack, schedule: &Schedule, control: &Control, c
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bulk::Options;
     use crate::bulk::schedule::{Kind, Part};
     use crate::bulk::state::State;
+    use crate::bulk::{EFFORT_DEFAULT, Options};
     use crate::generate::{Order, Shape, Wish, generate};
     use std::time::Duration;
 
@@ -105,8 +105,10 @@ mod tests {
         let problem = cluster();
         let (pack, unlimited) = (Pack::new(&problem), Control::unlimited());
         let built = State::at_home(&pack);
-        let schedule =
-            |starts| Schedule::new(&problem, &pack, &Options::default(), &unlimited, Part::Rest { kicks: 0, starts });
+        let schedule = |starts| {
+            let part = Part::Rest { spent: 0, kicks: 0, starts };
+            Schedule::new(&problem, &pack, &Options::default(), &unlimited, part, EFFORT_DEFAULT)
+        };
         let chain = |number| Chain::new(&pack, &built, 7, number, Kind::Near);
         let several = schedule(6);
         let alone = |number| {

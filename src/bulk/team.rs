@@ -6,7 +6,7 @@ use super::device::{self, Trouble};
 use super::kick::{self, Asked};
 use super::pack::Pack;
 use super::round::block_count;
-use super::schedule::{AT_ONCE, Kind, Part, Schedule, TRIED, TURN};
+use super::schedule::{AT_ONCE, Kind, Part, Schedule, TRIAL_PART, TRIED, TURN};
 use super::start::{self, Started};
 use super::state::{State, spots};
 use super::{EFFORT_MAX, Options};
@@ -20,14 +20,14 @@ use std::time::{Duration, Instant};
 /// a longer search. On ROADEF b_1 it is behind by 7 % after a short trial and ahead in the end, on b_2, a1_4 and a2_1 soon far
 /// ahead; on b_3 it is behind by 70 to 115 % and stays there.
 const LEAD: (i128, i128) = (5, 4);
-/// After a trial of fewer candidates per task in all two careful chains go on: it shows nothing, and one careful chain of so short a search
-/// may leave a large task without a way. With 40 to 60 for each chain (ROADEF b_5 and b_8 in five seconds) half of all searches ended a
+/// Where a trial would have fewer candidates per task in all there is none, and two careful chains run: it shows nothing, and one careful
+/// chain of so short a search may leave a large task without a way. With 40 to 60 for each chain (ROADEF b_5 and b_8 in five seconds) half of all searches ended a
 /// third higher, with 140 (b_3) one in three; with 1,700 (b_1) a bold chain is worth having.
 const TRIAL_EFFORT_MIN: u64 = 300;
 /// A careful one and another are even when they differ by less than this part of their gain: in evening out a small cluster, the careful
 /// one then needs fewer moves.
 const EVEN_PART: i128 = 1000;
-/// A bold one and a near one are close when they differ by less than this part of the larger gain. On ROADEF a2_5 a bold one is ahead by 8
+/// A bold one and a near one are close when they differ by less than this part of the larger gain, and of what the better one leaves. On ROADEF a2_5 a bold one is ahead by 8
 /// % or more, on a2_3 mostly a near one; on a1_2, where a bold one ends lower, and on b_2, where a near one does, the trial does not show
 /// it.
 const CLOSE_PART: i128 = 16;
@@ -49,6 +49,8 @@ pub struct Team<'a> {
     pub chains: Vec<Chain>,
     /// What kicks made of the best of them.
     kicked: Option<Best>,
+    /// Candidates per task that the whole search is likely to have; it has them unless the clock decides.
+    likely: u64,
     /// Candidates judged by kicks, and by starts that were not chosen.
     other_evaluations: u64,
     /// When the first part did.
@@ -72,6 +74,8 @@ impl<'a> Team<'a> {
         troubles: Vec<Trouble>,
     ) -> Team<'a> {
         let audit = options.device.as_ref().map(|_| Arc::new(Audit::new(problem, pack, built)));
+        let granted = options.effort_under(control);
+        let likely = granted.unwrap_or_else(|| reckoned(problem, pack, built, options, control));
         Team {
             problem,
             pack,
@@ -81,6 +85,7 @@ impl<'a> Team<'a> {
             audit,
             chains: Vec::new(),
             kicked: None,
+            likely,
             other_evaluations: 0,
             began: Instant::now(),
             effort: 0,
@@ -96,7 +101,7 @@ impl<'a> Team<'a> {
             return;
         }
         let Team { problem, pack, built, options, control, .. } = *self;
-        let mut schedule = Schedule::new(problem, pack, options, control, part);
+        let mut schedule = Schedule::new(problem, pack, options, control, part, self.likely);
         let mut chains = self.started(&schedule, part.starts(), kinds);
         schedule.begin(control);
         if let (Some(device), Some(audit), true) = (&options.device, &self.audit, self.troubles.is_empty()) {
@@ -165,18 +170,29 @@ impl<'a> Team<'a> {
         }
         let most = EFFORT_MAX.saturating_mul(self.pack.movable_count as u64);
         let left = self.control.time_left().unwrap_or_default();
-        at_pace(self.effort, self.began.elapsed(), left).min(most.saturating_sub(self.effort))
+        let likely = match self.effort {
+            0 => self.likely,
+            spent => at_pace(spent, self.began.elapsed(), left),
+        };
+        likely.min(most.saturating_sub(self.effort))
     }
 
-    /// The rest of the search, after a trial of [`TRIED`].
+    /// Tries which kind of chain does better, where the search is long enough to show it.
+    pub fn try_kinds(&mut self) {
+        if self.likely / TRIAL_PART >= TRIAL_EFFORT_MIN {
+            self.run(Part::Trial, &TRIED);
+        }
+    }
+
+    /// The rest of the search.
     pub fn rest(&mut self, kicks: u64) {
         let starts = start::count(self.pack, self.effort_left());
-        self.run(Part::Rest { kicks, starts }, &self.better_kinds());
+        self.run(Part::Rest { spent: self.effort, kicks, starts }, &self.better_kinds());
     }
 
-    /// Kinds for two chains after a trial of [`TRIED`].
+    /// Kinds for two chains, after a trial if there was one.
     fn better_kinds(&self) -> [Kind; 2] {
-        if self.effort < TRIAL_EFFORT_MIN {
+        if self.chains.is_empty() {
             return [Kind::Careful; 2];
         }
         let problem = self.problem;
@@ -191,9 +207,9 @@ impl<'a> Team<'a> {
 
     /// Which part of the rest of the search kicks are to have, one in so many; 0: none.
     pub fn kick_part(&self) -> u64 {
-        let best = self.best().0;
-        let state = State::of(self.pack, &best.at, &best.devices);
-        let part = kick::part(self.pack, &state);
+        let tried = (!self.chains.is_empty()).then(|| self.best().0);
+        let state = tried.map(|best| State::of(self.pack, &best.at, &best.devices));
+        let part = kick::part(self.pack, state.as_ref().unwrap_or(self.built));
         if kick::suits(self.pack, self.effort_left().checked_div(part).unwrap_or(0)) { part } else { 0 }
     }
 
@@ -237,21 +253,40 @@ fn at_pace(done: u64, spent: Duration, left: Duration) -> u64 {
     u64::try_from(more).unwrap_or(u64::MAX)
 }
 
+/// How many candidates per task each of two chains can judge in the time that is left, where they are a cluster's only block: by a short
+/// round of one of them.
+fn reckoned(problem: &Problem, pack: &Pack, built: &State, options: &Options, control: &Control) -> u64 {
+    let left = control.time_left().unwrap_or_default();
+    if left.is_zero() || chains_max(problem.nodes.len()) == 1 {
+        return 0;
+    }
+    let schedule = Schedule::new(problem, pack, options, control, Part::Whole, 0);
+    let mut chain = Chain::new(pack, built, options.seed, 0, Kind::Careful);
+    let hottest = schedule.temperature(0, chain.kind);
+    // In the first one caches are cold.
+    chain.advance(problem, pack, &schedule, &[hottest]);
+    let began = Instant::now();
+    chain.advance(problem, pack, &schedule, &[hottest]);
+    let alone = at_pace(u64::from(schedule.candidates_per_task), began.elapsed(), left);
+    alone / AT_ONCE.div_ceil(rayon::current_num_threads()) as u64
+}
+
 /// Kinds for the rest of a search, by the objectives that a careful, a bold and a near chain made of the built one in the trial, and the
-/// ideal one: everything runs, at no cost. One that keeps limits and one that does not where both gained the same, or the latter nothing,
-/// for then it has shown nothing; and one of each that does not where neither has a clear lead.
+/// ideal one: everything runs, at no cost. One that keeps limits and the better one that does not where both gained the same, or the
+/// latter nothing, for then it has shown nothing; and one of each that does not where neither has a clear lead.
 fn better_kinds(built: i128, [careful, bold, near]: [i128; 3], ideal: i128) -> [Kind; 2] {
     let dared = bold.max(near);
-    let kinds = match () {
-        () if (bold - near).abs() <= (dared - built) / CLOSE_PART => [Kind::Bold, Kind::Neat],
-        () if bold > near => [Kind::Bold, Kind::Keen],
-        () => [Kind::Near, Kind::Neat],
-    };
-    if dared <= built || (careful - dared).abs() <= (careful - built) / EVEN_PART {
-        return [Kind::Careful, kinds[0]];
+    let better = if near > bold { Kind::Near } else { Kind::Bold };
+    let is_even = dared <= built || (careful - dared).abs() <= (careful - built) / EVEN_PART;
+    let has_lead = (ideal - dared) * LEAD.1 > (ideal - careful) * LEAD.0;
+    let are_close = (bold - near).abs() <= (dared - built).min(ideal - dared) / CLOSE_PART;
+    match better {
+        better if is_even => [Kind::Careful, better],
+        _ if has_lead => [Kind::Careful, Kind::Light],
+        _ if are_close => [Kind::Bold, Kind::Neat],
+        Kind::Bold => [Kind::Bold, Kind::Keen],
+        _ => [Kind::Near, Kind::Neat],
     }
-    let is_bold = (ideal - dared) * LEAD.1 <= (ideal - careful) * LEAD.0;
-    if is_bold { kinds } else { [Kind::Careful, Kind::Light] }
 }
 
 #[cfg(test)]
@@ -285,10 +320,12 @@ mod tests {
         let kinds = |bold, near| better_kinds(-5000, [-4000, bold, near], 0);
         assert_eq!(kinds(-100, -500), [Kind::Bold, Kind::Keen]);
         assert_eq!(kinds(-500, -100), [Kind::Near, Kind::Neat]);
-        assert_eq!(kinds(-100, -400), [Kind::Bold, Kind::Neat]);
-        assert_eq!(kinds(-400, -100), [Kind::Bold, Kind::Neat]);
+        assert_eq!(kinds(-1600, -1690), [Kind::Bold, Kind::Neat]);
+        assert_eq!(kinds(-1690, -1600), [Kind::Bold, Kind::Neat]);
+        assert_eq!(kinds(-100, -300), [Kind::Bold, Kind::Keen], "close by what they gained, but a third is left");
         assert_eq!(kinds(-5000, -100), [Kind::Near, Kind::Neat], "the bold one found nothing");
         assert_eq!(kinds(-5000, -5000), [Kind::Careful, Kind::Bold], "nothing found: they have shown nothing");
         assert_eq!(kinds(-4500, -4001), [Kind::Careful, Kind::Near], "even with the careful one");
+        assert_eq!(kinds(-4001, -4500), [Kind::Careful, Kind::Bold]);
     }
 }

@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// Longest exact search under `auto`: whoever wants to wait longer for a proof says `--solver exact`.
 const EXACT_TIME_MAX: Duration = Duration::from_secs(10);
+/// And this part of the time left, one over: what is not proven then is left to the bulk search.
+const EXACT_PART: u32 = 2;
 /// With a time limit, the exact solver's start may take this part of it.
 const START_PART: u32 = 5;
 /// A plan that keeps a reserve is searched for up to three times; each has this part of the time that is left.
@@ -300,7 +302,8 @@ fn solve(problem: &Problem, args: &PlanArgs, backend: &Backend, proof: Option<&P
         }
         SolverArg::Exact => prove(problem, args, backend, proof, control),
         SolverArg::Auto if is_for_exact(problem, args) => {
-            let proved = prove(problem, args, backend, proof, &control.within(EXACT_TIME_MAX));
+            let exact = control.part(EXACT_PART).within(EXACT_TIME_MAX);
+            let proved = prove(problem, args, backend, proof, &exact);
             let is_settled =
                 proved.meta.status == Status::Optimal || proved.meta.blockers.is_some() || control.must_stop();
             if is_settled { proved } else { better(problem, proved, search(problem, args, backend, None, control)) }
