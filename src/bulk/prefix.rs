@@ -3,7 +3,8 @@
 //!
 //! Whether a prefix can be placed is asked of the search itself, with the rest of the queue told to wait. A longer prefix contains the
 //! shorter ones, so the lengths are bisected first; but the search is no proof, and what it did not place might still have a place.
-//! So longer searches go on from there, and the answer is a prefix that can be placed, not the longest there is.
+//! So longer searches go on from there, and the answer is a prefix that can be placed, not the longest there is. Where tasks run that must
+//! make room, it is one that a safe order of moves reaches.
 
 use super::build::Builder;
 use super::kinds::{Kinds, takes_part};
@@ -18,20 +19,24 @@ use crate::plan::{Ordered, Status, order};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-/// A short probe takes this part of the time left, one over.
+/// By the clock alone, a short probe takes this part of the time left, one over.
 const SHORT_PART: u32 = 40;
 /// A long one.
 const LONG_PART: u32 = 5;
 /// Lengths are bisected until so few are left, and long probes ask for so many tasks more at most: whether many more can be placed is seen
 /// soon, and whether a few more can is what the time is for.
 const LONG_UNTIL: usize = 8;
+/// An order of moves is looked for so long when the search has to stop.
+const ORDER_STOPPED: Duration = Duration::from_millis(300);
 /// Probes that only eject leave this part of the time for what is done once in the end.
 const FINISH_PART: u32 = 20;
 
-/// Searches for the longest prefix; gives the placement of the last one that was wholly placed.
+/// Searches for the longest prefix; gives the placement of the last one that was shown. Where tasks run, more of the queue may be in it
+/// than a safe order reaches: see [`order_prefix`].
 ///
-/// A time limit is shared by the probes; an effort is what each of them gets.
+/// A time limit is shared by the probes; an effort is what each of them gets, whatever the limit, until it is reached.
 ///
 /// # Panics
 /// As [`solve`].
@@ -54,7 +59,7 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         Some(left) => control.within(left - left / FINISH_PART),
         None => control.clone(),
     };
-    // `low` tasks can be placed, `high` were asked for without success. First the lengths are bisected, then a few tasks more are
+    // `low` tasks can run, `high` were asked for without success. First the lengths are bisected, then a few tasks more are
     // tried: twice as many after a success, half as many after a failure.
     let most = most_that_fit(problem, &queue);
     let mut whole = whole_lengths(problem, &queue);
@@ -72,33 +77,28 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
             let wanted = whole.partition_point(|length| *length < low + step);
             *whole.get(wanted).unwrap_or(longest)
         };
-        let share = match granted {
-            Some(_) => probing.clone(),
-            None => probing.part(if length > low + LONG_UNTIL { SHORT_PART } else { LONG_PART }),
-        };
+        let part = if length > low + LONG_UNTIL { SHORT_PART } else { LONG_PART };
+        let share = || if granted.is_some() { probing.clone() } else { probing.part(part) };
         let seed = options.seed.wrapping_add(best.evaluations);
         let options = Options { seed, ..options.clone() };
         let rest = &queue[length..];
         let found = match grows {
-            true => grow(&narrowed(problem, rest), &last, &options, &share),
-            false => probe(&warm(problem, &best.placement), &options, rest, &share),
+            true => grow(&narrowed(problem, rest), &last, &options, &share()),
+            false => probe(&warm(problem, &best.placement), &options, rest, &share()),
         };
         let placed = queue.iter().take_while(|task| found.placement.spot(**task).is_placed()).count().min(length);
         best.evaluations += found.evaluations;
         best.effort = best.effort.max(found.effort);
         best.troubles.extend(found.troubles);
         // Even a failed probe shows a prefix.
-        let shown = (placed > low).then(|| cut(problem, &queue, placed, found.placement.clone()));
-        let shown = shown.map(|(length, placement)| match runs {
-            // Where what runs must make room, not every placement can be reached.
-            true => (accepted(problem, &order_prefix(problem, &placement, control).reached).0, placement),
-            false => (length, placement),
-        });
-        let reached = shown.as_ref().map_or(placed, |(length, _)| *length);
-        let longer = shown.filter(|(length, _)| *length > low);
-        let is_longer = longer.is_some();
-        if let Some(longer) = longer {
-            (low, best.placement) = longer;
+        let (mut reached, mut is_longer) = (placed, false);
+        if placed > low {
+            let (length, placement) = cut(problem, &queue, placed, found.placement.clone());
+            reached = if runs && length > low { reachable(problem, &placement, &share()) } else { length };
+            is_longer = reached > low;
+            if is_longer {
+                (low, best.placement) = (reached, placement);
+            }
         }
         // A probe that lacks an earlier task has given it away for what comes later.
         last = if reached < low { best.placement.clone() } else { found.placement };
@@ -271,6 +271,14 @@ fn probe(problem: &Problem, options: &Options, rest: &[TaskId], control: &Contro
     solve(&narrowed, options, &control.clone().with_settled(done).with_listener(watch))
 }
 
+/// How many tasks of the queue run, in its order, where a safe order of moves leads to this placement. Who is told to stop still wants to
+/// know it of what was found last: that is looked for briefly.
+fn reachable(problem: &Problem, placement: &Placement, control: &Control) -> usize {
+    let brief = Control::unlimited().within(ORDER_STOPPED);
+    let control = if control.must_stop() { brief } else { control.clone() };
+    accepted(problem, &order_prefix(problem, placement, &control.with_listener(|_| ())).reached).0
+}
+
 /// How many of the first `length` tasks of the queue can run without those behind them, and the placement of just these: of a gang that
 /// lacks members then, or of who needs somebody from behind, none is left.
 fn cut(problem: &Problem, queue: &[TaskId], mut length: usize, mut placement: Placement) -> (usize, Placement) {
@@ -326,7 +334,6 @@ mod tests {
     use super::*;
     use crate::bulk::build::tests::queue;
     use std::collections::BTreeSet;
-    use std::time::Duration;
 
     /// How many of the queue run, after the rules of a prefix were looked at.
     fn found(problem: &Problem, threads: usize, control: &Control) -> (usize, Placement, u64) {

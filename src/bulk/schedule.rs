@@ -23,10 +23,10 @@
 //!
 //! A cluster of one block has two chains at a time, whatever the threads: the first eighth of the search at most tries a careful, a
 //! bold and a near one, the rest is for two that are like the best (team.rs), each from the best of several starts (start.rs),
-//! and for kicks (kick.rs); where nothing runs yet, both are careful from the start, and so they are after a trial that was too short
+//! and for kicks (kick.rs); where nothing runs yet, both are careful from the start, and so they are where a trial would be too short
 //! to show anything. Larger clusters have one careful chain, whose blocks the threads share.
 //!
-//! Everything follows from the problem and the budget, in integers.
+//! Everything follows from the problem and the budget, in integers; by the clock, from the pace as well.
 
 use super::pack::{NOWHERE, Pack};
 use super::state::State;
@@ -182,7 +182,7 @@ pub struct Manner {
     pub away_share: u32,
 }
 
-/// Temperatures and length of the search, from the problem and the budget alone.
+/// Temperatures and length of the search, from the problem and the budget; by the clock, from the pace as well.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
     part: Part,
@@ -518,7 +518,7 @@ mod tests {
         }
         let rest = |spent, kicks, starts| Part::Rest { spent, kicks, starts }.of(4800, 50);
         assert_eq!((rest(0, 0, 1), rest(30_000, 0, 1), rest(29_951, 0, 1)), (4800, 4200, 4200));
-        assert_eq!(rest(300_000, 0, 1), 0, "a trial by the clock may have had more");
+        assert_eq!(rest(300_000, 0, 1), 0, "nothing is left");
         assert_eq!(rest(30_000, 8, 1), 3675);
         assert_eq!(rest(30_000, 8, 3), 3675 - 3 * start::EFFORT / 50);
         let of = |starts| Part::Rest { spent: 0, kicks: 0, starts }.of(4800, 37);
