@@ -341,7 +341,12 @@ fn better(problem: &Problem, proved: Found, searched: Found) -> Found {
     if key(&searched) <= key(&proved) {
         return proved;
     }
-    Found { meta: Meta { bound: proved.meta.bound, ..searched.meta }, ..searched }
+    // A bound without prices that prove it is the exact solver's to state.
+    let meta = match proved.meta.bound {
+        Some(_) => Meta { effort: searched.meta.effort, status: searched.meta.status, ..proved.meta },
+        None => searched.meta,
+    };
+    Found { meta, ..searched }
 }
 
 /// The exact solver, started from the bulk search's answer.
@@ -418,6 +423,39 @@ fn tables(problem: &Problem, plan: &Plan, verdict: &Verdict) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bound_of_the_exact_solver_stays_its_own() {
+        let wish = bayplan::generate::Wish { nodes: Some(3), tasks: Some(9), seed: 1, ..Default::default() };
+        let order = bayplan::generate::Order::new(bayplan::generate::Shape::Racks, wish);
+        let problem = Problem::new(&bayplan::generate::generate(&order.expect("it can be made"))).expect("it is valid");
+        let options = bulk::Options { effort: Some(500), ..bulk::Options::default() };
+        let searched = bulk::solve(&problem, &options, &Control::unlimited()).placement;
+        assert!(score(&problem, &searched).objective() > score(&problem, &problem.current).objective());
+        let found = |solver: &str, target: &Placement, effort, bound| Found {
+            target: target.clone(),
+            meta: Meta {
+                solver: solver.to_string(),
+                seed: 1,
+                effort,
+                backend: "cpu".to_string(),
+                status: Status::Deadline,
+                bound,
+                proof: None,
+                blockers: None,
+            },
+        };
+        let bound = Some(score(&problem, &searched).objective() + 1);
+        for (bound, solver) in [(bound, plan::EXACT), (None, "bulk")] {
+            let proved = found(plan::EXACT, &problem.current, 20_000, bound);
+            let best = better(&problem, proved, found("bulk", &searched, 700, None));
+            assert!(best.target == searched && best.meta.effort == 700);
+            assert_eq!((best.meta.solver.as_str(), best.meta.bound), (solver, bound));
+            let ordered = plan::order(&problem, &best.target, &Control::unlimited());
+            let verdict = plan::verify(&problem, &plan::sum_up(&problem, ordered, best.meta));
+            assert!(verdict.is_right(), "{:?}", verdict.violations);
+        }
+    }
 
     #[test]
     fn a_long_search_keeps_no_more_back_than_what_follows_may_take() {
