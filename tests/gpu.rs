@@ -181,7 +181,8 @@ fn plans_for_random_clusters_are_equal() {
     for_seeds("gpu plans", 60, |seed, rng| {
         let size = if seed % 4 == 0 { Size::MEDIUM } else { Size::SMALL };
         let problem = Problem::new(&random_snapshot(rng, size, Kinds::ALL)).unwrap();
-        assert_plans_are_equal(&problem, &gpu, seed, 300);
+        // With the longer ones, chains that exceed limits are tried as well.
+        assert_plans_are_equal(&problem, &gpu, seed, if seed % 4 == 1 { 2400 } else { 300 });
     });
 }
 
@@ -199,7 +200,7 @@ fn plans_for_roadef_are_equal() {
     let test = "plans_for_roadef_are_equal";
     let Some(gpu) = gpu(test) else { return };
     for problem in ROADEF.iter().filter_map(|name| roadef_problem(test, name)) {
-        assert_plans_are_equal(&problem, &gpu, 1, 60);
+        assert_plans_are_equal(&problem, &gpu, 1, if problem.tasks.len() < 1000 { 2400 } else { 60 });
     }
 }
 

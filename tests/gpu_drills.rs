@@ -43,7 +43,8 @@ fn problem() -> Problem {
 
 /// Is the placement found with this device the CPU's, and what is told?
 fn drilled(problem: &Problem, gpu: Gpu, seed: u64) -> (bool, Vec<Trouble>) {
-    let options = Options { seed, effort: Some(400), threads: 2, ..Options::default() };
+    // The least with which chains that exceed limits are tried as well.
+    let options = Options { seed, effort: Some(2400), threads: 2, ..Options::default() };
     let expected = bulk::solve(problem, &options, &Control::unlimited());
     let device = Some(Device::new(Arc::new(gpu), problem).unwrap());
     let outcome = bulk::solve(problem, &Options { device, ..options }, &Control::unlimited());
