@@ -367,7 +367,7 @@ mod tests {
         assert_eq!(kinds(-500, -100), [Kind::Near, Kind::Neat]);
         assert_eq!(kinds(-1600, -1700), [Kind::Bold, Kind::Neat]);
         assert_eq!(kinds(-1700, -1600), [Kind::Bold, Kind::Neat]);
-        assert_eq!(kinds(-100, -300), [Kind::Bold, Kind::Keen], "close by what they gained, but a third is left");
+        assert_eq!(kinds(-100, -300), [Kind::Bold, Kind::Keen], "close by gain, but one leaves thrice as much");
         assert_eq!(kinds(-5000, -100), [Kind::Near, Kind::Neat], "the bold one found nothing");
         assert_eq!(kinds(-5000, -5000), [Kind::Careful, Kind::Bold], "nothing found: they have shown nothing");
         assert_eq!(kinds(-4500, -4001), [Kind::Careful, Kind::Near], "even with the careful one");
