@@ -76,12 +76,16 @@ const ONE_BLOCK_PER_TASK: (u64, u64) = (5, 50);
 const ROUNDS_MIN: u64 = 200;
 /// Part of a search that tries which kind of chain does better.
 pub const TRIAL_PART: u64 = 8;
-/// What is tried in a cluster of one block.
-pub const TRIED: [Kind; 3] = [Kind::Careful, Kind::Bold, Kind::Near];
+/// What is tried in a cluster of one block: the first three, or, where the search is long enough for trials of full length by all, twice
+/// who exceeds limits. Of these one in ten finds no way back, or ends far above what is usual for its kind.
+const TRIED: [Kind; 5] = [Kind::Careful, Kind::Bold, Kind::Near, Kind::Bold, Kind::Near];
+const TRIED_ONCE: usize = 3;
+/// Most chains of a part of a search.
+pub const CHAINS_MAX: usize = TRIED.len();
 /// Chains that run side by side: a cluster of one block has two, so that two threads have work. More of them take turns.
 pub const AT_ONCE: usize = 2;
-/// Candidates per task that are enough for that: what a long search has beyond is better spent on the rest of it.
-const TRIAL_EFFORT_MAX: u64 = 1 << 15;
+/// Candidates per task of each that are enough for that: what a long search has beyond is better spent on the rest of it.
+const TRIAL_EFFORT_MAX: u64 = 22_000;
 /// A turn of a chain is no longer than this, so that a time limit is shared by more chains than there are threads.
 pub const TURN: Duration = Duration::from_millis(200);
 /// Nor longer than the time of a part divided by this, so that all chains come to its cold end.
@@ -95,7 +99,10 @@ pub enum Part {
     /// All of it.
     Whole,
     /// An eighth, or what is long enough to see which of three kinds of chain does best.
-    Trial,
+    Trial {
+        /// How many try.
+        chains: usize,
+    },
     /// What is left.
     Rest {
         /// Candidates per task that the trial had; 0: there was none.
@@ -107,13 +114,19 @@ pub enum Part {
     },
 }
 
+/// Who is tried in a search that is likely to have so many candidates per task.
+pub fn tried(likely: u64) -> &'static [Kind] {
+    let is_long = likely / TRIAL_PART * AT_ONCE as u64 / TRIED.len() as u64 >= TRIAL_EFFORT_MAX;
+    &TRIED[..if is_long { TRIED.len() } else { TRIED_ONCE }]
+}
+
 impl Part {
     /// How many of the rounds of a whole search it has, starts aside.
     fn of(self, rounds: u64, per_round: u64) -> u64 {
         match self {
             Part::Whole => rounds,
-            Part::Trial => {
-                (rounds / TRIAL_PART).min(TRIAL_EFFORT_MAX / per_round) * AT_ONCE as u64 / TRIED.len() as u64
+            Part::Trial { chains } => {
+                (rounds / TRIAL_PART * AT_ONCE as u64 / chains as u64).min(TRIAL_EFFORT_MAX / per_round)
             }
             Part::Rest { spent, kicks, .. } => {
                 let rest = rounds.saturating_sub(spent.div_ceil(per_round));
@@ -137,7 +150,7 @@ impl Part {
     fn time(self, left: Duration) -> Duration {
         match self {
             Part::Whole | Part::Rest { kicks: 0, .. } => left,
-            Part::Trial => left / TRIAL_PART as u32,
+            Part::Trial { .. } => left / TRIAL_PART as u32,
             Part::Rest { kicks, .. } => left - left / kicks as u32,
         }
     }
@@ -200,7 +213,7 @@ pub struct Schedule {
     /// Of each [`Kind`].
     manners: [Manner; 6],
     /// Points that a move costs in the mean.
-    mean_move: i64,
+    pub mean_move: i64,
     /// Shifts, in 256ths of all candidates; the rest are swaps.
     pub shift_share: u32,
     /// Candidates per movable task of a block and round.
@@ -306,7 +319,7 @@ impl Schedule {
         let progress = self.progress(round).clamp(0, PROGRESS_ONE) as u64 * 1000 / PROGRESS_ONE as u64;
         let done = match self.part {
             Part::Whole | Part::Rest { spent: 0, .. } => progress,
-            Part::Trial => progress / TRIAL_PART,
+            Part::Trial { .. } => progress / TRIAL_PART,
             Part::Rest { .. } => (1000 + (TRIAL_PART - 1) * progress) / TRIAL_PART,
         };
         done as u32
@@ -513,8 +526,8 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_search_are_all_of_it() {
-        for (rounds, tried) in [(4800, 400), (100_000, 436), (0, 0), (8, 0), (16, 1)] {
-            assert_eq!(Part::Trial.of(rounds, 50), tried, "of {rounds}");
+        for (rounds, tried) in [(4800, 400), (100_000, 440), (0, 0), (8, 0), (16, 1)] {
+            assert_eq!(Part::Trial { chains: 3 }.of(rounds, 50), tried, "of {rounds}");
         }
         let rest = |spent, kicks, starts| Part::Rest { spent, kicks, starts }.of(4800, 50);
         assert_eq!((rest(0, 0, 1), rest(30_000, 0, 1), rest(29_951, 0, 1)), (4800, 4200, 4200));

@@ -6,7 +6,7 @@ use super::device::{self, Trouble};
 use super::kick::{self, Asked};
 use super::pack::Pack;
 use super::round::block_count;
-use super::schedule::{AT_ONCE, Kind, Part, Schedule, TRIAL_PART, TRIED, TURN};
+use super::schedule::{AT_ONCE, CHAINS_MAX, Kind, Part, Schedule, TRIAL_PART, TURN, tried};
 use super::start::{self, Started};
 use super::state::{State, spots};
 use super::{EFFORT_MAX, Options};
@@ -28,9 +28,9 @@ const TRIAL_EFFORT_MIN: u64 = 300;
 /// one then needs fewer moves.
 const EVEN_PART: i128 = 1000;
 /// A bold one and a near one are close when they differ by less than this part of the larger gain, and of what the better one leaves. On
-/// ROADEF a2_5 a bold one is mostly ahead by 8 % and more, but in one trial of ten behind by 6, and a search by two near ones then ended at
-/// 342 M instead of 311 to 314; on a2_3 mostly a near one is ahead; on a1_2, where a bold one ends lower, and on b_2, where a near one
-/// does, the trial does not show it. On b_3 they differ by little of what they gain, but a bold one leaves twice as much.
+/// ROADEF a2_5 a bold one is mostly ahead by 8 % and more, and a search by two near ones ends at 342 M instead of 311 to 314; on a2_3 a
+/// near one mostly is; on a1_2, where a bold one ends lower, and on b_2, where a near one does, the trial does not show it. On b_3 they
+/// differ by little of what they gain, but a bold one leaves twice as much.
 const CLOSE_PART: i128 = 12;
 
 /// So many rounds say how long a search by the clock is going to be, the first that goes beyond this part of the time being the last.
@@ -39,7 +39,7 @@ const RECKONED_PART: u32 = 128;
 
 /// Most chains of a part of a search.
 pub fn chains_max(node_count: usize) -> usize {
-    if block_count(node_count) > 1 { 1 } else { TRIED.len() }
+    if block_count(node_count) > 1 { 1 } else { CHAINS_MAX }
 }
 
 /// All chains of a search, those that have ended included.
@@ -185,7 +185,8 @@ impl<'a> Team<'a> {
     /// Tries which kind of chain does better, where the search is long enough to show it.
     pub fn try_kinds(&mut self) {
         if self.likely / TRIAL_PART >= TRIAL_EFFORT_MIN {
-            self.run(Part::Trial, &TRIED);
+            let kinds = tried(self.likely);
+            self.run(Part::Trial { chains: kinds.len() }, kinds);
         }
     }
 
@@ -204,11 +205,12 @@ impl<'a> Team<'a> {
         let problem = self.problem;
         let objective = |at, devices| score(problem, &spots(problem, at, devices)).objective();
         let found = |kind| {
-            let best = &self.chains.iter().find(|chain| chain.kind == kind).expect("all were tried").best;
-            objective(&best.at, &best.devices)
+            let all = self.chains.iter().filter(|chain| chain.kind == kind);
+            all.map(|chain| objective(&chain.best.at, &chain.best.devices)).max().expect("all kinds were tried")
         };
+        let found = [Kind::Careful, Kind::Bold, Kind::Near].map(found);
         let worth: i128 = problem.tasks.iter().map(|task| i128::from(task.weight)).sum();
-        better_kinds(objective(&self.built.at, &self.built.devices), TRIED.map(found), worth * i128::from(SHARE_ONE))
+        better_kinds(objective(&self.built.at, &self.built.devices), found, worth * i128::from(SHARE_ONE))
     }
 
     /// Which part of the rest of the search kicks are to have, one in so many; 0: none.
@@ -304,7 +306,7 @@ fn better_kinds(built: i128, [careful, bold, near]: [i128; 3], ideal: i128) -> [
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, TRIED, Team, at_pace, better_kinds};
+    use super::{Kind, Team, at_pace, better_kinds, tried};
     use crate::bulk::Options;
     use crate::bulk::pack::Pack;
     use crate::bulk::state::State;
@@ -328,7 +330,7 @@ mod tests {
         let problem = Problem::new(&generate(&order)).unwrap();
         let pack = Pack::new(&problem);
         let built = State::at_home(&pack);
-        let tried = |effort, limit: Duration| {
+        let run = |effort, limit: Duration| {
             let (options, control) =
                 (Options { effort, ..Options::default() }, Control::unlimited().with_time_limit(limit));
             let mut team = Team::new(&problem, &pack, &built, &options, &control, Vec::new());
@@ -338,10 +340,11 @@ mod tests {
             (team.likely, tried, team.chains.iter().skip(tried).map(|chain| chain.kind).collect::<Vec<_>>())
         };
         let long = Duration::from_secs(3600);
-        assert_eq!(tried(Some(2399), long), (2399, 0, vec![Kind::Careful; 2]), "too short to show anything");
-        let (likely, count, kinds) = tried(Some(2400), long);
-        assert!(likely == 2400 && count == TRIED.len() && kinds.len() == 2, "{count} {kinds:?}");
-        assert_eq!(tried(None, Duration::ZERO), (0, 0, vec![Kind::Careful; 2]), "no time at all");
+        assert_eq!(run(Some(2399), long), (2399, 0, vec![Kind::Careful; 2]), "too short to show anything");
+        let (likely, count, kinds) = run(Some(2400), long);
+        assert!(likely == 2400 && count == 3 && kinds.len() == 2, "{count} {kinds:?}");
+        assert_eq!(run(None, Duration::ZERO), (0, 0, vec![Kind::Careful; 2]), "no time at all");
+        assert_eq!([2400, 439_999, 440_000].map(|likely| tried(likely).len()), [3, 3, 5], "twice who exceeds limits");
         let (options, hour) = (Options::default(), Control::unlimited().with_time_limit(long));
         let likely = Team::new(&problem, &pack, &built, &options, &hour, Vec::new()).likely;
         assert!(likely > 2400, "{likely} for 60 tasks in an hour");
