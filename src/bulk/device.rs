@@ -66,7 +66,7 @@ impl Device {
         &self.image
     }
 
-    /// Bytes on the device for all chains of a problem.
+    /// Bytes on the device for all chains of a problem, in a long search: a short one has fewer.
     pub fn bytes(&self) -> u64 {
         self.image.bytes() * chains_max(self.image.params.node_count as usize) as u64
     }

@@ -22,9 +22,9 @@
 //! move.
 //!
 //! A cluster of one block has two chains at a time, whatever the threads: the first eighth of the search at most tries a careful, a
-//! bold and a near one, the rest is for two that are like the best (team.rs), each from the best of several starts (start.rs),
-//! and for kicks (kick.rs); where nothing runs yet, both are careful from the start, and so they are where a trial would be too short
-//! to show anything. Larger clusters have one careful chain, whose blocks the threads share.
+//! bold and a near one, the latter two twice in a long search; the rest is for two that are like the best (team.rs), each from the best
+//! of several starts (start.rs), and for kicks (kick.rs); where nothing runs yet, both are careful from the start, and so they are where a
+//! trial would be too short to show anything. Larger clusters have one careful chain, whose blocks the threads share.
 //!
 //! Everything follows from the problem and the budget, in integers; by the clock, from the pace as well.
 
@@ -76,12 +76,11 @@ const ONE_BLOCK_PER_TASK: (u64, u64) = (5, 50);
 const ROUNDS_MIN: u64 = 200;
 /// Part of a search that tries which kind of chain does better.
 pub const TRIAL_PART: u64 = 8;
-/// What is tried in a cluster of one block: the first three, or, where the search is long enough for trials of full length by all, twice
-/// who exceeds limits. Of these one in ten finds no way back, or ends far above what is usual for its kind.
-const TRIED: [Kind; 5] = [Kind::Careful, Kind::Bold, Kind::Near, Kind::Bold, Kind::Near];
-const TRIED_ONCE: usize = 3;
-/// Most chains of a part of a search.
-pub const CHAINS_MAX: usize = TRIED.len();
+/// Kinds that are tried in a cluster of one block.
+pub const KINDS: [Kind; 3] = [Kind::Careful, Kind::Bold, Kind::Near];
+/// Where the search is long enough for trials of full length by all, who exceeds limits is tried twice: on ROADEF a2_2 one such chain in
+/// four finds no way back, and on a2_5 one in ten ends a fifth above what is usual.
+const KINDS_TWICE: [Kind; 5] = [Kind::Careful, Kind::Bold, Kind::Near, Kind::Bold, Kind::Near];
 /// Chains that run side by side: a cluster of one block has two, so that two threads have work. More of them take turns.
 pub const AT_ONCE: usize = 2;
 /// Candidates per task of each that are enough for that: what a long search has beyond is better spent on the rest of it.
@@ -116,8 +115,8 @@ pub enum Part {
 
 /// Who is tried in a search that is likely to have so many candidates per task.
 pub fn tried(likely: u64) -> &'static [Kind] {
-    let is_long = likely / TRIAL_PART * AT_ONCE as u64 / TRIED.len() as u64 >= TRIAL_EFFORT_MAX;
-    &TRIED[..if is_long { TRIED.len() } else { TRIED_ONCE }]
+    let is_long = likely / TRIAL_PART * AT_ONCE as u64 / KINDS_TWICE.len() as u64 >= TRIAL_EFFORT_MAX;
+    if is_long { &KINDS_TWICE } else { &KINDS }
 }
 
 impl Part {
@@ -529,6 +528,7 @@ mod tests {
         for (rounds, tried) in [(4800, 400), (100_000, 440), (0, 0), (8, 0), (16, 1)] {
             assert_eq!(Part::Trial { chains: 3 }.of(rounds, 50), tried, "of {rounds}");
         }
+        assert_eq!([8800, 8780].map(|rounds| Part::Trial { chains: 5 }.of(rounds, 50)), [440, 438]);
         let rest = |spent, kicks, starts| Part::Rest { spent, kicks, starts }.of(4800, 50);
         assert_eq!((rest(0, 0, 1), rest(30_000, 0, 1), rest(29_951, 0, 1)), (4800, 4200, 4200));
         assert_eq!(rest(300_000, 0, 1), 0, "nothing is left");

@@ -238,7 +238,7 @@ fn as_tables(report: &Report) -> String {
         v => format!("{v:.2}"),
     };
     let mut text = format!(
-        "{} ({}), {} tasks, {} nodes, {} MiB on the device\n",
+        "{} ({}), {} tasks, {} nodes, up to {} MiB on the device\n",
         report.device,
         report.driver,
         report.tasks,
