@@ -28,10 +28,10 @@ const TRIAL_EFFORT_MIN: u64 = 300;
 /// one then needs fewer moves.
 const EVEN_PART: i128 = 1000;
 /// A bold one and a near one are close when they differ by less than this part of the larger gain, and of what the better one leaves. On
-/// ROADEF a2_5 a bold one is ahead by 7 % on average, and a search by two near ones ends at 342 M instead of 311 to 326: with two trials of
-/// each that goes on in one search of a hundred, with one of each in one of twenty. On a2_3 a near one mostly is ahead; on a1_2, where a bold
-/// one ends lower, and on b_2, where a near one does, the trial does not show it. On b_3 they differ by little of what they gain, but a bold
-/// one leaves twice as much.
+/// ROADEF a2_5 a bold one is ahead by 7 % on average, and a search by two near ones ends at 342 M instead of 311 to 326: with two trials
+/// of each that goes on in one search of a hundred, with one of each in one of twenty. On a2_3 a near one mostly is ahead; on a1_2, where
+/// a bold one ends lower, and on b_2, where a near one does, the trial does not show it. On b_3 they differ by little of what they gain,
+/// but a bold one leaves twice as much.
 const CLOSE_PART: i128 = 16;
 
 /// So many rounds say how long a search by the clock is going to be, the first that goes beyond this part of the time being the last.
