@@ -33,8 +33,8 @@ use std::cmp::Reverse;
 use std::time::Instant;
 
 /// Part of the rest of a search that is for kicks, one in so many: where one node in [`FEW_NODES`] holds three quarters of all that is
-/// beyond their shares, a half, and less. On ROADEF a1_2 and a2_1 it is more than nine tenths, and the rest of the search ends no lower
-/// than the trial did; on a1_4, a2_5, b_3 and b_5 about a half; on the others annealing brings more.
+/// beyond their shares, a half, and less. On ROADEF a1_2 and a2_1 it is more than nine tenths, and the rest of the search mostly ends no
+/// lower than the trial did; on a1_4, a2_5, b_3 and b_5 about a half; on the others annealing brings more.
 const PARTS: [u64; 3] = [2, 8, 16];
 const FEW_NODES: usize = 20;
 /// Walkers side by side, whatever the threads.

@@ -317,6 +317,12 @@ mod tests {
     use crate::model::Problem;
     use std::time::Duration;
 
+    fn cluster() -> Problem {
+        let wish = Wish { nodes: Some(8), tasks: Some(60), seed: 3, ..Wish::default() };
+        let order = Order::new(Shape::Huge, wish).expect("a cluster of that size can be made");
+        Problem::new(&generate(&order)).unwrap()
+    }
+
     #[test]
     fn what_is_left_is_reckoned_at_the_pace_so_far() {
         let seconds = Duration::from_secs;
@@ -327,9 +333,7 @@ mod tests {
 
     #[test]
     fn a_short_search_tries_no_kinds() {
-        let wish = Wish { nodes: Some(8), tasks: Some(60), seed: 3, ..Wish::default() };
-        let order = Order::new(Shape::Huge, wish).expect("a cluster of that size can be made");
-        let problem = Problem::new(&generate(&order)).unwrap();
+        let problem = cluster();
         let pack = Pack::new(&problem);
         let built = State::at_home(&pack);
         let run = |effort, limit: Duration| {
@@ -354,9 +358,7 @@ mod tests {
 
     #[test]
     fn the_better_of_two_trials_counts() {
-        let wish = Wish { nodes: Some(8), tasks: Some(60), seed: 3, ..Wish::default() };
-        let order = Order::new(Shape::Huge, wish).expect("a cluster of that size can be made");
-        let problem = Problem::new(&generate(&order)).unwrap();
+        let problem = cluster();
         let pack = Pack::new(&problem);
         let built = State::at_home(&pack);
         let (options, control) = (Options { effort: Some(8000), ..Options::default() }, Control::unlimited());
