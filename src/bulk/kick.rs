@@ -3,9 +3,11 @@
 //! force.
 //!
 //! ```text
-//! kick      a task of a node that costs more than its share goes to a random node, or one that has moved goes home; who is in its
-//!           way leaves, and goes where the task was or wherever it is best; no rule is broken on the way
-//! anneal    those nodes and some others, few or many, from a random temperature down to nothing
+//! kick      a task of a node that costs more than its share goes to a random node, or one that has moved goes home, a dear move
+//!           sooner than a cheap one; who is in its way leaves, and goes where the task was or wherever it is best; no rule is broken
+//!           on the way
+//! anneal    those nodes and some others, few or many, from a random temperature down to nothing; when a task went home, the others
+//!           are those to which moves are cheapest, since what it leaves behind is made good by many cheap moves
 //! keep      what costs no more than before the kick, or a few moves more at first, and less and less
 //! share     what a node's load must cost anywhere: where more of a resource is required than all soft limits together, every unit
 //!           above them costs its weight wherever it is, and every unit that a node has left below its soft limit is lost
@@ -61,9 +63,9 @@ const KICKS_MIN: u64 = 8;
 /// The first temperature after a kick is at most hot divided by two to the power of this, in 65,536ths. It is drawn as well: kicks
 /// brought something at all of them.
 const DEPTH_MIN: i64 = 4 << 16;
-/// One kick in so many sends a task home: that is what finds fewer and cheaper moves. ROADEF a2_1 and a1_2 ended at 189 and 777,534,395
-/// instead of 198 and 777,924,881 after 600 kicks.
-const HOMEWARD: u32 = 4;
+/// One kick in so many sends a task home: that is what finds fewer and cheaper moves. With a quarter, any moved task and any nodes beside
+/// it, ROADEF a1_2 ended 1,100 points higher after 1,200,000 candidates per task; figures are in benches/RESULTS.md.
+const HOMEWARD: u32 = 2;
 /// One source in so many is any node, one task in so many is any on it: the dearest node and the largest task may be where they must be.
 const ANY_NODE: u32 = 4;
 const ANY_TASK: u32 = 2;
@@ -268,9 +270,11 @@ impl<'a> Walker<'a> {
             if self.spent >= most || control.must_stop() {
                 return true;
             }
-            let Some(were) = self.force() else { continue };
+            let is_homeward = self.cost.1 > 0 && self.dice.below(HOMEWARD) == 0;
+            let Some(were) = self.force(is_homeward) else { continue };
             let mut state = self.editor.state.clone();
-            self.anneal(&mut state, &were, control);
+            let nodes = self.scope(&state, &were, is_homeward);
+            self.anneal(&mut state, &nodes, control);
             let cost = (state.points(self.pack), state.displaced);
             let is_within = state.displaced <= self.cost.1.max(displaced_max);
             if is_within && cost <= (self.cost.0 + self.tolerated, self.cost.1) {
@@ -289,8 +293,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Kicks: who has been put elsewhere, and where each was; `None`, and nothing is changed, where that would have broken a rule.
-    fn force(&mut self) -> Option<Vec<Was>> {
-        let is_homeward = self.cost.1 > 0 && self.dice.below(HOMEWARD) == 0;
+    fn force(&mut self, is_homeward: bool) -> Option<Vec<Was>> {
         (0..ATTEMPTS).find_map(|_| {
             self.spent += 1 + self.pack.home.len() as u64 / TASKS_PER_CANDIDATE;
             let (task, to) = if is_homeward { self.homeward() } else { self.outward() }?;
@@ -304,14 +307,22 @@ impl<'a> Walker<'a> {
         })
     }
 
-    /// A task that has moved, and its home.
+    /// A task that has moved, weighed by what that costs, and its home.
     fn homeward(&mut self) -> Option<(usize, u32)> {
         let (pack, at) = (self.pack, &self.editor.state.at);
         let may_return = |task: usize| at[task] != NOWHERE || !pack.is_of_gang(task);
         let is_away = |task: usize| pack.home[task] != NOWHERE && at[task] != pack.home[task];
         let has_moved = |task: &usize| pack.movable[*task] && is_away(*task) && may_return(*task);
         let moved: Vec<usize> = (0..at.len()).filter(has_moved).collect();
-        let task = *moved.get(self.dice.below(moved.len() as u32) as usize)?;
+        let points = |task: &usize| match at[*task] {
+            NOWHERE => i128::from(pack.value[*task]),
+            node => i128::from(pack.points_at(*task, node)),
+        };
+        let points: Vec<i128> = moved.iter().map(points).collect();
+        let task = *match weighed(&mut self.dice, &points) {
+            Some(index) => moved.get(index),
+            None => moved.get(self.dice.below(moved.len() as u32) as usize),
+        }?;
         Some((task, pack.home[task]))
     }
 
@@ -332,19 +343,14 @@ impl<'a> Walker<'a> {
     /// A random node, or the pool, weighed by how much it costs beyond its share.
     fn source(&mut self) -> u32 {
         let nodes = self.pack.price.len() as u32;
-        let all: i128 = self.surplus.iter().sum();
         let any = self.dice.below(nodes);
-        if all == 0 || self.dice.below(ANY_NODE) == 0 {
+        if self.dice.below(ANY_NODE) == 0 {
             return any;
         }
-        let mut left = (i128::from(self.dice.below(1 << 30)) * all) >> 30;
-        let is_it = |points: &i128| {
-            left -= points;
-            left < 0
-        };
-        match self.surplus.iter().position(is_it) {
+        match weighed(&mut self.dice, &self.surplus) {
+            None => any,
             Some(node) if (node as u32) < nodes => node as u32,
-            _ => NOWHERE,
+            Some(_) => NOWHERE,
         }
     }
 
@@ -386,9 +392,8 @@ impl<'a> Walker<'a> {
         !were.iter().any(|(task, at, _)| self.editor.is_missed(*task, *at))
     }
 
-    /// Anneals the nodes that a kick touched and some others.
-    fn anneal(&mut self, state: &mut State, were: &[Was], control: &Control) {
-        let count = self.pack.price.len();
+    /// The nodes that a kick touched and some others.
+    fn scope(&mut self, state: &State, were: &[Was], is_homeward: bool) -> Vec<u32> {
         let ends = were.iter().flat_map(|(task, at, _)| [*at, state.at[*task]]);
         let mut nodes: Vec<u32> = Vec::new();
         for node in ends.filter(|node| *node != NOWHERE) {
@@ -400,13 +405,34 @@ impl<'a> Walker<'a> {
         let wanted = exp2_q16(NODES_MIN + i64::from(self.dice.below((widest - NODES_MIN) as u32)) - (8 << 16)) as usize;
         let here = |node: u32| state.tasks_here[node as usize] as usize;
         let mut tasks: usize = nodes.iter().map(|node| here(*node)).sum();
-        while nodes.len() < wanted.min(count) && tasks < self.scene.tasks_max {
-            let node = self.dice.below(count as u32);
+        let (task, from, _) = were[0];
+        let near = if is_homeward { Some([from, state.at[task]][self.dice.below(2) as usize]) } else { None };
+        for node in self.others(near) {
+            if nodes.len() >= wanted || tasks >= self.scene.tasks_max {
+                break;
+            }
             if !nodes.contains(&node) {
                 nodes.push(node);
                 tasks += here(node);
             }
         }
+        nodes
+    }
+
+    /// All nodes in random order; with one given, those first to which moves from there are cheapest.
+    fn others(&mut self, near: Option<u32>) -> Vec<u32> {
+        let pack = self.pack;
+        // What moves from one node cost differs by the same for all tasks, wherever they go.
+        let mover = near.and_then(|near| pack.home.iter().position(|home| *home != NOWHERE && *home == near));
+        let points = |node: u32| mover.map_or(0, |task| pack.points_at(task, node));
+        let keyed = |node: u32| (points(node), self.dice.below(1 << 30), node);
+        let mut all: Vec<(i64, u32, u32)> = (0..pack.price.len() as u32).map(keyed).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(.., node)| node).collect()
+    }
+
+    /// Anneals these nodes.
+    fn anneal(&mut self, state: &mut State, nodes: &[u32], control: &Control) {
         let schedule = &self.scene.schedule;
         let (hot, cold) = schedule.range();
         let first = (hot - DEPTH_MIN).max(cold);
@@ -428,11 +454,21 @@ impl<'a> Walker<'a> {
                 over: OverPrice::default(),
             };
             self.round += 1;
-            let result = self.cutter.run_among(self.scene.problem, self.pack, state, &plan, &nodes);
+            let result = self.cutter.run_among(self.scene.problem, self.pack, state, &plan, nodes);
             self.evaluations += result.evaluations;
             self.spent += result.evaluations + self.pack.home.len() as u64 / TASKS_PER_CANDIDATE;
         }
     }
+}
+
+/// A random index, weighed by points; `None` where there are none.
+fn weighed(dice: &mut Dice, points: &[i128]) -> Option<usize> {
+    let all: i128 = points.iter().sum();
+    let mut left = (i128::from(dice.below(1 << 30)) * all) >> 30;
+    points.iter().position(|points| {
+        left -= points;
+        left < 0
+    })
 }
 
 #[cfg(test)]
@@ -578,6 +614,39 @@ mod tests {
                 let state = State::of(&pack, at, &home.devices);
                 assert!(worsened(&before, &violations(&problem, &state.placement(&problem))).is_empty());
             }
+        }
+    }
+
+    #[test]
+    fn what_is_dear_is_drawn_sooner() {
+        let mut dice = Dice::new([1, 2]);
+        let mut drawn = |points: &[i128]| (0..4000).map(|_| weighed(&mut dice, points)).collect::<Vec<_>>();
+        assert!(drawn(&[0, 7, 0]).iter().all(|index| *index == Some(1)));
+        assert!(drawn(&[0, 0]).iter().chain(&drawn(&[])).all(|index| index.is_none()), "nothing to weigh by");
+        let last = drawn(&[1, 3]).iter().filter(|index| **index == Some(1)).count();
+        assert!((2850..3150).contains(&last), "{last} of 4,000");
+    }
+
+    #[test]
+    fn where_a_task_goes_home_those_anneal_to_which_moves_are_cheap() {
+        let wish = Wish { nodes: Some(24), tasks: Some(200), seed: 1, ..Wish::default() };
+        let order = Order::new(Shape::Transient, wish).expect("a cluster of that size can be made");
+        let problem = Problem::new(&generate(&order)).unwrap();
+        let pack = Pack::new(&problem);
+        let home = State::at_home(&pack);
+        let scene = scene(&problem, &pack, 2000);
+        let mut walker = Walker::new(&scene, &Best { at: home.at.clone(), devices: home.devices }, 0, 1);
+        let task = 0;
+        let points = |nodes: &[u32]| nodes.iter().map(|node| pack.points_at(task, *node)).collect::<Vec<_>>();
+        let near = walker.others(Some(pack.home[task]));
+        assert_eq!(near[0], pack.home[task]);
+        let cheap = points(&near);
+        assert!(cheap.is_sorted() && cheap[1] < cheap[23], "{cheap:?}");
+        let any = walker.others(None);
+        assert!(!points(&any).is_sorted(), "in no order");
+        for mut nodes in [near, any] {
+            nodes.sort_unstable();
+            assert!(nodes.into_iter().eq(0..24), "all of them");
         }
     }
 
