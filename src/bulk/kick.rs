@@ -193,14 +193,17 @@ fn surplus(pack: &Pack, state: &State) -> Vec<i128> {
     };
     let beyond = |node: usize| (i128::from(state.node_points(pack, node)) - share(node)).max(0);
     let mut surplus: Vec<i128> = (0..nodes).map(beyond).chain([0]).collect();
-    for task in (0..state.at.len()).filter(|task| pack.movable[*task]) {
-        match state.at[task] {
-            NOWHERE if !pack.is_of_gang(task) => surplus[nodes] += i128::from(pack.value[task]),
-            NOWHERE => {}
-            node => surplus[node as usize] += i128::from(pack.points_at(task, node)),
-        }
+    let counts = |task: &usize| pack.movable[*task] && (state.at[*task] != NOWHERE || !pack.is_of_gang(*task));
+    for task in (0..state.at.len()).filter(counts) {
+        let at = state.at[task];
+        surplus[if at == NOWHERE { nodes } else { at as usize }] += own_points(pack, task, at);
     }
     surplus
+}
+
+/// What it costs that a task is where it is: it waits, or has moved.
+fn own_points(pack: &Pack, task: usize, at: u32) -> i128 {
+    i128::from(if at == NOWHERE { pack.value[task] } else { pack.points_at(task, at) })
 }
 
 /// What all walkers need.
@@ -314,15 +317,9 @@ impl<'a> Walker<'a> {
         let is_away = |task: usize| pack.home[task] != NOWHERE && at[task] != pack.home[task];
         let has_moved = |task: &usize| pack.movable[*task] && is_away(*task) && may_return(*task);
         let moved: Vec<usize> = (0..at.len()).filter(has_moved).collect();
-        let points = |task: &usize| match at[*task] {
-            NOWHERE => i128::from(pack.value[*task]),
-            node => i128::from(pack.points_at(*task, node)),
-        };
-        let points: Vec<i128> = moved.iter().map(points).collect();
-        let task = *match weighed(&mut self.dice, &points) {
-            Some(index) => moved.get(index),
-            None => moved.get(self.dice.below(moved.len() as u32) as usize),
-        }?;
+        let points: Vec<i128> = moved.iter().map(|task| own_points(pack, *task, at[*task])).collect();
+        let drawn = weighed(&mut self.dice, &points);
+        let task = *moved.get(drawn.unwrap_or_else(|| self.dice.below(moved.len() as u32) as usize))?;
         Some((task, pack.home[task]))
     }
 
@@ -406,7 +403,7 @@ impl<'a> Walker<'a> {
         let here = |node: u32| state.tasks_here[node as usize] as usize;
         let mut tasks: usize = nodes.iter().map(|node| here(*node)).sum();
         let (task, from, _) = were[0];
-        let near = if is_homeward { Some([from, state.at[task]][self.dice.below(2) as usize]) } else { None };
+        let near = is_homeward.then(|| [from, state.at[task]][self.dice.below(2) as usize]);
         for node in self.others(near) {
             if nodes.len() >= wanted || tasks >= self.scene.tasks_max {
                 break;
@@ -422,7 +419,7 @@ impl<'a> Walker<'a> {
     /// All nodes in random order; with one given, those first to which moves from there are cheapest.
     fn others(&mut self, near: Option<u32>) -> Vec<u32> {
         let pack = self.pack;
-        // What moves from one node cost differs by the same for all tasks, wherever they go.
+        // A move costs what the task says and what the two nodes do: any task from there tells which nodes are cheap.
         let mover = near.and_then(|near| pack.home.iter().position(|home| *home != NOWHERE && *home == near));
         let points = |node: u32| mover.map_or(0, |task| pack.points_at(task, node));
         let keyed = |node: u32| (points(node), self.dice.below(1 << 30), node);
