@@ -323,6 +323,18 @@ impl Pack {
         self.move_points[task] + self.shared.pair[(self.pair_row[task] + self.move_class[node as usize]) as usize]
     }
 
+    /// Points of a task for being on a node or in the pool.
+    pub fn task_points(&self, task: usize, at: u32) -> i64 {
+        if at == NOWHERE { self.pool_points(task) } else { self.points_at(task, at) }
+    }
+
+    /// Points that the nodes add to a move from one of them to another, whoever moves.
+    pub fn pair_points(&self, from: u32, to: u32) -> i64 {
+        let classes = self.shared.pair.len().isqrt();
+        let [from, to] = [from, to].map(|node| self.move_class[node as usize] as usize);
+        self.shared.pair[from * classes + to]
+    }
+
     /// Points of a node of which so much of each lane is used and so much of each device is taken, its price included.
     pub fn node_points(&self, node: usize, is_used: bool, used: impl Fn(usize) -> i32, devices: &[u32]) -> i64 {
         let price = if is_used { self.price[node] } else { 0 };

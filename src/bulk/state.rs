@@ -145,10 +145,7 @@ impl State {
     /// Points in all: nodes, moves, what waits, and the largest number moved in a group.
     pub fn points(&self, pack: &Pack) -> i128 {
         let nodes: i128 = (0..pack.price.len()).map(|node| i128::from(self.node_points(pack, node))).sum();
-        let of_task = |task: usize| match self.at[task] {
-            NOWHERE => i128::from(pack.pool_points(task)),
-            node => i128::from(pack.points_at(task, node)),
-        };
+        let of_task = |task: usize| i128::from(pack.task_points(task, self.at[task]));
         let tasks: i128 = (0..self.at.len()).filter(|task| pack.packed[*task]).map(of_task).sum();
         nodes + tasks + i128::from(self.group_points(pack))
     }
