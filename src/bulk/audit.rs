@@ -236,10 +236,8 @@ fn points(pack: &Pack, at: &[u32], sums: &Sums) -> i128 {
         i128::from(pack.node_points(node, sums.tasks_here[node] > 0, used, &sums.device_used[node * width..][..width]))
     };
     let nodes: i128 = (0..pack.price.len()).into_par_iter().map(node).sum();
-    let tasks = (0..at.len()).into_par_iter().filter(|task| pack.packed[*task]).map(|task| match at[task] {
-        NOWHERE => i128::from(pack.pool_points(task)),
-        node => i128::from(pack.points_at(task, node)),
-    });
+    let of_task = |task: usize| i128::from(pack.task_points(task, at[task]));
+    let tasks = (0..at.len()).into_par_iter().filter(|task| pack.packed[*task]).map(of_task);
     let moved = sums.moved_in_group.iter().copied().max().unwrap_or(0);
     nodes + tasks.sum::<i128>() + i128::from(pack.group_move_weight) * i128::from(moved)
 }

@@ -66,10 +66,11 @@ const DEPTH_MIN: i64 = 4 << 16;
 /// One kick in so many sends a task home: that is what finds fewer and cheaper moves. With a quarter, ROADEF a1_2 ends some 300 points
 /// higher; with all of them, no task would go where there is room. Figures are in benches/RESULTS.md.
 const HOMEWARD: u32 = 2;
-/// One source in so many is any node, or any task that has moved, one task in so many is any on the node: the dearest node, the dearest
-/// move and the largest task may be what they must be.
-const ANY_SOURCE: u32 = 4;
+/// One node to kick from in so many is any node, one task in so many any on it, one that goes home any that has moved: the dearest node,
+/// the largest task and the dearest move may be where they must be.
+const ANY_NODE: u32 = 4;
 const ANY_TASK: u32 = 2;
+const ANY_MOVED: u32 = 4;
 /// Attempts at a kick that breaks no rule.
 const ATTEMPTS: u32 = 30;
 /// Tasks that can be passed over in the time of a candidate.
@@ -317,7 +318,7 @@ impl<'a> Walker<'a> {
         let points = |task: &usize| if at[*task] == NOWHERE { 0 } else { i128::from(pack.points_at(*task, at[*task])) };
         let points: Vec<i128> = moved.iter().map(points).collect();
         let any = self.dice.below(moved.len() as u32) as usize;
-        let dear = if self.dice.below(ANY_SOURCE) == 0 { None } else { weighed(&mut self.dice, &points) };
+        let dear = if self.dice.below(ANY_MOVED) == 0 { None } else { weighed(&mut self.dice, &points) };
         let task = *moved.get(dear.unwrap_or(any))?;
         Some((task, pack.home[task]))
     }
@@ -340,7 +341,7 @@ impl<'a> Walker<'a> {
     fn source(&mut self) -> u32 {
         let nodes = self.pack.price.len() as u32;
         let any = self.dice.below(nodes);
-        if self.dice.below(ANY_SOURCE) == 0 {
+        if self.dice.below(ANY_NODE) == 0 {
             return any;
         }
         match weighed(&mut self.dice, &self.surplus) {
@@ -628,7 +629,7 @@ mod tests {
         assert!((2850..3150).contains(&last), "{last} of 4,000");
     }
 
-    /// Three tasks are away from home, one of them at a thousand times the price, and a fourth has been stopped.
+    /// Three tasks are away from home, one of them at three thousand times the price, and a fourth has been stopped.
     #[test]
     fn a_dear_move_goes_home_sooner_and_none_is_forgotten() {
         let problem = transient();
@@ -658,11 +659,17 @@ mod tests {
     #[test]
     fn where_a_task_goes_home_those_anneal_to_which_moves_are_cheap() {
         let problem = transient();
-        let pack = Pack::new(&problem);
+        let mut pack = Pack::new(&problem);
+        pack.shared.pair[1] += 7;
+        let away = (0..pack.home.len()).flat_map(|task| (0..24).map(move |node| (task, node)));
+        for (task, node) in away.filter(|(task, node)| pack.home[*task] != NOWHERE && pack.is_away(*task, *node)) {
+            let pair = pack.pair_points(pack.home[task], node);
+            assert_eq!(pack.points_at(task, node), pack.move_points[task] + pair, "one way, not the way back");
+        }
         let home = State::at_home(&pack);
         let scene = scene(&problem, &pack, 2000);
         let mut walker = Walker::new(&scene, &Best { at: home.at.clone(), devices: home.devices.clone() }, 0, 1);
-        // Nodes in the order of their classes as the others: two different ones show whose row is looked at.
+        // Two ends of different classes, so that looking at the wrong row shows.
         let ends =
             [0, (1..24).find(|node| pack.move_class[*node as usize] != pack.move_class[0]).expect("two classes")];
         let both = |end: u32, node: u32| pack.pair_points(end, node) + pack.pair_points(node, end);
@@ -679,7 +686,10 @@ mod tests {
             }
         }
         // A task that went home, and one that left it.
-        let [at_home, away] = [pack.home[0], (0..24).find(|node| both(pack.home[0], *node) > 0).expect("a dear move")];
+        let [at_home, away] = [
+            pack.home[0],
+            (0..24).find(|node| both(pack.home[0], *node) > both(pack.home[0], pack.home[0])).expect("a dear move"),
+        ];
         let mut out = home.clone();
         out.at[0] = away;
         let mut is_near = |state: &State, was: u32| {

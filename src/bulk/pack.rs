@@ -194,7 +194,7 @@ impl Pack {
                 .map(|term| BalanceTerm { weight: points(i128::from(term.weight)), ..*term })
                 .collect(),
             variance: levels.terms,
-            pair: pair_points(problem).into_iter().map(points).collect(),
+            pair: pair_table(problem).into_iter().map(points).collect(),
             allow,
             device_width: problem.nodes.iter().map(|node| node.devices.len()).max().unwrap_or(0),
             simultaneous: problem.moves.simultaneous,
@@ -483,7 +483,7 @@ fn over_weights(weights: &Weights, excess: &[i64], width: usize, point_shift: u3
 }
 
 /// Points between move classes, weight included.
-fn pair_points(problem: &Problem) -> Vec<i128> {
+fn pair_table(problem: &Problem) -> Vec<i128> {
     let objective = &problem.objective;
     if objective.move_costs.class_count == 0 {
         return vec![0];
