@@ -195,12 +195,16 @@ fn surplus(pack: &Pack, state: &State) -> Vec<i128> {
     };
     let beyond = |node: usize| (i128::from(state.node_points(pack, node)) - share(node)).max(0);
     let mut surplus: Vec<i128> = (0..nodes).map(beyond).chain([0]).collect();
-    let counts = |task: &usize| pack.movable[*task] && (state.at[*task] != NOWHERE || !pack.is_of_gang(*task));
-    for task in (0..state.at.len()).filter(counts) {
+    for task in (0..state.at.len()).filter(|task| may_kick(pack, *task, state.at[*task])) {
         let at = state.at[task];
         surplus[if at == NOWHERE { nodes } else { at as usize }] += i128::from(pack.task_points(task, at));
     }
     surplus
+}
+
+/// May a kick put this task of a node, or of the pool, elsewhere? Who waits and starts only with others may not.
+fn may_kick(pack: &Pack, task: usize, at: u32) -> bool {
+    pack.movable[task] && (at != NOWHERE || !pack.is_of_gang(task))
 }
 
 /// What all walkers need.
@@ -311,10 +315,8 @@ impl<'a> Walker<'a> {
     /// A task that has moved or has been stopped, and its home: mostly one that has moved, weighed by what that costs.
     fn homeward(&mut self) -> Option<(usize, u32)> {
         let (pack, at) = (self.pack, &self.editor.state.at);
-        let may_return = |task: usize| at[task] != NOWHERE || !pack.is_of_gang(task);
-        let is_away = |task: usize| pack.home[task] != NOWHERE && at[task] != pack.home[task];
-        let has_moved = |task: &usize| pack.movable[*task] && is_away(*task) && may_return(*task);
-        let moved: Vec<usize> = (0..at.len()).filter(has_moved).collect();
+        let is_away = |task: usize| pack.home[task] != NOWHERE && pack.is_away(task, at[task]);
+        let moved: Vec<usize> = (0..at.len()).filter(|t| is_away(*t) && may_kick(pack, *t, at[*t])).collect();
         let points = |task: &usize| if at[*task] == NOWHERE { 0 } else { i128::from(pack.points_at(*task, at[*task])) };
         let points: Vec<i128> = moved.iter().map(points).collect();
         let any = self.dice.below(moved.len() as u32) as usize;
@@ -354,9 +356,7 @@ impl<'a> Walker<'a> {
     /// Tasks on a node that may move, or those that wait and may start.
     fn here(&self, node: u32) -> Vec<usize> {
         let (pack, at) = (self.pack, &self.editor.state.at);
-        let is_here =
-            |task: &usize| pack.movable[*task] && at[*task] == node && (node != NOWHERE || !pack.is_of_gang(*task));
-        (0..at.len()).filter(is_here).collect()
+        (0..at.len()).filter(|task| at[*task] == node && may_kick(pack, *task, node)).collect()
     }
 
     /// Puts a task on a node. False, and not undone, when somebody who was in its way finds no place, or a rule is broken.
