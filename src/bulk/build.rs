@@ -170,8 +170,11 @@ impl<'a> Builder<'a> {
         }
         for r in packed.row..packed.row + packed.row_count {
             let level = LevelId(self.pack.rows[r as usize].level);
+            // A domain is asked once, not again for each of its nodes.
+            let domains = self.problem.levels[level.index()].domains.len() as u32;
+            let shut: Vec<bool> = (0..domains).map(|domain| self.is_shut(group, r, domain)).collect();
             for node in self.problem.node_ids() {
-                if self.is_shut(group, r, self.problem.domain(node, level).0) {
+                if shut[self.problem.domain(node, level).index()] {
                     closed[node.index() / 64] |= 1 << (node.index() % 64);
                 }
             }

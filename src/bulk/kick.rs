@@ -24,13 +24,13 @@ use super::chain::Best;
 use super::ground::Dice;
 use super::pack::{NOWHERE, Pack};
 use super::round::{Cutter, PART_NODES_MAX, RoundPlan};
-use super::schedule::{Kind, Part, Schedule, TURN};
+use super::schedule::{Kind, Part, Schedule};
 use super::state::{State, spots};
+use super::turns::{TURN, take_turns};
 use crate::control::{Control, Progress};
 use crate::kernel::points::{BalanceTerm, OverPrice};
 use crate::kernel::random::{exp2_q16, log2_q16, pcg3d};
 use crate::model::{Problem, score};
-use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::time::Instant;
 
@@ -143,8 +143,7 @@ pub fn kick(problem: &Problem, pack: &Pack, mut best: Best, asked: Asked, contro
             Walker::new(&scene, &best, tolerated, seed)
         };
         let mut walkers: Vec<Walker<'_>> = (0..WALKERS).map(new).collect();
-        let turn = |walker: &mut Walker<'_>| walker.run(most, &control);
-        while !walkers.par_iter_mut().map(turn).reduce(|| true, |a, b| a & b) {}
+        take_turns(&mut walkers, |_, walker| walker.run(most, &control));
         spent += walkers.iter().map(|walker| walker.spent).max().unwrap_or(0);
         evaluations += walkers.iter().map(|walker| walker.evaluations).sum::<u64>();
         is_cut |= walkers.iter().any(|walker| walker.spent < most);

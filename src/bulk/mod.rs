@@ -54,6 +54,7 @@ mod start;
 mod state;
 mod team;
 mod trim;
+mod turns;
 mod walk;
 
 use crate::control::Control;

@@ -30,6 +30,7 @@
 
 use super::pack::{NOWHERE, Pack};
 use super::state::State;
+use super::turns::{AT_ONCE, TURN};
 use super::{EFFORT_MAX, Options, round, start};
 use crate::control::Control;
 use crate::kernel::points::{HomePrice, OverPrice};
@@ -81,13 +82,9 @@ pub const KINDS: [Kind; 3] = [Kind::Careful, Kind::Bold, Kind::Near];
 /// Where the search is long enough for trials of full length by all, who exceeds limits is tried twice: on ROADEF a2_2 one such chain in
 /// four finds no way back, and on a2_5 one in ten ends a fifth above what is usual.
 const KINDS_TWICE: [Kind; 5] = [Kind::Careful, Kind::Bold, Kind::Near, Kind::Bold, Kind::Near];
-/// Chains that run side by side: a cluster of one block has two, so that two threads have work. More of them take turns.
-pub const AT_ONCE: usize = 2;
 /// Candidates per task of each that are enough for that: what a long search has beyond is better spent on the rest of it.
 const TRIAL_EFFORT_MAX: u64 = 22_000;
-/// A turn of a chain is no longer than this, so that a time limit is shared by more chains than there are threads.
-pub const TURN: Duration = Duration::from_millis(200);
-/// Nor longer than the time of a part divided by this, so that all chains come to its cold end.
+/// A turn is no longer than the time of a part divided by this, so that all chains come to its cold end.
 const TURNS_MIN: u32 = 100;
 /// Tasks and nodes looked at to learn how many nodes a task fits on.
 const SAMPLE: usize = 1024;

@@ -6,9 +6,10 @@ use super::device::{self, Trouble};
 use super::kick::{self, Asked};
 use super::pack::Pack;
 use super::round::block_count;
-use super::schedule::{AT_ONCE, KINDS, Kind, Part, Schedule, TRIAL_PART, TURN, tried};
+use super::schedule::{KINDS, Kind, Part, Schedule, TRIAL_PART, tried};
 use super::start::{self, Started};
 use super::state::{State, spots};
+use super::turns::{AT_ONCE, TURN, take_turns};
 use super::{EFFORT_MAX, Options};
 use crate::control::{Control, Progress};
 use crate::model::{Problem, SHARE_ONE, score};
@@ -125,17 +126,9 @@ impl<'a> Team<'a> {
             control.report(Progress { phase: "anneal", done, objective, bound: None });
         };
         let silent = |_: u32, _: &Chain| {};
-        let mut open: Vec<&mut Chain> = chains.iter_mut().collect();
-        while !open.is_empty() {
-            let waiting = open.split_off(AT_ONCE.min(open.len()));
-            let now = open.into_par_iter().enumerate();
-            let go_on = now.filter_map(|(t, chain)| {
-                let is_done = chain.run(problem, pack, &schedule, control, if t == 0 { &listener } else { &silent });
-                (!is_done).then_some(chain)
-            });
-            let go_on: Vec<&mut Chain> = go_on.collect();
-            open = waiting.into_iter().chain(go_on).collect();
-        }
+        take_turns(&mut chains, |place, chain| {
+            chain.run(problem, pack, &schedule, control, if place == 0 { &listener } else { &silent })
+        });
         self.is_cut |= chains.iter().any(|chain| schedule.is_cut(u64::from(chain.round)));
         chains.par_iter_mut().for_each(|chain| chain.finish(problem, pack, &schedule));
         for chain in &chains {
