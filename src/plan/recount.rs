@@ -7,7 +7,6 @@ use crate::model::{
     DEVICE_MILLI, Device, DeviceRequest, DomainId, GroupId, LevelId, Node, NodeId, Piece, Place, Placement, Problem,
     ResourceId, Rule, SHARE_ONE, Score, Sharing, Spot, Task, TaskId, Violation,
 };
-use std::collections::{BTreeMap, BTreeSet};
 
 const ONE: i128 = SHARE_ONE as i128;
 
@@ -79,11 +78,17 @@ pub(super) fn broken_rules(problem: &Problem, spots: &[Spot]) -> Vec<Violation> 
     }
     let moved = spots.iter().enumerate().filter(|(t, spot)| has_moved(problem, TaskId::new(*t), spot)).count();
     if let Some(most) = problem.moves.max_moves {
-        found.push(Violation { rule: Rule::MoveBudget, place: Place::Plan, excess: moved as i128 - i128::from(most) });
+        note(&mut found, Rule::MoveBudget, Place::Plan, moved as i128 - i128::from(most));
     }
-    found.retain(|violation| violation.excess > 0);
     found.sort();
     found
+}
+
+/// Lists what is violated.
+pub(super) fn note(found: &mut Vec<Violation>, rule: Rule, place: Place, excess: i128) {
+    if excess > 0 {
+        found.push(Violation { rule, place, excess });
+    }
 }
 
 fn nodes(problem: &Problem, spots: &[Spot], found: &mut Vec<Violation>) {
@@ -106,24 +111,24 @@ fn nodes(problem: &Problem, spots: &[Spot], found: &mut Vec<Violation>) {
         for (r, capacity) in problem.allocatable(node).iter().enumerate() {
             let place = Place::NodeResource(node, ResourceId::new(r));
             let limit = i128::from(*capacity) * ONE;
-            found.push(Violation { rule: Rule::Capacity, place, excess: after.amounts[r] - limit });
+            note(found, Rule::Capacity, place, after.amounts[r] - limit);
             if problem.resources[r].transient && both.amounts[r] != after.amounts[r] {
-                found.push(Violation { rule: Rule::Transient, place, excess: both.amounts[r] - limit });
+                note(found, Rule::Transient, place, both.amounts[r] - limit);
             }
         }
         for (d, milli) in after.milli.iter().enumerate() {
             let place = Place::NodeDevice(node, d as u32);
-            found.push(Violation { rule: Rule::Device, place, excess: milli - i128::from(DEVICE_MILLI) });
+            note(found, Rule::Device, place, milli - i128::from(DEVICE_MILLI));
             if both.milli[d] != *milli {
                 let excess = both.milli[d] - i128::from(DEVICE_MILLI);
-                found.push(Violation { rule: Rule::Transient, place, excess });
+                note(found, Rule::Transient, place, excess);
             }
         }
         for (d, device) in problem.nodes[n].devices.iter().enumerate() {
             let (place, limit) = (Place::DeviceMemory(node, d as u32), i128::from(device.memory));
-            found.push(Violation { rule: Rule::DeviceMemory, place, excess: after.memory[d] - limit });
+            note(found, Rule::DeviceMemory, place, after.memory[d] - limit);
             if both.memory[d] != after.memory[d] {
-                found.push(Violation { rule: Rule::Transient, place, excess: both.memory[d] - limit });
+                note(found, Rule::Transient, place, both.memory[d] - limit);
             }
         }
     }
@@ -132,7 +137,7 @@ fn nodes(problem: &Problem, spots: &[Spot], found: &mut Vec<Violation>) {
 pub(super) fn task(problem: &Problem, id: TaskId, spot: &Spot, found: &mut Vec<Violation>) {
     let spec = &problem.tasks[id.index()];
     let start = problem.current.spot(id);
-    let mut add = |rule, place, excess: u64| found.push(Violation { rule, place, excess: i128::from(excess) });
+    let mut add = |rule, place, excess: u64| note(found, rule, place, i128::from(excess));
     let (ran, runs) = (!start.pieces().is_empty(), !spot.pieces().is_empty());
     add(Rule::Pinned, Place::Task(id), u64::from(spec.pinned && spot != start));
     add(Rule::Eviction, Place::Task(id), u64::from(ran && !runs && !spec.evictable));
@@ -163,11 +168,7 @@ pub(super) fn task(problem: &Problem, id: TaskId, spot: &Spot, found: &mut Vec<V
         let wanted = spec.device.as_ref().map_or(0, |request| request.count);
         let real = if host.devices.len() >= 64 { u64::MAX } else { (1 << host.devices.len()) - 1 };
         let holds = piece.devices.count_ones();
-        add(
-            Rule::Device,
-            place,
-            u64::from(holds.max(wanted) - holds.min(wanted)) + u64::from((piece.devices & !real).count_ones()),
-        );
+        add(Rule::Device, place, u64::from(holds.abs_diff(wanted)) + u64::from((piece.devices & !real).count_ones()));
         if old.is_none_or(|old| old.devices != piece.devices) {
             let is_wrong = |d: usize| {
                 let suited = |request| host.devices.get(d).is_some_and(|device| suits(request, device));
@@ -216,21 +217,21 @@ pub(super) fn refusal(problem: &Problem, spec: &Task, host: &Node) -> Option<Rul
     (usable < request.count as usize).then_some(Rule::DeviceModel)
 }
 
-/// How many tasks of a group each domain of a level has.
-fn heads(problem: &Problem, group: GroupId, level: LevelId, spots: &[Spot]) -> BTreeMap<DomainId, i128> {
-    let mut heads = BTreeMap::new();
-    for member in &problem.groups[group.index()].members {
-        for domain in covered(problem, &spots[member.index()], level) {
-            *heads.entry(domain).or_insert(0) += 1;
-        }
-    }
-    heads
+/// How many tasks of a group each domain of a level has, where it has any; by domain.
+fn heads(problem: &Problem, group: GroupId, level: LevelId, spots: &[Spot]) -> Vec<(DomainId, i128)> {
+    let members = problem.groups[group.index()].members.iter();
+    let mut all: Vec<DomainId> = members.flat_map(|task| covered(problem, &spots[task.index()], level)).collect();
+    all.sort_unstable();
+    all.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as i128)).collect()
 }
 
-/// Domains of a level in which the pieces are.
-pub(super) fn covered(problem: &Problem, spot: &Spot, level: LevelId) -> BTreeSet<DomainId> {
+/// Domains of a level in which the pieces are, in ascending order.
+pub(super) fn covered(problem: &Problem, spot: &Spot, level: LevelId) -> Vec<DomainId> {
     let domain = |piece: &Piece| problem.nodes[piece.node.index()].domains[level.index()];
-    spot.pieces().iter().map(domain).collect()
+    let mut domains: Vec<DomainId> = spot.pieces().iter().map(domain).collect();
+    domains.sort_unstable();
+    domains.dedup();
+    domains
 }
 
 pub(super) fn group(problem: &Problem, id: GroupId, spots: &[Spot], found: &mut Vec<Violation>) {
@@ -239,20 +240,20 @@ pub(super) fn group(problem: &Problem, id: GroupId, spots: &[Spot], found: &mut 
     for level in &spec.conflict {
         for (domain, count) in heads(problem, id, *level, spots) {
             let place = Place::GroupDomain(id, *level, domain);
-            found.push(Violation { rule: Rule::Conflict, place, excess: count - 1 });
+            note(found, Rule::Conflict, place, count - 1);
         }
     }
     for spread in &spec.spread {
         let wanted = placed.min(i128::from(spread.min));
         let excess = wanted - heads(problem, id, spread.level, spots).len() as i128;
-        found.push(Violation { rule: Rule::Spread, place: Place::GroupLevel(id, spread.level), excess });
+        note(found, Rule::Spread, Place::GroupLevel(id, spread.level), excess);
     }
     for need in &spec.depends_on {
         let supplied = heads(problem, need.group, need.level, spots);
-        for domain in heads(problem, id, need.level, spots).into_keys() {
+        for (domain, _) in heads(problem, id, need.level, spots) {
             let place = Place::Needs(id, need.group, need.level, domain);
-            let excess = i128::from(!supplied.contains_key(&domain));
-            found.push(Violation { rule: Rule::Dependency, place, excess });
+            let excess = i128::from(supplied.binary_search_by_key(&domain, |(supplied, _)| *supplied).is_err());
+            note(found, Rule::Dependency, place, excess);
         }
     }
     gang(problem, id, spots, found);
@@ -263,10 +264,10 @@ pub(super) fn gang(problem: &Problem, id: GroupId, spots: &[Spot], found: &mut V
     let spec = &problem.groups[id.index()];
     let placed = spec.members.iter().filter(|task| !spots[task.index()].pieces().is_empty()).count() as i128;
     let Some(gang) = spec.gang.filter(|_| placed > 0) else { return };
-    found.push(Violation { rule: Rule::Gang, place: Place::Group(id), excess: i128::from(gang.least) - placed });
+    note(found, Rule::Gang, Place::Group(id), i128::from(gang.least) - placed);
     if let Some(level) = gang.within {
         let excess = heads(problem, id, level, spots).len() as i128 - 1;
-        found.push(Violation { rule: Rule::Gang, place: Place::GroupLevel(id, level), excess });
+        note(found, Rule::Gang, Place::GroupLevel(id, level), excess);
     }
 }
 

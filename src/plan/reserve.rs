@@ -150,8 +150,7 @@ impl Check<'_> {
         }
         let mut broken = Vec::new();
         task(problem, id, spot, &mut broken);
-        let first = broken.iter().find(|violation| violation.excess > 0)?;
-        Some(first.describe(problem))
+        broken.first().map(|violation| violation.describe(problem))
     }
 
     /// Adds what a task holds beyond what it kept.
@@ -204,7 +203,7 @@ impl Check<'_> {
         let count = |spots: &[Spot]| -> BTreeMap<(Rule, Place), Violation> {
             let mut found = Vec::new();
             ids.iter().for_each(|id| group(problem, *id, spots, &mut found));
-            found.into_iter().filter(|v| v.excess > 0).map(|v| ((v.rule, v.place), v)).collect()
+            found.into_iter().map(|v| ((v.rule, v.place), v)).collect()
         };
         if ids.is_empty() {
             return Vec::new();

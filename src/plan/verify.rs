@@ -29,7 +29,8 @@
 use super::certify::certify;
 use super::detours::Detours;
 use super::recount::{
-    self, Held, Mark, broken_rules, covered, group_points, has_moved, held, marks, node_points, task_points, weigh,
+    self, Held, Mark, broken_rules, covered, group_points, has_moved, held, marks, node_points, note, task_points,
+    weigh,
 };
 use super::reserve::check;
 use super::under_way::spots_before;
@@ -482,11 +483,15 @@ impl Replay<'_> {
             let now = &self.spots[member.index()];
             let after = covered(self.problem, now, level);
             let was = before.get(member).map_or_else(|| after.clone(), |spot| covered(self.problem, spot, level));
-            for domain in was.union(&after) {
+            for domain in &was {
+                heads.entry(*domain).or_default().any += 1;
+            }
+            for domain in &after {
+                let stays = was.binary_search(domain).is_ok();
                 let heads = heads.entry(*domain).or_default();
-                heads.any += 1;
-                heads.both += i128::from(was.contains(domain) && after.contains(domain));
-                heads.after += i128::from(after.contains(domain));
+                heads.after += 1;
+                heads.both += i128::from(stays);
+                heads.any += i128::from(!stays);
             }
         }
         heads
@@ -515,7 +520,7 @@ impl Replay<'_> {
         for level in &spec.conflict {
             for (domain, heads) in self.heads(group, *level, before) {
                 let place = Place::GroupDomain(group, *level, domain);
-                found.push(Violation { rule: Rule::Conflict, place, excess: heads.any - 1 });
+                note(&mut found, Rule::Conflict, place, heads.any - 1);
             }
         }
         for spread in &spec.spread {
@@ -528,7 +533,7 @@ impl Replay<'_> {
                 let lasting = heads.values().filter(|heads| heads.both > 0).count();
                 excess = excess.max(missing(motion.lasting - lone as i128, lasting));
             }
-            found.push(Violation { rule: Rule::Spread, place: Place::GroupLevel(group, spread.level), excess });
+            note(&mut found, Rule::Spread, Place::GroupLevel(group, spread.level), excess);
         }
         for need in &spec.depends_on {
             let others = self.heads(need.group, need.level, before);
@@ -539,7 +544,7 @@ impl Replay<'_> {
                 let is_missing =
                     if adverse { own.any > 0 && other.both == 0 } else { own.after > 0 && other.after == 0 };
                 let place = Place::Needs(group, need.group, need.level, domain);
-                found.push(Violation { rule: Rule::Dependency, place, excess: i128::from(is_missing) });
+                note(&mut found, Rule::Dependency, place, i128::from(is_missing));
             }
         }
         if !is_last {
