@@ -247,14 +247,15 @@ mod tests {
     use super::*;
     use crate::bulk::Options;
     use crate::bulk::build::build;
-    use crate::bulk::schedule::{Kind, Part, Schedule};
+    use crate::bulk::heat::{Heat, Kind};
+    use crate::bulk::schedule::{Part, Schedule};
     use crate::control::Control;
 
     /// A chain of the small example after some rounds, and what a right device would say of the next.
     fn rounds(problem: &Problem, pack: &Pack, count: usize) -> (Audit, Chain, Landing) {
         let (built, _) = build(problem, pack, None, &Control::unlimited());
         let options = Options { effort: Some(400), ..Options::default() };
-        let schedule = Schedule::new(problem, pack, &options, &Control::unlimited(), Part::Whole, 400);
+        let schedule = Schedule::new(pack, Heat::new(pack), &options, &Control::unlimited(), Part::Whole, 400);
         let mut before = Chain::new(pack, &built, 1, 0, Kind::Careful);
         let mut after = Chain::new(pack, &built, 1, 0, Kind::Careful);
         for (round, temperature) in (0..).zip(schedule.temperatures(0, count + 1, None, Kind::Careful)) {

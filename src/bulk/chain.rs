@@ -1,9 +1,10 @@
 //! How does one independent search go on, round after round, here or on a device?
 
 use super::device::{OnDevice, Trouble};
+use super::heat::{Kind, SETTLE_FROM, SHIFT_SHARE};
 use super::pack::{DISPLACED_MAX, Pack};
 use super::round::{Cut, Cutter, RoundPlan};
-use super::schedule::{Kind, SETTLE_FROM, Schedule};
+use super::schedule::Schedule;
 use super::state::{State, spots};
 use crate::control::Control;
 use crate::kernel::points::OverPrice;
@@ -42,7 +43,7 @@ pub struct Chain {
     pub device: Option<OnDevice>,
     /// What went wrong there.
     pub trouble: Option<Trouble>,
-    /// See schedule.rs.
+    /// See heat.rs.
     pub kind: Kind,
     /// Tasks that may be displaced in the best state.
     pub displaced_max: u32,
@@ -97,36 +98,22 @@ impl Chain {
         gain == -i128::from(self.tally.best_points - self.points_built) * i128::from(SHARE_ONE)
     }
 
-    /// Runs for a while; true when there is nothing more to do, by the schedule or because the control says so.
-    pub fn run(
-        &mut self,
-        problem: &Problem,
-        pack: &Pack,
-        schedule: &Schedule,
-        control: &Control,
-        listener: &dyn Fn(u32, &Chain),
-    ) -> bool {
-        let began = Instant::now();
-        loop {
-            let (count, pace) = self.device.as_ref().map_or((1, None), |device| device.next_batch(control.time_left()));
-            // Prices change between batches only, and always after the same rounds.
-            let count = match self.displaced_max {
-                DISPLACED_MAX => count,
-                _ => count.min((STEER_EVERY - self.round % STEER_EVERY) as usize),
-            };
-            let temperatures = schedule.temperatures(u64::from(self.round), count, pace, self.kind);
-            if control.must_stop() || temperatures.is_empty() {
-                return true;
-            }
-            if self.displaced_max < DISPLACED_MAX && self.round.is_multiple_of(STEER_EVERY) {
-                self.move_price = steered(self.move_price, self.tally.displaced, self.displaced_max, temperatures[0]);
-            }
-            self.advance(problem, pack, schedule, &temperatures);
-            if began.elapsed() >= schedule.turn() {
-                break;
-            }
+    /// A round, or a batch of them on a device; true when there is nothing more to do, by the schedule or because the control says so.
+    pub fn go_on(&mut self, problem: &Problem, pack: &Pack, schedule: &Schedule, control: &Control) -> bool {
+        let (count, pace) = self.device.as_ref().map_or((1, None), |device| device.next_batch(control.time_left()));
+        // Prices change between batches only, and always after the same rounds.
+        let count = match self.displaced_max {
+            DISPLACED_MAX => count,
+            _ => count.min((STEER_EVERY - self.round % STEER_EVERY) as usize),
+        };
+        let temperatures = schedule.temperatures(u64::from(self.round), count, pace, self.kind);
+        if control.must_stop() || temperatures.is_empty() {
+            return true;
         }
-        listener(schedule.done(u64::from(self.round)), self);
+        if self.displaced_max < DISPLACED_MAX && self.round.is_multiple_of(STEER_EVERY) {
+            self.move_price = steered(self.move_price, self.tally.displaced, self.displaced_max, temperatures[0]);
+        }
+        self.advance(problem, pack, schedule, &temperatures);
         false
     }
 
@@ -176,19 +163,20 @@ impl Chain {
 
     /// Settings of a round.
     pub fn plan(&self, schedule: &Schedule, round: u32, temperature: i64) -> RoundPlan {
-        let manner = schedule.manner(self.kind);
+        let heat = &schedule.heat;
+        let manner = heat.manner(self.kind);
         RoundPlan {
             seed: self.seed,
             round,
             candidates_per_task: schedule.candidates_per_task,
             candidates_max: schedule.candidates_max,
             temperature,
-            home: schedule.home_price(self.kind, temperature, self.move_price),
-            shift_share: schedule.shift_share,
+            home: heat.home_price(self.kind, temperature, self.move_price),
+            shift_share: SHIFT_SHARE,
             home_share: manner.home_share,
             away_share: manner.away_share,
             displaced_max: self.displaced_max,
-            over: if self.kind.exceeds_limits() { schedule.over(temperature) } else { OverPrice::default() },
+            over: if self.kind.exceeds_limits() { heat.over(temperature) } else { OverPrice::default() },
         }
     }
 

@@ -6,10 +6,10 @@
 
 use super::audit::Audit;
 use super::chain::{Best, Chain};
+use super::heat::Kind;
 use super::image::image;
 use super::pack::Pack;
 use super::round::RoundPlan;
-use super::schedule::Kind;
 use super::state::State;
 use super::team::chains_max;
 use crate::gpu::{Error, Gpu, Landed, Rounds};

@@ -26,7 +26,7 @@ use super::build::Builder;
 use super::ground::{Dice, Ground};
 use super::kinds::{Kinds, counts_nodes, takes_part};
 use super::pack::{DISPLACED_MAX, NOWHERE, Pack, UNGROUPED};
-use super::walk::Walk;
+use super::walk::{Manner, Walk};
 use crate::control::Control;
 use crate::kernel::random::pcg3d;
 use rayon::prelude::*;
@@ -104,7 +104,7 @@ fn search(pack: &Pack, editor: &mut Builder<'_>, asked: Asked, control: &Control
                 editor,
                 part,
                 Dice::new([seed ^ 0xE1EC, stream]),
-                [in_order, is_thorough],
+                Manner { in_order, is_thorough },
                 most,
                 control,
             )
@@ -187,7 +187,7 @@ impl Cut {
         editor: &Builder<'_>,
         part: usize,
         dice: Dice,
-        manner: [bool; 2],
+        manner: Manner,
         most: u64,
         control: &Control,
     ) -> Option<Walked> {

@@ -18,13 +18,12 @@
 //! Two walkers kick side by side; a few times on the way both go on from the better of what they found. The device is not asked: a
 //! kick anneals a block or less.
 
-use super::Options;
 use super::build::{Builder, Was};
 use super::chain::Best;
 use super::ground::Dice;
+use super::heat::{Heat, Kind, SHIFT_SHARE};
 use super::pack::{NOWHERE, Pack};
 use super::round::{Cutter, PART_NODES_MAX, RoundPlan};
-use super::schedule::{Kind, Part, Schedule};
 use super::state::{State, spots};
 use super::turns::{TURN, take_turns};
 use crate::control::{Control, Progress};
@@ -32,11 +31,10 @@ use crate::kernel::points::{BalanceTerm, OverPrice};
 use crate::kernel::random::{exp2_q16, log2_q16, pcg3d};
 use crate::model::{Problem, score};
 use std::cmp::Reverse;
-use std::time::Instant;
 
 /// Part of the rest of a search that is for kicks, one in so many: where one node in [`FEW_NODES`] holds three quarters of all that is
-/// beyond their shares, a half, and less. On ROADEF a1_2 and a2_1 it is more than nine tenths, and the rest of the search mostly ends no
-/// lower than the trial did; on a1_4, a2_5, b_3 and b_5 about a half; on the others annealing brings more.
+/// beyond their shares, where it holds half, and elsewhere. On ROADEF a1_2 and a2_1 it is more than nine tenths, and the rest of the
+/// search mostly ends no lower than the trial did; on a1_4, a2_5, b_3 and b_5 about a half; on the others annealing brings more.
 const PARTS: [u64; 3] = [2, 8, 16];
 const FEW_NODES: usize = 20;
 /// Walkers side by side, whatever the threads.
@@ -126,24 +124,24 @@ fn tasks_max(pack: &Pack, effort: u64) -> u64 {
 }
 
 /// Kicks a placement until the effort is spent or the control says so.
-pub fn kick(problem: &Problem, pack: &Pack, mut best: Best, asked: Asked, control: &Control) -> Kicked {
+pub fn kick(problem: &Problem, pack: &Pack, heat: Heat, mut best: Best, asked: Asked, control: &Control) -> Kicked {
     let movable = (pack.movable_count as u64).max(1);
     let likely = asked.effort.saturating_mul(movable);
     let stages = (likely / STAGE_MIN).clamp(1, STAGES) as u32;
     let most = if asked.is_timed { u64::MAX } else { likely / u64::from(stages) };
-    let scene = scene(problem, pack, tasks_max(pack, asked.effort) as usize);
+    let scene = Scene::new(problem, pack, heat, tasks_max(pack, asked.effort) as usize);
     let (mut spent, mut evaluations, mut is_cut) = (0, 0, false);
     for stage in 0..stages {
         // Only where the clock decides anyhow may it cut a stage.
         let control = if asked.is_timed { control.part(stages - stage) } else { control.clone() };
-        let tolerated = tolerated(scene.schedule.mean_move, stage, stages);
+        let tolerated = tolerated(heat.mean_move, stage, stages);
         let new = |number: u32| {
             let words = [asked.seed as u32, (asked.seed >> 32) as u32];
             let seed = pcg3d(words[0], words[1], 0xC1CC ^ (stage << 20) ^ (number << 16))[0];
             Walker::new(&scene, &best, tolerated, seed)
         };
         let mut walkers: Vec<Walker<'_>> = (0..WALKERS).map(new).collect();
-        take_turns(&mut walkers, |_, walker| walker.run(most, &control));
+        take_turns(&mut walkers, TURN, |walker| walker.go_on(most, &control));
         spent += walkers.iter().map(|walker| walker.spent).max().unwrap_or(0);
         evaluations += walkers.iter().map(|walker| walker.evaluations).sum::<u64>();
         is_cut |= walkers.iter().any(|walker| walker.spent < most);
@@ -158,12 +156,6 @@ pub fn kick(problem: &Problem, pack: &Pack, mut best: Best, asked: Asked, contro
 /// Points that a kick may cost, where a move costs so many in the mean: half as many in each stage as before, none in the last.
 fn tolerated(mean_move: i64, stage: u32, stages: u32) -> i128 {
     if stage + 1 < stages { (MOVES_TOLERATED * i128::from(mean_move)) >> stage } else { 0 }
-}
-
-fn scene<'a>(problem: &'a Problem, pack: &'a Pack, tasks_max: usize) -> Scene<'a> {
-    // Only its temperatures and prices are asked for, and these do not depend on how long a search is.
-    let schedule = Schedule::new(problem, pack, &Options::default(), &Control::unlimited(), Part::Whole, 0);
-    Scene { problem, pack, schedule, sizes: sizes(pack), tasks_max }
 }
 
 /// What each task is of all that is required, in parts of 2^30, summed over the resources.
@@ -210,10 +202,16 @@ fn may_kick(pack: &Pack, task: usize, at: u32) -> bool {
 struct Scene<'a> {
     problem: &'a Problem,
     pack: &'a Pack,
-    schedule: Schedule,
+    heat: Heat,
     sizes: Vec<i64>,
     /// No more nodes anneal where there are so many tasks.
     tasks_max: usize,
+}
+
+impl<'a> Scene<'a> {
+    fn new(problem: &'a Problem, pack: &'a Pack, heat: Heat, tasks_max: usize) -> Scene<'a> {
+        Scene { problem, pack, heat, sizes: sizes(pack), tasks_max }
+    }
 }
 
 /// One who kicks.
@@ -265,31 +263,27 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Kicks for a while; true when there is nothing more to do, by the effort or because the control says so.
-    fn run(&mut self, most: u64, control: &Control) -> bool {
-        let displaced_max = i64::from(self.pack.displaced_max);
-        let began = Instant::now();
-        while began.elapsed() < TURN {
-            if self.spent >= most || control.must_stop() {
-                return true;
+    /// One kick; true when there is nothing more to do, by the effort or because the control says so.
+    fn go_on(&mut self, most: u64, control: &Control) -> bool {
+        if self.spent >= most || control.must_stop() {
+            return true;
+        }
+        let Some(were) = self.force() else { return false };
+        let mut state = self.editor.state.clone();
+        let nodes = self.scope(&state, &were);
+        self.anneal(&mut state, &nodes, control);
+        let cost = (state.points(self.pack), state.displaced);
+        let is_within = state.displaced <= self.cost.1.max(i64::from(self.pack.displaced_max));
+        if is_within && cost <= (self.cost.0 + self.tolerated, self.cost.1) {
+            self.editor.adopt(&state.at, &state.devices);
+            debug_assert_eq!(self.editor.state, state, "the blocks and the editor agree on every sum");
+            self.cost = cost;
+            self.surplus = surplus(self.pack, &state);
+            if cost <= self.least {
+                (self.least, self.best) = (cost, Best { at: state.at, devices: state.devices });
             }
-            let Some(were) = self.force() else { continue };
-            let mut state = self.editor.state.clone();
-            let nodes = self.scope(&state, &were);
-            self.anneal(&mut state, &nodes, control);
-            let cost = (state.points(self.pack), state.displaced);
-            let is_within = state.displaced <= self.cost.1.max(displaced_max);
-            if is_within && cost <= (self.cost.0 + self.tolerated, self.cost.1) {
-                self.editor.adopt(&state.at, &state.devices);
-                debug_assert_eq!(self.editor.state, state, "the blocks and the editor agree on every sum");
-                self.cost = cost;
-                self.surplus = surplus(self.pack, &state);
-                if cost <= self.least {
-                    (self.least, self.best) = (cost, Best { at: state.at, devices: state.devices });
-                }
-            } else {
-                self.editor.back(&were);
-            }
+        } else {
+            self.editor.back(&were);
         }
         false
     }
@@ -428,8 +422,8 @@ impl<'a> Walker<'a> {
 
     /// Anneals these nodes.
     fn anneal(&mut self, state: &mut State, nodes: &[u32], control: &Control) {
-        let schedule = &self.scene.schedule;
-        let (hot, cold) = schedule.range();
+        let heat = &self.scene.heat;
+        let (hot, cold) = heat.range();
         let first = (hot - DEPTH_MIN).max(cold);
         let first = first - i64::from(self.dice.below((first - cold + 1) as u32));
         let warm = ROUNDS.0 - ROUNDS.1;
@@ -441,10 +435,10 @@ impl<'a> Walker<'a> {
                 candidates_per_task: CANDIDATES,
                 candidates_max: CANDIDATES * self.scene.tasks_max as u32,
                 temperature,
-                home: schedule.home_price(Kind::Careful, temperature, 0),
-                shift_share: schedule.shift_share,
-                home_share: schedule.manner(Kind::Careful).home_share,
-                away_share: schedule.manner(Kind::Careful).away_share,
+                home: heat.home_price(Kind::Careful, temperature, 0),
+                shift_share: SHIFT_SHARE,
+                home_share: heat.manner(Kind::Careful).home_share,
+                away_share: heat.manner(Kind::Careful).away_share,
                 displaced_max: self.pack.displaced_max,
                 over: OverPrice::default(),
             };
@@ -482,7 +476,7 @@ mod tests {
         let before = home.points(&pack);
         let best = Best { at: home.at, devices: home.devices };
         let asked = Asked { seed: 1, effort, is_timed: false };
-        let kicked = kick(problem, &pack, best, asked, &Control::unlimited());
+        let kicked = kick(problem, &pack, Heat::new(&pack), best, asked, &Control::unlimited());
         let spent = kicked.effort as f64 / effort as f64;
         assert!(kicked.evaluations > 0 && (0.9..1.5).contains(&spent) && !kicked.is_cut, "{spent} of what was granted");
         let after = spots(problem, &kicked.best.at, &kicked.best.devices);
@@ -579,7 +573,7 @@ mod tests {
             let problem = Problem::new(&snapshot).unwrap();
             let pack = Pack::new(&problem);
             let home = State::at_home(&pack);
-            let scene = scene(&problem, &pack, 2000);
+            let scene = Scene::new(&problem, &pack, Heat::new(&pack), 2000);
             let mut walker = Walker::new(&scene, &Best { at: home.at.clone(), devices: home.devices.clone() }, 0, 1);
             let mut were = Vec::new();
             assert_eq!(walker.put(0, 1, &mut were), is_possible, "spread {spread}");
@@ -600,10 +594,10 @@ mod tests {
             problem.moves.max_moves = max_moves;
             let pack = Pack::new(&problem);
             let home = State::at_home(&pack);
-            let scene = scene(&problem, &pack, 2000);
+            let scene = Scene::new(&problem, &pack, Heat::new(&pack), 2000);
             let best = Best { at: home.at.clone(), devices: home.devices.clone() };
             let mut walker = Walker::new(&scene, &best, tolerated, 1);
-            while !walker.run(1_000_000, &Control::unlimited()) {}
+            while !walker.go_on(1_000_000, &Control::unlimited()) {}
             let found = State::of(&pack, &walker.best.at, &walker.best.devices);
             assert_eq!((found.points(&pack), found.displaced), walker.least);
             assert_eq!((walker.editor.state.points(&pack), walker.editor.state.displaced), walker.cost);
@@ -641,7 +635,7 @@ mod tests {
             at[task] = (at[task] + 1) % 24;
         }
         at[3] = NOWHERE;
-        let scene = scene(&problem, &pack, 2000);
+        let scene = Scene::new(&problem, &pack, Heat::new(&pack), 2000);
         let devices = pack.home_devices.clone();
         let mut walker = Walker::new(&scene, &Best { at, devices }, 0, 1);
         let mut drawn = [0; 4];
@@ -666,7 +660,7 @@ mod tests {
             assert_eq!(pack.points_at(task, node), pack.move_points[task] + pair, "one way, not the way back");
         }
         let home = State::at_home(&pack);
-        let scene = scene(&problem, &pack, 2000);
+        let scene = Scene::new(&problem, &pack, Heat::new(&pack), 2000);
         let mut walker = Walker::new(&scene, &Best { at: home.at.clone(), devices: home.devices.clone() }, 0, 1);
         // Two ends of different classes, so that looking at the wrong row shows.
         let ends =

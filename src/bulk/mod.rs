@@ -3,7 +3,7 @@
 //! ```text
 //! pack      the problem as integer arrays                              pack.rs
 //! build     repair what is broken, place what waits                    build.rs
-//! heat      how hot, and what being away or beyond a limit costs    schedule.rs
+//! heat      how hot, and what being away or beyond a limit costs       heat.rs, schedule.rs
 //! start     in a small cluster: the best of several beginnings               start.rs
 //! anneal    rounds: cut into blocks → anneal each → put together       round.rs, kernel/anneal.rs
 //! settle    the same at temperature 0, ties go home
@@ -34,6 +34,7 @@ mod fill;
 mod gather;
 mod grant;
 mod ground;
+mod heat;
 mod image;
 mod kick;
 mod kinds;
@@ -63,11 +64,11 @@ use crate::plan::Status;
 pub use again::{settled, worthwhile};
 pub use device::{Device, Mismatch, Trouble};
 pub(crate) use fill::fill;
+pub use heat::Kind;
 pub use pack::{Pack, UNGROUPED};
 pub use prefix::{accepted, longest_prefix, order_prefix};
 pub use race::{Laps, Race, Run};
 pub use resume::resume;
-pub use schedule::Kind;
 use schedule::Part;
 pub(crate) use seat::seat;
 use team::Team;
@@ -147,12 +148,12 @@ pub struct Outcome {
 /// # Panics
 /// Only when the thread pool cannot be started.
 pub fn solve(problem: &Problem, options: &Options, control: &Control) -> Outcome {
-    pooled(options, || search(problem, options, control))
+    pooled(options.threads, || search(problem, options, control))
 }
 
-/// Does the work on the threads that were asked for.
-fn pooled<T: Send>(options: &Options, work: impl FnOnce() -> T + Send) -> T {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().expect("threads can be started");
+/// Does the work on so many threads; 0: on all that there are.
+fn pooled<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
     pool.install(work)
 }
 

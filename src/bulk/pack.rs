@@ -5,9 +5,9 @@
 //! the model decides which result is kept. An elastic task is packed at its least share, a divisible one not at all:
 //! `fill.rs` hands out what is left.
 
+use super::heat;
 use super::levels::{Levels, steepest};
 use super::memory::Memory;
-use super::schedule;
 use super::state::State;
 use crate::kernel::points::{BalanceTerm, MixTerm, NodeView, Shared, node_points};
 use crate::model::{DeviceRequest, GroupId, NodeId, Problem, SHARE_ONE, Sharing, TaskId, newcomer_forbidden};
@@ -276,7 +276,7 @@ impl Pack {
             shift,
             shared,
         };
-        pack.shared.over_price = schedule::over_prices(&pack);
+        pack.shared.over_price = heat::over_prices(&pack);
         let widest = POINTS_MAX as i64 / (QUANTUM_MAX * 4 * lanes as i64);
         for (price, weight) in pack.shared.over_price.iter_mut().zip(&pack.shared.over_weight) {
             // So dear an excess is counted up to that of the start alone.

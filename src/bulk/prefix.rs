@@ -112,7 +112,7 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         }
     }
     if grows {
-        best.placement = pooled(options, || finished(problem, &best.placement, queue.split_at(low), control));
+        best.placement = pooled(options.threads, || finished(problem, &best.placement, queue.split_at(low), control));
     }
     best.status = match options.effort {
         _ if control.is_stopped() => Status::Interrupted,
@@ -143,7 +143,7 @@ fn grow(problem: &Problem, start: &Placement, options: &Options, control: &Contr
             troubles: Vec::new(),
         }
     };
-    pooled(options, grown)
+    pooled(options.threads, grown)
 }
 
 /// Of tasks that are alike, those that come first in the queue take the places of those that come last.

@@ -1,13 +1,14 @@
 //! How do CPU and device compare at the very same work? Rounds and tiles done by both, timed, and held to each other bit by
 //! bit: the ground of `bayplan bench` and of the equality tests.
 
-use super::Options;
 use super::build::{Builder, build};
 use super::chain::Chain;
 use super::device::{Device, Landing, launched, node_words};
+use super::heat::{Heat, Kind, SHIFT_SHARE};
 use super::pack::Pack;
 use super::round::{Cut, RoundPlan};
-use super::schedule::{Kind, Part, Schedule};
+use super::schedule::{Part, Schedule};
+use super::{Options, pooled};
 use crate::control::Control;
 use crate::gpu::{Error, Landed, Query, Rounds, Tiles, Timing};
 use crate::kernel::layout::Params;
@@ -49,6 +50,10 @@ impl Laps {
 
     /// The first thing in which the two differ.
     pub fn difference(&self, other: &Laps) -> Option<String> {
+        let names = |laps: &Laps| laps.memory.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+        if names(self) != names(other) {
+            return Some(format!("what was read: {:?} and {:?}", names(self), names(other)));
+        }
         for ((name, mine), (_, theirs)) in self.memory.iter().zip(&other.memory) {
             if let Some(i) = (0..mine.len().max(theirs.len())).find(|i| mine.get(*i) != theirs.get(*i)) {
                 return Some(format!("{name}[{i}]: {:?} and {:?}", mine.get(i), theirs.get(i)));
@@ -95,7 +100,7 @@ impl<'a> Race<'a> {
         let pack = Pack::new(problem);
         let (built, _) = build(problem, &pack, None, &Control::unlimited());
         let options = Options { seed, effort: Some(effort), ..Options::default() };
-        let schedule = Schedule::new(problem, &pack, &options, &Control::unlimited(), Part::Whole, effort);
+        let schedule = Schedule::new(&pack, Heat::new(&pack), &options, &Control::unlimited(), Part::Whole, effort);
         let rounds = Rounds::new(Arc::clone(device.gpu()), device.image())?;
         Ok(Race { problem, pack, built, seed, schedule, device: device.clone(), rounds })
     }
@@ -114,12 +119,13 @@ impl<'a> Race<'a> {
     /// # Panics
     /// When the threads cannot be started.
     pub fn host(&self, count: u32, threads: usize) -> Run<Laps> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
         let mut chain = self.chain();
         let plans = self.plans(&chain, count);
-        let started = Instant::now();
-        pool.install(|| plans.iter().for_each(|plan| chain.step(self.problem, &self.pack, plan)));
-        let time = started.elapsed();
+        let time = pooled(threads, || {
+            let started = Instant::now();
+            plans.iter().for_each(|plan| chain.step(self.problem, &self.pack, plan));
+            started.elapsed()
+        });
         let memory = host_memory(chain.cut(), !self.pack.rows.is_empty());
         Run { time, outcome: Laps { landing: Ok(Landing::of(&chain)), memory } }
     }
@@ -169,11 +175,12 @@ impl<'a> Race<'a> {
     /// # Panics
     /// When the threads cannot be started.
     pub fn host_score(&self, tasks: usize, threads: usize) -> Run<Vec<Option<Target>>> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
         let builder = self.builder();
-        let started = Instant::now();
-        let outcome = pool.install(|| self.scored(tasks).par_iter().map(|task| builder.best(*task as usize)).collect());
-        Run { time: started.elapsed(), outcome }
+        pooled(threads, || {
+            let started = Instant::now();
+            let outcome = self.scored(tasks).par_iter().map(|task| builder.best(*task as usize)).collect();
+            Run { time: started.elapsed(), outcome }
+        })
     }
 
     /// The same on the device, in tiles, transfers included.
@@ -202,7 +209,7 @@ impl<'a> Race<'a> {
         let variance = shared.variance.len() as u64;
         // Per lane: room (5 a node, 8 in a swap) and points (8 a node: two sums, a clamp, a 64-bit multiply-add).
         let (shift, swap) = (5 + 2 * 8, 2 * 8 + 2 * 10);
-        let share = u64::from(self.schedule.shift_share);
+        let share = u64::from(SHIFT_SHARE);
         let per_lane = (shift * share + swap * (256 - share)) / 256;
         // Random numbers, places, points of the task, clashes.
         let operations =

@@ -32,7 +32,7 @@ pub fn resume(problem: &Problem, searched: &Problem, first: Ordered, options: &O
     };
     let single = |best: &Ordered| {
         let narrowed = searched.resumed(&best.reached, best.departures());
-        go_on(best, &pooled(options, || settle(&narrowed, options, &control.part(ROUND_PART))))
+        go_on(best, &pooled(options.threads, || settle(&narrowed, options, &control.part(ROUND_PART))))
     };
     let ejects = !best.blocked.is_empty() && eject::suits(&Pack::new(searched));
     for round in 1..=u64::from(ROUNDS_MAX) {

@@ -51,7 +51,7 @@ pub fn seat(problem: &Problem, from: &Placement, options: &Options, control: &Co
     if !is_found {
         return None;
     }
-    let found = pooled(options, || finish(problem, &pack, editor, polish::LOOKS_MIN, control));
+    let found = pooled(options.threads, || finish(problem, &pack, editor, polish::LOOKS_MIN, control));
     let runs = |task: usize| !pack.movable[task] || found.spot(TaskId::new(task)).is_placed();
     (0..pack.home.len()).all(runs).then_some(found)
 }

@@ -48,8 +48,11 @@ impl Shortening<'_, '_> {
             return false;
         }
         let pack = self.pack;
-        self.look_around();
         let mut moved: Vec<usize> = (0..pack.home.len()).filter(|task| self.is_open(*task)).collect();
+        if moved.is_empty() {
+            return false;
+        }
+        self.look_around();
         moved.sort_by_key(|task| (Reverse(self.pack.points_at(*task, self.editor.state.at[*task])), *task));
         let mut by_node: Vec<Vec<u32>> = vec![Vec::new(); pack.price.len()];
         for (rank, task) in moved.iter().enumerate() {

@@ -71,7 +71,7 @@ pub fn best(
 
 /// Runs a start: its points, summed over the second half; `None` where it was ended before.
 fn run(problem: &Problem, pack: &Pack, schedule: &Schedule, control: &Control, chain: &mut Chain) -> Option<i128> {
-    let hottest = schedule.temperature(0, chain.kind);
+    let hottest = schedule.heat.temperature(0, chain.kind);
     let mut points = 0;
     while u64::from(chain.round) < schedule.lead {
         if control.must_stop() {
@@ -88,7 +88,8 @@ fn run(problem: &Problem, pack: &Pack, schedule: &Schedule, control: &Control, c
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bulk::schedule::{Kind, Part};
+    use crate::bulk::heat::{Heat, Kind};
+    use crate::bulk::schedule::Part;
     use crate::bulk::state::State;
     use crate::bulk::{EFFORT_DEFAULT, Options};
     use crate::generate::{Order, Shape, Wish, generate};
@@ -107,7 +108,7 @@ mod tests {
         let built = State::at_home(&pack);
         let schedule = |starts| {
             let part = Part::Rest { spent: 0, kicks: 0, starts };
-            Schedule::new(&problem, &pack, &Options::default(), &unlimited, part, EFFORT_DEFAULT)
+            Schedule::new(&pack, Heat::new(&pack), &Options::default(), &unlimited, part, EFFORT_DEFAULT)
         };
         let chain = |number| Chain::new(&pack, &built, 7, number, Kind::Near);
         let several = schedule(6);

@@ -3,10 +3,11 @@
 use super::audit::Audit;
 use super::chain::{Best, Chain};
 use super::device::{self, Trouble};
+use super::heat::{Heat, Kind};
 use super::kick::{self, Asked};
 use super::pack::Pack;
 use super::round::block_count;
-use super::schedule::{KINDS, Kind, Part, Schedule, TRIAL_PART, tried};
+use super::schedule::{KINDS, Part, Schedule, TRIAL_PART, tried};
 use super::start::{self, Started};
 use super::state::{State, spots};
 use super::turns::{AT_ONCE, TURN, take_turns};
@@ -49,6 +50,7 @@ pub struct Team<'a> {
     problem: &'a Problem,
     pack: &'a Pack,
     built: &'a State,
+    heat: Heat,
     options: &'a Options,
     control: &'a Control,
     audit: Option<Arc<Audit>>,
@@ -81,12 +83,14 @@ impl<'a> Team<'a> {
         troubles: Vec<Trouble>,
     ) -> Team<'a> {
         let audit = options.device.as_ref().map(|_| Arc::new(Audit::new(problem, pack, built)));
+        let heat = Heat::new(pack);
         let granted = options.effort_under(control);
-        let likely = granted.unwrap_or_else(|| reckoned(problem, pack, built, options, control));
+        let likely = granted.unwrap_or_else(|| reckoned(problem, pack, heat, built, options, control));
         Team {
             problem,
             pack,
             built,
+            heat,
             options,
             control,
             audit,
@@ -108,7 +112,7 @@ impl<'a> Team<'a> {
             return;
         }
         let Team { problem, pack, built, options, control, .. } = *self;
-        let mut schedule = Schedule::new(problem, pack, options, control, part, self.likely);
+        let mut schedule = Schedule::new(pack, self.heat, options, control, part, self.likely);
         let mut chains = self.started(&schedule, part.starts(), kinds);
         schedule.begin(control);
         if let (Some(device), Some(audit), true) = (&options.device, &self.audit, self.troubles.is_empty()) {
@@ -116,18 +120,20 @@ impl<'a> Team<'a> {
         }
         // Adding up takes as long as a short turn.
         let told = Mutex::new(None::<Instant>);
-        let listener = |done: u32, chain: &Chain| {
-            let mut told = told.lock().expect("nobody panics while telling");
+        let tell = |chain: &Chain| {
+            let Ok(mut told) = told.try_lock() else { return };
             if told.is_some_and(|told| told.elapsed() < TURN) {
                 return;
             }
-            *told = Some(Instant::now());
             let objective = score(problem, &spots(problem, &chain.best.at, &chain.best.devices)).objective();
+            let done = schedule.done(u64::from(chain.round));
             control.report(Progress { phase: "anneal", done, objective, bound: None });
+            *told = Some(Instant::now());
         };
-        let silent = |_: u32, _: &Chain| {};
-        take_turns(&mut chains, |place, chain| {
-            chain.run(problem, pack, &schedule, control, if place == 0 { &listener } else { &silent })
+        take_turns(&mut chains, schedule.turn(), |chain| {
+            let is_done = chain.go_on(problem, pack, &schedule, control);
+            tell(chain);
+            is_done
         });
         self.is_cut |= chains.iter().any(|chain| schedule.is_cut(u64::from(chain.round)));
         chains.par_iter_mut().for_each(|chain| chain.finish(problem, pack, &schedule));
@@ -226,7 +232,7 @@ impl<'a> Team<'a> {
         let granted = self.options.effort_under(self.control);
         let effort = granted.map_or(self.effort / (part - 1), |effort| effort.saturating_sub(self.effort));
         let asked = Asked { seed: self.options.seed, effort, is_timed: granted.is_none() && self.is_cut };
-        let kicked = kick::kick(self.problem, self.pack, self.best().0.clone(), asked, self.control);
+        let kicked = kick::kick(self.problem, self.pack, self.heat, self.best().0.clone(), asked, self.control);
         self.effort += kicked.effort;
         self.is_cut |= kicked.is_cut;
         self.other_evaluations += kicked.evaluations;
@@ -256,14 +262,14 @@ fn at_pace(done: u64, spent: Duration, left: Duration) -> u64 {
 
 /// How many candidates per task each of two chains can judge in the time that is left, where they are a cluster's only block: by the
 /// quickest of a few short rounds, here. It is rather too few: in a longer round more of the time goes into candidates.
-fn reckoned(problem: &Problem, pack: &Pack, built: &State, options: &Options, control: &Control) -> u64 {
+fn reckoned(problem: &Problem, pack: &Pack, heat: Heat, built: &State, options: &Options, control: &Control) -> u64 {
     let left = control.time_left().unwrap_or_default();
     if control.must_stop() || chains_max(problem.nodes.len()) == 1 {
         return 0;
     }
-    let schedule = Schedule::new(problem, pack, options, control, Part::Whole, 0);
+    let schedule = Schedule::new(pack, heat, options, control, Part::Whole, 0);
     let mut chain = Chain::new(pack, built, options.seed, 0, Kind::Careful);
-    let hottest = schedule.temperature(0, chain.kind);
+    let hottest = heat.temperature(0, chain.kind);
     let began = Instant::now();
     let mut quickest = Duration::MAX;
     // In the first one caches are cold, and any may have been held up.

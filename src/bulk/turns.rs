@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// So many run side by side, whatever the threads: a cluster of one block has two chains at a time, so that two threads have work.
 pub const AT_ONCE: usize = 2;
@@ -11,15 +11,26 @@ pub const AT_ONCE: usize = 2;
 pub const TURN: Duration = Duration::from_millis(200);
 
 /// Gives turns to all until each is done. Nobody waits for another's turn to end: whose turn ends queues up again, and who waits longest
-/// is next. `turn` is told the place that it runs at, below [`AT_ONCE`], and says whether all is done.
-pub fn take_turns<T: Send>(all: &mut [T], turn: impl Fn(usize, &mut T) -> bool + Sync) {
+/// is next. A turn is as many steps as it takes to be so long, one at least; `step` says whether all is done.
+pub fn take_turns<T: Send>(all: &mut [T], length: Duration, step: impl Fn(&mut T) -> bool + Sync) {
     let queue = Mutex::new(all.iter_mut().collect::<VecDeque<&mut T>>());
     let queue = || queue.lock().expect("nobody panics while queueing");
-    (0..AT_ONCE).into_par_iter().for_each(|place| {
+    let turn = |one: &mut T| {
+        let began = Instant::now();
+        loop {
+            if step(one) {
+                return true;
+            }
+            if began.elapsed() >= length {
+                return false;
+            }
+        }
+    };
+    (0..AT_ONCE).into_par_iter().for_each(|_| {
         loop {
             // The queue is free again while the turn goes on.
             let Some(next) = queue().pop_front() else { break };
-            if !turn(place, next) {
+            if !turn(next) {
                 queue().push_back(next);
             }
         }
@@ -36,13 +47,12 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
             let log = Mutex::new(Vec::new());
             let mut left = [3, 1, 2, 0];
-            let turn = |place: usize, left: &mut i32| {
-                assert!(place < AT_ONCE);
+            let step = |left: &mut i32| {
                 log.lock().unwrap().push(*left);
                 *left -= 1;
                 *left < 0
             };
-            pool.install(|| take_turns(&mut left, turn));
+            pool.install(|| take_turns(&mut left, Duration::ZERO, step));
             assert_eq!(left, [-1; 4], "{threads} threads");
             let log = log.into_inner().unwrap();
             assert_eq!(log.len(), 10);
@@ -50,7 +60,21 @@ mod tests {
                 assert_eq!(log, [3, 1, 2, 0, 2, 0, 1, 1, 0, 0], "one after the other");
             }
         }
-        take_turns(&mut [(); 0], |_, ()| unreachable!("there is nobody"));
+        take_turns(&mut [(); 0], Duration::ZERO, |()| unreachable!("there is nobody"));
+    }
+
+    #[test]
+    fn a_turn_is_long_enough() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be started");
+        let log = Mutex::new(Vec::new());
+        let mut all = [(0, 2), (1, 2)];
+        let step = |(name, left): &mut (u32, u32)| {
+            log.lock().unwrap().push(*name);
+            *left -= 1;
+            *left == 0
+        };
+        pool.install(|| take_turns(&mut all, Duration::from_secs(60), step));
+        assert_eq!(log.into_inner().unwrap(), [0, 0, 1, 1], "two steps are done long before a turn is over");
     }
 
     #[test]
@@ -59,16 +83,16 @@ mod tests {
         let (tell, told) = std::sync::mpsc::channel();
         let told = Mutex::new(told);
         // The first one's only turn ends when the other has had all of its own.
-        let turn = |_: usize, one: &mut (bool, u32)| {
+        let step = |one: &mut (bool, u32)| {
             one.1 += 1;
             match one.0 {
-                true => told.lock().unwrap().recv().is_ok(),
+                true => told.lock().unwrap().recv_timeout(Duration::from_secs(60)).is_ok(),
                 false if one.1 < 5 => false,
                 false => tell.send(()).is_ok(),
             }
         };
         let mut all = [(true, 0), (false, 0)];
-        pool.install(|| take_turns(&mut all, turn));
+        pool.install(|| take_turns(&mut all, Duration::ZERO, step));
         assert_eq!(all.map(|one| one.1), [1, 5]);
     }
 }

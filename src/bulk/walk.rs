@@ -18,12 +18,21 @@ const STARTS: u64 = 8;
 /// Trials that take as long as one that looks everywhere.
 const THOROUGH_WEIGHT: u64 = 10;
 
+/// How a search goes about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// Who has moved stays, and two that run do not change places.
+    pub in_order: bool,
+    /// No place is missed.
+    pub is_thorough: bool,
+}
+
 /// A search in one part.
 pub struct Walk<'a> {
     pack: &'a Pack,
     /// Moves cost something: of several starts the one with the cheapest moves counts.
     prices_moves: bool,
-    /// Who has moved stays, and two that run do not change places.
+    /// See [`Manner`].
     in_order: bool,
     /// The part.
     pub ground: Ground<'a>,
@@ -37,8 +46,9 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Before the first trial: does it keep in order, and is no place missed?
-    pub fn new(pack: &'a Pack, mut ground: Ground<'a>, dice: Dice, [in_order, is_thorough]: [bool; 2]) -> Walk<'a> {
+    /// Before the first trial.
+    pub fn new(pack: &'a Pack, mut ground: Ground<'a>, dice: Dice, manner: Manner) -> Walk<'a> {
+        let Manner { in_order, is_thorough } = manner;
         ground.is_thorough = is_thorough;
         let prices_moves = !pack.all_wait();
         Walk { pack, prices_moves, in_order, ground, dice, calls: Vec::new(), callers: Vec::new(), ejected: Vec::new() }
@@ -72,18 +82,20 @@ impl<'a> Walk<'a> {
             let change = if self.start(taker) { self.change(before) } else { None };
             return (self.keep(change), weight);
         }
-        let mut best = (i64::MAX, Vec::new());
+        let mut best = None;
         for _ in 0..STARTS {
             if self.start(taker)
-                && let Some(change) = self.change(before).filter(|change| *change < best.0)
+                && let Some(change) = self.change(before)
+                && best.as_ref().is_none_or(|(least, _)| change < *least)
             {
-                best = (change, self.ground.steps());
+                best = Some((change, self.ground.steps()));
             }
             self.ground.back_to(0);
         }
-        self.ground.redo(&best.1);
-        let change = if best.0 == i64::MAX { None } else { self.change(before) };
-        (self.keep(change), weight * STARTS)
+        if let Some((_, steps)) = &best {
+            self.ground.redo(steps);
+        }
+        (self.keep(best.map(|(change, _)| change)), weight * STARTS)
     }
 
     /// Points that the steps add, where they may be kept.
