@@ -8,7 +8,7 @@
 //! bounds) and by the bulk search, *usual* and *large* ones (100,000 tasks on 5,000 nodes) by the bulk search alone. `--seeds` are
 //! the seeds of the clusters; the search has seed 1 throughout.
 //!
-//! The bound is the best one known for that cluster: proven by the exact solver, or *pooled*: no nodes do better than one node
+//! The bound is the best one known for that cluster: *proven* with one of the plans, or *pooled*: no nodes do better than one node
 //! with all their capacity. It may be far from what can be reached. *reached* is what was gained, in percent of what is
 //! possible at most; a gap of 0 is proven optimal. A Markdown row per run as soon as it ends; then the summary by shape and size.
 //!
@@ -128,7 +128,7 @@ impl Cluster {
         let runs: Vec<Run> = solvers.iter().map(|solver| self.run(solver, budget, threads)).collect();
         // What one run has proven holds for all.
         let proven = runs.iter().filter_map(|run| run.plan.bound).fold(f64::INFINITY, f64::min);
-        let (bound, source) = if proven < self.pooled { (proven, "exact") } else { (self.pooled, "pooled") };
+        let (bound, source) = if proven < self.pooled { (proven, "proven") } else { (self.pooled, "pooled") };
         runs.iter().map(|run| (run.solver, self.show(run, budget, bound, source))).collect()
     }
 

@@ -54,7 +54,8 @@ const fn reference(name: &'static str, winners: i128, best_2012: i128, best_know
     Reference { name, winners, best_2012, best_known }
 }
 
-/// The only place of these figures. Winners: team S41; best of 2012: qualification (A) and final (B) of the challenge.
+/// Winners: team S41; best of 2012: qualification (A) and final (B) of the challenge; best known: since then. Source: `roadef.md` of the
+/// shared references.
 const REFERENCES: [Reference; 18] = [
     reference("a1_1", 44_306_501, 44_306_501, None),
     reference("a1_2", 777_912_030, 777_532_896, Some(777_531_842)),
