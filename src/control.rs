@@ -1,4 +1,5 @@
-//! When must a search stop, and whom does it tell how far it is? Shared by every solver; a limit is never an error.
+//! When must a search stop, whom does it tell how far it is, and on how many threads does it run? Shared by every solver; a limit is never
+//! an error.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,15 @@ pub struct Progress {
     pub objective: i128,
     /// Scaled upper bound, when one is proven.
     pub bound: Option<i128>,
+}
+
+/// Does the work on so many threads; 0: as many as there are cores.
+///
+/// # Panics
+/// When the threads cannot be started.
+pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
+    pool.install(work)
 }
 
 /// Deadline, stop flag and progress listener of one run.

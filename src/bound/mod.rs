@@ -20,7 +20,7 @@ mod pooled;
 mod price;
 mod saddle;
 
-use crate::control::Control;
+use crate::control::{Control, on_threads};
 use crate::model::{PriceRow, Problem, Proof, SHARE_ONE, score};
 use descend::{Descent, State, Whose, descend};
 use form::Form;
@@ -72,8 +72,7 @@ const LINEAR_TIME_MAX: Duration = Duration::from_secs(10);
 /// # Panics
 /// Only when the thread pool cannot be started.
 pub fn bound(problem: &Problem, options: &Options, control: &Control) -> Proof {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().expect("threads can be started");
-    pool.install(|| {
+    on_threads(options.threads, || {
         let Some(mut form) = Form::new(problem, options.merge, control) else { return everything(problem) };
         if let Some(device) = &options.device {
             form.desk = Desk::open(device, &form);

@@ -222,6 +222,7 @@ impl Cut {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::control::on_threads;
     use crate::model::*;
     use std::collections::BTreeMap;
 
@@ -369,10 +370,9 @@ pub mod tests {
         let pack = Pack::new(&problem);
         assert!(!pack.is_inexact && super::Cut::new(&pack, &Builder::new(&problem, &pack), 1, false).parts.len() == 2);
         let ended = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
             let mut editor = Builder::new(&problem, &pack);
             let asked = Asked { seed: 5, most: Some(200_000), in_order: false };
-            let found = pool.install(|| search(&pack, &mut editor, asked, &Control::unlimited()));
+            let found = on_threads(threads, || search(&pack, &mut editor, asked, &Control::unlimited()));
             assert_eq!(editor.state, editor.state.recomputed(&pack), "the parts and the state agree on every sum");
             (editor.state.placement(&problem), found)
         };

@@ -249,7 +249,7 @@ pub fn over_prices(pack: &Pack) -> Vec<i64> {
 /// costs, or half of the hot part of worth; with devices and nobody to move, a 40th of hot: below that nothing is found any more. In
 /// variance a task weighs what it adds to a node that is off by twice as much as the task alone: with a fifth of that heat, the same
 /// evenness takes a twentieth more moves on 10,000 tasks; with five times as much, nothing changes.
-pub fn temperatures(pack: &Pack) -> (i64, i64) {
+fn temperatures(pack: &Pack) -> (i64, i64) {
     let shared = &pack.shared;
     let pair = i128::from(shared.pair.iter().copied().max().unwrap_or(0));
     let (mut load, mut value, mut price, mut count) = (0i128, 0i128, 0i128, 0i128);

@@ -58,7 +58,7 @@ mod trim;
 mod turns;
 mod walk;
 
-use crate::control::Control;
+use crate::control::{Control, on_threads};
 use crate::model::{Placement, Problem, score, total_excess, violations, worsened};
 use crate::plan::Status;
 pub use again::{settled, worthwhile};
@@ -148,13 +148,7 @@ pub struct Outcome {
 /// # Panics
 /// Only when the thread pool cannot be started.
 pub fn solve(problem: &Problem, options: &Options, control: &Control) -> Outcome {
-    pooled(options.threads, || search(problem, options, control))
-}
-
-/// Does the work on so many threads; 0: on all that there are.
-fn pooled<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
-    pool.install(work)
+    on_threads(options.threads, || search(problem, options, control))
 }
 
 fn search(problem: &Problem, options: &Options, control: &Control) -> Outcome {

@@ -10,8 +10,8 @@ use super::build::Builder;
 use super::kinds::{Kinds, takes_part};
 use super::pack::{NOWHERE, Pack, packed_share};
 use super::state::arrays;
-use super::{Options, Outcome, eject, finish, key, polish, pooled, solve, trials};
-use crate::control::{Control, Progress};
+use super::{Options, Outcome, eject, finish, key, polish, solve, trials};
+use crate::control::{Control, Progress, on_threads};
 use crate::model::{
     DEVICE_MILLI, Place, Placement, Problem, SHARE_ONE, Spot, TaskId, Usage, Violation, violations, worsened,
 };
@@ -112,7 +112,8 @@ pub fn longest_prefix(problem: &Problem, options: &Options, control: &Control) -
         }
     }
     if grows {
-        best.placement = pooled(options.threads, || finished(problem, &best.placement, queue.split_at(low), control));
+        best.placement =
+            on_threads(options.threads, || finished(problem, &best.placement, queue.split_at(low), control));
     }
     best.status = match options.effort {
         _ if control.is_stopped() => Status::Interrupted,
@@ -143,7 +144,7 @@ fn grow(problem: &Problem, start: &Placement, options: &Options, control: &Contr
             troubles: Vec::new(),
         }
     };
-    pooled(options.threads, grown)
+    on_threads(options.threads, grown)
 }
 
 /// Of tasks that are alike, those that come first in the queue take the places of those that come last.

@@ -1,6 +1,7 @@
 //! How do CPU and device compare at the very same work? Rounds and tiles done by both, timed, and held to each other bit by
 //! bit: the ground of `bayplan bench` and of the equality tests.
 
+use super::Options;
 use super::build::{Builder, build};
 use super::chain::Chain;
 use super::device::{Device, Landing, launched, node_words};
@@ -8,8 +9,7 @@ use super::heat::{Heat, Kind, SHIFT_SHARE};
 use super::pack::Pack;
 use super::round::{Cut, RoundPlan};
 use super::schedule::{Part, Schedule};
-use super::{Options, pooled};
-use crate::control::Control;
+use crate::control::{Control, on_threads};
 use crate::gpu::{Error, Landed, Query, Rounds, Tiles, Timing};
 use crate::kernel::layout::Params;
 use crate::kernel::score::Target;
@@ -121,7 +121,7 @@ impl<'a> Race<'a> {
     pub fn host(&self, count: u32, threads: usize) -> Run<Laps> {
         let mut chain = self.chain();
         let plans = self.plans(&chain, count);
-        let time = pooled(threads, || {
+        let time = on_threads(threads, || {
             let started = Instant::now();
             plans.iter().for_each(|plan| chain.step(self.problem, &self.pack, plan));
             started.elapsed()
@@ -176,7 +176,7 @@ impl<'a> Race<'a> {
     /// When the threads cannot be started.
     pub fn host_score(&self, tasks: usize, threads: usize) -> Run<Vec<Option<Target>>> {
         let builder = self.builder();
-        pooled(threads, || {
+        on_threads(threads, || {
             let started = Instant::now();
             let outcome = self.scored(tasks).par_iter().map(|task| builder.best(*task as usize)).collect();
             Run { time: started.elapsed(), outcome }

@@ -7,8 +7,8 @@
 //! makes the plan better.
 
 use super::pack::Pack;
-use super::{Options, eject, pooled, settle, solve};
-use crate::control::Control;
+use super::{Options, eject, settle, solve};
+use crate::control::{Control, on_threads};
 use crate::model::{Placement, Problem, violations};
 use crate::plan::{Ordered, joined, order};
 
@@ -32,7 +32,7 @@ pub fn resume(problem: &Problem, searched: &Problem, first: Ordered, options: &O
     };
     let single = |best: &Ordered| {
         let narrowed = searched.resumed(&best.reached, best.departures());
-        go_on(best, &pooled(options.threads, || settle(&narrowed, options, &control.part(ROUND_PART))))
+        go_on(best, &on_threads(options.threads, || settle(&narrowed, options, &control.part(ROUND_PART))))
     };
     let ejects = !best.blocked.is_empty() && eject::suits(&Pack::new(searched));
     for round in 1..=u64::from(ROUNDS_MAX) {

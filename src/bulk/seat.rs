@@ -16,8 +16,8 @@ use super::build::Builder;
 use super::ground::Dice;
 use super::pack::{NOWHERE, Pack, UNGROUPED};
 use super::state::arrays;
-use super::{Options, finish, polish, pooled};
-use crate::control::Control;
+use super::{Options, finish, polish};
+use crate::control::{Control, on_threads};
 use crate::kernel::score::Target;
 use crate::model::{Placement, Problem, TaskId};
 
@@ -51,7 +51,7 @@ pub fn seat(problem: &Problem, from: &Placement, options: &Options, control: &Co
     if !is_found {
         return None;
     }
-    let found = pooled(options.threads, || finish(problem, &pack, editor, polish::LOOKS_MIN, control));
+    let found = on_threads(options.threads, || finish(problem, &pack, editor, polish::LOOKS_MIN, control));
     let runs = |task: usize| !pack.movable[task] || found.spot(TaskId::new(task)).is_placed();
     (0..pack.home.len()).all(runs).then_some(found)
 }

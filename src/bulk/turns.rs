@@ -40,11 +40,11 @@ pub fn take_turns<T: Send>(all: &mut [T], length: Duration, step: impl Fn(&mut T
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::on_threads;
 
     #[test]
     fn all_are_done_and_take_turns_in_order() {
         for threads in [1, 2, 3] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
             let log = Mutex::new(Vec::new());
             let mut left = [3, 1, 2, 0];
             let step = |left: &mut i32| {
@@ -52,7 +52,7 @@ mod tests {
                 *left -= 1;
                 *left < 0
             };
-            pool.install(|| take_turns(&mut left, Duration::ZERO, step));
+            on_threads(threads, || take_turns(&mut left, Duration::ZERO, step));
             assert_eq!(left, [-1; 4], "{threads} threads");
             let log = log.into_inner().unwrap();
             assert_eq!(log.len(), 10);
@@ -65,7 +65,6 @@ mod tests {
 
     #[test]
     fn a_turn_is_long_enough() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be started");
         let log = Mutex::new(Vec::new());
         let mut all = [(0, 2), (1, 2)];
         let step = |(name, left): &mut (u32, u32)| {
@@ -73,13 +72,12 @@ mod tests {
             *left -= 1;
             *left == 0
         };
-        pool.install(|| take_turns(&mut all, Duration::from_secs(60), step));
+        on_threads(1, || take_turns(&mut all, Duration::from_secs(60), step));
         assert_eq!(log.into_inner().unwrap(), [0, 0, 1, 1], "two steps are done long before a turn is over");
     }
 
     #[test]
     fn nobody_waits_for_anothers_turn_to_end() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads can be started");
         let (tell, told) = std::sync::mpsc::channel();
         let told = Mutex::new(told);
         // The first one's only turn ends when the other has had all of its own.
@@ -92,7 +90,7 @@ mod tests {
             }
         };
         let mut all = [(true, 0), (false, 0)];
-        pool.install(|| take_turns(&mut all, Duration::ZERO, step));
+        on_threads(2, || take_turns(&mut all, Duration::ZERO, step));
         assert_eq!(all.map(|one| one.1), [1, 5]);
     }
 }

@@ -26,7 +26,7 @@ mod scenario;
 mod search;
 
 use crate::bulk::{Device, Trouble};
-use crate::control::Control;
+use crate::control::{Control, on_threads};
 use crate::model::{LevelId, NodeId, Problem, Spot, TaskId, Violation};
 use audit::{Auditor, Before, is_back, wanted};
 use pairs::{Alone, Sifted};
@@ -171,8 +171,7 @@ pub struct Drill {
 /// # Panics
 /// Only when the thread pool cannot be started.
 pub fn drill(problem: &Problem, options: &Options, control: &Control) -> Drill {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().expect("threads can be started");
-    pool.install(|| run(problem, options, control))
+    on_threads(options.threads, || run(problem, options, control))
 }
 
 fn run(problem: &Problem, options: &Options, control: &Control) -> Drill {
