@@ -18,7 +18,7 @@ pub struct Progress {
     pub bound: Option<i128>,
 }
 
-/// Does the work on so many threads; 0: as many as there are cores.
+/// Does the work on so many threads; 0 = all cores.
 ///
 /// # Panics
 /// When the threads cannot be started.

@@ -47,7 +47,7 @@ const DOORS: [(&str, &[&str]); 23] = [
     ("terminal_size", &["cli"]),
     ("tempfile", &["cli", "file"]),
     ("good_lp", &["exact"]),
-    ("rayon", &["bound", "bulk", "drill", "plan"]),
+    ("rayon", &["bound", "bulk", "control", "drill", "plan"]),
     ("jiff", &["cli"]),
     ("toml", &["file"]),
     ("wgpu", &["gpu"]),

@@ -1,7 +1,7 @@
 //! How long is each part of a search, who searches in it, and how far is it?
 //!
 //! A cluster of one block has two chains at a time, whatever the threads: the first eighth of the search at most tries a careful, a
-//! bold and a near one, the latter two twice in a long search; the rest is for two that are like the best (team.rs), each from the best
+//! bold and a near one, the latter two twice in a long search; the rest is for two whose kinds it chooses (team.rs), each from the best
 //! of several starts (start.rs), and for kicks (kick.rs); where nothing runs yet, both are careful from the start, and so they are where a
 //! trial would be too short to show anything. Larger clusters have one careful chain, whose blocks the threads share.
 //!

@@ -18,10 +18,9 @@ use rayon::prelude::*;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// After the trial, chains that keep limits go on alone only where the careful one leaves so much less to gain, as a fraction: one that
-/// exceeds limits wins more from a longer search. On ROADEF b_1 it is behind by 7 % after a short trial and ahead in the end, on b_2, a1_4
-/// and a2_1 soon far ahead; on b_3 a bold one is behind by 70 to 115 % and stays there. Where it is behind by less than that, one of each
-/// goes on: on b_5 (`--effort 7000`) it is behind by 2 % and stays there.
+/// After the trial, only chains that keep limits go on where the careful one leaves so much less to gain, as a fraction: a bold one is
+/// behind by 70 to 115 % on ROADEF b_3, and stays there. Where it leads by less, one of each goes on: on b_1 one that exceeds limits is
+/// behind by up to 7 % after a short trial and ahead in the end, for it wins more from a longer search; on b_5 by 2 %, and stays there.
 const LEAD: (i128, i128) = (5, 4);
 /// Where a trial would have fewer candidates per task in all there is none, and two careful chains run: it shows nothing, and one careful
 /// chain of so short a search may leave a large task without a way. With 40 to 60 for each chain (ROADEF b_5 and b_8 in five seconds) half
@@ -295,10 +294,10 @@ fn better_kinds(built: i128, [careful, bold, near]: [i128; 3], ideal: i128) -> [
     let better = if near > bold { Kind::Near } else { Kind::Bold };
     let is_even = dared <= built || (careful - dared).abs() <= (careful - built) / EVEN_PART;
     let has_lead = (ideal - dared) * LEAD.1 > (ideal - careful) * LEAD.0;
-    let is_open = is_even || careful > dared && !has_lead;
+    let is_undecided = is_even || careful > dared && !has_lead;
     let are_close = (bold - near).abs() <= (dared - built).min(ideal - dared) / CLOSE_PART;
     match () {
-        () if is_open => [Kind::Careful, better],
+        () if is_undecided => [Kind::Careful, better],
         () if has_lead => [Kind::Careful, Kind::Light],
         () if are_close => [Kind::Bold, Kind::Neat],
         () if bold > near => [Kind::Bold, Kind::Keen],
@@ -388,6 +387,8 @@ mod tests {
         let kinds = |built, careful, bold, ideal| better_kinds(built, [careful, bold, built], ideal);
         assert_eq!(kinds(-500, -100, -90, 0), bold);
         assert_eq!(kinds(-500, -100, -120, 0), [Kind::Careful, Kind::Bold], "a fifth more is left");
+        assert_eq!(kinds(-500, -100, -125, 0), [Kind::Careful, Kind::Bold], "exactly a quarter");
+        assert_eq!(better_kinds(-500, [-100, -500, -120], 0), [Kind::Careful, Kind::Near], "by the near one");
         assert_eq!(kinds(-500, -100, -130, 0), careful, "three tenths more");
         assert_eq!(kinds(-500, 100, 95, 110), careful, "15 of the ideal are left instead of 10");
         assert_eq!(kinds(-500, -500, -400, 0), bold, "the careful one found nothing");
