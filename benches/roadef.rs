@@ -179,8 +179,8 @@ impl Instance {
         let (name, threads) = (self.reference.name, runs.threads.as_str());
         let file = |kind: &str| runs.folder.path().join(format!("{name}_{seconds}_{seed}.{kind}"));
         let (plan_file, answer) = (file("plan"), file("answer"));
-        // Import and export belong to the budget; the one is known, the other takes about as long.
-        let left = Duration::from_secs(seconds).saturating_sub(self.import.wall * 2).max(Duration::from_millis(200));
+        // Import and export belong to the budget; the one is known, the other verifies the plan and takes five times as long on b_9.
+        let left = Duration::from_secs(seconds).saturating_sub(self.import.wall * 6).max(Duration::from_millis(200));
         let (limit, seed_text) = (format!("{}ms", left.as_millis()), seed.to_string());
         let planned = bayplan(&[
             "plan",
